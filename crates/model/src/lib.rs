@@ -1,0 +1,33 @@
+//! The nouns of Prony: time, request, plan, sample, outcome, finding, run.
+//!
+//! No I/O, no clock reads, no async, no arithmetic beyond conversions. Every other crate of the tool speaks
+//! in these types; the reference backend does not know them.
+
+mod finding;
+mod outcome;
+mod plan;
+mod request;
+mod run;
+mod sample;
+mod suite;
+mod summary;
+mod surface;
+mod time;
+mod validity;
+mod verdict;
+
+pub use finding::{Evidence, Figure, Finding, Recommendation, Severity, Source, Table};
+pub use outcome::{Outcome, OutcomeClass};
+pub use plan::{Arrivals, Capture, Item, Limits, Order, Phase, Scenario, Shape, Stage};
+pub use request::{Body, BodyCheck, Expect, Header, JsonText, Request, Secret};
+pub use run::{Captured, Event, PhaseResult, Progress, Reading, RunHeader, SystemSnapshot};
+pub use sample::{SAMPLE_BYTES, Sample, SampleFlags};
+pub use suite::{
+    Budget, Claim, DziPick, DziSpec, EndpointSpec, Gate, HttpSpec, PhaseSpec, RunSpec, ScenarioKind, ScenarioSpec,
+    Suite, TargetSpec,
+};
+pub use summary::{Distribution, PhaseSummary, Quantile, SummaryRow};
+pub use surface::{Endpoint, Parameter, Place, Role, SampleRequest, Surface};
+pub use time::Nanos;
+pub use validity::{Validity, ValidityIssue};
+pub use verdict::{ExitCode, Verdict};

@@ -1,0 +1,291 @@
+//! What load to send: scenarios, shapes and limits of one phase.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Expect, Request};
+
+/// One uninterrupted stretch of load with one shape. The engine runs it; everything else reads its record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Phase {
+    /// Unique within its experiment.
+    pub name: String,
+    /// The experiment that asked for it; `suite` for a phase written by hand, `load` for `prony load`.
+    pub experiment: String,
+    /// What is sent; drawn by weight for every arrival.
+    pub scenarios: Vec<Scenario>,
+    /// When it is sent.
+    pub shape: Shape,
+    /// Timeouts, sizes, connections.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Which responses are kept whole.
+    #[serde(default)]
+    pub capture: Capture,
+}
+
+/// A named list of requests that answer for each other in the statistics: one row of a table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// Unique within the phase.
+    pub name: String,
+    /// The requests; at least one.
+    pub items: Vec<Item>,
+    /// How the next item is chosen.
+    #[serde(default)]
+    pub order: Order,
+    /// Share of arrivals, relative to the other scenarios of the phase.
+    #[serde(default = "one")]
+    pub weight: f64,
+}
+
+impl Scenario {
+    /// Items in turn, weight 1.
+    pub fn new(name: impl Into<String>, items: Vec<Item>) -> Self {
+        Self { name: name.into(), items, order: Order::InTurn, weight: 1.0 }
+    }
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+/// One request with its expectation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Item {
+    /// The request.
+    pub request: Request,
+    /// What a correct answer looks like.
+    #[serde(default)]
+    pub expect: Expect,
+}
+
+/// How a scenario's next item is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// First to last, then again: arrival `k` of the scenario takes item `k % len`.
+    #[default]
+    InTurn,
+    /// Uniformly at random from the run's seed.
+    Random,
+}
+
+/// When requests are sent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Shape {
+    /// One at a time on one connection: request `k+1` starts when `k` is done.
+    Sequential {
+        /// How many.
+        requests: u64,
+        /// Stop after so many seconds even if some are left.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        duration_s: Option<f64>,
+    },
+    /// Closed loop: `connections` workers, each sends its next request when its last is answered.
+    Closed {
+        /// Concurrent workers, one connection each.
+        connections: u32,
+        /// Stop after so many requests in all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        requests: Option<u64>,
+        /// Stop after so many seconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        duration_s: Option<f64>,
+        /// Pause of each worker between answer and next request.
+        #[serde(default)]
+        think_ms: f64,
+    },
+    /// Open loop: arrivals at a rate, whatever the target does.
+    Open {
+        /// Arrivals per second.
+        rate: f64,
+        /// How arrivals are spaced.
+        #[serde(default)]
+        arrivals: Arrivals,
+        /// For so many seconds.
+        duration_s: f64,
+        /// Arrivals beyond so many in flight are shed, and counted.
+        #[serde(default = "default_in_flight")]
+        in_flight_max: u32,
+    },
+    /// Bursts: `size` requests start together, each on its own connection, opened beforehand.
+    Burst {
+        /// Requests per burst.
+        size: u32,
+        /// How many bursts.
+        #[serde(default = "one_burst")]
+        count: u32,
+        /// From the start of one burst to the start of the next (never before the last answer).
+        #[serde(default)]
+        interval_s: f64,
+    },
+    /// Closed-loop steps with a barrier after each: a concurrency ladder.
+    Ladder {
+        /// Concurrency of each step.
+        connections: Vec<u32>,
+        /// Requests of each step, per connection; a step ends at whichever limit comes first.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        requests_each: Option<u64>,
+        /// Seconds of each step.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        duration_s: Option<f64>,
+        /// Silence between steps.
+        #[serde(default)]
+        idle_s: f64,
+    },
+    /// Open-loop stages: the rate moves linearly from the previous stage's rate to this one's.
+    Stages {
+        /// The stages, in order.
+        stages: Vec<Stage>,
+        /// How arrivals are spaced.
+        #[serde(default)]
+        arrivals: Arrivals,
+        /// Arrivals beyond so many in flight are shed, and counted.
+        #[serde(default = "default_in_flight")]
+        in_flight_max: u32,
+    },
+}
+
+fn default_in_flight() -> u32 {
+    1000
+}
+
+fn one_burst() -> u32 {
+    1
+}
+
+impl Shape {
+    /// Whether arrivals are independent of answers.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Open { .. } | Self::Stages { .. } | Self::Burst { .. })
+    }
+
+    /// One line for people: `closed loop, 8 connections, 200 requests`.
+    pub fn label(&self) -> String {
+        let until = |requests: Option<u64>, duration: Option<f64>| match (requests, duration) {
+            (Some(n), Some(d)) => format!("{n} requests or {d} s"),
+            (Some(n), None) => format!("{n} requests"),
+            (None, Some(d)) => format!("{d} s"),
+            (None, None) => "no end given".to_owned(),
+        };
+        match self {
+            Self::Sequential { requests, duration_s } => {
+                format!("one at a time, {}", until(Some(*requests), *duration_s))
+            }
+            Self::Closed { connections, requests, duration_s, think_ms } => {
+                let think = if *think_ms > 0.0 { format!(", think {think_ms} ms") } else { String::new() };
+                format!("closed loop, {connections} connections, {}{think}", until(*requests, *duration_s))
+            }
+            Self::Open { rate, arrivals, duration_s, .. } => {
+                format!("open loop, {rate}/s {}, {duration_s} s", arrivals.label())
+            }
+            Self::Burst { size, count, interval_s } => {
+                if *count == 1 {
+                    format!("burst of {size}")
+                } else {
+                    format!("{count} bursts of {size}, every {interval_s} s")
+                }
+            }
+            Self::Ladder { connections, .. } => {
+                let steps: Vec<String> = connections.iter().map(u32::to_string).collect();
+                format!("closed-loop ladder {}", steps.join(", "))
+            }
+            Self::Stages { stages, arrivals, .. } => {
+                let steps: Vec<String> =
+                    stages.iter().map(|s| format!("{}/s over {} s", s.rate, s.duration_s)).collect();
+                format!("open loop {}, stages {}", arrivals.label(), steps.join(", "))
+            }
+        }
+    }
+}
+
+/// One stage of [`Shape::Stages`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    /// Arrivals per second at the end of the stage. The first stage starts at its own rate.
+    pub rate: f64,
+    /// Its length.
+    pub duration_s: f64,
+    /// Jump to the rate at once instead of ramping.
+    #[serde(default)]
+    pub jump: bool,
+}
+
+/// How open-loop arrivals are spaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arrivals {
+    /// Exponential gaps: independent users.
+    #[default]
+    Poisson,
+    /// Equal gaps.
+    Constant,
+}
+
+impl Arrivals {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Poisson => "Poisson",
+            Self::Constant => "evenly spaced",
+        }
+    }
+}
+
+/// Timeouts, sizes and connection handling of a phase.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// To resolve, connect and finish TLS.
+    pub connect_timeout_ms: u64,
+    /// From the intended start to the end of the answer.
+    pub timeout_ms: u64,
+    /// Largest response head.
+    pub head_bytes_max: u64,
+    /// Largest response body.
+    pub body_bytes_max: u64,
+    /// Reuse connections.
+    pub keep_alive: bool,
+    /// Redirects to follow, on the same host only.
+    pub redirects_max: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect_timeout_ms: 5_000,
+            timeout_ms: 30_000,
+            head_bytes_max: 64 << 10,
+            body_bytes_max: 1 << 30,
+            keep_alive: true,
+            redirects_max: 0,
+        }
+    }
+}
+
+/// Which responses are kept whole, within bounds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Capture {
+    /// At most so many responses per phase.
+    pub responses_max: u32,
+    /// At most so many bytes of each body; the rest is counted and thrown away.
+    pub body_bytes_max: u32,
+    /// Digest (XXH3-64) every body into its sample.
+    pub digests: bool,
+}
+
+impl Capture {
+    /// Keep nothing.
+    pub const NONE: Self = Self { responses_max: 0, body_bytes_max: 0, digests: false };
+
+    /// Keep up to `responses` answers of up to 256 KiB, and digest all.
+    pub fn responses(responses: u32) -> Self {
+        Self { responses_max: responses, body_bytes_max: 256 << 10, digests: true }
+    }
+}

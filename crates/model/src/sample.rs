@@ -1,0 +1,172 @@
+//! One request as it is stored: fixed size, no heap, everything a verdict may need.
+
+use crate::{Nanos, Outcome};
+
+/// Encoded size of a [`Sample`] in bytes.
+pub const SAMPLE_BYTES: usize = 72;
+
+/// The record of one request.
+///
+/// Three durations, never mixed: response = done - intended (objectives use it), service = done - sent
+/// (the target's part plus the wire), lag = sent - intended (our own error).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Position in the phase's schedule, from 0.
+    pub seq: u64,
+    /// When the schedule wanted it sent. In a closed loop, when the worker became free for it.
+    pub intended: Nanos,
+    /// When its first byte was handed to the socket; equals `intended` when it was never sent.
+    pub sent: Nanos,
+    /// When the first byte of the answer was read; zero when none came.
+    pub first_byte: Nanos,
+    /// When the answer was complete, or the failure known.
+    pub done: Nanos,
+    /// XXH3-64 of the body where the phase asks for digests, else 0.
+    pub digest: u64,
+    /// Body bytes received, saturating.
+    pub bytes_in: u32,
+    /// Index into the scenario's items.
+    pub item: u32,
+    /// Time to connect (DNS, TCP and TLS) in microseconds, saturating; 0 on a reused connection.
+    pub connect_us: u32,
+    /// HTTP status; 0 when none came.
+    pub status: u16,
+    /// Index into the phase's scenarios.
+    pub scenario: u16,
+    /// Step of a ladder or stage list, from 0.
+    pub step: u16,
+    /// Index of the phase in the run.
+    pub phase: u16,
+    /// Worker thread.
+    pub worker: u16,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Circumstances, see [`SampleFlags`].
+    pub flags: SampleFlags,
+}
+
+/// Circumstances of one request, as bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SampleFlags(pub u8);
+
+impl SampleFlags {
+    /// A new connection was opened for it.
+    pub const NEW_CONNECTION: Self = Self(1);
+    /// A reused connection turned out closed and the request was sent again on a new one.
+    pub const RESENT: Self = Self(2);
+    /// One or more redirects were followed.
+    pub const REDIRECTED: Self = Self(4);
+    /// Its response was captured.
+    pub const CAPTURED: Self = Self(8);
+
+    /// Whether all bits of `other` are set.
+    pub fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Sets the bits of `other`.
+    pub fn insert(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}
+
+impl Sample {
+    /// From the intended start to the end: what a user waits.
+    pub fn response(&self) -> Nanos {
+        self.done - self.intended
+    }
+
+    /// From the first byte sent to the end.
+    pub fn service(&self) -> Nanos {
+        self.done - self.sent
+    }
+
+    /// How late it was sent, our own error (includes the wait for a connection that was asked for in time).
+    pub fn lag(&self) -> Nanos {
+        self.sent - self.intended
+    }
+
+    /// From the first byte sent to the first byte received; `None` when no byte came.
+    pub fn ttfb(&self) -> Option<Nanos> {
+        (self.first_byte.0 != 0).then(|| self.first_byte - self.sent)
+    }
+
+    /// Little-endian encoding, for the store.
+    pub fn encode(&self) -> [u8; SAMPLE_BYTES] {
+        let mut out = [0; SAMPLE_BYTES];
+        out[0..8].copy_from_slice(&self.seq.to_le_bytes());
+        out[8..16].copy_from_slice(&self.intended.0.to_le_bytes());
+        out[16..24].copy_from_slice(&self.sent.0.to_le_bytes());
+        out[24..32].copy_from_slice(&self.first_byte.0.to_le_bytes());
+        out[32..40].copy_from_slice(&self.done.0.to_le_bytes());
+        out[40..48].copy_from_slice(&self.digest.to_le_bytes());
+        out[48..52].copy_from_slice(&self.bytes_in.to_le_bytes());
+        out[52..56].copy_from_slice(&self.item.to_le_bytes());
+        out[56..60].copy_from_slice(&self.connect_us.to_le_bytes());
+        out[60..62].copy_from_slice(&self.status.to_le_bytes());
+        out[62..64].copy_from_slice(&self.scenario.to_le_bytes());
+        out[64..66].copy_from_slice(&self.step.to_le_bytes());
+        out[66..68].copy_from_slice(&self.phase.to_le_bytes());
+        out[68..70].copy_from_slice(&self.worker.to_le_bytes());
+        out[70] = self.outcome as u8;
+        out[71] = self.flags.0;
+        out
+    }
+
+    /// The reverse of [`Sample::encode`]; `None` when the outcome code is unknown.
+    pub fn decode(bytes: &[u8; SAMPLE_BYTES]) -> Option<Self> {
+        let u64_at = |i: usize| u64::from_le_bytes(bytes[i..i + 8].try_into().expect("8 bytes"));
+        let u32_at = |i: usize| u32::from_le_bytes(bytes[i..i + 4].try_into().expect("4 bytes"));
+        let u16_at = |i: usize| u16::from_le_bytes(bytes[i..i + 2].try_into().expect("2 bytes"));
+        Some(Self {
+            seq: u64_at(0),
+            intended: Nanos(u64_at(8)),
+            sent: Nanos(u64_at(16)),
+            first_byte: Nanos(u64_at(24)),
+            done: Nanos(u64_at(32)),
+            digest: u64_at(40),
+            bytes_in: u32_at(48),
+            item: u32_at(52),
+            connect_us: u32_at(56),
+            status: u16_at(60),
+            scenario: u16_at(62),
+            step: u16_at(64),
+            phase: u16_at(66),
+            worker: u16_at(68),
+            outcome: Outcome::from_code(bytes[70])?,
+            flags: SampleFlags(bytes[71]),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Sample, SampleFlags};
+    use crate::{Nanos, Outcome};
+
+    #[test]
+    fn encoding_round_trips() {
+        let sample = Sample {
+            seq: 1,
+            intended: Nanos(2),
+            sent: Nanos(3),
+            first_byte: Nanos(5),
+            done: Nanos(8),
+            digest: u64::MAX - 1,
+            bytes_in: 13,
+            item: 21,
+            connect_us: 34,
+            status: 404,
+            scenario: 55,
+            step: 89,
+            phase: 144,
+            worker: 233,
+            outcome: Outcome::Status4xx,
+            flags: SampleFlags(11),
+        };
+        let mut bytes = sample.encode();
+        assert_eq!(Sample::decode(&bytes), Some(sample));
+        bytes[70] = 250;
+        assert_eq!(Sample::decode(&bytes), None);
+    }
+}

@@ -1,0 +1,283 @@
+//! A suite: the whole of what a person can ask for, as one value. `prony check` makes one, `prony run` reads one.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Capture, Endpoint, Expect, Header, JsonText, Limits, Order, Shape};
+
+/// A suite file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Suite {
+    /// Short name, used in the report.
+    #[serde(default)]
+    pub name: String,
+    /// What it is for, one paragraph.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Where to send load.
+    pub target: TargetSpec,
+    /// How to run.
+    #[serde(default)]
+    pub run: RunSpec,
+    /// Experiments to run, by name, with their parameters: `[experiment.baseline]`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub experiment: BTreeMap<String, serde_json::Value>,
+    /// Scenarios that phases refer to by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scenario: Vec<ScenarioSpec>,
+    /// Phases written by hand, run in order before the experiments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub phase: Vec<PhaseSpec>,
+    /// Conditions on phases that decide the verdict.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gate: Vec<Gate>,
+    /// Claims by others to be held against the measurements.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claim: Vec<Claim>,
+    /// The endpoints that experiments work on; when there are none, discovery finds them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub endpoint: Vec<EndpointSpec>,
+}
+
+/// An endpoint as a suite carries it.
+pub type EndpointSpec = Endpoint;
+
+/// Where to send load.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TargetSpec {
+    /// `http://host:port/base`, or `demo:NAME` for the embedded reference backend.
+    pub url: String,
+    /// Knobs of the embedded backend (`demo:NAME` only).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub knobs: BTreeMap<String, String>,
+    /// Headers of every request. No secrets here: use the `_env` fields.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<Header>,
+    /// Environment variable whose value becomes `Authorization: Bearer ...`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bearer_env: Option<String>,
+    /// Environment variable whose value becomes `x-api-key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key_env: Option<String>,
+    /// Accept any certificate.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub insecure: bool,
+    /// PEM file with further trusted roots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cacert: Option<String>,
+    /// Hosts other than loopback that may be loaded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow_hosts: Vec<String>,
+    /// Process to watch; by default the one that listens on the port, if it is on this host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// Container to watch, by name or id (its cgroup is read).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// How to run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunSpec {
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// How much time the experiments may take.
+    pub budget: Budget,
+    /// Never send more than so many requests per second; 0 means no cap.
+    pub rate_max: f64,
+    /// Worker threads; 0 means one.
+    pub threads: u32,
+    /// Limits of every phase that has none of its own.
+    pub limits: Limits,
+}
+
+impl Default for RunSpec {
+    fn default() -> Self {
+        Self { seed: 1, budget: Budget::Standard, rate_max: 0.0, threads: 1, limits: Limits::default() }
+    }
+}
+
+/// How much time the experiments may take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Budget {
+    /// About half a minute.
+    Quick,
+    /// About two minutes.
+    #[default]
+    Standard,
+    /// About ten minutes.
+    Thorough,
+}
+
+/// A named source of requests.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScenarioSpec {
+    /// Its name.
+    pub name: String,
+    /// How the next item is chosen.
+    #[serde(default)]
+    pub order: Order,
+    /// Share of arrivals in a mix.
+    #[serde(default = "one")]
+    pub weight: f64,
+    /// An HTTP request, or several made from lists of values: `[scenario.http]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpSpec>,
+    /// Tiles planned from a deep-zoom descriptor: `[scenario.dzi]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dzi: Option<DziSpec>,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+/// The one kind that a scenario has.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ScenarioKind<'a> {
+    /// HTTP requests.
+    Http(&'a HttpSpec),
+    /// Deep-zoom tiles.
+    Dzi(&'a DziSpec),
+}
+
+impl ScenarioSpec {
+    /// The kind; `None` unless exactly one is given.
+    pub fn kind(&self) -> Option<ScenarioKind<'_>> {
+        match (&self.http, &self.dzi) {
+            (Some(http), None) => Some(ScenarioKind::Http(http)),
+            (None, Some(dzi)) => Some(ScenarioKind::Dzi(dzi)),
+            _ => None,
+        }
+    }
+}
+
+/// Requests made from a template.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HttpSpec {
+    /// Method.
+    #[serde(default = "get")]
+    pub method: String,
+    /// Path and query; `{{name}}` takes a value of `values`.
+    pub path: String,
+    /// Headers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<Header>,
+    /// JSON body; `{{name}}` inside strings takes a value of `values`. Excludes `body` and `body_file`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub json: Option<serde_json::Value>,
+    /// JSON body as text, for what TOML cannot say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub json_text: Option<JsonText>,
+    /// Text body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// File whose bytes are the body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_file: Option<String>,
+    /// Lists of values; item `k` takes the `k`-th of each list, and the longest list decides how many items there are.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, Vec<String>>,
+    /// What a correct answer looks like.
+    #[serde(default)]
+    pub expect: Expect,
+}
+
+fn get() -> String {
+    "GET".to_owned()
+}
+
+/// Deep-zoom tiles planned from the target's own descriptor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DziSpec {
+    /// Path of the descriptor.
+    pub descriptor: String,
+    /// Tile path with `{level}`, `{col}` and `{row}`; by default the Deep Zoom convention next to the descriptor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tile_path: Option<String>,
+    /// Which tiles.
+    #[serde(default)]
+    pub pick: DziPick,
+    /// How many.
+    pub tiles: u32,
+}
+
+/// Which tiles of a pyramid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DziPick {
+    /// Tiles that exist, spread over the levels; each must be 200 and an image.
+    #[default]
+    Valid,
+    /// Tiles outside the pyramid; each must be 404.
+    OutOfRange,
+}
+
+/// A phase written by hand.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PhaseSpec {
+    /// Its name.
+    pub name: String,
+    /// One sentence for the report.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Names of scenarios.
+    pub scenarios: Vec<String>,
+    /// When requests are sent: `shape.burst = { size = 10 }`.
+    pub shape: Shape,
+    /// Timeouts and sizes; those of `[run.limits]` by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
+    /// Which responses are kept.
+    #[serde(default)]
+    pub capture: Capture,
+    /// Whether its failures only warn.
+    #[serde(default)]
+    pub advisory: bool,
+}
+
+/// A condition on a phase, decided on the interval and not on the point.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Gate {
+    /// Phase name.
+    pub phase: String,
+    /// Scenario in the phase; all of them together by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scenario: Option<String>,
+    /// `METRIC OP NUMBER`: `p99_ms <= 500`, `error_share <= 0.01`, `ok_per_s >= 40`, `count == 80`.
+    pub check: String,
+}
+
+/// What someone says of the target, to be held against the measurements.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Claim {
+    /// Short id: `T1`.
+    pub id: String,
+    /// The claim in its author's words.
+    pub says: String,
+    /// Conditions that must all hold for the claim to be upheld.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds_if: Vec<Gate>,
+    /// Ids of findings any of which contradicts the claim when it is FAIL or WARN.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unless: Vec<String>,
+    /// What the measurements can and cannot say about it, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+}

@@ -1,0 +1,120 @@
+//! What the statistics of one phase boil down to.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Nanos, Outcome, Validity};
+
+/// The figures of one phase: computed once, shown by every format.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PhaseSummary {
+    /// Index of the phase in the run; the anchor that evidence links to.
+    pub index: u16,
+    /// Phase name.
+    pub name: String,
+    /// The experiment it belongs to.
+    pub experiment: String,
+    /// The shape in words.
+    pub shape: String,
+    /// Whether arrivals were independent of answers (open loop).
+    pub open_loop: bool,
+    /// Start, since the run's epoch.
+    pub started: Nanos,
+    /// End.
+    pub ended: Nanos,
+    /// Arrivals the schedule held: ok + failed + own.
+    pub offered: u64,
+    /// Answered as expected.
+    pub ok: u64,
+    /// Failed by the target.
+    pub failed: u64,
+    /// Shed, interrupted or out of local resources: ours.
+    pub own: u64,
+    /// Offered arrivals per second.
+    pub offered_per_s: f64,
+    /// Completions (ok and failed) per second.
+    pub achieved_per_s: f64,
+    /// Ok completions per second.
+    pub ok_per_s: f64,
+    /// Mean requests in flight (time average of the sent-to-done spans).
+    pub in_flight_mean: f64,
+    /// Most requests in flight at once.
+    pub in_flight_max: u32,
+    /// Body bytes received.
+    pub bytes_in: u64,
+    /// Connections opened.
+    pub connections: u64,
+    /// Per scenario, step and outcome.
+    pub rows: Vec<SummaryRow>,
+    /// Whether the generator did what it promised.
+    pub validity: Validity,
+    /// Whether the phase was cut short (Ctrl-C, kill, dead target).
+    #[serde(default)]
+    pub partial: bool,
+}
+
+/// One scenario, step and outcome. Percentiles never mix outcomes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SummaryRow {
+    /// Scenario name.
+    pub scenario: String,
+    /// Step of a ladder or stage list, from 0.
+    pub step: u16,
+    /// Concurrency of the step in a closed loop; 0 in an open loop.
+    pub connections: u32,
+    /// The outcome of all its requests.
+    pub outcome: Outcome,
+    /// How many.
+    pub n: u64,
+    /// Completions of this row per second of its step.
+    pub per_s: f64,
+    /// done - intended.
+    pub response: Distribution,
+    /// done - sent.
+    pub service: Distribution,
+    /// sent - intended: our own error.
+    pub lag: Distribution,
+    /// First byte - sent, for those that got a byte.
+    pub ttfb: Distribution,
+}
+
+/// A distribution of times with honest quantiles.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Distribution {
+    /// Observations.
+    pub n: u64,
+    /// Independent observations they are worth (n over the autocorrelation time at the median); 0 when not computed.
+    pub n_eff: f64,
+    /// Arithmetic mean, in nanoseconds.
+    pub mean_ns: f64,
+    /// Standard deviation, in nanoseconds.
+    pub sd_ns: f64,
+    /// Smallest.
+    pub min: Nanos,
+    /// Largest.
+    pub max: Nanos,
+    /// The asked quantiles, ascending.
+    pub quantiles: Vec<Quantile>,
+}
+
+impl Distribution {
+    /// The quantile at `p`, when it is estimable.
+    pub fn at(&self, p: f64) -> Option<&Quantile> {
+        self.quantiles.iter().find(|q| (q.p - p).abs() < 1e-9 && q.needs_n == 0)
+    }
+}
+
+/// One quantile with its 95 % confidence interval (order statistics, dependence-corrected).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Quantile {
+    /// Probability in (0, 1).
+    pub p: f64,
+    /// Nearest-rank estimate.
+    pub value: Nanos,
+    /// Lower end of the interval.
+    pub lo: Nanos,
+    /// Upper end of the interval.
+    pub hi: Nanos,
+    /// 0 when estimable; else the number of independent observations it needs, and the times mean nothing.
+    pub needs_n: u64,
+}

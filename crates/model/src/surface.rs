@@ -1,0 +1,132 @@
+//! What a target offers, as far as any HTTP client can see.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Expect, Item, JsonText, Request};
+
+/// Everything discovery found out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Surface {
+    /// Name the target gives itself, cleaned and bounded; empty when it gives none.
+    #[serde(default)]
+    pub name: String,
+    /// Version the target gives itself.
+    #[serde(default)]
+    pub version: String,
+    /// How it was found out: `openapi at /openapi.json`, `DZI descriptor at ...`, one line each.
+    #[serde(default)]
+    pub found_by: Vec<String>,
+    /// The endpoints.
+    #[serde(default)]
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// One operation of the target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Endpoint {
+    /// `POST /api/analyze`: method and path template.
+    pub name: String,
+    /// Method, upper case.
+    pub method: String,
+    /// Path template with `{parameters}`.
+    pub path: String,
+    /// What it is for.
+    pub role: Role,
+    /// Path, query and header parameters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<Parameter>,
+    /// JSON Schema of the request body, with references resolved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_schema: Option<JsonText>,
+    /// Statuses that the document declares.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub declared_statuses: Vec<u16>,
+    /// Requests that ought to be answered well, with distinct inputs where inputs could be had.
+    pub samples: Vec<SampleRequest>,
+    /// What a correct answer looks like.
+    #[serde(default)]
+    pub expect: Expect,
+}
+
+impl Endpoint {
+    /// The samples as engine items with the endpoint's expectation.
+    pub fn items(&self) -> Vec<Item> {
+        self.samples
+            .iter()
+            .map(|s| Item { request: s.request.clone(), expect: self.expect.clone() })
+            .collect()
+    }
+
+    /// Whether calling it does the target's real work: not health, status, docs or metrics.
+    pub fn is_work(&self) -> bool {
+        matches!(self.role, Role::Inference | Role::Resource | Role::Media | Role::Tile)
+    }
+}
+
+/// What an endpoint is for, judged from its path, method and schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Liveness or readiness.
+    Health,
+    /// State of a model or component.
+    Status,
+    /// A collection that names things.
+    Listing,
+    /// Takes input and computes: the reason why the target exists.
+    Inference,
+    /// One thing by id, as data.
+    Resource,
+    /// One thing by id, as image or other bytes.
+    Media,
+    /// A tile of a deep-zoom pyramid.
+    Tile,
+    /// Metrics for a scraper.
+    Metrics,
+    /// Documentation, the root document, anything else that does no work.
+    Docs,
+}
+
+/// A parameter outside the body.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Parameter {
+    /// Its name.
+    pub name: String,
+    /// Where it stands.
+    pub place: Place,
+    /// Whether it must be given.
+    #[serde(default)]
+    pub required: bool,
+    /// Its JSON Schema.
+    #[serde(default)]
+    pub schema: JsonText,
+}
+
+/// Where a parameter stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Place {
+    /// In the path.
+    Path,
+    /// In the query.
+    Query,
+    /// In a header.
+    Header,
+}
+
+/// A request that ought to work, and the inputs in it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SampleRequest {
+    /// The request.
+    pub request: Request,
+    /// Field or parameter name to the value used, as text.
+    #[serde(default)]
+    pub inputs: BTreeMap<String, String>,
+}
