@@ -1,1 +1,19 @@
-//! placeholder
+//! One file per question that a person asks of an inference backend.
+//!
+//! An experiment is a pure state machine: it says which phase to run next, and concludes from what was recorded.
+//! No I/O, no clock: the same code runs against a live target and, in virtual time, against a simulated one.
+//! It sees only what any HTTP client sees.
+
+mod experiment;
+mod view;
+
+pub use experiment::{BuildContext, Experiment, ExperimentDef, ParamError, Step};
+pub use view::RunView;
+
+/// Every experiment, in the order in which a run performs them. Adding one is one file and one line here.
+pub static EXPERIMENTS: &[&ExperimentDef] = &[];
+
+/// The experiment of that name.
+pub fn find(name: &str) -> Option<&'static ExperimentDef> {
+    EXPERIMENTS.iter().copied().find(|def| def.name == name)
+}

@@ -1,0 +1,72 @@
+//! What an experiment is.
+
+use prony_model::{Budget, Finding, Limits, Phase, Surface};
+use schemars::Schema;
+use serde::de::DeserializeOwned;
+
+use crate::RunView;
+
+/// The static description of an experiment: registry entry, help text, reference page and config schema.
+pub struct ExperimentDef {
+    /// Key in a suite: `[experiment.NAME]`. Kebab-case.
+    pub name: &'static str,
+    /// Title of its section in the report.
+    pub title: &'static str,
+    /// The question it answers, as a person would ask it.
+    pub question: &'static str,
+    /// The least budget at which `prony check` plans it.
+    pub from_budget: Budget,
+    /// Makes one from its parameters (an empty object means the defaults of the budget).
+    pub build: fn(&BuildContext<'_>, &serde_json::Value) -> Result<Box<dyn Experiment>, ParamError>,
+    /// JSON Schema of the parameters.
+    pub schema: fn() -> Schema,
+    /// The TOML of a suite that sets a parameter.
+    pub example: &'static str,
+}
+
+/// What an experiment may know before its first phase.
+#[derive(Clone, Copy, Debug)]
+pub struct BuildContext<'a> {
+    /// The target's endpoints.
+    pub surface: &'a Surface,
+    /// How much time it may take.
+    pub budget: Budget,
+    /// Seed of its random choices.
+    pub seed: u64,
+    /// Limits for its phases.
+    pub limits: &'a Limits,
+}
+
+/// One question in progress.
+pub trait Experiment {
+    /// The next phase to run, given everything recorded so far. Called again after each phase.
+    /// The phase's `experiment` must be the definition's name.
+    fn next(&mut self, run: &RunView<'_>) -> Step;
+
+    /// What the recording allows to say. Called once, after `Step::Done` or when the run was cut short;
+    /// with too little data the findings say so (INCONCLUSIVE), they never guess.
+    fn conclude(&self, run: &RunView<'_>) -> Vec<Finding>;
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "made once per phase")]
+pub enum Step {
+    /// Run this phase.
+    Run(Phase),
+    /// Nothing more to run.
+    Done,
+}
+
+/// A parameter that an experiment does not accept.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ParamError {
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+/// Reads parameters strictly: an unknown key is an error.
+pub(crate) fn params<P: DeserializeOwned>(value: &serde_json::Value) -> Result<P, ParamError> {
+    serde_json::from_value(value.clone()).map_err(|e| ParamError { message: e.to_string() })
+}
