@@ -44,7 +44,12 @@ pub struct Scenario {
 impl Scenario {
     /// Items in turn, weight 1.
     pub fn new(name: impl Into<String>, items: Vec<Item>) -> Self {
-        Self { name: name.into(), items, order: Order::InTurn, weight: 1.0 }
+        Self {
+            name: name.into(),
+            items,
+            order: Order::InTurn,
+            weight: 1.0,
+        }
     }
 }
 
@@ -82,6 +87,13 @@ pub enum Shape {
     Sequential {
         /// How many.
         requests: u64,
+        /// Stop after so many seconds even if some are left.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        duration_s: Option<f64>,
+    },
+    /// Every item of every scenario exactly once, scenario after scenario, item after item, one at a time on one
+    /// connection. Weights and orders do not matter. For checks of content, where each request must be sent.
+    Once {
         /// Stop after so many seconds even if some are left.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         duration_s: Option<f64>,
@@ -177,14 +189,35 @@ impl Shape {
             Self::Sequential { requests, duration_s } => {
                 format!("one at a time, {}", until(Some(*requests), *duration_s))
             }
-            Self::Closed { connections, requests, duration_s, think_ms } => {
-                let think = if *think_ms > 0.0 { format!(", think {think_ms} ms") } else { String::new() };
-                format!("closed loop, {connections} connections, {}{think}", until(*requests, *duration_s))
+            Self::Closed {
+                connections,
+                requests,
+                duration_s,
+                think_ms,
+            } => {
+                let think = if *think_ms > 0.0 {
+                    format!(", think {think_ms} ms")
+                } else {
+                    String::new()
+                };
+                format!(
+                    "closed loop, {connections} connections, {}{think}",
+                    until(*requests, *duration_s)
+                )
             }
-            Self::Open { rate, arrivals, duration_s, .. } => {
+            Self::Open {
+                rate,
+                arrivals,
+                duration_s,
+                ..
+            } => {
                 format!("open loop, {rate}/s {}, {duration_s} s", arrivals.label())
             }
-            Self::Burst { size, count, interval_s } => {
+            Self::Burst {
+                size,
+                count,
+                interval_s,
+            } => {
                 if *count == 1 {
                     format!("burst of {size}")
                 } else {
@@ -196,8 +229,10 @@ impl Shape {
                 format!("closed-loop ladder {}", steps.join(", "))
             }
             Self::Stages { stages, arrivals, .. } => {
-                let steps: Vec<String> =
-                    stages.iter().map(|s| format!("{}/s over {} s", s.rate, s.duration_s)).collect();
+                let steps: Vec<String> = stages
+                    .iter()
+                    .map(|s| format!("{}/s over {} s", s.rate, s.duration_s))
+                    .collect();
                 format!("open loop {}, stages {}", arrivals.label(), steps.join(", "))
             }
         }
@@ -282,10 +317,18 @@ pub struct Capture {
 
 impl Capture {
     /// Keep nothing.
-    pub const NONE: Self = Self { responses_max: 0, body_bytes_max: 0, digests: false };
+    pub const NONE: Self = Self {
+        responses_max: 0,
+        body_bytes_max: 0,
+        digests: false,
+    };
 
     /// Keep up to `responses` answers of up to 256 KiB, and digest all.
     pub fn responses(responses: u32) -> Self {
-        Self { responses_max: responses, body_bytes_max: 256 << 10, digests: true }
+        Self {
+            responses_max: responses,
+            body_bytes_max: 256 << 10,
+            digests: true,
+        }
     }
 }

@@ -6,14 +6,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Finding, Header, Nanos, Phase, PhaseSummary, Sample, Suite, Surface, Verdict,
+    ClaimResult, Finding, GateResult, Header, Nanos, Phase, PhaseSummary, Sample, Suite, Surface, Verdict,
 };
 
 /// Everything that happens in a run, in order. Live view, stored run and re-rendered report consume these and
 /// nothing else. Stored one per line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-#[expect(clippy::large_enum_variant, reason = "events are few: a handful per second at most")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "events are few: a handful per second at most"
+)]
 pub enum Event {
     /// First event of every run.
     RunStarted(RunHeader),
@@ -43,6 +46,10 @@ pub enum Event {
     PhaseFinished(PhaseSummary),
     /// A conclusion.
     FindingMade(Finding),
+    /// A gate was evaluated.
+    GateJudged(GateResult),
+    /// A claim was held against the measurements.
+    ClaimJudged(ClaimResult),
     /// A monitor's reading.
     ReadingTaken(Reading),
     /// Something the user should know that is not a finding.
@@ -161,6 +168,10 @@ pub struct Captured {
     pub cut: bool,
     /// Whether the body was not UTF-8.
     pub binary: bool,
+    /// Of a body that is not UTF-8: its first bytes, up to [`Captured::HEAD_BYTES_MAX`], as lower-case hexadecimal
+    /// digits (enough to read an image's format and size). Empty otherwise.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub head: String,
     /// XXH3-64 of the whole body, hexadecimal.
     pub digest: String,
     /// What went wrong, in words; empty when nothing did.
@@ -168,14 +179,24 @@ pub struct Captured {
 }
 
 impl Captured {
+    /// Most bytes kept in `head`.
+    pub const HEAD_BYTES_MAX: usize = 1024;
+
     /// The value of a header, by lower-case name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|h| h.name.eq_ignore_ascii_case(name)).map(|h| h.value.as_str())
+        self.headers
+            .iter()
+            .find(|h| h.name.eq_ignore_ascii_case(name))
+            .map(|h| h.value.as_str())
     }
 
     /// The body as JSON, when it is whole and JSON.
     pub fn json(&self) -> Option<serde_json::Value> {
-        if self.cut || self.binary { None } else { serde_json::from_str(&self.body).ok() }
+        if self.cut || self.binary {
+            None
+        } else {
+            serde_json::from_str(&self.body).ok()
+        }
     }
 }
 
@@ -201,6 +222,10 @@ pub struct PhaseResult {
 impl PhaseResult {
     /// The index of a scenario by name.
     pub fn scenario(&self, name: &str) -> Option<u16> {
-        self.phase.scenarios.iter().position(|s| s.name == name).map(|i| i as u16)
+        self.phase
+            .scenarios
+            .iter()
+            .position(|s| s.name == name)
+            .map(|i| i as u16)
     }
 }
