@@ -33,7 +33,11 @@ pub struct Finding {
 impl Finding {
     /// The verdict as it counts for the run: advisory checks cap at WARN.
     pub fn counted(&self) -> Verdict {
-        if self.required || self.verdict == Verdict::Invalid { self.verdict } else { self.verdict.min(Verdict::Warn) }
+        if self.required || self.verdict == Verdict::Invalid {
+            self.verdict
+        } else {
+            self.verdict.min(Verdict::Warn)
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! in these types; the reference backend does not know them.
 
 mod finding;
+mod judgement;
 mod outcome;
 mod plan;
 mod request;
@@ -17,14 +18,15 @@ mod validity;
 mod verdict;
 
 pub use finding::{Evidence, Figure, Finding, Recommendation, Severity, Source, Table};
+pub use judgement::{ClaimResult, GateResult, Upheld};
 pub use outcome::{Outcome, OutcomeClass};
 pub use plan::{Arrivals, Capture, Item, Limits, Order, Phase, Scenario, Shape, Stage};
 pub use request::{Body, BodyCheck, Expect, Header, JsonText, Request, Secret};
 pub use run::{Captured, Event, PhaseResult, Progress, Reading, RunHeader, SystemSnapshot};
 pub use sample::{SAMPLE_BYTES, Sample, SampleFlags};
 pub use suite::{
-    Budget, Claim, DziPick, DziSpec, EndpointSpec, Gate, HttpSpec, PhaseSpec, RunSpec, ScenarioKind, ScenarioSpec,
-    Suite, TargetSpec,
+    Budget, Claim, DziPick, DziSpec, EndpointSpec, Gate, HttpSpec, PhaseSpec, RunSpec, ScenarioKind,
+    ScenarioSpec, Suite, TargetSpec,
 };
 pub use summary::{Distribution, PhaseSummary, Quantile, SummaryRow};
 pub use surface::{Endpoint, Parameter, Place, Role, SampleRequest, Surface};

@@ -25,7 +25,12 @@ pub struct Request {
 impl Request {
     /// A GET without body or headers.
     pub fn get(path: impl Into<String>) -> Self {
-        Self { method: get(), path: path.into(), headers: Vec::new(), body: Body::default() }
+        Self {
+            method: get(),
+            path: path.into(),
+            headers: Vec::new(),
+            body: Body::default(),
+        }
     }
 
     /// A request with a JSON body and its content type.
@@ -61,7 +66,10 @@ pub struct Header {
 impl Header {
     /// From name and value.
     pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
-        Self { name: name.into(), value: value.into() }
+        Self {
+            name: name.into(),
+            value: value.into(),
+        }
     }
 }
 
@@ -125,12 +133,19 @@ pub struct Expect {
 impl Expect {
     /// Exactly this status.
     pub fn status(status: u16) -> Self {
-        Self { status: vec![status], ..Self::default() }
+        Self {
+            status: vec![status],
+            ..Self::default()
+        }
     }
 
     /// Whether the status is one of the accepted.
     pub fn accepts(&self, status: u16) -> bool {
-        if self.status.is_empty() { (200..300).contains(&status) } else { self.status.contains(&status) }
+        if self.status.is_empty() {
+            (200..300).contains(&status)
+        } else {
+            self.status.contains(&status)
+        }
     }
 }
 
@@ -237,7 +252,10 @@ mod tests {
 
     #[test]
     fn repeated_bodies() {
-        let body = Body::Repeat { unit: "ab".into(), count: 3 };
+        let body = Body::Repeat {
+            unit: "ab".into(),
+            count: 3,
+        };
         assert_eq!(body.to_bytes().unwrap(), b"ababab");
         assert_eq!(Body::Empty.to_bytes(), None);
     }

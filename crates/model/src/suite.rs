@@ -102,7 +102,13 @@ pub struct RunSpec {
 
 impl Default for RunSpec {
     fn default() -> Self {
-        Self { seed: 1, budget: Budget::Standard, rate_max: 0.0, threads: 1, limits: Limits::default() }
+        Self {
+            seed: 1,
+            budget: Budget::Standard,
+            rate_max: 0.0,
+            threads: 1,
+            limits: Limits::default(),
+        }
     }
 }
 

@@ -100,7 +100,9 @@ pub struct Distribution {
 impl Distribution {
     /// The quantile at `p`, when it is estimable.
     pub fn at(&self, p: f64) -> Option<&Quantile> {
-        self.quantiles.iter().find(|q| (q.p - p).abs() < 1e-9 && q.needs_n == 0)
+        self.quantiles
+            .iter()
+            .find(|q| (q.p - p).abs() < 1e-9 && q.needs_n == 0)
     }
 }
 

@@ -58,13 +58,19 @@ impl Endpoint {
     pub fn items(&self) -> Vec<Item> {
         self.samples
             .iter()
-            .map(|s| Item { request: s.request.clone(), expect: self.expect.clone() })
+            .map(|s| Item {
+                request: s.request.clone(),
+                expect: self.expect.clone(),
+            })
             .collect()
     }
 
     /// Whether calling it does the target's real work: not health, status, docs or metrics.
     pub fn is_work(&self) -> bool {
-        matches!(self.role, Role::Inference | Role::Resource | Role::Media | Role::Tile)
+        matches!(
+            self.role,
+            Role::Inference | Role::Resource | Role::Media | Role::Tile
+        )
     }
 }
 
