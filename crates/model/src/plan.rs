@@ -189,6 +189,8 @@ impl Shape {
             Self::Sequential { requests, duration_s } => {
                 format!("one at a time, {}", until(Some(*requests), *duration_s))
             }
+            Self::Once { duration_s: None } => "each request once, one at a time".to_owned(),
+            Self::Once { duration_s: Some(d) } => format!("each request once, one at a time, at most {d} s"),
             Self::Closed {
                 connections,
                 requests,
