@@ -85,10 +85,8 @@ impl fmt::Display for Nanos {
         };
         let decimals = if value < 9.995 {
             2
-        } else if value < 99.95 {
-            1
         } else {
-            0
+            usize::from(value < 99.95)
         };
         write!(f, "{value:.decimals$}{unit}")
     }
