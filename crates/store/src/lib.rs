@@ -1,1 +1,23 @@
-//! placeholder
+//! A run on disk: a folder that holds everything a report needs, readable even when the run was killed.
+//!
+//! A run is self-contained: there is no database and no index beside it. Copy the folder and it can be rendered
+//! again elsewhere. It holds
+//!
+//! - `events.ndjson`: one [`prony_model::Event`] per line, handed to the kernel event by event;
+//! - `samples.seg`: every request's [`prony_model::Sample`] in chunks with a checksum each, see [`segment`].
+//!
+//! This crate moves bytes. It knows nothing of statistics, verdicts or formats of a report.
+
+mod error;
+mod reader;
+pub mod segment;
+mod writer;
+
+pub use error::StoreError;
+pub use reader::StoredRun;
+pub use writer::RunWriter;
+
+/// Name of the file of events in a run's folder.
+pub const EVENTS_FILE: &str = "events.ndjson";
+/// Name of the file of samples in a run's folder.
+pub const SAMPLES_FILE: &str = "samples.seg";
