@@ -68,5 +68,7 @@ pub struct ParamError {
 
 /// Reads parameters strictly: an unknown key is an error.
 pub(crate) fn params<P: DeserializeOwned>(value: &serde_json::Value) -> Result<P, ParamError> {
-    serde_json::from_value(value.clone()).map_err(|e| ParamError { message: e.to_string() })
+    serde_json::from_value(value.clone()).map_err(|e| ParamError {
+        message: e.to_string(),
+    })
 }

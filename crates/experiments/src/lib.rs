@@ -4,14 +4,19 @@
 //! No I/O, no clock: the same code runs against a live target and, in virtual time, against a simulated one.
 //! It sees only what any HTTP client sees.
 
+mod answer;
+mod coverage;
+mod draft;
 mod experiment;
+#[cfg(test)]
+mod fake;
 mod view;
 
 pub use experiment::{BuildContext, Experiment, ExperimentDef, ParamError, Step};
 pub use view::RunView;
 
 /// Every experiment, in the order in which a run performs them. Adding one is one file and one line here.
-pub static EXPERIMENTS: &[&ExperimentDef] = &[];
+pub static EXPERIMENTS: &[&ExperimentDef] = &[&coverage::DEF];
 
 /// The experiment of that name.
 pub fn find(name: &str) -> Option<&'static ExperimentDef> {

@@ -25,7 +25,9 @@ impl<'a> RunView<'a> {
 
     /// One phase of one experiment.
     pub fn phase(&self, experiment: &str, name: &str) -> Option<&'a PhaseResult> {
-        self.phases.iter().find(|p| p.phase.experiment == experiment && p.phase.name == name)
+        self.phases
+            .iter()
+            .find(|p| p.phase.experiment == experiment && p.phase.name == name)
     }
 
     /// The endpoints that gave a correct answer in the coverage experiment's preflight. When that has not run

@@ -1,0 +1,627 @@
+//! Which endpoints answer correctly? Every sample of every endpoint once, before anything is timed.
+//!
+//! Other experiments read its one phase, `preflight`: which endpoints work, what a good answer looks like, and how
+//! long the very first request of an endpoint took. It must not know what any particular target means by its answers.
+
+use prony_model::{
+    Budget, Capture, Endpoint, Finding, Item, Limits, Outcome, Phase, PhaseResult, Role, Scenario, Severity,
+    Shape, Source, Surface, Verdict,
+};
+use schemars::{JsonSchema, schema_for};
+use serde::Deserialize;
+
+use crate::answer::{Answer, answers, content_type};
+use crate::draft::{Draft, source};
+use crate::experiment::params;
+use crate::{Experiment, ExperimentDef, RunView, Step};
+
+const NAME: &str = "coverage";
+const PREFLIGHT: &str = "preflight";
+
+/// Registry entry.
+pub(crate) static DEF: ExperimentDef = ExperimentDef {
+    name: NAME,
+    title: "Endpoint coverage",
+    question: "Which endpoints answer correctly?",
+    from_budget: Budget::Quick,
+    build: |context, value| {
+        let asked: CoverageParams = params(value)?;
+        Ok(Box::new(Coverage {
+            samples_max: asked.samples_max.unwrap_or(default_samples(context.budget)),
+            duration_s: asked.duration_s.unwrap_or(default_duration_s(context.budget)),
+            destructive: asked.destructive,
+            limits: context.limits.clone(),
+            planned: false,
+        }))
+    },
+    schema: || schema_for!(CoverageParams),
+    example: "[experiment.coverage]\nsamples_max = 6\nduration_s = 60\n",
+};
+
+/// Parameters of the coverage experiment.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct CoverageParams {
+    /// At most so many samples of each endpoint. By default 3 (quick), 8 (standard) or 24 (thorough).
+    pub samples_max: Option<u32>,
+    /// Stop after so many seconds. By default 20 (quick), 60 (standard) or 300 (thorough).
+    pub duration_s: Option<f64>,
+    /// Also call endpoints with the methods DELETE, PUT and PATCH.
+    pub destructive: bool,
+}
+
+fn default_samples(budget: Budget) -> u32 {
+    match budget {
+        Budget::Quick => 3,
+        Budget::Standard => 8,
+        Budget::Thorough => 24,
+    }
+}
+
+fn default_duration_s(budget: Budget) -> f64 {
+    match budget {
+        Budget::Quick => 20.0,
+        Budget::Standard => 60.0,
+        Budget::Thorough => 300.0,
+    }
+}
+
+struct Coverage {
+    samples_max: u32,
+    duration_s: f64,
+    destructive: bool,
+    limits: Limits,
+    planned: bool,
+}
+
+impl Experiment for Coverage {
+    fn next(&mut self, run: &RunView<'_>) -> Step {
+        if std::mem::replace(&mut self.planned, true) {
+            return Step::Done;
+        }
+        let scenarios = self.scenarios(run.surface);
+        if scenarios.is_empty() {
+            return Step::Done;
+        }
+        let requests: usize = scenarios.iter().map(|s| s.items.len()).sum();
+        Step::Run(Phase {
+            name: PREFLIGHT.to_owned(),
+            experiment: NAME.to_owned(),
+            scenarios,
+            shape: Shape::Once {
+                duration_s: Some(self.duration_s),
+            },
+            limits: self.limits.clone(),
+            capture: Capture::responses(requests as u32),
+        })
+    }
+
+    fn conclude(&self, run: &RunView<'_>) -> Vec<Finding> {
+        let Some(phase) = run.phase(NAME, PREFLIGHT) else {
+            return vec![
+                Draft::new(NAME, "coverage", "")
+                    .verdict(Verdict::Inconclusive, Severity::Medium)
+                    .title("No endpoint could be called")
+                    .detail("No endpoint with a request that could be sent was found, so nothing was tested.")
+                    .advice(
+                        "Name the endpoints and a valid request for each in the suite.",
+                        "",
+                    )
+                    .done(),
+            ];
+        };
+        let mut rows = Vec::new();
+        let mut findings = Vec::new();
+        let mut working = 0;
+        for endpoint in &run.surface.endpoints {
+            let seen = answers(phase, &endpoint.name);
+            let state = self.judge(endpoint, &seen);
+            working += usize::from(state.works());
+            rows.push(row(endpoint, &seen, state));
+            findings.extend(finding(endpoint, &seen, state, phase));
+            findings.extend(undocumented(endpoint, &seen, phase));
+        }
+        findings.extend(undescribed(run.surface));
+        findings.insert(0, summary(run.surface, rows, working, &findings, phase));
+        findings
+    }
+}
+
+impl Coverage {
+    /// Supporting endpoints first, so that the first request to an endpoint that works is really its first.
+    fn scenarios(&self, surface: &Surface) -> Vec<Scenario> {
+        let mut endpoints: Vec<&Endpoint> = surface.endpoints.iter().filter(|e| self.may_call(e)).collect();
+        endpoints.sort_by_key(|e| rank(e.role));
+        endpoints
+            .into_iter()
+            .map(|e| {
+                let mut items: Vec<Item> = e.items();
+                items.truncate(self.samples_max.max(1) as usize);
+                Scenario::new(e.name.clone(), items)
+            })
+            .filter(|s| !s.items.is_empty())
+            .collect()
+    }
+
+    fn may_call(&self, endpoint: &Endpoint) -> bool {
+        self.destructive || !is_destructive(&endpoint.method)
+    }
+
+    fn judge(&self, endpoint: &Endpoint, seen: &[Answer<'_>]) -> State {
+        if !self.may_call(endpoint) {
+            return State::NotCalled;
+        }
+        if endpoint.samples.is_empty() {
+            return State::NoRequest;
+        }
+        if seen.is_empty() {
+            return State::NotReached;
+        }
+        let count = |wanted: fn(&Answer<'_>) -> bool| seen.iter().filter(|a| wanted(a)).count();
+        let ok = count(|a| a.is_ok());
+        let broken = count(|a| is_broken(a.sample.outcome));
+        if ok == seen.len() {
+            State::Works
+        } else if ok > 0 && broken > 0 {
+            State::WorksAtTimes
+        } else if ok > 0 {
+            State::WorksForSome
+        } else if broken > 0 {
+            State::Broken
+        } else if count(|a| matches!(a.sample.status, 401 | 403)) > 0 {
+            State::NeedsCredentials
+        } else if count(|a| a.sample.outcome == Outcome::Status429) > 0 {
+            State::RateLimited
+        } else if count(|a| a.sample.outcome == Outcome::Status4xx) > 0 {
+            if takes_nothing(endpoint) {
+                State::Absent
+            } else {
+                State::NoRequest
+            }
+        } else if seen.iter().any(|a| has_wrong_type(endpoint, a)) {
+            State::WrongType
+        } else if count(|a| a.sample.outcome == Outcome::Status3xx) > 0 {
+            State::Redirects
+        } else if count(|a| a.sample.outcome == Outcome::StatusOther) > 0 {
+            State::WrongStatus
+        } else {
+            State::WrongBody
+        }
+    }
+}
+
+/// Whether a method may change or delete what the target holds.
+pub(crate) fn is_destructive(method: &str) -> bool {
+    matches!(method, "DELETE" | "PUT" | "PATCH")
+}
+
+/// What came of one endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Works,
+    WorksForSome,
+    WorksAtTimes,
+    Broken,
+    WrongBody,
+    WrongStatus,
+    WrongType,
+    Redirects,
+    Absent,
+    NoRequest,
+    NeedsCredentials,
+    RateLimited,
+    NotReached,
+    NotCalled,
+}
+
+impl State {
+    fn works(self) -> bool {
+        matches!(self, Self::Works | Self::WorksForSome | Self::WorksAtTimes)
+    }
+
+    fn verdict(self) -> Verdict {
+        match self {
+            Self::Works | Self::WorksForSome | Self::NotCalled => Verdict::Pass,
+            Self::WrongStatus | Self::WrongType | Self::Redirects | Self::Absent => Verdict::Warn,
+            Self::NoRequest | Self::NeedsCredentials | Self::RateLimited | Self::NotReached => {
+                Verdict::Inconclusive
+            }
+            Self::WorksAtTimes | Self::Broken | Self::WrongBody => Verdict::Fail,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Works => "works",
+            Self::WorksForSome => "works for some inputs",
+            Self::WorksAtTimes => "fails at times",
+            Self::Broken => "fails",
+            Self::WrongBody => "wrong answer",
+            Self::WrongStatus => "unexpected status",
+            Self::WrongType => "wrong content type",
+            Self::Redirects => "redirects",
+            Self::Absent => "not there",
+            Self::NoRequest => "no valid request known",
+            Self::NeedsCredentials => "needs credentials",
+            Self::RateLimited => "rate limited",
+            Self::NotReached => "not reached in time",
+            Self::NotCalled => "not called: changes data",
+        }
+    }
+}
+
+fn rank(role: Role) -> u8 {
+    match role {
+        Role::Health => 0,
+        Role::Docs => 1,
+        Role::Metrics => 2,
+        Role::Status => 3,
+        Role::Listing => 4,
+        Role::Resource => 5,
+        Role::Media => 6,
+        Role::Tile => 7,
+        Role::Inference => 8,
+    }
+}
+
+fn is_broken(outcome: Outcome) -> bool {
+    use prony_model::OutcomeClass::{Protocol, ServerError, Timeout, Transport};
+    matches!(outcome.class(), Protocol | ServerError | Timeout | Transport)
+        || matches!(outcome, Outcome::Status503 | Outcome::PlatformBusy)
+}
+
+/// Whether the request holds nothing that we had to make up.
+fn takes_nothing(endpoint: &Endpoint) -> bool {
+    endpoint.body_schema.is_none()
+        && !endpoint.path.contains('{')
+        && !endpoint.parameters.iter().any(|p| p.required)
+        && endpoint.method == "GET"
+}
+
+fn has_wrong_type(endpoint: &Endpoint, answer: &Answer<'_>) -> bool {
+    let (Some(wanted), Some(captured)) = (&endpoint.expect.content_type, answer.captured) else {
+        return false;
+    };
+    endpoint.expect.accepts(captured.status) && !content_type(captured).starts_with(wanted.as_str())
+}
+
+fn purpose(role: Role) -> &'static str {
+    match role {
+        Role::Health => "health",
+        Role::Status => "status",
+        Role::Listing => "listing",
+        Role::Inference => "inference",
+        Role::Resource => "resource",
+        Role::Media => "media",
+        Role::Tile => "tile",
+        Role::Metrics => "metrics",
+        Role::Docs => "documents",
+    }
+}
+
+fn statuses(seen: &[Answer<'_>]) -> String {
+    let mut said: Vec<String> = Vec::new();
+    for answer in seen {
+        let text = match answer.sample.status {
+            0 => answer.sample.outcome.name().to_owned(),
+            status => status.to_string(),
+        };
+        if !said.contains(&text) {
+            said.push(text);
+        }
+    }
+    if said.is_empty() {
+        "-".to_owned()
+    } else {
+        said.join(", ")
+    }
+}
+
+fn row(endpoint: &Endpoint, seen: &[Answer<'_>], state: State) -> Vec<String> {
+    let ok = seen.iter().filter(|a| a.is_ok()).count();
+    let first = seen
+        .first()
+        .map_or_else(|| "-".to_owned(), |a| a.sample.service().to_string());
+    vec![
+        endpoint.name.clone(),
+        purpose(endpoint.role).to_owned(),
+        format!("{ok} of {}", seen.len()),
+        statuses(seen),
+        first,
+        state.word().to_owned(),
+        state.verdict().to_string(),
+    ]
+}
+
+fn summary(
+    surface: &Surface,
+    rows: Vec<Vec<String>>,
+    working: usize,
+    findings: &[Finding],
+    phase: &PhaseResult,
+) -> Finding {
+    let all = surface.endpoints.len();
+    let verdict = Verdict::worst(findings.iter().map(Finding::counted));
+    let requests = phase.samples.len();
+    let documents = if surface.found_by.is_empty() {
+        String::new()
+    } else {
+        format!(" The endpoints were found by: {}.", surface.found_by.join("; "))
+    };
+    Draft::new(NAME, "coverage", "")
+        .verdict(verdict, Severity::Info)
+        .advisory()
+        .title(format!("{working} of {all} endpoints answered correctly"))
+        .detail(format!(
+            "Each endpoint got its sample requests one at a time, {requests} in all, before anything was timed. Only \
+             endpoints that answered correctly are measured further.{documents}"
+        ))
+        .table(
+            "Endpoint coverage",
+            &["Endpoint", "Purpose", "Correct", "Status", "First answer", "Result", "Verdict"],
+            rows,
+            &Source { phase: Some(phase.index), scenario: String::new() },
+        )
+        .done()
+}
+
+fn finding(endpoint: &Endpoint, seen: &[Answer<'_>], state: State, phase: &PhaseResult) -> Option<Finding> {
+    let name = &endpoint.name;
+    let bad = seen
+        .iter()
+        .filter(|a| !a.is_ok())
+        .max_by_key(|a| is_broken(a.sample.outcome));
+    let failed = seen.iter().filter(|a| !a.is_ok()).count();
+    let n = seen.len();
+    let status = statuses(seen);
+    let (id, severity, title, advice) = match state {
+        State::Works | State::NotCalled => return None,
+        State::WorksForSome => (
+            "some-inputs-refused",
+            Severity::Info,
+            format!("{failed} of {n} requests to {name} were refused, the others answered"),
+            "Check whether these inputs should be served; if not, give valid ones in the suite.",
+        ),
+        State::WorksAtTimes => (
+            "endpoint-fails",
+            Severity::High,
+            format!("{name} failed {failed} of {n} valid requests, one at a time and without load"),
+            "Read the server's log at the time of these requests; inputs of the same kind must not differ in this.",
+        ),
+        State::Broken => (
+            "endpoint-fails",
+            Severity::High,
+            format!("{name} gives no correct answer: {status}"),
+            "Fix the endpoint before measuring it; a time of a failing endpoint means nothing.",
+        ),
+        State::WrongBody => (
+            "endpoint-wrong-answer",
+            Severity::High,
+            format!("{name} answers with {status}, but the body fails its checks"),
+            "Compare the answer with its documented form.",
+        ),
+        State::WrongStatus => (
+            "undocumented-status",
+            Severity::Low,
+            format!("{name} answers with status {status}, which was not expected"),
+            "Document the status, or answer with the documented one.",
+        ),
+        State::WrongType => (
+            "wrong-content-type",
+            Severity::Low,
+            format!("{name} answers with another content type than expected"),
+            "Send the content type that the document declares.",
+        ),
+        State::Redirects => (
+            "endpoint-redirects",
+            Severity::Low,
+            format!("{name} answers with a redirect ({status})"),
+            "Document the address that it redirects to.",
+        ),
+        State::Absent => (
+            "endpoint-absent",
+            Severity::Low,
+            format!("{name} is documented, takes no input, and answers {status}"),
+            "Remove it from the document, or make it answer.",
+        ),
+        State::NoRequest => (
+            "no-valid-request",
+            Severity::Low,
+            format!("No valid request to {name} could be made, so it was not tested"),
+            "Give a valid request for this endpoint in the suite.",
+        ),
+        State::NeedsCredentials => (
+            "needs-credentials",
+            Severity::Low,
+            format!("{name} asks for credentials ({status}), so it was not tested"),
+            "Give credentials by --bearer-env or --api-key-env.",
+        ),
+        State::RateLimited => (
+            "rate-limited",
+            Severity::Low,
+            format!("{name} refused every request with 429, so it was not tested"),
+            "Lift the limit for the test, or set --max-rate below it.",
+        ),
+        State::NotReached => (
+            "not-reached",
+            Severity::Low,
+            format!("{name} was not reached before the time of the preflight was over"),
+            "Raise `duration_s` of the coverage experiment.",
+        ),
+    };
+    let mut draft = Draft::new(NAME, id, name)
+        .verdict(state.verdict(), severity)
+        .title(title)
+        .advice(advice, "");
+    if state.verdict() != Verdict::Fail {
+        draft = draft.advisory();
+    }
+    if let Some(bad) = bad {
+        draft = draft
+            .detail(format!(
+                "{failed} of {n} sample requests were not answered as expected. For example, {} {}.",
+                crate::answer::bounded(&bad.request.label()),
+                bad.sample.outcome.says()
+            ))
+            .quote("answer", &bad.message(), &source(phase, name));
+    }
+    Some(draft.done())
+}
+
+/// A correct answer whose status the document does not list.
+fn undocumented(endpoint: &Endpoint, seen: &[Answer<'_>], phase: &PhaseResult) -> Option<Finding> {
+    let declared = &endpoint.declared_statuses;
+    if !declared.iter().any(|s| (200..400).contains(s)) {
+        return None;
+    }
+    let odd = seen
+        .iter()
+        .find(|a| a.is_ok() && !declared.contains(&a.sample.status))?;
+    Some(
+        Draft::new(NAME, "undocumented-status", &endpoint.name)
+            .verdict(Verdict::Warn, Severity::Low)
+            .advisory()
+            .title(format!(
+                "{} answers with status {}, which its document does not list",
+                endpoint.name, odd.sample.status
+            ))
+            .detail("Generated clients treat an undocumented status as an error.")
+            .figure(
+                "status",
+                f64::from(odd.sample.status),
+                "",
+                seen.len(),
+                &source(phase, &endpoint.name),
+            )
+            .advice("List the status in the document.", "")
+            .done(),
+    )
+}
+
+/// Good to know: nothing describes the endpoints.
+fn undescribed(surface: &Surface) -> Option<Finding> {
+    let described = surface
+        .endpoints
+        .iter()
+        .any(|e| e.role == Role::Docs && e.path != "/")
+        || surface
+            .found_by
+            .iter()
+            .any(|line| line.to_ascii_lowercase().contains("openapi"));
+    (!described).then(|| {
+        Draft::new(NAME, "no-documentation", "")
+            .advisory()
+            .title("The target publishes no description of its endpoints")
+            .detail(
+                "No OpenAPI document and no documentation page was found, so valid inputs had to be guessed.",
+            )
+            .advice("Serve an OpenAPI document.", "")
+            .done()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use prony_model::{Budget, Endpoint, Expect, Finding, Request, Role, SampleRequest, Surface, Verdict};
+    use serde_json::json;
+
+    use crate::fake::{Reply, complaints, run};
+
+    fn endpoint(path: &str, role: Role) -> Endpoint {
+        Endpoint {
+            name: format!("GET {path}"),
+            method: "GET".into(),
+            path: path.into(),
+            role,
+            parameters: Vec::new(),
+            body_schema: None,
+            declared_statuses: vec![200],
+            samples: vec![SampleRequest {
+                request: Request::get(path),
+                inputs: std::collections::BTreeMap::default(),
+            }],
+            expect: Expect {
+                content_type: Some("application/json".into()),
+                ..Expect::default()
+            },
+        }
+    }
+
+    fn surface() -> Surface {
+        let mut takes_id = endpoint("/things/{id}", Role::Resource);
+        takes_id.samples[0].request = Request::get("/things/1");
+        let mut deletes = endpoint("/all", Role::Resource);
+        deletes.method = "DELETE".into();
+        deletes.name = "DELETE /all".into();
+        Surface {
+            found_by: vec!["openapi at /openapi.json".into()],
+            endpoints: vec![
+                takes_id,
+                endpoint("/health", Role::Health),
+                endpoint("/work", Role::Inference),
+                deletes,
+            ],
+            ..Surface::default()
+        }
+    }
+
+    fn by_id<'a>(findings: &'a [Finding], id: &str) -> &'a Finding {
+        findings
+            .iter()
+            .find(|f| f.id == id)
+            .unwrap_or_else(|| panic!("no {id}"))
+    }
+
+    #[test]
+    fn supporting_endpoints_come_first_and_nothing_is_deleted() {
+        let mut called = Vec::new();
+        let (phases, findings) = run(&["coverage"], &surface(), Budget::Quick, |r| {
+            called.push(r.label());
+            Reply::json(200, &json!({}))
+        });
+        assert_eq!(called, ["GET /health", "GET /things/1", "GET /work"]);
+        assert_eq!(phases[0].phase.name, "preflight");
+        assert_eq!(complaints(&findings), [""; 0]);
+        assert_eq!(
+            by_id(&findings, "coverage").title,
+            "3 of 4 endpoints answered correctly"
+        );
+    }
+
+    #[test]
+    fn each_kind_of_failure_is_told_apart() {
+        let answer = |status: u16, kind: &'static str| {
+            move |r: &Request| match r.path.as_str() {
+                "/things/1" => Reply::bytes(status, kind, b"{}".to_vec()),
+                _ => Reply::json(200, &json!({})),
+            }
+        };
+        for (status, kind, id, counted) in [
+            (500, "application/json", "endpoint-fails", Verdict::Fail),
+            (503, "application/json", "endpoint-fails", Verdict::Fail),
+            (0, "", "endpoint-fails", Verdict::Fail),
+            (404, "application/json", "no-valid-request", Verdict::Warn),
+            (401, "application/json", "needs-credentials", Verdict::Warn),
+            (429, "application/json", "rate-limited", Verdict::Warn),
+            (302, "application/json", "endpoint-redirects", Verdict::Warn),
+            (200, "text/html", "wrong-content-type", Verdict::Warn),
+            (201, "application/json", "undocumented-status", Verdict::Warn),
+        ] {
+            let (_, findings) = run(&["coverage"], &surface(), Budget::Quick, answer(status, kind));
+            assert_eq!(by_id(&findings, id).counted(), counted, "{status} {kind}");
+            assert_eq!(by_id(&findings, id).endpoint, "GET /things/{id}");
+            assert_eq!(by_id(&findings, "coverage").counted(), Verdict::Warn);
+        }
+    }
+
+    #[test]
+    fn an_endpoint_without_inputs_that_is_missing_is_the_documents_fault() {
+        let (_, findings) = run(&["coverage"], &surface(), Budget::Quick, |r| {
+            Reply::json(
+                if r.path == "/work" { 404 } else { 200 },
+                &json!({"detail": "Not Found"}),
+            )
+        });
+        assert_eq!(by_id(&findings, "endpoint-absent").verdict, Verdict::Warn);
+    }
+}
