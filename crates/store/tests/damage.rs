@@ -61,7 +61,7 @@ proptest! {
         let run = StoredRun::open(&scratch.dir).unwrap();
         let whole = cut_at.saturating_sub(16) / (14 + 16 * 72);
         prop_assert_eq!(all_samples(&run), &written[..whole * 16]);
-        let at_an_edge = cut_at >= 16 && (cut_at - 16) % (14 + 16 * 72) == 0;
+        let at_an_edge = cut_at >= 16 && (cut_at - 16).is_multiple_of(14 + 16 * 72);
         prop_assert_eq!(run.damage.is_empty(), at_an_edge);
     }
 
@@ -96,7 +96,7 @@ proptest! {
         let bytes = fs::read(&path).unwrap();
         let cut_at = (bytes.len() as f64 * keep) as usize;
         fs::write(&path, &bytes[..cut_at]).unwrap();
-        let ends = bytes[..cut_at].iter().filter(|&&b| b == b'\n').count();
+        let ends = bytes[..cut_at].split_inclusive(|&b| b == b'\n').filter(|line| line.ends_with(b"\n")).count();
 
         match StoredRun::open(&scratch.dir) {
             // The cut may take nothing but the newline.
