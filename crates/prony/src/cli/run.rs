@@ -1,0 +1,32 @@
+//! `prony run`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::SendArgs;
+
+/// Runs a suite: scenarios, load shapes, experiments, gates and claims from a TOML file.
+///
+/// Flags given here win over the same settings in the file. `prony schema suite` prints what a suite may hold;
+/// `prony check URL --plan` prints one to start from.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:
+  prony run suites/enso.toml                        writes its report to a new folder
+  prony run suites/enso.toml -o out/enso            to this folder
+  prony run suites/enso.toml --target http://127.0.0.1:8000
+  prony run suites/examples/gates.toml --json       one JSON document on standard output")]
+pub(crate) struct RunArgs {
+    /// The suite file.
+    #[arg(value_name = "SUITE")]
+    pub suite: PathBuf,
+    /// Send the load there instead of the file's target.
+    #[arg(long, value_name = "URL")]
+    pub target: Option<String>,
+    /// Check the file and say what it would do, but send nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The shared flags.
+    #[command(flatten)]
+    pub send: SendArgs,
+}

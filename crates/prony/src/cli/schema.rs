@@ -1,0 +1,23 @@
+//! `prony schema`.
+
+use clap::{Args, ValueEnum};
+
+/// Prints the JSON Schema of a file that Prony reads or writes.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:
+  prony schema > suite.schema.json          for editors that check TOML
+  prony schema events                       one line of a recording's events file")]
+pub(crate) struct SchemaArgs {
+    /// Which file to describe.
+    #[arg(value_name = "WHAT", default_value = "suite")]
+    pub kind: SchemaKind,
+}
+
+/// Files with a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaKind {
+    /// A suite, as `prony run` reads it.
+    Suite,
+    /// One event of a recording.
+    Events,
+}

@@ -1,0 +1,44 @@
+//! `prony serve`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::units::key_value;
+
+/// Starts the reference backend: a real HTTP service whose faults are known, to try Prony on.
+///
+/// It shares no code with the measuring side. The service port behaves as the preset says; the admin port tells
+/// the truth (true service times, counts, faults in force) and is for tests.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:
+  prony serve --list                        the presets and their knobs
+  prony serve enso --port 8003              the pathology API with its faults
+  prony serve enso-fixed --port 8003        the same without them
+  prony serve enso --set seed=7 --slides ./images")]
+pub(crate) struct ServeArgs {
+    /// Preset to serve.
+    #[arg(value_name = "PRESET", required_unless_present = "list")]
+    pub preset: Option<String>,
+    /// Address to listen on.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub host: std::net::IpAddr,
+    /// Port of the service; 0 takes a free one and prints it.
+    #[arg(long, value_name = "PORT", default_value_t = 8003)]
+    pub port: u16,
+    /// Port that tells the truth to tests; 0 takes a free one. Without it there is none.
+    #[arg(long, value_name = "PORT")]
+    pub admin_port: Option<u16>,
+    /// Set a knob of the preset. Repeat for more.
+    #[arg(long = "set", value_name = "KNOB=VALUE", value_parser = key_value)]
+    pub knobs: Vec<(String, String)>,
+    /// Folder with images to serve as slides; generated ones by default.
+    #[arg(long, value_name = "DIR")]
+    pub slides: Option<PathBuf>,
+    /// Seed of everything random in the backend.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub seed: u64,
+    /// List presets and knobs, then exit.
+    #[arg(long)]
+    pub list: bool,
+}

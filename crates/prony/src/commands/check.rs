@@ -1,0 +1,85 @@
+//! `prony check`: from a URL to a verdict. Discovers, plans, shows the plan, runs it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use prony_experiments::EXPERIMENTS;
+use prony_model::{Budget, ExitCode, Role, RunSpec, Suite, Surface, TargetSpec};
+
+use crate::cli::CheckArgs;
+use crate::config;
+use crate::runner::{self, Connection, RunRequest};
+use crate::session::Session;
+use crate::text::clean;
+
+/// Runs the command.
+pub(crate) fn run(args: &CheckArgs, session: &Session) -> Result<ExitCode> {
+    let mut suite = Suite {
+        name: format!("check {}", args.target),
+        target: TargetSpec { url: args.target.clone(), ..TargetSpec::default() },
+        run: RunSpec { budget: args.budget(), ..RunSpec::default() },
+        ..Suite::default()
+    };
+    let secrets = args.send.apply(&mut suite)?;
+    let mut connection = Connection::open(&suite, &secrets, session)?;
+    let surface = connection.discover()?;
+    plan(&mut suite, &surface);
+    if args.plan {
+        session.print(&config::print(&suite))?;
+        return Ok(ExitCode::Pass);
+    }
+    session.note(&describe(&connection.url, &surface, &suite));
+    let request = RunRequest {
+        suite,
+        secrets,
+        base_dir: PathBuf::from("."),
+        output: args.send.output.clone(),
+        json: args.send.json,
+        duration_max: args.send.duration,
+        surface: Some(surface),
+    };
+    runner::perform(connection, request, session)
+}
+
+/// Every experiment that the budget allows, with its defaults, over the endpoints found.
+fn plan(suite: &mut Suite, surface: &Surface) {
+    suite.endpoint.clone_from(&surface.endpoints);
+    suite.experiment = EXPERIMENTS
+        .iter()
+        .filter(|def| suite.run.budget >= def.from_budget)
+        .map(|def| (def.name.to_owned(), serde_json::json!({})))
+        .collect::<BTreeMap<_, _>>();
+}
+
+/// The plan in words.
+fn describe(url: &str, surface: &Surface, suite: &Suite) -> String {
+    let mut text = format!("Prony {} checks {url}", env!("CARGO_PKG_VERSION"));
+    if !surface.name.is_empty() {
+        let _ = write!(text, " ({} {})", surface.name, surface.version);
+    }
+    let count = |keep: &dyn Fn(Role) -> bool| surface.endpoints.iter().filter(|e| keep(e.role)).count();
+    let health = count(&|role| matches!(role, Role::Health | Role::Status));
+    let work = surface.endpoints.iter().filter(|e| e.is_work()).count();
+    let other = surface.endpoints.len() - health - work;
+    let _ = write!(
+        text,
+        "\n\nfound  {} endpoints: {work} do work, {health} tell health or status, {other} other",
+        surface.endpoints.len()
+    );
+    for line in &surface.found_by {
+        let _ = write!(text, "\n       {}", clean(line, 100));
+    }
+    let time = match suite.run.budget {
+        Budget::Quick => "half a minute",
+        Budget::Standard => "two minutes",
+        Budget::Thorough => "ten minutes",
+    };
+    let _ = write!(text, "\n\nplan   {} experiments, about {time}, seed {}", suite.experiment.len(), suite.run.seed);
+    for def in EXPERIMENTS.iter().filter(|def| suite.experiment.contains_key(def.name)) {
+        let _ = write!(text, "\n       {:<17} {}", def.name, def.question);
+    }
+    text.push('\n');
+    text
+}
