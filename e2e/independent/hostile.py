@@ -130,6 +130,11 @@ def injection(conn, path):
     return whole(conn, "200 OK", body, "application/json", "x-note: \x1b[31mred\x1b[0m")
 
 
+def echo(conn, path):
+    """Answers with the request as it came, head and all, as debugging routes do."""
+    return whole(conn, "200 OK", json.dumps({"you_sent": conn.request.decode("latin-1")}).encode())
+
+
 def openapi(conn, path):
     text = {"type": "string", "description": INJECTION}
     answer = {"200": {"description": INJECTION, "content": {"application/json": {"schema": {"type": "object"}}}}}
@@ -179,14 +184,24 @@ MISDEEDS = {
     "two-lengths": two_lengths,
     "injection": injection,
     "speak": injection,
+    "echo": echo,
     "openapi.json": openapi,
 }
+
+
+class Connection:
+    """A socket that remembers the last request."""
+
+    def __init__(self, conn: socket.socket):
+        self.sendall, self.recv = conn.sendall, conn.recv
+        self.request = b""
 
 
 def serve(conn: socket.socket, everywhere: str | None) -> None:
     """Reads requests off one connection and answers each with its misdeed until one of them ends it."""
     pending = b""
     with conn:
+        client = Connection(conn)
         try:
             while True:
                 while b"\r\n\r\n" not in pending:
@@ -195,6 +210,7 @@ def serve(conn: socket.socket, everywhere: str | None) -> None:
                         return
                     pending += more
                 request, _, pending = pending.partition(b"\r\n\r\n")
+                client.request = request
                 length = next(
                     (int(line.split(b":")[1]) for line in request.split(b"\r\n") if line.lower().startswith(b"content-length:")),
                     0,
@@ -210,7 +226,7 @@ def serve(conn: socket.socket, everywhere: str | None) -> None:
                 misdeed = MISDEEDS.get(everywhere or path.strip("/"))
                 if misdeed is None:
                     whole(conn, "404 Not Found", b'{"detail": "Not Found"}')
-                elif not misdeed(conn, target):
+                elif not misdeed(client, target):
                     return
         except (OSError, ValueError, IndexError):
             return  # the client went away, or did not speak HTTP

@@ -1,0 +1,274 @@
+"""Starts the binary and the servers that it is pointed at, on free loopback ports, and ends only what it started."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+HERE = Path(__file__).resolve().parent
+
+
+def binary() -> Path:
+    """The binary under test: PRONY_BIN, or the release build."""
+    if "PRONY_BIN" in os.environ:
+        return Path(os.environ["PRONY_BIN"])
+    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "prony"
+
+
+@dataclass
+class Done:
+    """What one command left behind."""
+
+    args: list
+    code: int
+    out: str
+    err: str
+    rss_max_mib: float
+
+    @property
+    def text(self) -> str:
+        return self.out + self.err
+
+    def json(self):
+        return json.loads(self.out)
+
+    def sane(self):
+        """Whatever it was asked, it must not panic or call itself a bug."""
+        assert "panicked at" not in self.text, self
+        assert self.code in (0, 1, 2, 3, 4, 64, 69, 130), self
+        return self
+
+    def last_line(self) -> str:
+        return self.out.strip().splitlines()[-1]
+
+    def __str__(self):
+        return f"prony {' '.join(map(str, self.args))}\nexit {self.code}\n--- out\n{self.out}\n--- err\n{self.err}"
+
+
+class Running:
+    """The binary while it runs."""
+
+    def __init__(self, args, env, cwd):
+        self.args = list(args)
+        self.child = subprocess.Popen(
+            [binary(), *map(str, args)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=cwd,
+            env=os.environ | {"NO_COLOR": "", "TERM": "dumb"} | env,
+        )
+        self.chunks = {"out": [], "err": []}
+        self.readers = [
+            threading.Thread(target=self._read, args=(stream, name), daemon=True)
+            for stream, name in ((self.child.stdout, "out"), (self.child.stderr, "err"))
+        ]
+        for reader in self.readers:
+            reader.start()
+
+    def _read(self, stream, name):
+        with stream:
+            for block in iter(lambda: stream.read1(65536), b""):
+                self.chunks[name].append(block)
+
+    @property
+    def pid(self):
+        return self.child.pid
+
+    def signal(self, number):
+        self.child.send_signal(number)
+
+    def wait(self, timeout) -> Done:
+        """The end of the command; one that outlives its time is ended and fails the test."""
+        rss = [0.0]
+
+        def reap():
+            _, status, usage = os.wait4(self.child.pid, 0)
+            self.child.returncode = os.waitstatus_to_exitcode(status)
+            rss[0] = usage.ru_maxrss / 1024
+
+        reaper = threading.Thread(target=reap, daemon=True)
+        reaper.start()
+        reaper.join(timeout)
+        late = reaper.is_alive()
+        if late:
+            os.kill(self.child.pid, signal.SIGKILL)
+            reaper.join()
+        for reader in self.readers:
+            reader.join(5)
+        out, err = (b"".join(self.chunks[name]).decode(errors="replace") for name in ("out", "err"))
+        done = Done(self.args, self.child.returncode, out, err, rss[0])
+        assert not late, f"still running after {timeout} s\n{done}"
+        return done
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts `prony ARGS` in an empty directory of the test's own."""
+    running = []
+
+    def start(*args, env=None, cwd=None):
+        one = Running(args, env or {}, cwd or tmp_path)
+        running.append(one)
+        return one
+
+    yield start
+    for one in running:
+        if one.child.returncode is None:
+            one.child.kill()
+            one.child.wait()
+
+
+@pytest.fixture
+def prony(start):
+    """Runs `prony ARGS` to its end."""
+
+    def prony(*args, timeout=60, env=None, cwd=None) -> Done:
+        return start(*args, env=env, cwd=cwd).wait(timeout).sane()
+
+    return prony
+
+
+class Server:
+    """A server that a test points the binary at."""
+
+    def __init__(self, command, env):
+        self.child = subprocess.Popen(
+            list(map(str, command)),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | env,
+        )
+        line = self.child.stdout.readline()
+        ready = re.match(r"ready (http://\S+)(?: admin (http://\S+))?", line)
+        if not ready:
+            self.end()
+            raise AssertionError(f"{command} did not come up; it said {line!r}")
+        self.url, self.admin = ready.groups()
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rsplit(":", 1)[1])
+
+    def end(self):
+        self.child.terminate()
+        try:
+            self.child.wait(10)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
+        self.child.stdout.close()
+
+
+@pytest.fixture
+def server():
+    """Starts servers: `server(command..., env={})`."""
+    started = []
+
+    def server(*command, env=None) -> Server:
+        one = Server(command, env or {})
+        started.append(one)
+        return one
+
+    yield server
+    for one in started:
+        one.end()
+
+
+@pytest.fixture
+def backend(server):
+    """The reference backend: `backend("truth", "knob=value", ...)`."""
+
+    def backend(preset, *knobs, slides=None):
+        sets = [word for knob in knobs for word in ("--set", knob)]
+        extra = ["--slides", slides] if slides else []
+        return server(binary(), "serve", preset, "--port", 0, "--admin-port", 0, *sets, *extra)
+
+    return backend
+
+
+@pytest.fixture
+def archive(server):
+    """The independently written target: `archive("blocking,deaf,crash")`; an empty string is the clean twin."""
+
+    def archive(faults, **env):
+        return server(sys.executable, HERE / "independent" / "app.py", env={"FAULTS": faults} | env)
+
+    return archive
+
+
+@pytest.fixture
+def hostile(server):
+    """The server that misbehaves: `hostile()`, or `hostile("drip")` to do so on every path."""
+
+    def hostile(everywhere=None):
+        extra = ["--all", everywhere] if everywhere else []
+        return server(sys.executable, HERE / "independent" / "hostile.py", *extra)
+
+    return hostile
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """A loopback port on which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        return held.getsockname()[1]
+
+
+@dataclass
+class Report:
+    """A report folder as written by the binary."""
+
+    folder: Path
+
+    @property
+    def data(self) -> dict:
+        return json.loads((self.folder / "report.json").read_text())
+
+    @property
+    def markdown(self) -> str:
+        return (self.folder / "report.md").read_text()
+
+    def findings(self, *verdicts) -> list:
+        return [f for f in self.data["findings"] if not verdicts or f["verdict"] in verdicts]
+
+    def ids(self, *verdicts) -> set:
+        return {f["id"] for f in self.findings(*verdicts)}
+
+    def faults(self) -> list:
+        """Findings that say something is wrong."""
+        return self.findings("fail", "warn")
+
+
+@pytest.fixture(scope="session")
+def report():
+    return Report
+
+
+@pytest.fixture(scope="session")
+def standard_demo(tmp_path_factory):
+    """`prony check demo`, once for all who look at it: the run and its report."""
+    folder = tmp_path_factory.mktemp("demo")
+    done = Running(["check", "demo", "-o", folder / "out"], {}, folder).wait(180)
+    return done, Report(folder / "out")
+
+
+@pytest.fixture(scope="session")
+def schema():
+    """The committed JSON Schema of reports."""
+    return json.loads((ROOT / "docs" / "reference" / "report.schema.json").read_text())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def built():
+    assert binary().is_file(), f"{binary()} is missing: cargo build --release -p prony"

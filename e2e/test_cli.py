@@ -1,0 +1,117 @@
+"""The command line teaches: help, typos, completions, manual pages, plans, schemas."""
+
+import json
+import re
+import tomllib
+
+import jsonschema
+import pytest
+
+COMMANDS = ["check", "load", "run", "report", "serve", "schema", "completions", "man"]
+
+
+@pytest.mark.parametrize("command", [None, *COMMANDS])
+def test_help_has_examples(prony, command):
+    done = prony(*filter(None, [command]), "--help")
+    assert done.code == 0 and "Examples:" in done.out, done
+
+
+@pytest.mark.parametrize(
+    "args, nearest",
+    [
+        (["chekc", "demo"], "check"),
+        (["check", "demo", "--quik"], "--quick"),
+        (["load", "http://127.0.0.1:1/", "--conections", "4"], "--connections"),
+        (["report", "x", "--format", "markdwn"], "markdown"),
+        (["serve", "enso-fixd"], "enso-fixed"),
+        (["check", "demo:enos"], "enso"),
+        (["serve", "enso", "--port", "0", "--set", "serail=true"], "did you mean"),
+    ],
+)
+def test_a_typo_is_answered_by_the_nearest(prony, args, nearest):
+    done = prony(*args)
+    assert done.code == 64, done
+    assert nearest in done.err, done
+    assert done.out == "", done
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completions(prony, shell):
+    done = prony("completions", shell)
+    assert done.code == 0 and "max-rate" in done.out and "check" in done.out, done
+
+
+def test_manual_pages(prony, tmp_path):
+    done = prony("man", tmp_path / "man")
+    assert done.code == 0, done
+    pages = {page.name for page in (tmp_path / "man").iterdir()}
+    assert {"prony.1"} | {f"prony-{command}.1" for command in COMMANDS} <= pages
+    for page in (tmp_path / "man").iterdir():
+        assert page.read_text().startswith(".ie") and ".SH" in page.read_text(), page
+
+
+@pytest.mark.parametrize("kind", ["suite", "report", "events", "load"])
+def test_schemas_are_schemas(prony, kind):
+    done = prony("schema", kind)
+    assert done.code == 0, done
+    jsonschema.Draft202012Validator.check_schema(done.json())
+
+
+def test_the_committed_schema_is_the_one_in_force(prony, schema):
+    assert json.loads(prony("schema", "report").out) == schema
+
+
+def test_a_plan_can_be_edited_and_run(prony, archive, report, tmp_path):
+    target = archive("")
+    plan = prony("check", target.url, "--quick", "--plan")
+    assert plan.code == 0, plan
+    suite = tomllib.loads(plan.out)
+    assert suite["target"]["url"].startswith(target.url)
+    assert suite["experiment"] and suite["endpoint"]
+    path = tmp_path / "plan.toml"
+    path.write_text(plan.out)
+    assert prony("run", path, "--dry-run").code == 0
+    # What a person would do: keep two questions of the battery.
+    kept = {"coverage", "validation"} & suite["experiment"].keys()
+    assert kept, suite["experiment"].keys()
+    head, _, rest = plan.out.partition("\n[experiment")
+    blocks = ("[experiment" + rest).split("\n[")
+    blocks = [blocks[0]] + ["[" + block for block in blocks[1:]]
+    dropped = [b for b in blocks if b.startswith("[experiment.") and b[12:].split("]")[0].split(".")[0] not in kept]
+    path.write_text(head + "\n" + "\n".join(b for b in blocks if b not in dropped))
+    done = prony("run", path, "-o", tmp_path / "out", timeout=120)
+    assert done.code in (0, 2), done
+    assert {phase["experiment"] for phase in report(tmp_path / "out").data["phases"]} <= kept | {"suite"}
+
+
+def test_load_ends_with_one_line_for_scripts(prony, backend):
+    target = backend("enso-fixed")
+    done = prony("load", f"{target.url}/health", "-c", 4, "-n", 400)
+    assert done.code == 0, done
+    assert re.fullmatch(r"p50=\S+ p99=\S+ p99\.9=.+", done.last_line()), done
+
+
+def test_load_as_json_follows_its_schema(prony, backend):
+    target = backend("enso-fixed")
+    done = prony("load", f"{target.url}/health", "-c", 2, "-n", 500, "--json")
+    assert done.code == 0, done
+    jsonschema.validate(done.json(), json.loads(prony("schema", "load").out))
+
+
+def test_load_sends_what_it_was_asked_to(prony, backend):
+    target = backend("enso-fixed")
+    body = '{"slide_id":"slide_000"}'
+    good = prony("load", f"{target.url}/api/analyze", "-T", "application/json", "-b", body, "-c", 1, "-n", 5)
+    assert good.code == 0, good
+    bad = prony("load", f"{target.url}/api/analyze", "-T", "application/json", "-b", "{", "-c", 1, "-n", 5)
+    assert bad.code == 1 and "4xx" in bad.text, bad
+    expected = prony(
+        "load", f"{target.url}/api/analyze", "-T", "application/json", "-b", "{", "-c", 1, "-n", 5, "--expect-status", 422
+    )
+    assert expected.code == 0, expected
+
+
+def test_quiet_prints_results_only(prony, backend):
+    target = backend("enso-fixed")
+    done = prony("load", f"{target.url}/health", "-c", 1, "-n", 50, "--quiet")
+    assert done.err == "" and done.last_line().startswith("p50="), done

@@ -1,0 +1,64 @@
+"""Every suite in the repository runs; suites/enso.toml answers each claim of the document it reproduces."""
+
+import tomllib
+
+import jsonschema
+import pytest
+
+from conftest import ROOT
+
+SUITES = sorted((ROOT / "suites").rglob("*.toml"))
+ENSO = ROOT / "suites" / "enso.toml"
+
+
+def test_there_are_suites():
+    assert ENSO in SUITES and len(SUITES) >= 3
+
+
+@pytest.mark.parametrize("path", [s for s in SUITES if s != ENSO], ids=lambda p: p.stem)
+def test_a_suite_runs(prony, report, schema, tmp_path, path):
+    suite = tomllib.loads(path.read_text())
+    assert suite["target"]["url"].startswith("demo:"), "a suite here brings its own target, so that anyone can run it"
+    done = prony("run", path, "-o", tmp_path / "out", timeout=150)
+    assert done.code in (0, 1, 2), done
+    data = report(tmp_path / "out").data
+    jsonschema.validate(data, schema)
+    assert {p["name"] for p in suite.get("phase", [])} <= {p["name"] for p in data["phases"]}
+    assert len(data["gates"]) == len(suite.get("gate", []))
+
+
+@pytest.fixture(scope="module")
+def enso(tmp_path_factory):
+    from conftest import Report, Running
+
+    folder = tmp_path_factory.mktemp("enso")
+    done = Running(["run", ENSO, "-o", folder / "out"], {}, folder).wait(240).sane()
+    return done, Report(folder / "out"), tomllib.loads(ENSO.read_text())
+
+
+def test_the_document_is_reproduced(enso):
+    done, found, suite = enso
+    assert done.code == 1, done
+    phases = {phase["name"]: phase for phase in found.data["phases"]}
+    for spec in suite["phase"]:
+        assert spec["name"] in phases, spec["name"]
+    # The eight tests and the seven edge cases, by what the document says was sent.
+    offered = [phase["offered"] for phase in phases.values() if phase["experiment"] == "suite"]
+    for size in (10, 50, 6, 80, 5, 100):
+        assert size in offered, (size, sorted(offered))
+    assert len(suite["claim"]) >= 15
+
+
+def test_each_claim_stands_beside_what_was_measured(enso):
+    done, found, suite = enso
+    results = {result["claim"]["id"]: result for result in found.data["claims"]}
+    assert set(results) == {claim["id"] for claim in suite["claim"]}
+    markdown = found.markdown
+    for claim in suite["claim"]:
+        result = results[claim["id"]]
+        assert result["upheld"] in ("yes", "no", "not-decided")
+        assert result["says"], result
+        assert result["measured"] or result["upheld"] != "yes", f"upheld on no numbers: {result}"
+        assert claim["id"] in markdown
+    kinds = {result["upheld"] for result in results.values()}
+    assert {"yes", "no"} <= kinds, "some of the document's claims hold, some do not"
