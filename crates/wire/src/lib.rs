@@ -1,1 +1,19 @@
-//! placeholder
+//! Bytes and messages: where a target is, how to reach it, how HTTP/1.1 is written and read, and when to wake.
+//!
+//! It stamps times and keeps no statistics; it knows nothing of phases, samples or verdicts. Everything here is
+//! non-blocking unless its name says otherwise, so that one thread can drive thousands of connections.
+
+mod clock;
+pub mod dial;
+mod error;
+pub mod http1;
+mod origin;
+mod pace;
+mod stream;
+pub mod tls;
+
+pub use clock::Clock;
+pub use error::WireError;
+pub use origin::{Origin, Scheme};
+pub use pace::{Timer, Waits};
+pub use stream::{Link, LinkError, Received, Stream};

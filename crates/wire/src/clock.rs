@@ -1,0 +1,63 @@
+//! The one clock of the load path: `CLOCK_MONOTONIC`, counted from the run's epoch.
+
+use std::time::Instant;
+
+use prony_model::Nanos;
+use rustix::time::{ClockId, Timespec, clock_gettime};
+
+/// Nanoseconds since an epoch, and the same instants as the absolute times that a timer wants.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    epoch_ns: u64,
+}
+
+impl Clock {
+    /// A clock that counts from `epoch`. Accurate to the time between two clock reads (tens of nanoseconds).
+    pub fn since(epoch: Instant) -> Self {
+        let passed = u64::try_from(epoch.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        Self {
+            epoch_ns: monotonic_ns().saturating_sub(passed),
+        }
+    }
+
+    /// Now, since the epoch.
+    pub fn now(&self) -> Nanos {
+        Nanos(monotonic_ns().saturating_sub(self.epoch_ns))
+    }
+
+    /// An instant of this clock as an absolute monotonic time.
+    pub(crate) fn absolute(&self, at: Nanos) -> Timespec {
+        let ns = self.epoch_ns.saturating_add(at.0).max(1);
+        Timespec {
+            tv_sec: (ns / 1_000_000_000).cast_signed(),
+            tv_nsec: (ns % 1_000_000_000).cast_signed(),
+        }
+    }
+}
+
+fn monotonic_ns() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec.cast_unsigned() * 1_000_000_000 + now.tv_nsec.cast_unsigned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::Clock;
+
+    #[test]
+    fn agrees_with_the_standard_clock() {
+        let epoch = Instant::now();
+        let clock = Clock::since(epoch);
+        let before = epoch.elapsed().as_nanos();
+        let seen = u128::from(clock.now().0);
+        let after = epoch.elapsed().as_nanos();
+        // The epoch conversion itself may be off by the time between its two clock reads.
+        let slack = 5_000_000;
+        assert!(
+            before <= seen + slack && seen <= after + slack,
+            "{before} {seen} {after}"
+        );
+    }
+}

@@ -1,0 +1,198 @@
+//! Where a target is: scheme, host, port and base path of a URL. Resolves nothing.
+
+use std::fmt;
+
+use url::{Host, Url};
+
+use crate::WireError;
+
+/// How the connection is secured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// Plain TCP.
+    Http,
+    /// TLS over TCP.
+    Https,
+}
+
+/// The origin of a target, with the path that all its requests start with.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// Plain or TLS.
+    pub scheme: Scheme,
+    /// Host name or address; an IPv6 address without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Base path without a trailing slash; empty for the root.
+    pub base: String,
+}
+
+impl Origin {
+    /// From a URL. A missing scheme means http. Query and fragment are dropped.
+    pub fn parse(text: &str) -> Result<Self, WireError> {
+        let text = text.trim();
+        let full = if text.contains("://") {
+            text.to_owned()
+        } else {
+            format!("http://{text}")
+        };
+        let url = Url::parse(&full).map_err(|e| WireError::NotUrl {
+            url: without_secret(text),
+            why: e.to_string(),
+        })?;
+        let scheme = match url.scheme() {
+            "http" => Scheme::Http,
+            "https" => Scheme::Https,
+            other => {
+                return Err(WireError::Scheme {
+                    scheme: other.to_owned(),
+                });
+            }
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(WireError::UserInfo);
+        }
+        let host = match url.host() {
+            Some(Host::Domain(name)) => name.to_owned(),
+            Some(Host::Ipv4(address)) => address.to_string(),
+            Some(Host::Ipv6(address)) => address.to_string(),
+            None => return Err(WireError::NoHost),
+        };
+        let port = url.port_or_known_default().ok_or(WireError::NoHost)?;
+        Ok(Self {
+            scheme,
+            host,
+            port,
+            base: url.path().trim_end_matches('/').to_owned(),
+        })
+    }
+
+    /// The value of a Host header: brackets around IPv6, no default port.
+    pub fn authority(&self) -> String {
+        let host = if self.host.contains(':') {
+            format!("[{}]", self.host)
+        } else {
+            self.host.clone()
+        };
+        if self.port == self.scheme.default_port() {
+            host
+        } else {
+            format!("{host}:{}", self.port)
+        }
+    }
+
+    /// The request target of a path below this origin: base path and path, without fragment, never empty.
+    pub fn target(&self, path: &str) -> String {
+        let path = path.split('#').next().unwrap_or_default();
+        let slash = if path.starts_with('/') || (path.is_empty() && !self.base.is_empty()) {
+            ""
+        } else {
+            "/"
+        };
+        format!("{}{slash}{path}", self.base)
+    }
+
+    /// Where a `Location` leads from the request target `from`, when it stays at this origin; `None` when it leaves.
+    pub fn follow(&self, from: &str, location: &str) -> Option<String> {
+        let here = Url::parse(&format!("{}://{}{from}", self.scheme.name(), self.authority())).ok()?;
+        let there = here.join(location).ok()?;
+        let same = there.scheme() == here.scheme()
+            && there.host() == here.host()
+            && there.port_or_known_default() == here.port_or_known_default();
+        same.then(|| match there.query() {
+            Some(query) => format!("{}?{query}", there.path()),
+            None => there.path().to_owned(),
+        })
+    }
+
+    /// Whether connections use TLS.
+    pub fn is_tls(&self) -> bool {
+        self.scheme == Scheme::Https
+    }
+}
+
+impl Scheme {
+    /// As written in a URL.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", self.scheme.name(), self.authority(), self.base)
+    }
+}
+
+/// The text without what stands before an `@`: it may be a password.
+fn without_secret(text: &str) -> String {
+    text.rsplit('@').next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Origin, Scheme};
+    use crate::WireError;
+
+    #[test]
+    fn parts_of_a_url() {
+        let o = Origin::parse("https://example.org/api/v1/?q=1").unwrap();
+        assert_eq!(
+            (o.scheme, o.port, o.base.as_str()),
+            (Scheme::Https, 443, "/api/v1")
+        );
+        assert_eq!(o.authority(), "example.org");
+        assert_eq!(o.to_string(), "https://example.org/api/v1");
+        assert_eq!(o.target("/x?y=1#z"), "/api/v1/x?y=1");
+        assert_eq!(o.target(""), "/api/v1");
+
+        let o = Origin::parse("http://[::1]:8080").unwrap();
+        assert_eq!((o.host.as_str(), o.port), ("::1", 8080));
+        assert_eq!(o.authority(), "[::1]:8080");
+        assert_eq!(o.target(""), "/");
+
+        let o = Origin::parse("localhost:9000").unwrap();
+        assert_eq!(
+            (o.host.as_str(), o.port, o.scheme),
+            ("localhost", 9000, Scheme::Http)
+        );
+    }
+
+    #[test]
+    fn user_errors_are_told_apart() {
+        assert_eq!(
+            Origin::parse("http://me:secret@localhost/"),
+            Err(WireError::UserInfo)
+        );
+        assert!(matches!(
+            Origin::parse("ftp://localhost/"),
+            Err(WireError::Scheme { .. })
+        ));
+        let broken = Origin::parse("http://me:secret@local host:99999/").unwrap_err();
+        assert!(!broken.to_string().contains("secret"), "{broken}");
+    }
+
+    #[test]
+    fn redirects_stay_at_home_or_are_refused() {
+        let o = Origin::parse("http://localhost:8000/api").unwrap();
+        assert_eq!(o.follow("/api/a", "/b?x=1").as_deref(), Some("/b?x=1"));
+        assert_eq!(o.follow("/api/a", "c").as_deref(), Some("/api/c"));
+        assert_eq!(
+            o.follow("/api/a", "http://localhost:8000/d").as_deref(),
+            Some("/d")
+        );
+        assert_eq!(o.follow("/api/a", "http://localhost:8001/d"), None);
+        assert_eq!(o.follow("/api/a", "//evil.example/d"), None);
+    }
+}

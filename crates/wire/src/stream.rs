@@ -1,0 +1,237 @@
+//! One non-blocking connection, plain or TLS: connect, handshake, bytes in, bytes out. Knows no HTTP.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustls::{ClientConfig, ClientConnection};
+use rustls_pki_types::ServerName;
+
+use crate::{dial, tls};
+
+/// How to secure a connection.
+#[derive(Clone, Debug)]
+pub enum Link {
+    /// Plain TCP.
+    Plain,
+    /// TLS with this configuration, verified for this name.
+    Tls(Arc<ClientConfig>, ServerName<'static>),
+}
+
+/// What ended a connection before its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkError {
+    /// An error of the socket.
+    Io(Errno),
+    /// A TLS error, explained.
+    Tls(String),
+}
+
+/// What a read brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// So many bytes, at least one.
+    Bytes(usize),
+    /// Nothing now; an edge will tell.
+    Blocked,
+    /// The peer closed its side.
+    Closed,
+}
+
+/// A connection in progress or made.
+#[derive(Debug)]
+pub enum Stream {
+    /// Plain TCP.
+    Plain(OwnedFd),
+    /// TLS over TCP.
+    Tls(Box<TlsStream>),
+}
+
+/// TLS state and its socket.
+#[derive(Debug)]
+pub struct TlsStream {
+    socket: TcpStream,
+    session: ClientConnection,
+}
+
+impl Stream {
+    /// Starts to connect. Register it, then call [`Stream::ready`] at each edge until it says yes.
+    pub fn dial(address: &SocketAddr, link: &Link) -> Result<Self, LinkError> {
+        let fd = dial::start(address).map_err(LinkError::Io)?;
+        match link {
+            Link::Plain => Ok(Self::Plain(fd)),
+            Link::Tls(config, name) => {
+                let session = ClientConnection::new(Arc::clone(config), name.clone())
+                    .map_err(|e| LinkError::Tls(tls::explain(&e)))?;
+                Ok(Self::Tls(Box::new(TlsStream {
+                    socket: TcpStream::from(fd),
+                    session,
+                })))
+            }
+        }
+    }
+
+    /// Whether the TCP connection is made. The handshake, if any, comes after it.
+    pub fn connected(&self) -> Result<bool, LinkError> {
+        match self {
+            Self::Plain(fd) => dial::finished(fd).map_err(LinkError::Io),
+            Self::Tls(tls) => {
+                let socket = tls.socket.as_fd();
+                rustix::net::sockopt::socket_error(socket)
+                    .and_then(|e| e)
+                    .map_err(LinkError::Io)?;
+                match rustix::net::getpeername(socket) {
+                    Ok(peer) => Ok(peer.is_some()),
+                    Err(Errno::NOTCONN) => Ok(false),
+                    Err(e) => Err(LinkError::Io(e)),
+                }
+            }
+        }
+    }
+
+    /// Drives the handshake of a connected stream; whether requests may be written.
+    pub fn ready(&mut self) -> Result<bool, LinkError> {
+        let Self::Tls(tls) = self else { return Ok(true) };
+        loop {
+            tls.push()?;
+            if !tls.session.is_handshaking() {
+                return Ok(true);
+            }
+            if !tls.session.wants_read() {
+                return Ok(false);
+            }
+            match tls.pull()? {
+                Received::Bytes(_) => {}
+                Received::Blocked => return Ok(false),
+                Received::Closed => {
+                    return Err(LinkError::Tls(
+                        "the peer closed the connection during the TLS handshake: does the port speak TLS?"
+                            .to_owned(),
+                    ));
+                }
+            }
+        }
+    }
+
+    /// Reads once into `buffer`. After [`Received::Bytes`] of less than the buffer's length a plain stream is drained
+    /// unless the peer has closed.
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<Received, LinkError> {
+        match self {
+            Self::Plain(fd) => loop {
+                return match recv(&*fd, &mut *buffer, RecvFlags::empty()) {
+                    Ok((_, 0)) => Ok(Received::Closed),
+                    Ok((_, n)) => Ok(Received::Bytes(n)),
+                    Err(Errno::AGAIN) => Ok(Received::Blocked),
+                    Err(Errno::INTR) => continue,
+                    Err(e) => Err(LinkError::Io(e)),
+                };
+            },
+            Self::Tls(tls) => tls.read(buffer),
+        }
+    }
+
+    /// Writes what fits now; 0 when nothing does.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<usize, LinkError> {
+        match self {
+            Self::Plain(fd) => loop {
+                return match send(&*fd, bytes, SendFlags::NOSIGNAL) {
+                    Ok(n) => Ok(n),
+                    Err(Errno::AGAIN) => Ok(0),
+                    Err(Errno::INTR) => continue,
+                    Err(e) => Err(LinkError::Io(e)),
+                };
+            },
+            Self::Tls(tls) => {
+                let taken = tls
+                    .session
+                    .writer()
+                    .write(bytes)
+                    .map_err(|e| LinkError::Io(errno(&e)))?;
+                tls.push()?;
+                Ok(taken)
+            }
+        }
+    }
+
+    /// Writes what an earlier [`Stream::write`] took but could not send. Nothing to do on a plain stream.
+    pub fn flush(&mut self) -> Result<(), LinkError> {
+        match self {
+            Self::Plain(_) => Ok(()),
+            Self::Tls(tls) => tls.push(),
+        }
+    }
+
+    /// Whether a short read proves that the socket is drained.
+    pub fn short_read_drains(&self) -> bool {
+        matches!(self, Self::Plain(_))
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Plain(fd) => fd.as_fd(),
+            Self::Tls(tls) => tls.socket.as_fd(),
+        }
+    }
+}
+
+impl TlsStream {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<Received, LinkError> {
+        loop {
+            match self.session.reader().read(buffer) {
+                Ok(0) => return Ok(Received::Closed),
+                Ok(n) => return Ok(Received::Bytes(n)),
+                // Closed without a close_notify: the framing above decides whether that truncates anything.
+                Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(Received::Closed),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(e) => return Err(LinkError::Io(errno(&e))),
+            }
+            match self.pull()? {
+                Received::Blocked => return Ok(Received::Blocked),
+                // The next turn of the loop tells a clean end from a missing one.
+                Received::Bytes(_) | Received::Closed => self.push()?,
+            }
+        }
+    }
+
+    /// Socket to session.
+    fn pull(&mut self) -> Result<Received, LinkError> {
+        let n = match self.session.read_tls(&mut self.socket) {
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(Received::Blocked),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => return Ok(Received::Bytes(0)),
+            Err(e) => return Err(LinkError::Io(errno(&e))),
+        };
+        if let Err(e) = self.session.process_new_packets() {
+            // The alert that says why is owed to the peer; that it may be gone already changes nothing.
+            let _ = self.push();
+            return Err(LinkError::Tls(tls::explain(&e)));
+        }
+        Ok(if n == 0 {
+            Received::Closed
+        } else {
+            Received::Bytes(n)
+        })
+    }
+
+    /// Session to socket, as much as fits.
+    fn push(&mut self) -> Result<(), LinkError> {
+        while self.session.wants_write() {
+            match self.session.write_tls(&mut self.socket) {
+                Ok(_) => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(LinkError::Io(errno(&e))),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn errno(error: &io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
+}
