@@ -1,0 +1,217 @@
+//! Finding out what a target is, with requests that any HTTP client could send.
+//!
+//! Discovery asks for documents (OpenAPI, descriptors, model lists), health and listings. It never calls an endpoint
+//! that does the target's real work: the first such call belongs to the run, where it is recorded.
+
+mod harvest;
+mod openapi;
+mod places;
+mod protocols;
+mod role;
+mod value;
+
+use std::collections::BTreeSet;
+
+use prony_model::{Captured, Endpoint, Expect, Request, Role, SampleRequest, Surface};
+
+use harvest::Harvest;
+use openapi::Operation;
+
+use crate::text;
+
+/// Most endpoints that a surface holds; what is beyond is named in `found_by`.
+const ENDPOINTS_MAX: usize = 60;
+/// Distinct inputs per endpoint.
+const SAMPLES_MAX: usize = 8;
+
+/// Something that can perform one exchange. The engine can; tests use a table.
+pub(crate) trait Fetch {
+    /// One exchange; a failure is in the answer's `outcome` and `error`.
+    fn fetch(&mut self, request: &Request) -> Captured;
+}
+
+impl<F: FnMut(&Request) -> Captured> Fetch for F {
+    fn fetch(&mut self, request: &Request) -> Captured {
+        self(request)
+    }
+}
+
+/// Finds the endpoints of a target. `path` is the path of the URL the user gave.
+///
+/// Returns the answer to the first request instead when nobody answers at all.
+pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str) -> Result<Surface, Box<Captured>> {
+    let first = fetch.fetch(&Request::get(path));
+    if first.status == 0 && first.outcome.is_failure() {
+        return Err(Box::new(first));
+    }
+    let mut surface = Surface::default();
+    let catch_all = places::catch_all(fetch);
+    let documents = places::documents(fetch, path, &first);
+    let mut harvest = Harvest::default();
+
+    if let Some((place, document)) = documents {
+        surface.found_by.push(format!("OpenAPI document at {place}"));
+        let api = openapi::read(&document);
+        surface.name = text::clean(&api.title, 80);
+        surface.version = text::clean(&api.version, 40);
+        listings(fetch, &api.operations, &mut harvest, &mut surface);
+        operations(&api.operations, &harvest, &mut surface);
+    }
+    well_known(fetch, catch_all.as_ref(), &mut surface);
+    protocols::dzi(fetch, path, &first, &mut surface);
+    protocols::kserve(fetch, &mut surface);
+    protocols::openai(fetch, &mut surface);
+    the_url_itself(path, &first, &mut surface);
+    bound(&mut surface);
+    Ok(surface)
+}
+
+/// Asks the listings of the document for the values that other endpoints take.
+fn listings(fetch: &mut dyn Fetch, operations: &[Operation], harvest: &mut Harvest, surface: &mut Surface) {
+    let listings = operations
+        .iter()
+        .filter(|o| role::of(o) == Role::Listing)
+        .take(12);
+    for operation in listings {
+        let answer = fetch.fetch(&Request::get(&operation.path));
+        if answer.status == 200
+            && let Some(json) = answer.json()
+        {
+            let found = harvest.read(&operation.path, &json);
+            if found > 0 {
+                surface.found_by.push(format!(
+                    "{found} values listed at {}",
+                    text::clean(&operation.path, 80)
+                ));
+            }
+        }
+    }
+}
+
+/// Makes endpoints of a document's operations.
+fn operations(operations: &[Operation], harvest: &Harvest, surface: &mut Surface) {
+    for operation in operations {
+        if let Some(why) = role::left_alone(operation) {
+            surface.found_by.push(format!(
+                "{} {} left alone: {why}",
+                operation.method,
+                text::clean(&operation.path, 80)
+            ));
+            continue;
+        }
+        let role = role::of(operation);
+        let samples = value::samples(operation, harvest, samples_for(role));
+        if samples.is_empty() {
+            surface.found_by.push(format!(
+                "{} {} left alone: no value could be made up for its parameters",
+                operation.method,
+                text::clean(&operation.path, 80)
+            ));
+            continue;
+        }
+        surface.endpoints.push(Endpoint {
+            name: format!("{} {}", operation.method, operation.path),
+            method: operation.method.clone(),
+            path: operation.path.clone(),
+            role,
+            parameters: operation.parameters.clone(),
+            body_schema: operation
+                .body
+                .as_ref()
+                .map(|b| prony_model::JsonText(b.schema.clone())),
+            declared_statuses: operation.statuses.clone(),
+            samples,
+            expect: expectation(operation),
+        });
+    }
+}
+
+fn samples_for(role: Role) -> usize {
+    match role {
+        Role::Health | Role::Status | Role::Listing | Role::Metrics | Role::Docs => 1,
+        Role::Inference | Role::Resource | Role::Media | Role::Tile => SAMPLES_MAX,
+    }
+}
+
+/// A success of the type that the document declares, where it declares just one that means something.
+fn expectation(operation: &Operation) -> Expect {
+    let content_type = match operation.success_types.as_slice() {
+        [only] if only != "*/*" => Some(only.clone()),
+        _ => None,
+    };
+    Expect {
+        content_type,
+        ..Expect::default()
+    }
+}
+
+/// Health, status, metrics and model lists at their usual places, documented or not.
+fn well_known(fetch: &mut dyn Fetch, catch_all: Option<&Captured>, surface: &mut Surface) {
+    for &(path, role) in places::WELL_KNOWN {
+        if surface.endpoints.iter().any(|e| e.path == path) {
+            continue;
+        }
+        let answer = fetch.fetch(&Request::get(path));
+        let same_as_anything = catch_all.is_some_and(|any| any.digest == answer.digest);
+        if answer.status != 200 || same_as_anything {
+            continue;
+        }
+        surface
+            .found_by
+            .push(format!("GET {path} answers, though no document names it"));
+        surface.endpoints.push(bare(path, role));
+    }
+}
+
+/// An endpoint that takes no input.
+fn bare(path: &str, role: Role) -> Endpoint {
+    Endpoint {
+        name: format!("GET {path}"),
+        method: "GET".to_owned(),
+        path: path.to_owned(),
+        role,
+        parameters: Vec::new(),
+        body_schema: None,
+        declared_statuses: Vec::new(),
+        samples: vec![SampleRequest {
+            request: Request::get(path),
+            inputs: Default::default(),
+        }],
+        expect: Expect::default(),
+    }
+}
+
+/// The URL that the user gave is an endpoint too, unless it is the root of a documented API.
+fn the_url_itself(path: &str, first: &Captured, surface: &mut Surface) {
+    let known = surface
+        .endpoints
+        .iter()
+        .any(|e| e.samples.iter().any(|s| s.request.path == path));
+    if known || (path == "/" && surface.endpoints.iter().any(Endpoint::is_work)) {
+        return;
+    }
+    if (200..300).contains(&first.status) {
+        surface
+            .found_by
+            .push(format!("the URL given: GET {}", text::clean(path, 80)));
+        surface.endpoints.push(bare(path, Role::Resource));
+    }
+}
+
+/// Drops duplicates and what is beyond the bound.
+fn bound(surface: &mut Surface) {
+    let mut seen = BTreeSet::new();
+    surface.endpoints.retain(|e| seen.insert(e.name.clone()));
+    if surface.endpoints.len() > ENDPOINTS_MAX {
+        // Work first: those are what the user came for.
+        surface.endpoints.sort_by_key(|e| !e.is_work());
+        let left = surface.endpoints.split_off(ENDPOINTS_MAX);
+        surface.found_by.push(format!(
+            "{} further endpoints left out (limit {ENDPOINTS_MAX}); name them in a suite to include them",
+            left.len()
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests;

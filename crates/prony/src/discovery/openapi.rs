@@ -1,0 +1,348 @@
+//! Reading an OpenAPI 3.x or Swagger 2.0 document. The document is hostile until proven otherwise: references are
+//! resolved with bounds on depth and size, and only local ones.
+
+use prony_model::{JsonText, Parameter, Place};
+use serde_json::{Map, Value, json};
+
+/// Deepest chain of references and nested schemas that is followed.
+const DEPTH_MAX: u32 = 16;
+/// Most nodes that resolving one schema may produce.
+const NODES_MAX: u32 = 20_000;
+/// Most operations read.
+const OPERATIONS_MAX: usize = 400;
+
+/// What a document says.
+#[derive(Debug, Default)]
+pub(super) struct Api {
+    pub(super) title: String,
+    pub(super) version: String,
+    pub(super) operations: Vec<Operation>,
+}
+
+/// One operation, references resolved.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Operation {
+    pub(super) method: String,
+    /// Path template, with the server's base path in front.
+    pub(super) path: String,
+    /// Operation id, summary and tags in one lower-case line, for judging what it is for.
+    pub(super) words: String,
+    pub(super) parameters: Vec<Parameter>,
+    pub(super) body: Option<RequestBody>,
+    pub(super) statuses: Vec<u16>,
+    /// Content types of the success answer, lower case.
+    pub(super) success_types: Vec<String>,
+    /// Schema of the JSON success answer; null when there is none.
+    pub(super) success_schema: Value,
+}
+
+/// A request body.
+#[derive(Clone, Debug)]
+pub(super) struct RequestBody {
+    pub(super) content_type: String,
+    pub(super) schema: Value,
+    pub(super) required: bool,
+    pub(super) example: Option<Value>,
+}
+
+const METHODS: &[&str] = &["get", "post", "put", "patch", "delete"];
+
+/// Reads a document; what it does not understand it leaves out.
+pub(super) fn read(document: &Value) -> Api {
+    let text = |pointer: &str| {
+        document
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let mut api = Api {
+        title: text("/info/title"),
+        version: text("/info/version"),
+        operations: Vec::new(),
+    };
+    let base = base_path(document);
+    let empty = Map::new();
+    let paths = document.get("paths").and_then(Value::as_object).unwrap_or(&empty);
+    for (path, item) in paths {
+        let item = resolve(document, item);
+        for &method in METHODS {
+            let Some(operation) = item.get(method) else {
+                continue;
+            };
+            if api.operations.len() == OPERATIONS_MAX {
+                return api;
+            }
+            let shared = item.get("parameters");
+            api.operations.push(read_operation(
+                document,
+                method,
+                &format!("{base}{path}"),
+                operation,
+                shared,
+            ));
+        }
+    }
+    api
+}
+
+/// The path part of the first server, or Swagger's basePath. Other hosts are never followed.
+fn base_path(document: &Value) -> String {
+    let base = document
+        .pointer("/servers/0/url")
+        .or_else(|| document.get("basePath"))
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let path = match base.split_once("://") {
+        Some((_, rest)) => rest.find('/').map_or("", |slash| &rest[slash..]),
+        None => base,
+    };
+    let path = path.trim_end_matches('/');
+    if path.starts_with('/') && !path.contains('{') {
+        path.to_owned()
+    } else {
+        String::new()
+    }
+}
+
+fn read_operation(
+    document: &Value,
+    method: &str,
+    path: &str,
+    operation: &Value,
+    shared: Option<&Value>,
+) -> Operation {
+    let word = |key: &str| operation.get(key).and_then(Value::as_str).unwrap_or_default();
+    let tags: Vec<&str> = operation
+        .get("tags")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let mut read = Operation {
+        method: method.to_ascii_uppercase(),
+        path: path.to_owned(),
+        words: format!("{} {} {}", word("operationId"), word("summary"), tags.join(" ")).to_lowercase(),
+        ..Operation::default()
+    };
+    let own = operation.get("parameters");
+    for parameter in [shared, own]
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_array)
+        .flatten()
+    {
+        read_parameter(document, &resolve(document, parameter), &mut read);
+    }
+    if let Some(body) = operation.get("requestBody") {
+        read.body = read_body(document, &resolve(document, body));
+    }
+    let empty = Map::new();
+    for (status, answer) in operation
+        .get("responses")
+        .and_then(Value::as_object)
+        .unwrap_or(&empty)
+    {
+        let Ok(status) = status.parse::<u16>() else {
+            continue;
+        };
+        read.statuses.push(status);
+        if (200..300).contains(&status) && read.success_types.is_empty() {
+            let answer = resolve(document, answer);
+            let content = answer.get("content").and_then(Value::as_object).unwrap_or(&empty);
+            read.success_types = content.keys().map(|k| k.to_ascii_lowercase()).collect();
+            read.success_schema = content
+                .values()
+                .next()
+                .and_then(|c| c.get("schema"))
+                .or_else(|| answer.get("schema"))
+                .map(|s| resolve_all(document, s))
+                .unwrap_or_default();
+        }
+    }
+    read
+}
+
+fn read_parameter(document: &Value, parameter: &Value, operation: &mut Operation) {
+    let Some(name) = parameter.get("name").and_then(Value::as_str) else {
+        return;
+    };
+    let required = parameter
+        .get("required")
+        .and_then(Value::as_bool)
+        .unwrap_or(false);
+    let place = match parameter.get("in").and_then(Value::as_str) {
+        Some("path") => Place::Path,
+        Some("query") => Place::Query,
+        Some("header") => Place::Header,
+        // Swagger 2.0 puts the body among the parameters.
+        Some("body") => {
+            let schema = parameter
+                .get("schema")
+                .map(|s| resolve_all(document, s))
+                .unwrap_or_default();
+            let content_type = "application/json".to_owned();
+            operation.body = Some(RequestBody {
+                content_type,
+                schema,
+                required,
+                example: None,
+            });
+            return;
+        }
+        _ => return,
+    };
+    let mut schema = parameter
+        .get("schema")
+        .map_or_else(|| parameter.clone(), |s| resolve_all(document, s));
+    let example = parameter.get("example").or_else(|| {
+        parameter
+            .get("examples")
+            .and_then(Value::as_object)?
+            .values()
+            .next()?
+            .get("value")
+    });
+    if let (Some(example), Some(object)) = (example, schema.as_object_mut()) {
+        object.insert("example".to_owned(), example.clone());
+    }
+    operation
+        .parameters
+        .retain(|p| !(p.name == name && p.place == place));
+    operation.parameters.push(Parameter {
+        name: name.to_owned(),
+        place,
+        required: required || place == Place::Path,
+        schema: JsonText(schema),
+    });
+}
+
+fn read_body(document: &Value, body: &Value) -> Option<RequestBody> {
+    let content = body.get("content")?.as_object()?;
+    let preferred = [
+        "application/json",
+        "multipart/form-data",
+        "application/x-www-form-urlencoded",
+    ];
+    let key = preferred
+        .iter()
+        .find_map(|&want| content.keys().find(|k| k.starts_with(want)))
+        .or_else(|| content.keys().next())?;
+    let media = &content[key];
+    let example = media
+        .get("example")
+        .or_else(|| {
+            media
+                .get("examples")
+                .and_then(Value::as_object)?
+                .values()
+                .next()?
+                .get("value")
+        })
+        .cloned();
+    Some(RequestBody {
+        content_type: key.to_ascii_lowercase(),
+        schema: media
+            .get("schema")
+            .map(|s| resolve_all(document, s))
+            .unwrap_or_default(),
+        required: body.get("required").and_then(Value::as_bool).unwrap_or(false),
+        example,
+    })
+}
+
+/// Follows `$ref` at the top of a value, locally.
+fn resolve(document: &Value, value: &Value) -> Value {
+    let mut current = value;
+    for _ in 0..DEPTH_MAX {
+        let Some(reference) = current.get("$ref").and_then(Value::as_str) else {
+            return current.clone();
+        };
+        let Some(target) = reference
+            .strip_prefix('#')
+            .and_then(|pointer| document.pointer(pointer))
+        else {
+            return json!({});
+        };
+        current = target;
+    }
+    json!({})
+}
+
+/// Follows every `$ref` in a schema; beyond the bounds an empty schema stands, which means "anything".
+fn resolve_all(document: &Value, schema: &Value) -> Value {
+    let mut nodes = 0;
+    resolve_deep(document, schema, DEPTH_MAX, &mut nodes)
+}
+
+fn resolve_deep(document: &Value, value: &Value, depth: u32, nodes: &mut u32) -> Value {
+    *nodes += 1;
+    if depth == 0 || *nodes > NODES_MAX {
+        return json!({});
+    }
+    match value {
+        Value::Object(object) if object.get("$ref").is_some_and(Value::is_string) => {
+            resolve_deep(document, &resolve(document, value), depth - 1, nodes)
+        }
+        Value::Object(object) => Value::Object(
+            object
+                .iter()
+                .map(|(k, v)| (k.clone(), resolve_deep(document, v, depth - 1, nodes)))
+                .collect(),
+        ),
+        Value::Array(items) => Value::Array(
+            items
+                .iter()
+                .map(|v| resolve_deep(document, v, depth - 1, nodes))
+                .collect(),
+        ),
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::read;
+
+    #[test]
+    fn references_resolve_and_bombs_stop() {
+        let document = json!({
+            "openapi": "3.1.0", "info": {"title": "T", "version": "1"},
+            "servers": [{"url": "http://elsewhere.example/base/"}],
+            "paths": {"/x/{id}": {
+                "parameters": [{"$ref": "#/components/parameters/Id"}],
+                "post": {
+                    "requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/A"}}}},
+                    "responses": {"200": {"content": {"application/json": {"schema": {"type": "array"}}}}, "default": {}}
+                }
+            }},
+            "components": {
+                "parameters": {"Id": {"name": "id", "in": "path", "schema": {"type": "string"}}},
+                "schemas": {"A": {"type": "object", "properties": {"next": {"$ref": "#/components/schemas/A"},
+                    "also": {"$ref": "#/components/schemas/A"}, "outside": {"$ref": "http://elsewhere/x.json"}}}}
+            }
+        });
+        let api = read(&document);
+        assert_eq!(api.operations.len(), 1);
+        let operation = &api.operations[0];
+        assert_eq!(operation.path, "/base/x/{id}");
+        assert!(operation.parameters[0].required);
+        assert_eq!(operation.statuses, [200]);
+        let schema = &operation.body.as_ref().unwrap().schema;
+        assert_eq!(schema.pointer("/properties/next/type").unwrap(), "object");
+        assert_eq!(schema.pointer("/properties/outside").unwrap(), &json!({}));
+        assert!(schema.to_string().len() < 4_000_000);
+    }
+
+    #[test]
+    fn swagger_two_bodies_are_found() {
+        let document = json!({"swagger": "2.0", "basePath": "/v1", "paths": {"/p": {"post": {
+            "parameters": [{"in": "body", "name": "b", "required": true, "schema": {"type": "object"}}], "responses": {}}}}});
+        let api = read(&document);
+        assert_eq!(api.operations[0].path, "/v1/p");
+        assert!(api.operations[0].body.as_ref().unwrap().required);
+    }
+}

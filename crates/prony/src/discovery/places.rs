@@ -1,0 +1,133 @@
+//! The usual places of documents and health endpoints.
+
+use prony_model::{Captured, Request, Role};
+use serde_json::Value;
+
+use super::Fetch;
+
+/// Where frameworks serve an OpenAPI document: FastAPI and its usual moves, Spring, ASP.NET, NestJS, Connexion, go-swagger.
+const DOCUMENTS: &[&str] = &[
+    "/openapi.json",
+    "/api/openapi.json",
+    "/api/v1/openapi.json",
+    "/v1/openapi.json",
+    "/docs/openapi.json",
+    "/api/docs/openapi.json",
+    "/swagger.json",
+    "/api/swagger.json",
+    "/swagger/v1/swagger.json",
+    "/docs.json",
+    "/api-docs",
+    "/v3/api-docs",
+    "/api-json",
+    "/.well-known/openapi.json",
+];
+
+/// Pages that name the document when it has been moved.
+const PAGES: &[&str] = &[
+    "/docs",
+    "/api/docs",
+    "/redoc",
+    "/api/redoc",
+    "/swagger",
+    "/swagger-ui/index.html",
+];
+
+/// Endpoints that do no work and stand at the same place on many servers.
+pub(super) const WELL_KNOWN: &[(&str, Role)] = &[
+    ("/health", Role::Health),
+    ("/api/health", Role::Health),
+    ("/healthz", Role::Health),
+    ("/livez", Role::Health),
+    ("/readyz", Role::Health),
+    ("/health/live", Role::Health),
+    ("/health/ready", Role::Health),
+    ("/ping", Role::Health),
+    ("/status", Role::Status),
+    ("/api/status", Role::Status),
+    ("/metrics", Role::Metrics),
+    ("/v1/models", Role::Listing),
+];
+
+/// What the target answers to a path that cannot exist, when that is a success: single-page applications and
+/// catch-all handlers answer 200 to anything, which proves nothing.
+pub(super) fn catch_all(fetch: &mut dyn Fetch) -> Option<Captured> {
+    let answer = fetch.fetch(&Request::get("/no-such-path-7c1e0f3b"));
+    (answer.status == 200).then_some(answer)
+}
+
+/// The first OpenAPI document found, with its place.
+pub(super) fn documents(fetch: &mut dyn Fetch, path: &str, first: &Captured) -> Option<(String, Value)> {
+    if let Some(document) = as_document(first) {
+        return Some((path.to_owned(), document));
+    }
+    let base = path.trim_end_matches('/');
+    let mut places: Vec<String> = DOCUMENTS.iter().map(|&p| p.to_owned()).collect();
+    if !base.is_empty() {
+        places.insert(0, format!("{base}/openapi.json"));
+    }
+    for place in places {
+        if let Some(document) = as_document(&fetch.fetch(&Request::get(&place))) {
+            return Some((place, document));
+        }
+    }
+    // A root document may say where its docs are: {"docs": "/api/docs"}.
+    let mut pages: Vec<String> = PAGES.iter().map(|&p| p.to_owned()).collect();
+    if let Some(Value::String(page)) = first.json().and_then(|j| j.get("docs").cloned())
+        && page.starts_with('/')
+    {
+        pages.insert(0, page);
+    }
+    for page in pages {
+        let answer = fetch.fetch(&Request::get(&page));
+        if answer.status != 200 {
+            continue;
+        }
+        for place in named_documents(&answer.body) {
+            if let Some(document) = as_document(&fetch.fetch(&Request::get(&place))) {
+                return Some((place, document));
+            }
+        }
+    }
+    None
+}
+
+fn as_document(answer: &Captured) -> Option<Value> {
+    if answer.status != 200 {
+        return None;
+    }
+    let json = answer.json()?;
+    let is_openapi = json
+        .get("openapi")
+        .or_else(|| json.get("swagger"))
+        .is_some_and(Value::is_string);
+    (is_openapi && json.get("paths").is_some_and(Value::is_object)).then_some(json)
+}
+
+/// Same-origin paths ending in `.json` that a documentation page quotes.
+fn named_documents(page: &str) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for quoted in page.split(['"', '\'']) {
+        let candidate = quoted.trim();
+        let plain = candidate.len() <= 200 && candidate.starts_with('/') && !candidate.starts_with("//");
+        if plain && candidate.ends_with(".json") && !found.iter().any(|f| f == candidate) {
+            found.push(candidate.to_owned());
+        }
+        if found.len() == 5 {
+            break;
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::named_documents;
+
+    #[test]
+    fn a_swagger_page_names_its_document() {
+        let page = r#"<script>const ui = SwaggerUIBundle({ url: '/x/spec/openapi.json', "dom_id": '#swagger' })
+            </script><link href="//cdn.example/y.json"><a href="https://elsewhere/z.json">"#;
+        assert_eq!(named_documents(page), ["/x/spec/openapi.json"]);
+    }
+}

@@ -1,0 +1,186 @@
+//! Discovery against a table of answers: a documented API, an undocumented one, a catch-all, a hostile one.
+
+use std::collections::BTreeMap;
+
+use prony_model::{Captured, Endpoint, Outcome, Request, Role, Surface};
+use serde_json::json;
+
+use super::discover;
+
+/// A target made of `path -> (status, body)`; everything else is 404.
+struct Fake {
+    pages: BTreeMap<String, (u16, String)>,
+    asked: Vec<String>,
+}
+
+impl Fake {
+    fn new(pages: &[(&str, u16, String)]) -> Self {
+        let pages = pages
+            .iter()
+            .map(|(path, status, body)| ((*path).to_owned(), (*status, body.clone())))
+            .collect();
+        Self {
+            pages,
+            asked: Vec::new(),
+        }
+    }
+
+    fn answer(&mut self, request: &Request) -> Captured {
+        self.asked.push(request.label());
+        let (status, body) = self
+            .pages
+            .get(&request.path)
+            .cloned()
+            .unwrap_or((404, "not found".to_owned()));
+        Captured {
+            seq: 0,
+            scenario: 0,
+            item: 0,
+            status,
+            outcome: if status < 300 {
+                Outcome::Ok
+            } else {
+                Outcome::Status4xx
+            },
+            headers: Vec::new(),
+            digest: format!("{:016x}", body.len() as u64 * 31 + u64::from(status)),
+            body_bytes: body.len() as u64,
+            body,
+            head: String::new(),
+            cut: false,
+            binary: false,
+            error: String::new(),
+        }
+    }
+
+    fn discover(&mut self, path: &str) -> Surface {
+        let mut fetch = |request: &Request| self.answer(request);
+        discover(&mut fetch, path).expect("the fake answers")
+    }
+}
+
+fn endpoint<'a>(surface: &'a Surface, name: &str) -> &'a Endpoint {
+    surface
+        .endpoints
+        .iter()
+        .find(|e| e.name == name)
+        .unwrap_or_else(|| panic!("{name} not found"))
+}
+
+#[test]
+fn a_documented_api_whose_document_was_moved() {
+    let document = json!({
+        "openapi": "3.1.0", "info": {"title": "Clips\u{1b}[31m", "version": "2"},
+        "paths": {
+            "/v2/clips": {"get": {"responses": {"200": {"content": {"application/json": {"schema": {"type": "array"}}}}}}},
+            "/v2/clips/{clip_id}": {
+                "get": {"parameters": [{"name": "clip_id", "in": "path", "required": true, "schema": {"type": "string"}}],
+                        "responses": {"200": {"content": {"application/json": {"schema": {"type": "object"}}}}}},
+                "delete": {"responses": {}}},
+            "/v2/label": {"post": {"requestBody": {"required": true, "content": {"application/json": {"schema":
+                {"type": "object", "required": ["clip_id", "question"], "properties":
+                    {"clip_id": {"type": "string"}, "question": {"type": "string"}}}}}},
+                "responses": {"200": {"content": {"application/json": {"schema": {"type": "object"}}}}, "422": {}}}}
+        }
+    });
+    let mut fake = Fake::new(&[
+        ("/", 200, r#"{"docs": "/help"}"#.to_owned()),
+        (
+            "/help",
+            200,
+            "SwaggerUIBundle({url: '/spec/clips.json'})".to_owned(),
+        ),
+        ("/spec/clips.json", 200, document.to_string()),
+        (
+            "/v2/clips",
+            200,
+            r#"[{"clip_id": "c1"}, {"clip_id": "c2"}]"#.to_owned(),
+        ),
+        ("/health", 200, "ok".to_owned()),
+    ]);
+    let surface = fake.discover("/");
+    assert_eq!(surface.name, "Clips[31m", "control characters are gone");
+    let label = endpoint(&surface, "POST /v2/label");
+    assert_eq!(label.role, Role::Inference);
+    assert!(label.samples.len() >= 4);
+    assert_eq!(label.samples[1].inputs["clip_id"], "c2");
+    assert_eq!(label.declared_statuses, [200, 422]);
+    assert_eq!(endpoint(&surface, "GET /v2/clips/{clip_id}").samples.len(), 2);
+    assert_eq!(endpoint(&surface, "GET /health").role, Role::Health);
+    assert!(!surface.endpoints.iter().any(|e| e.method == "DELETE"));
+    assert!(
+        surface
+            .found_by
+            .iter()
+            .any(|l| l.contains("DELETE") && l.contains("left alone"))
+    );
+    assert!(
+        !fake
+            .asked
+            .iter()
+            .any(|a| a.contains("/v2/label") || a.contains("/v2/clips/c1")),
+        "no work before the run"
+    );
+}
+
+#[test]
+fn a_plain_url_is_its_own_endpoint() {
+    let mut fake = Fake::new(&[("/answer?x=1", 200, "42".to_owned())]);
+    let surface = fake.discover("/answer?x=1");
+    assert_eq!(surface.endpoints.len(), 1);
+    assert_eq!(surface.endpoints[0].samples[0].request.path, "/answer?x=1");
+    assert!(surface.endpoints[0].is_work());
+}
+
+#[test]
+fn a_catch_all_proves_nothing() {
+    let page = "<html>app</html>".to_owned();
+    let mut fake = Fake::new(&[
+        ("/", 200, page.clone()),
+        ("/no-such-path-7c1e0f3b", 200, page.clone()),
+        ("/health", 200, page.clone()),
+        ("/metrics", 200, "up 1\n".to_owned()),
+    ]);
+    let surface = fake.discover("/");
+    let names: Vec<&str> = surface.endpoints.iter().map(|e| e.name.as_str()).collect();
+    assert_eq!(names, ["GET /metrics", "GET /"]);
+}
+
+#[test]
+fn openai_models_make_a_chat_endpoint() {
+    let mut fake = Fake::new(&[("/v1/models", 200, json!({"data": [{"id": "tiny"}]}).to_string())]);
+    let surface = fake.discover("/");
+    let chat = endpoint(&surface, "POST /v1/chat/completions");
+    assert!(chat.samples.len() >= 4);
+    assert!(
+        String::from_utf8(chat.samples[0].request.body.to_bytes().unwrap())
+            .unwrap()
+            .contains("\"tiny\"")
+    );
+}
+
+#[test]
+fn a_deep_zoom_descriptor_gives_a_tile_endpoint() {
+    let xml = r#"<?xml version="1.0"?><Image xmlns="http://schemas.microsoft.com/deepzoom/2008" Format="jpeg"
+        Overlap="1" TileSize="254"><Size Width="1000" Height="700"/></Image>"#;
+    let mut fake = Fake::new(&[("/img/a.dzi", 200, xml.to_owned())]);
+    let surface = fake.discover("/img/a.dzi");
+    let tiles = surface
+        .endpoints
+        .iter()
+        .find(|e| e.role == Role::Tile)
+        .expect("a tile endpoint");
+    assert_eq!(tiles.path, "/img/a_files/{level}/{col}_{row}.jpeg");
+    assert_eq!(tiles.samples[0].request.path, "/img/a_files/0/0_0.jpeg");
+}
+
+#[test]
+fn nobody_answers() {
+    let mut fetch = |_: &Request| {
+        let mut answer = Fake::new(&[]).answer(&Request::get("/"));
+        answer.status = 0;
+        answer.outcome = Outcome::Refused;
+        answer
+    };
+    assert_eq!(discover(&mut fetch, "/").unwrap_err().outcome, Outcome::Refused);
+}

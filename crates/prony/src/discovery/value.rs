@@ -1,0 +1,604 @@
+//! Making up valid requests from a schema: what the target lists first, then the document's own examples, then plain
+//! values that fit the type and the name.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use prony_model::{Body, Header, Place, Request, SampleRequest};
+use serde_json::{Map, Value, json};
+
+use super::harvest::Harvest;
+use super::openapi::{Operation, RequestBody};
+
+/// Characters that may stand unencoded in a path segment or query value (RFC 3986, unreserved).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+/// Deepest nesting of made-up values.
+const DEPTH_MAX: u32 = 6;
+
+/// Plain sentences of public-domain flavour, distinct in words and length, for fields that take free text.
+const TEXTS: &[&str] = &[
+    "The quick brown fox jumps over the lazy dog.",
+    "Water boils at a lower temperature on a high mountain.",
+    "Which rivers flow through the old town?",
+    "A steam engine turns heat into motion.",
+    "Bees return to the hive before the rain starts.",
+    "Count the red apples on the wooden table.",
+    "The night train to the coast leaves at nine.",
+    "Glass is made of sand, soda and lime.",
+];
+/// Short phrases, for search terms and names.
+const PHRASES: &[&str] = &[
+    "red apple",
+    "steam engine",
+    "old river",
+    "night train",
+    "bee hive",
+    "glass window",
+    "mountain lake",
+    "wooden table",
+];
+
+/// Up to `count` distinct requests for an operation; empty when a required value cannot be made up.
+pub(super) fn samples(operation: &Operation, harvest: &Harvest, count: usize) -> Vec<SampleRequest> {
+    let mut made: Vec<SampleRequest> = Vec::new();
+    for k in 0..count {
+        let Some(sample) = sample(operation, harvest, k) else {
+            break;
+        };
+        if !made.iter().any(|m| m.request == sample.request) {
+            made.push(sample);
+        }
+    }
+    made
+}
+
+fn sample(operation: &Operation, harvest: &Harvest, k: usize) -> Option<SampleRequest> {
+    let mut path = operation.path.clone();
+    let mut query: Vec<String> = Vec::new();
+    let mut headers = Vec::new();
+    let mut inputs = BTreeMap::new();
+    let maker = Maker {
+        harvest,
+        path: &operation.path,
+        k,
+    };
+    for parameter in operation.parameters.iter().filter(|p| p.required) {
+        let value = maker.value(&parameter.name, &parameter.schema.0, DEPTH_MAX)?;
+        let text = plain(&value);
+        let encoded = utf8_percent_encode(&text, RESERVED).to_string();
+        match parameter.place {
+            Place::Path => path = path.replace(&format!("{{{}}}", parameter.name), &encoded),
+            Place::Query => query.push(format!("{}={encoded}", parameter.name)),
+            Place::Header => headers.push(Header::new(&parameter.name, &text)),
+        }
+        inputs.insert(parameter.name.clone(), text);
+    }
+    if path.contains('{') {
+        return None;
+    }
+    if !query.is_empty() {
+        path = format!("{path}?{}", query.join("&"));
+    }
+    let mut body = Body::Empty;
+    if let Some(spec) = &operation.body {
+        let (made, content_type) = maker.body(spec, &mut inputs)?;
+        body = made;
+        headers.push(Header::new("content-type", content_type));
+    }
+    let method = operation.method.clone();
+    Some(SampleRequest {
+        request: Request {
+            method,
+            path,
+            headers,
+            body,
+        },
+        inputs,
+    })
+}
+
+/// A value as it stands in a path, a query or a table.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Makes the values of the `k`-th sample of one operation.
+struct Maker<'a> {
+    harvest: &'a Harvest,
+    path: &'a str,
+    k: usize,
+}
+
+impl Maker<'_> {
+    fn body(&self, spec: &RequestBody, inputs: &mut BTreeMap<String, String>) -> Option<(Body, String)> {
+        let mut value = self.value("", &spec.schema, DEPTH_MAX)?;
+        if let Some(example) = &spec.example {
+            value = self.like_example(example, &spec.schema);
+        }
+        if let Value::Object(object) = &value {
+            inputs.extend(object.iter().map(|(key, v)| (key.clone(), plain(v))));
+        }
+        if spec.content_type.starts_with("multipart/form-data") {
+            return Some(self.multipart(&value, &spec.schema));
+        }
+        if spec.content_type.starts_with("application/x-www-form-urlencoded") {
+            let pairs: Vec<String> = value
+                .as_object()?
+                .iter()
+                .map(|(key, v)| format!("{key}={}", utf8_percent_encode(&plain(v), RESERVED)))
+                .collect();
+            return Some((Body::text(pairs.join("&")), spec.content_type.clone()));
+        }
+        if spec.content_type.contains("json") || spec.content_type == "*/*" {
+            return Some((Body::text(value.to_string()), "application/json".to_owned()));
+        }
+        if spec.content_type.starts_with("text/") {
+            return Some((Body::text(TEXTS[self.k % TEXTS.len()]), spec.content_type.clone()));
+        }
+        Some((Body::Bytes(picture(self.k)), spec.content_type.clone()))
+    }
+
+    /// The document's own example, with the fields that can vary set to this sample's values.
+    fn like_example(&self, example: &Value, schema: &Value) -> Value {
+        let mut value = example.clone();
+        if self.k == 0 {
+            return value;
+        }
+        if let Some(object) = value.as_object_mut() {
+            for (name, field) in object.iter_mut() {
+                let own = schema.pointer(&format!(
+                    "/properties/{}",
+                    name.replace('~', "~0").replace('/', "~1")
+                ));
+                let varies = !self.harvest.values(name, self.path).is_empty()
+                    || (field.is_string() && takes_text(name));
+                if varies && let Some(made) = self.value(name, own.unwrap_or(&Value::Null), DEPTH_MAX) {
+                    *field = made;
+                }
+            }
+        }
+        value
+    }
+
+    fn value(&self, name: &str, schema: &Value, depth: u32) -> Option<Value> {
+        if depth == 0 {
+            return None;
+        }
+        if let Some(constant) = schema.get("const") {
+            return Some(constant.clone());
+        }
+        if let Some(choices) = schema.get("enum").and_then(Value::as_array) {
+            return choices.iter().find(|c| !c.is_null()).cloned();
+        }
+        let listed = self.harvest.values(name, self.path);
+        let kind = kind(schema);
+        if !name.is_empty() && !listed.is_empty() && matches!(kind, Kind::Text | Kind::Whole | Kind::Any) {
+            return Some(fit(&listed[self.k % listed.len()], kind));
+        }
+        if let Some(all) = schema.get("allOf").and_then(Value::as_array) {
+            return self.value(name, &merge(schema, all), depth - 1);
+        }
+        for key in ["anyOf", "oneOf"] {
+            if let Some(choices) = schema.get(key).and_then(Value::as_array) {
+                let solid = choices
+                    .iter()
+                    .filter(|c| c.get("type").is_none_or(|t| t != "null"));
+                return solid.into_iter().find_map(|c| self.value(name, c, depth - 1));
+            }
+        }
+        let example = schema
+            .get("example")
+            .or_else(|| {
+                schema
+                    .get("examples")
+                    .and_then(Value::as_array)?
+                    .get(self.k.min(1))
+            })
+            .or_else(|| schema.get("examples").and_then(Value::as_array)?.first());
+        let free_text = kind == Kind::Text && takes_text(name);
+        if let Some(example) = example
+            && !(free_text && self.k > 0)
+        {
+            return Some(example.clone());
+        }
+        if let Some(default) = schema.get("default").filter(|d| !d.is_null())
+            && kind != Kind::Object
+        {
+            return Some(default.clone());
+        }
+        match kind {
+            Kind::Object => self.object(schema, depth),
+            Kind::Array => self.array(name, schema, depth),
+            Kind::Whole => Some(self.whole(name, schema)),
+            Kind::Number => Some(json!(number(schema, 0.5))),
+            Kind::Flag => Some(json!(false)),
+            Kind::Text | Kind::Any => Some(Value::String(self.text(name, schema))),
+        }
+    }
+
+    fn object(&self, schema: &Value, depth: u32) -> Option<Value> {
+        let required: Vec<&str> = schema
+            .get("required")
+            .and_then(Value::as_array)
+            .map(|r| r.iter().filter_map(Value::as_str).collect())
+            .unwrap_or_default();
+        let empty = Map::new();
+        let properties = schema
+            .get("properties")
+            .and_then(Value::as_object)
+            .unwrap_or(&empty);
+        let mut object = Map::new();
+        for (name, field) in properties {
+            if required.contains(&name.as_str()) {
+                object.insert(name.clone(), self.value(name, field, depth - 1)?);
+            }
+        }
+        // A body whose fields are all optional still wants an input: give it what can be listed or is plainly text.
+        if required.is_empty() {
+            for (name, field) in properties {
+                let wanted = !self.harvest.values(name, self.path).is_empty() || takes_text(name);
+                if wanted && let Some(value) = self.value(name, field, depth - 1) {
+                    object.insert(name.clone(), value);
+                }
+            }
+        }
+        Some(Value::Object(object))
+    }
+
+    fn array(&self, name: &str, schema: &Value, depth: u32) -> Option<Value> {
+        let any = json!({});
+        let items = schema.get("items").unwrap_or(&any);
+        if name == "messages" {
+            return Some(json!([{"role": "user", "content": TEXTS[self.k % TEXTS.len()]}]));
+        }
+        let least = schema
+            .get("minItems")
+            .and_then(Value::as_u64)
+            .unwrap_or(1)
+            .clamp(1, 64);
+        let one = self.value(name, items, depth - 1)?;
+        Some(Value::Array(vec![one; least as usize]))
+    }
+
+    fn whole(&self, name: &str, schema: &Value) -> Value {
+        let index = [
+            "level",
+            "z",
+            "zoom",
+            "col",
+            "column",
+            "x",
+            "row",
+            "y",
+            "offset",
+            "skip",
+            "page_index",
+        ];
+        let wish = if index.contains(&name.to_lowercase().as_str()) {
+            0.0
+        } else {
+            1.0
+        };
+        json!(number(schema, wish) as i64)
+    }
+
+    fn text(&self, name: &str, schema: &Value) -> String {
+        let k = self.k;
+        let format = schema.get("format").and_then(Value::as_str).unwrap_or_default();
+        let described = schema
+            .get("description")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_lowercase();
+        let encoding = schema
+            .get("contentEncoding")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let lower = name.to_lowercase();
+        let has = |words: &[&str]| words.iter().any(|w| lower.contains(w));
+        let chosen = match format {
+            "date" => format!("2024-03-{:02}", k + 1),
+            "date-time" => format!("2024-03-{:02}T12:00:00Z", k + 1),
+            "uuid" => format!("00000000-0000-4000-8000-{k:012}"),
+            "email" => format!("reader{k}@example.com"),
+            "uri" | "url" => format!("https://example.com/item/{k}"),
+            "byte" => picture_base64(k),
+            _ if encoding == "base64" || described.contains("base64") || has(&["base64", "b64"]) => {
+                picture_base64(k)
+            }
+            _ if has(&["image", "picture", "photo", "patch", "frame"])
+                && !has(&["id", "name", "path", "url"]) =>
+            {
+                picture_base64(k)
+            }
+            _ if has(&["language", "lang", "locale"]) => {
+                ["de", "fr", "es", "it", "pt", "nl", "sv", "pl"][k % 8].to_owned()
+            }
+            _ if lower.starts_with("tile") => "0_0".to_owned(),
+            _ if has(&[
+                "prompt", "text", "message", "content", "document", "passage", "body", "input", "sentence",
+                "question",
+            ]) =>
+            {
+                TEXTS[k % TEXTS.len()].to_owned()
+            }
+            _ if lower.is_empty() => TEXTS[k % TEXTS.len()].to_owned(),
+            _ if takes_text(name) => PHRASES[k % PHRASES.len()].to_owned(),
+            _ => format!("{}-{}", PHRASES[k % PHRASES.len()].replace(' ', "-"), k + 1),
+        };
+        fit_length(chosen, schema)
+    }
+
+    fn multipart(&self, value: &Value, schema: &Value) -> (Body, String) {
+        let boundary = "prony-boundary-5f1d2c7a";
+        let mut body: Vec<u8> = Vec::new();
+        let empty = Map::new();
+        for (name, field) in value.as_object().unwrap_or(&empty) {
+            let own = schema
+                .pointer(&format!("/properties/{name}"))
+                .unwrap_or(&Value::Null);
+            let own = own.get("items").unwrap_or(own);
+            let is_file =
+                own.get("format").is_some_and(|f| f == "binary") || own.get("contentMediaType").is_some();
+            body.extend_from_slice(
+                format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"").as_bytes(),
+            );
+            if is_file {
+                body.extend_from_slice(b"; filename=\"sample.png\"\r\nContent-Type: image/png\r\n\r\n");
+                body.extend_from_slice(&picture(self.k));
+            } else {
+                body.extend_from_slice(b"\r\n\r\n");
+                body.extend_from_slice(plain(field).as_bytes());
+            }
+            body.extend_from_slice(b"\r\n");
+        }
+        body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
+        (
+            Body::Bytes(body),
+            format!("multipart/form-data; boundary={boundary}"),
+        )
+    }
+}
+
+/// What a schema wants, as far as making one up goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Object,
+    Array,
+    Text,
+    Whole,
+    Number,
+    Flag,
+    Any,
+}
+
+fn kind(schema: &Value) -> Kind {
+    let named = match schema.get("type") {
+        Some(Value::String(name)) => Some(name.as_str()),
+        Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).find(|n| *n != "null"),
+        _ => None,
+    };
+    match named {
+        Some("object") => Kind::Object,
+        Some("array") => Kind::Array,
+        Some("string") => Kind::Text,
+        Some("integer") => Kind::Whole,
+        Some("number") => Kind::Number,
+        Some("boolean") => Kind::Flag,
+        _ if schema.get("properties").is_some() => Kind::Object,
+        _ if schema.get("items").is_some() => Kind::Array,
+        _ => Kind::Any,
+    }
+}
+
+/// Whether a field of that name takes free text.
+fn takes_text(name: &str) -> bool {
+    let lower = name.to_lowercase();
+    [
+        "query", "prompt", "text", "question", "message", "content", "input", "sentence", "passage",
+        "search", "term", "q",
+    ]
+    .iter()
+    .any(|w| lower == *w || (w.len() > 1 && lower.contains(w)))
+}
+
+/// A listed value in the type that the schema wants.
+fn fit(value: &Value, kind: Kind) -> Value {
+    match (kind, value) {
+        (Kind::Text, Value::Number(number)) => Value::String(number.to_string()),
+        (Kind::Whole, Value::String(text)) => text.parse::<i64>().map_or_else(|_| value.clone(), Value::from),
+        _ => value.clone(),
+    }
+}
+
+/// `wish` moved into the schema's bounds.
+fn number(schema: &Value, wish: f64) -> f64 {
+    let bound = |key: &str| schema.get(key).and_then(Value::as_f64);
+    let low = bound("minimum").or_else(|| bound("exclusiveMinimum").map(|b| b + 1.0));
+    let high = bound("maximum").or_else(|| bound("exclusiveMaximum").map(|b| b - 1.0));
+    let raised = low.map_or(wish, |low| wish.max(low));
+    high.map_or(raised, |high| raised.min(high))
+}
+
+/// The text cut or repeated into the schema's length bounds.
+fn fit_length(text: String, schema: &Value) -> String {
+    let bound = |key: &str| schema.get(key).and_then(Value::as_u64).map(|n| n as usize);
+    let mut text = text;
+    if let Some(least) = bound("minLength")
+        && !text.is_empty()
+    {
+        let unit = text.clone();
+        while text.chars().count() < least.min(100_000) {
+            text.push(' ');
+            text.push_str(&unit);
+        }
+    }
+    match bound("maxLength") {
+        Some(most) => text.chars().take(most).collect(),
+        None => text,
+    }
+}
+
+/// `allOf` merged into one object schema.
+fn merge(schema: &Value, parts: &[Value]) -> Value {
+    let mut properties = Map::new();
+    let mut required: Vec<Value> = Vec::new();
+    let mut merged = Map::new();
+    for part in parts.iter().chain([schema]) {
+        for (key, value) in part
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter(|(key, _)| *key != "allOf")
+        {
+            match (key.as_str(), value) {
+                ("properties", Value::Object(own)) => properties.extend(own.clone()),
+                ("required", Value::Array(own)) => required.extend(own.iter().cloned()),
+                _ => {
+                    merged.insert(key.clone(), value.clone());
+                }
+            }
+        }
+    }
+    if !properties.is_empty() {
+        merged.insert("properties".into(), properties.into());
+        merged.insert("required".into(), required.into());
+    }
+    Value::Object(merged)
+}
+
+/// A small PNG whose pixels depend on `k`: gradients and a disc, so that a real decoder and a real model have
+/// something to look at. 96 x 96 pixels.
+fn picture(k: usize) -> Vec<u8> {
+    let side = 96u32;
+    let phase = k as u32;
+    let image = image::RgbImage::from_fn(side, side, |x, y| {
+        let (dx, dy) = (x.abs_diff(20 + 9 * (phase % 7)), y.abs_diff(70 - 8 * (phase % 6)));
+        let inside = dx * dx + dy * dy < 15 * 15;
+        let red = if inside { 220 } else { (x * 2 + 23 * phase) % 256 };
+        let green = if inside { 40 } else { (y * 2 + 57 * phase) % 256 };
+        image::Rgb([red as u8, green as u8, ((x + y + 91 * phase) % 256) as u8])
+    });
+    let mut png = std::io::Cursor::new(Vec::new());
+    image
+        .write_to(&mut png, image::ImageFormat::Png)
+        .expect("writing to memory does not fail");
+    png.into_inner()
+}
+
+fn picture_base64(k: usize) -> String {
+    base64::engine::general_purpose::STANDARD.encode(picture(k))
+}
+
+#[cfg(test)]
+mod tests {
+    use prony_model::{Body, JsonText, Parameter, Place};
+    use serde_json::{Value, json};
+
+    use super::super::harvest::Harvest;
+    use super::super::openapi::{Operation, RequestBody};
+    use super::samples;
+
+    fn post(schema: Value) -> Operation {
+        Operation {
+            method: "POST".into(),
+            path: "/api/search".into(),
+            body: Some(RequestBody {
+                content_type: "application/json".into(),
+                schema,
+                required: true,
+                example: None,
+            }),
+            ..Operation::default()
+        }
+    }
+
+    fn json_of(body: &Body) -> Value {
+        serde_json::from_slice(&body.to_bytes().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn required_fields_only_with_listed_ids_and_distinct_text() {
+        let mut harvest = Harvest::default();
+        harvest.read(
+            "/api/slides",
+            &json!([{"slide_id": "a"}, {"slide_id": "b"}, {"slide_id": "c"}]),
+        );
+        let operation = post(
+            json!({"type": "object", "required": ["slide_id", "query"], "properties": {
+            "slide_id": {"type": "string"}, "query": {"type": "string", "maxLength": 512},
+            "top_k": {"type": "integer", "default": 10}}}),
+        );
+        let made = samples(&operation, &harvest, 8);
+        assert_eq!(made.len(), 8);
+        let bodies: Vec<Value> = made.iter().map(|s| json_of(&s.request.body)).collect();
+        assert_eq!(bodies[1]["slide_id"], "b");
+        assert_ne!(bodies[0]["query"], bodies[1]["query"]);
+        assert!(bodies[0].get("top_k").is_none());
+        assert_eq!(made[2].inputs["slide_id"], "c");
+    }
+
+    #[test]
+    fn images_are_real_and_differ() {
+        let operation = post(json!({"type": "object", "required": ["patches"], "properties": {
+            "patches": {"type": "array", "minItems": 2, "items": {"type": "string", "description": "Base64 image"}}}}));
+        let made = samples(&operation, &Harvest::default(), 3);
+        let bodies: Vec<Value> = made.iter().map(|s| json_of(&s.request.body)).collect();
+        assert_eq!(bodies[0]["patches"].as_array().unwrap().len(), 2);
+        assert_ne!(bodies[0], bodies[1]);
+        assert!(
+            bodies[0]["patches"][0]
+                .as_str()
+                .unwrap()
+                .starts_with("iVBORw0KGgo")
+        );
+    }
+
+    #[test]
+    fn paths_are_encoded_and_bounds_kept() {
+        let mut harvest = Harvest::default();
+        harvest.read("/docs", &json!(["a b/c"]));
+        let operation = Operation {
+            method: "GET".into(),
+            path: "/docs/{doc_id}".into(),
+            parameters: vec![
+                Parameter {
+                    name: "doc_id".into(),
+                    place: Place::Path,
+                    required: true,
+                    schema: JsonText(json!({"type": "string"})),
+                },
+                Parameter {
+                    name: "n".into(),
+                    place: Place::Query,
+                    required: true,
+                    schema: JsonText(json!({"type": "integer", "minimum": 5})),
+                },
+                Parameter {
+                    name: "opt".into(),
+                    place: Place::Query,
+                    required: false,
+                    schema: JsonText(json!({"type": "integer"})),
+                },
+            ],
+            ..Operation::default()
+        };
+        let made = samples(&operation, &harvest, 4);
+        assert_eq!(made.len(), 1, "one listed value gives one distinct request");
+        assert_eq!(made[0].request.path, "/docs/a%20b%2Fc?n=5");
+    }
+
+    #[test]
+    fn all_of_and_any_of() {
+        let operation = post(json!({"allOf": [
+            {"type": "object", "properties": {"a": {"anyOf": [{"type": "null"}, {"type": "integer", "maximum": 0}]}}, "required": ["a"]},
+            {"properties": {"b": {"enum": ["x", "y"]}}, "required": ["b"]}]}));
+        let made = samples(&operation, &Harvest::default(), 1);
+        assert_eq!(json_of(&made[0].request.body), json!({"a": 0, "b": "x"}));
+    }
+}

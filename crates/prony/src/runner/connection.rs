@@ -1,0 +1,181 @@
+//! A target that answers: the engine bound to it, and the process behind it when that is on this host.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use prony_engine::null_target::NullTarget;
+use prony_engine::{Engine, EngineOptions, Target, monitors};
+use prony_model::{Captured, Limits, Request, Secret, Suite, Surface, TargetSpec};
+
+use super::demo::Demo;
+use super::{NullEngine, null_phase};
+use crate::diagnostic::Diagnostic;
+use crate::discovery;
+use crate::session::Session;
+use crate::text::clean;
+
+/// Largest document that discovery reads.
+const DOCUMENT_BYTES_MAX: u32 = 16 << 20;
+
+/// An engine bound to a target.
+pub(crate) struct Connection {
+    pub(crate) engine: Engine,
+    /// URL as shown and recorded: without user info.
+    pub(crate) url: String,
+    /// Path of the URL as sent.
+    pub(crate) path: String,
+    /// Whether the target runs on this host.
+    pub(crate) is_local: bool,
+    /// The process to watch.
+    pub(crate) pid: Option<u32>,
+    /// Said in the report when the target is a demo preset that carries planted faults.
+    pub(crate) planted: Option<String>,
+    pub(crate) epoch: Instant,
+    limits: Limits,
+    stop: Arc<AtomicBool>,
+    _demo: Option<Demo>,
+}
+
+impl Connection {
+    /// Starts the demo if the target is one, and binds an engine to the target. Sends nothing yet.
+    pub(crate) fn open(suite: &Suite, secrets: &[(String, Secret)], session: &Session) -> Result<Self> {
+        let spec = &suite.target;
+        let demo = match preset(&spec.url) {
+            Some(preset) => Some(Demo::start(preset, &spec.knobs)?),
+            None => None,
+        };
+        let url = demo.as_ref().map_or(spec.url.as_str(), |demo| demo.url.as_str());
+        let planted = preset(&spec.url).and_then(planted_faults);
+        let target = target(url, spec, secrets)?;
+        let (shown, path, port) = (
+            target.origin().to_string(),
+            target.origin().base_path().to_owned(),
+            target.origin().port(),
+        );
+        let epoch = Instant::now();
+        let stop = Arc::clone(&session.stop);
+        let options = EngineOptions {
+            seed: suite.run.seed,
+            threads: suite.run.threads,
+            rate_max: suite.run.rate_max,
+            stop: Arc::clone(&stop),
+            epoch,
+        };
+        let engine = Engine::new(target, options)?;
+        let is_local = engine.is_loopback();
+        let listening = || is_local.then(|| monitors::listening_pid(port)).flatten();
+        let pid = spec
+            .pid
+            .or_else(|| demo.as_ref().map(Demo::pid))
+            .or_else(listening);
+        Ok(Self {
+            engine,
+            url: shown,
+            path,
+            is_local,
+            pid,
+            planted,
+            epoch,
+            limits: suite.run.limits.clone(),
+            stop,
+            _demo: demo,
+        })
+    }
+
+    /// Finds out what the target offers. An error says why nobody answered, and what to do.
+    pub(crate) fn discover(&mut self) -> Result<Surface> {
+        let path = if self.path.is_empty() {
+            "/".to_owned()
+        } else {
+            self.path.clone()
+        };
+        let limits = Limits {
+            redirects_max: 5,
+            ..self.limits.clone()
+        };
+        let engine = &mut self.engine;
+        let mut fetch = |request: &Request| engine.fetch(request, &limits, DOCUMENT_BYTES_MAX);
+        discovery::discover(&mut fetch, &path).map_err(|answer| unreachable(&self.url, &answer).into())
+    }
+
+    /// One GET, for documents that a suite names.
+    pub(crate) fn get(&mut self, path: &str) -> Captured {
+        self.engine
+            .fetch(&Request::get(path), &self.limits, DOCUMENT_BYTES_MAX)
+    }
+
+    /// An engine against the null target, on the same clock, and the phase that it runs.
+    pub(super) fn null_engine(&self) -> Result<(prony_model::Phase, NullEngine)> {
+        let null = NullTarget::start().context("cannot open a port for the null target")?;
+        let spec = TargetSpec {
+            url: format!("http://{}", null.addr()),
+            ..TargetSpec::default()
+        };
+        let options = EngineOptions {
+            seed: 1,
+            threads: 1,
+            rate_max: 0.0,
+            stop: Arc::clone(&self.stop),
+            epoch: self.epoch,
+        };
+        let engine = Engine::new(target(&spec.url, &spec, &[])?, options)?;
+        Ok((null_phase(1.0), NullEngine::new(engine, null)))
+    }
+}
+
+/// The preset of a `demo` target.
+fn preset(url: &str) -> Option<&str> {
+    if url == "demo" {
+        Some("enso")
+    } else {
+        url.strip_prefix("demo:")
+    }
+}
+
+/// A sentence when the preset that the user asked for has faults switched on.
+fn planted_faults(preset: &str) -> Option<String> {
+    let def = prony_backend::PRESETS.iter().find(|p| p.name == preset)?;
+    def.has_faults().then(|| {
+        format!(
+            "The target is Prony's own demo backend, preset '{preset}', which carries planted faults on purpose. \
+             The checks were not told which; `prony serve {preset} --list` names them."
+        )
+    })
+}
+
+fn target(url: &str, spec: &TargetSpec, secrets: &[(String, Secret)]) -> Result<Target> {
+    let mut headers: Vec<(String, Secret)> = spec
+        .headers
+        .iter()
+        .map(|h| (h.name.clone(), Secret::new(&h.value)))
+        .collect();
+    headers.extend(secrets.iter().cloned());
+    Ok(Target::new(
+        url,
+        headers,
+        spec.insecure,
+        spec.cacert.as_deref(),
+        &spec.allow_hosts,
+    )?)
+}
+
+/// Nobody answered: what was tried, what happened, what to do next.
+fn unreachable(url: &str, answer: &Captured) -> Diagnostic {
+    let why = if answer.error.is_empty() {
+        answer.outcome.says().to_owned()
+    } else {
+        clean(&answer.error, 300)
+    };
+    let diagnostic = Diagnostic::unreachable(format!("no answer from {url}: {why}"));
+    match answer.outcome {
+        prony_model::Outcome::Refused => diagnostic
+            .next("start the backend, or check host and port; `prony check demo` needs no backend at all"),
+        prony_model::Outcome::Tls => {
+            diagnostic.next("check the scheme (http or https), or use --cacert or --insecure")
+        }
+        prony_model::Outcome::Dns => diagnostic.next("check the host name for a typo"),
+        _ => diagnostic.next("check that this is an HTTP server, and that --timeout is long enough"),
+    }
+}

@@ -1,0 +1,104 @@
+//! The embedded reference backend as a separate process: started, waited for, ended by its own pid.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+/// How long a preset may take to become ready (it loads its model and makes its slides).
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long it may take to end after it was asked to.
+const END_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A running preset. Dropping it ends the process.
+pub(crate) struct Demo {
+    child: Child,
+    /// Where it listens.
+    pub(crate) url: String,
+}
+
+impl Demo {
+    /// Starts `prony serve PRESET` on a free port of loopback and waits until it says that it is ready.
+    pub(crate) fn start(preset: &str, knobs: &BTreeMap<String, String>) -> Result<Self> {
+        let program = std::env::current_exe().context("cannot find the path of this program")?;
+        let mut command = Command::new(program);
+        command.args(["serve", preset, "--host", "127.0.0.1", "--port", "0"]);
+        for (name, value) in knobs {
+            command.arg("--set").arg(format!("{name}={value}"));
+        }
+        // Its own process group: Ctrl-C in the terminal is for us, and we end it ourselves.
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().context("cannot start the demo backend")?;
+        let stdout = child.stdout.take().expect("stdout is piped");
+        let stderr = child.stderr.take().expect("stderr is piped");
+        let (sender, receiver) = mpsc::sync_channel(1);
+        thread::spawn(move || {
+            let mut lines = BufReader::new(stdout).lines();
+            let ready = lines
+                .by_ref()
+                .map_while(Result::ok)
+                .find(|line| line.starts_with("ready "));
+            // The receiver may have given up; the rest is drained so that the child never blocks on its output.
+            let _ = sender.send(ready);
+            lines.for_each(drop);
+        });
+        let errors = thread::spawn(move || {
+            BufReader::new(stderr)
+                .lines()
+                .map_while(Result::ok)
+                .take(50)
+                .collect::<Vec<_>>()
+                .join("\n")
+        });
+        let mut demo = Self {
+            child,
+            url: String::new(),
+        };
+        match receiver.recv_timeout(READY_TIMEOUT) {
+            Ok(Some(line)) => {
+                demo.url = line
+                    .split_whitespace()
+                    .nth(1)
+                    .context("the demo backend named no address")?
+                    .to_owned();
+                Ok(demo)
+            }
+            Ok(None) => {
+                let said = errors.join().unwrap_or_default();
+                bail!("the demo backend '{preset}' did not start:\n{}", said.trim())
+            }
+            Err(_) => bail!("the demo backend '{preset}' was not ready within {READY_TIMEOUT:?}"),
+        }
+    }
+
+    /// The process to watch.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        if let Some(pid) = rustix::process::Pid::from_raw(self.child.id().cast_signed()) {
+            // It may have ended already; then there is nothing to do.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+        let deadline = Instant::now() + END_TIMEOUT;
+        while Instant::now() < deadline {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

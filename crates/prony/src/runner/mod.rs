@@ -1,0 +1,332 @@
+//! One run from start to verdict: `prony check` and `prony run` both end here.
+//!
+//! It wires: it asks experiments what to run, the engine to run it, the store to keep it, and the report to render it.
+//! It decides nothing about the target.
+
+mod connection;
+mod demo;
+mod host;
+mod journal;
+mod live;
+mod outcome;
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use prony_engine::monitors::{self, Watch};
+use prony_experiments::{BuildContext, EXPERIMENTS, Experiment, ExperimentDef, RunView, Step};
+use prony_model::{
+    Event, ExitCode, Finding, Outcome, Phase, PhaseResult, RunHeader, Secret, Severity, Suite, Surface, Verdict,
+};
+use prony_report::terminal::TerminalStyle;
+
+use crate::config;
+use crate::session::Session;
+use crate::text::clean;
+
+pub(crate) use connection::Connection;
+use journal::Journal;
+use live::Live;
+
+/// Longest interval between two looks at the target's process.
+const WATCH_EVERY: Duration = Duration::from_millis(500);
+
+/// What to run, beside the suite itself.
+pub(crate) struct RunRequest {
+    /// The suite.
+    pub suite: Suite,
+    /// What discovery found already; `None` takes the suite's endpoints, or discovers.
+    pub surface: Option<Surface>,
+    /// Headers whose values are secrets.
+    pub secrets: Vec<(String, Secret)>,
+    /// Folder that relative paths in the suite start from.
+    pub base_dir: PathBuf,
+    /// Folder of the recording; a new one under `prony-runs` by default.
+    pub output: Option<PathBuf>,
+    /// Print the JSON report on standard output.
+    pub json: bool,
+    /// Start no further phase after so long.
+    pub duration_max: Option<Duration>,
+}
+
+/// Runs a suite against its target.
+pub(crate) fn run(request: RunRequest, session: &Session) -> Result<ExitCode> {
+    let connection = Connection::open(&request.suite, &request.secrets, session)?;
+    perform(connection, request, session)
+}
+
+/// Runs a suite over a connection that is already open.
+pub(crate) fn perform(mut connection: Connection, mut request: RunRequest, session: &Session) -> Result<ExitCode> {
+    let surface = match request.surface.take() {
+        Some(surface) => surface,
+        None => surface_for(&mut connection, &request.suite)?,
+    };
+    let phases = config::expand(&request.suite, &request.base_dir, &mut |path: &str| connection.get(path))?;
+    let id = host::run_id(request.suite.run.seed);
+    let dir = request.output.take().unwrap_or_else(|| PathBuf::from("prony-runs").join(&id));
+    let header = header(&connection, &request.suite, session, id);
+    let style = TerminalStyle { color: session.color, width: host::terminal_width() };
+    let live = Live::new(session.quiet, TerminalStyle { color: session.color_err, ..style.clone() });
+    let journal = Journal::create(&dir, &header, live)?;
+    let mut run = Run {
+        connection,
+        journal,
+        surface,
+        results: Vec::new(),
+        findings: Vec::new(),
+        watch: None,
+        deadline: request.duration_max.map(|d| Instant::now() + d),
+        session,
+        seed: request.suite.run.seed,
+        cut: None,
+    };
+    run.record(&request.suite, phases)?;
+    let interrupted = session.stopped();
+    if let Some(error) = run.journal.close() {
+        session.note(&format!("warning: the recording is incomplete: {error}"));
+    }
+    drop(run.connection);
+    outcome::publish(&dir, interrupted, request.json, &style, session)
+}
+
+/// The suite's own endpoints, or those that discovery finds when an experiment needs some.
+fn surface_for(connection: &mut Connection, suite: &Suite) -> Result<Surface> {
+    if !suite.endpoint.is_empty() {
+        return Ok(Surface { endpoints: suite.endpoint.clone(), ..Surface::default() });
+    }
+    if suite.experiment.is_empty() { Ok(Surface::default()) } else { connection.discover() }
+}
+
+fn header(connection: &Connection, suite: &Suite, session: &Session, id: String) -> RunHeader {
+    RunHeader {
+        format: RunHeader::FORMAT,
+        prony: env!("CARGO_PKG_VERSION").to_owned(),
+        id,
+        command: session.command.clone(),
+        started_at: host::wall_clock(),
+        seed: suite.run.seed,
+        target: connection.url.clone(),
+        host: host::facts(),
+        shared_host: connection.is_local,
+        suite: suite.clone(),
+    }
+}
+
+/// A run in progress.
+struct Run<'a> {
+    connection: Connection,
+    journal: Journal,
+    surface: Surface,
+    results: Vec<PhaseResult>,
+    findings: Vec<Finding>,
+    watch: Option<Watch>,
+    deadline: Option<Instant>,
+    session: &'a Session,
+    seed: u64,
+    /// Why no further phase is started.
+    cut: Option<String>,
+}
+
+impl Run<'_> {
+    /// Everything from the first snapshot to the last event.
+    fn record(&mut self, suite: &Suite, phases: Vec<Phase>) -> Result<()> {
+        if !self.surface.endpoints.is_empty() {
+            self.journal.event(&Event::SurfaceFound(self.surface.clone()));
+        }
+        if let Some(note) = &self.connection.planted {
+            self.journal.event(&Event::Noted { text: note.clone() });
+        }
+        self.snapshot("before");
+        self.watch = self.connection.pid.map(|pid| Watch::start(pid, WATCH_EVERY, self.connection.epoch));
+        for phase in phases {
+            if self.may_go_on() {
+                self.phase(phase)?;
+            }
+        }
+        self.experiments(suite)?;
+        self.judge(suite);
+        for reading in self.watch.take().map(Watch::stop).unwrap_or_default() {
+            self.journal.event(&Event::ReadingTaken(reading));
+        }
+        self.snapshot("after");
+        if let Some(why) = self.cut.take() {
+            self.journal.event(&Event::Noted { text: why });
+        }
+        let verdict = prony_report::verdict(&self.findings);
+        let at = self.connection.engine.now();
+        self.journal.event(&Event::RunFinished { verdict, interrupted: self.session.stopped(), at });
+        Ok(())
+    }
+
+    fn experiments(&mut self, suite: &Suite) -> Result<()> {
+        let wanted: Vec<&ExperimentDef> =
+            EXPERIMENTS.iter().copied().filter(|def| suite.experiment.contains_key(def.name)).collect();
+        if wanted.iter().any(|def| def.name == "client-floor") && self.may_go_on() {
+            self.null_floor()?;
+        }
+        for def in wanted {
+            let params = &suite.experiment[def.name];
+            let surface = self.surface.clone();
+            let context = BuildContext {
+                surface: &surface,
+                budget: suite.run.budget,
+                seed: self.seed,
+                limits: &suite.run.limits,
+            };
+            let mut experiment = (def.build)(&context, params)
+                .with_context(|| format!("[experiment.{}] in the suite", def.name))?;
+            self.experiment(experiment.as_mut())?;
+        }
+        Ok(())
+    }
+
+    /// Steps one experiment to its end, or to the end of the time there is.
+    fn experiment(&mut self, experiment: &mut dyn Experiment) -> Result<()> {
+        while self.may_go_on() {
+            match experiment.next(&self.view()) {
+                Step::Run(phase) => self.phase(phase)?,
+                Step::Done => break,
+            }
+        }
+        for finding in experiment.conclude(&self.view()) {
+            self.finding(finding);
+        }
+        Ok(())
+    }
+
+    fn view(&self) -> RunView<'_> {
+        RunView {
+            surface: &self.surface,
+            phases: &self.results,
+            cores: host::cores(),
+            shared_host: self.connection.is_local,
+        }
+    }
+
+    fn finding(&mut self, finding: Finding) {
+        self.journal.event(&Event::FindingMade(finding.clone()));
+        self.findings.push(finding);
+    }
+
+    /// Whether another phase may start.
+    fn may_go_on(&mut self) -> bool {
+        if self.cut.is_some() {
+            return false;
+        }
+        if self.session.stop.load(Ordering::Relaxed) {
+            self.cut = Some("Stopped by the user: what follows was not run.".to_owned());
+        } else if self.deadline.is_some_and(|d| Instant::now() >= d) {
+            self.cut = Some("The time given by --duration is over: what follows was not run.".to_owned());
+        }
+        self.cut.is_none()
+    }
+
+    /// Runs one phase on the target.
+    fn phase(&mut self, phase: Phase) -> Result<()> {
+        let index = self.results.len() as u16;
+        let at = self.connection.engine.now();
+        self.journal.event(&Event::PhaseStarted { index, at, phase: phase.clone() });
+        let mut result = self.connection.engine.run(index, phase, &mut self.journal)?;
+        if let Some(watch) = &mut self.watch {
+            result.readings = watch.drain();
+            for reading in &result.readings {
+                self.journal.event(&Event::ReadingTaken(reading.clone()));
+            }
+        }
+        self.keep(result);
+        Ok(())
+    }
+
+    fn keep(&mut self, result: PhaseResult) {
+        self.journal.event(&Event::PhaseFinished(result.summary.clone()));
+        if let Some(finding) = gone(&result) {
+            self.cut = Some("The target no longer accepts connections: what follows was not run.".to_owned());
+            self.finding(finding);
+        }
+        self.results.push(result);
+    }
+
+    /// The generator alone, against a server in this process that does nothing: its own floor.
+    fn null_floor(&mut self) -> Result<()> {
+        let index = self.results.len() as u16;
+        let (phase, mut engine) = self.connection.null_engine()?;
+        let at = self.connection.engine.now();
+        self.journal.event(&Event::PhaseStarted { index, at, phase: phase.clone() });
+        let result = engine.engine.run(index, phase, &mut self.journal)?;
+        self.keep(result);
+        Ok(())
+    }
+
+    /// Holds gates and claims against what was recorded.
+    fn judge(&mut self, suite: &Suite) {
+        for gate in &suite.gate {
+            let result = prony_experiments::gate::judge(gate, &self.results);
+            self.journal.event(&Event::GateJudged(result));
+        }
+        for claim in &suite.claim {
+            let result = prony_experiments::claim::judge(claim, &self.results, &self.findings);
+            self.journal.event(&Event::ClaimJudged(result));
+        }
+    }
+
+    fn snapshot(&mut self, label: &str) {
+        let at = self.connection.engine.now();
+        let snapshot = monitors::snapshot(self.connection.pid, label, at);
+        self.journal.event(&Event::SystemSeen(snapshot));
+    }
+}
+
+/// A finding when a whole phase met nobody listening: the target has gone.
+fn gone(result: &PhaseResult) -> Option<Finding> {
+    let dead = |o: Outcome| matches!(o, Outcome::Refused | Outcome::Unreachable | Outcome::Dns);
+    let refused: u64 = result.summary.rows.iter().filter(|r| dead(r.outcome)).map(|r| r.n).sum();
+    if refused == 0 || result.summary.ok > 0 || refused < result.summary.failed {
+        return None;
+    }
+    let phase = clean(&result.phase.name, 80);
+    Some(Finding {
+        id: "target-gone".to_owned(),
+        experiment: result.phase.experiment.clone(),
+        endpoint: String::new(),
+        verdict: Verdict::Fail,
+        severity: Severity::Critical,
+        required: true,
+        title: "The target stopped accepting connections during the run.".to_owned(),
+        detail: format!(
+            "All {refused} requests of the phase '{phase}' found nobody listening, though the target answered before. \
+             It may have crashed, been restarted or been stopped; its own log will tell."
+        ),
+        evidence: Vec::new(),
+        recommendation: None,
+    })
+}
+
+/// An engine against the null target, which lives as long as this.
+pub(crate) struct NullEngine {
+    /// The engine.
+    pub engine: prony_engine::Engine,
+    /// Kept until the phase is over.
+    _target: prony_engine::null_target::NullTarget,
+}
+
+impl NullEngine {
+    fn new(engine: prony_engine::Engine, target: prony_engine::null_target::NullTarget) -> Self {
+        Self { engine, _target: target }
+    }
+}
+
+/// The phase that measures the generator's own floor.
+fn null_phase(seconds: f64) -> Phase {
+    use prony_model::{Capture, Item, Limits, Request, Scenario, Shape};
+    let item = Item { request: Request::get("/"), expect: prony_model::Expect::default() };
+    Phase {
+        name: "null".to_owned(),
+        experiment: "client-floor".to_owned(),
+        scenarios: vec![Scenario::new("null", vec![item])],
+        shape: Shape::Sequential { requests: 2_000, duration_s: Some(seconds) },
+        limits: Limits::default(),
+        capture: Capture::NONE,
+    }
+}
