@@ -6,17 +6,19 @@
 
 mod answer;
 mod coverage;
+mod diversity;
 mod draft;
 mod experiment;
 #[cfg(test)]
 mod fake;
+mod leaf;
 mod view;
 
 pub use experiment::{BuildContext, Experiment, ExperimentDef, ParamError, Step};
 pub use view::RunView;
 
 /// Every experiment, in the order in which a run performs them. Adding one is one file and one line here.
-pub static EXPERIMENTS: &[&ExperimentDef] = &[&coverage::DEF];
+pub static EXPERIMENTS: &[&ExperimentDef] = &[&coverage::DEF, &diversity::DEF];
 
 /// The experiment of that name.
 pub fn find(name: &str) -> Option<&'static ExperimentDef> {

@@ -1,0 +1,212 @@
+//! Do answers depend on their inputs? One input is varied at a time, everything else stays as it was.
+//!
+//! A model that was replaced by a template, a fallback that never reads the query and a classifier with one class
+//! all answer quickly and with 200. It must not know what a right answer is: only that it may not be the same for
+//! everything.
+
+mod echo;
+mod judge;
+mod rules;
+mod variation;
+
+use prony_model::{
+    Budget, Capture, Expect, Finding, Item, Limits, Phase, PhaseResult, Role, Scenario, Shape,
+};
+use schemars::{JsonSchema, schema_for};
+use serde::Deserialize;
+
+use crate::experiment::params;
+use crate::{Experiment, ExperimentDef, RunView, Step};
+use variation::{Trial, plan};
+
+pub(crate) const NAME: &str = "diversity";
+const PHASE: &str = "variation";
+
+/// Registry entry.
+pub(crate) static DEF: ExperimentDef = ExperimentDef {
+    name: NAME,
+    title: "Output diversity",
+    question: "Do the answers depend on the inputs?",
+    from_budget: Budget::Quick,
+    build: |context, value| {
+        let asked: DiversityParams = params(value)?;
+        let (values, duration_s) = match context.budget {
+            Budget::Quick => (6, 10.0),
+            Budget::Standard => (6, 30.0),
+            Budget::Thorough => (12, 180.0),
+        };
+        Ok(Box::new(Diversity {
+            values_max: asked.values_max.unwrap_or(values).max(2),
+            repeats: asked.repeats.unwrap_or(3).max(2),
+            duration_s: asked.duration_s.unwrap_or(duration_s),
+            limits: context.limits.clone(),
+            planned: false,
+            plans: Vec::new(),
+        }))
+    },
+    schema: || schema_for!(DiversityParams),
+    example: "[experiment.diversity]\nvalues_max = 6\nrepeats = 3\n",
+};
+
+/// Parameters of the diversity experiment.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct DiversityParams {
+    /// Distinct values of each input, the first included. By default 6 (12 when thorough).
+    pub values_max: Option<u32>,
+    /// How often the same request is repeated to learn what differs by itself. 3 by default.
+    pub repeats: Option<u32>,
+    /// Stop after so many seconds. By default 10 (quick), 30 (standard) or 180 (thorough).
+    pub duration_s: Option<f64>,
+}
+
+struct Diversity {
+    values_max: u32,
+    repeats: u32,
+    duration_s: f64,
+    limits: Limits,
+    planned: bool,
+    plans: Vec<EndpointPlan>,
+}
+
+/// What is sent to one endpoint: trial `k` is item `k` of the endpoint's scenario.
+struct EndpointPlan {
+    endpoint: String,
+    trials: Vec<Trial>,
+}
+
+impl Experiment for Diversity {
+    fn next(&mut self, run: &RunView<'_>) -> Step {
+        if std::mem::replace(&mut self.planned, true) {
+            return Step::Done;
+        }
+        let mut scenarios = Vec::new();
+        let mut endpoints = run.working_endpoints();
+        endpoints.retain(|e| matches!(e.role, Role::Inference | Role::Resource | Role::Media));
+        endpoints.sort_by_key(|e| e.role != Role::Inference);
+        for endpoint in endpoints {
+            let trials = plan(endpoint, run, self.values_max as usize, self.repeats as usize);
+            if !trials.iter().any(|t| t.field.is_some()) {
+                continue;
+            }
+            let items = trials
+                .iter()
+                .map(|t| Item {
+                    request: t.request.clone(),
+                    expect: Expect {
+                        body: Vec::new(),
+                        ..endpoint.expect.clone()
+                    },
+                })
+                .collect();
+            scenarios.push(Scenario::new(endpoint.name.clone(), items));
+            self.plans.push(EndpointPlan {
+                endpoint: endpoint.name.clone(),
+                trials,
+            });
+        }
+        if scenarios.is_empty() {
+            return Step::Done;
+        }
+        let requests: usize = scenarios.iter().map(|s| s.items.len()).sum();
+        Step::Run(Phase {
+            name: PHASE.to_owned(),
+            experiment: NAME.to_owned(),
+            scenarios,
+            shape: Shape::Once {
+                duration_s: Some(self.duration_s),
+            },
+            limits: self.limits.clone(),
+            capture: Capture::responses(requests as u32),
+        })
+    }
+
+    fn conclude(&self, run: &RunView<'_>) -> Vec<Finding> {
+        let Some(phase) = run.phase(NAME, PHASE) else {
+            return Vec::new();
+        };
+        judge::findings(&self.observations(run, phase), phase)
+    }
+}
+
+impl Diversity {
+    fn observations<'a>(&'a self, run: &RunView<'a>, phase: &'a PhaseResult) -> Vec<judge::Observed<'a>> {
+        self.plans
+            .iter()
+            .filter_map(|plan| {
+                let endpoint = run.surface.endpoints.iter().find(|e| e.name == plan.endpoint)?;
+                Some(judge::Observed::new(endpoint, &plan.trials, phase))
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prony_model::{Budget, Verdict};
+
+    use crate::fake::library::{Faults, Library, surface};
+    use crate::fake::{complaints, run};
+
+    fn judged(faults: Faults) -> Vec<prony_model::Finding> {
+        let mut library = Library::new(faults);
+        run(&["coverage", "diversity"], &surface(), Budget::Standard, |r| {
+            library.answer(r)
+        })
+        .1
+    }
+
+    #[test]
+    fn nothing_is_said_against_honest_answers() {
+        let findings = judged(Faults::default());
+        assert_eq!(complaints(&findings), [""; 0], "{findings:#?}");
+        let overview = findings.iter().find(|f| f.id == "diversity").unwrap();
+        assert_eq!(overview.verdict, Verdict::Pass);
+        assert!(
+            overview.title.starts_with("The answers depend on"),
+            "{}",
+            overview.title
+        );
+    }
+
+    #[test]
+    fn each_planted_fault_is_found_alone() {
+        for (faults, id, endpoint) in [
+            (
+                Faults {
+                    template: true,
+                    ..Faults::default()
+                },
+                "template-answer",
+                "POST /v1/summarise",
+            ),
+            (
+                Faults {
+                    ignores_query: true,
+                    ..Faults::default()
+                },
+                "input-ignored",
+                "POST /v1/search",
+            ),
+            (
+                Faults {
+                    one_class: true,
+                    ..Faults::default()
+                },
+                "degenerate-output",
+                "POST /v1/classify",
+            ),
+        ] {
+            let findings = judged(faults);
+            let failed: Vec<_> = findings
+                .iter()
+                .filter(|f| f.verdict == Verdict::Fail && f.required)
+                .collect();
+            assert!(
+                failed.iter().any(|f| f.id == id && f.endpoint == endpoint),
+                "{id}: {findings:#?}"
+            );
+            assert!(failed.iter().all(|f| f.endpoint == endpoint), "{failed:#?}");
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Requests that differ in one input: taken from the samples, or made from them by recombination.
+
+use std::collections::BTreeMap;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use prony_model::{Body, Endpoint, Place, Request, SampleRequest};
+use serde_json::Value;
+
+use super::rules;
+use crate::RunView;
+
+/// One request and how it differs from the first one.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Trial {
+    /// The input that was changed; `None` for a repeat of the first request.
+    pub field: Option<String>,
+    /// The value of that input here, as text.
+    pub value: String,
+    /// Its value in the first request.
+    pub base_value: String,
+    /// The request.
+    pub request: Request,
+}
+
+/// Texts that a field for free text takes when the samples know only one or two values.
+const TEXTS: [&str; 5] = [
+    "dark round cells close together",
+    "a quiet harbour in the morning",
+    "how to repair a bicycle chain",
+    "quarterly revenue of a small bakery",
+    "necrosis with inflammation",
+];
+
+/// The first request repeated, then one variant for each further value of each input.
+pub(super) fn plan(endpoint: &Endpoint, run: &RunView<'_>, values_max: usize, repeats: usize) -> Vec<Trial> {
+    let Some(base) = base(endpoint, run) else {
+        return Vec::new();
+    };
+    let repeat = Trial {
+        field: None,
+        value: String::new(),
+        base_value: String::new(),
+        request: base.request.clone(),
+    };
+    let mut trials = vec![repeat; repeats];
+    for (field, base_value) in &base.inputs {
+        for (value, donor) in values(endpoint, field, base_value)
+            .into_iter()
+            .take(values_max - 1)
+        {
+            let Some(request) = varied(endpoint, base, field, base_value, &value, donor) else {
+                continue;
+            };
+            if request != base.request {
+                trials.push(Trial {
+                    field: Some(field.clone()),
+                    value,
+                    base_value: base_value.clone(),
+                    request,
+                });
+            }
+        }
+    }
+    trials
+}
+
+/// The first sample that was answered well, or simply the first.
+fn base<'a>(endpoint: &'a Endpoint, run: &RunView<'_>) -> Option<&'a SampleRequest> {
+    let good = run.phase("coverage", "preflight").and_then(|phase| {
+        let seen = crate::answer::answers(phase, &endpoint.name);
+        seen.iter().find(|a| a.is_ok()).map(|a| a.item as usize)
+    });
+    endpoint.samples.get(good.unwrap_or(0))
+}
+
+/// Further distinct values of an input, each with the sample it came from.
+fn values<'a>(
+    endpoint: &'a Endpoint,
+    field: &str,
+    base_value: &str,
+) -> Vec<(String, Option<&'a SampleRequest>)> {
+    let mut found: Vec<(String, Option<&SampleRequest>)> = Vec::new();
+    for sample in &endpoint.samples {
+        if let Some(value) = sample.inputs.get(field)
+            && value != base_value
+            && !found.iter().any(|(v, _)| v == value)
+        {
+            found.push((value.clone(), Some(sample)));
+        }
+    }
+    if found.len() < 3 && rules::is_free_text(endpoint, field) {
+        let texts = TEXTS.iter().filter(|&&text| text != base_value);
+        found.extend(texts.map(|&text| (text.to_owned(), None)));
+    }
+    found
+}
+
+/// The base request with one input changed; `None` when the input cannot be found in it.
+fn varied(
+    endpoint: &Endpoint,
+    base: &SampleRequest,
+    field: &str,
+    base_value: &str,
+    value: &str,
+    donor: Option<&SampleRequest>,
+) -> Option<Request> {
+    if let Some(pair) = endpoint
+        .samples
+        .iter()
+        .find(|s| differs_only_in(&s.inputs, &base.inputs, field, value))
+    {
+        return Some(pair.request.clone());
+    }
+    let mut request = base.request.clone();
+    match endpoint
+        .parameters
+        .iter()
+        .find(|p| p.name == field)
+        .map(|p| p.place)
+    {
+        Some(Place::Path) => request.path = with_segment(&endpoint.path, &request.path, field, value)?,
+        Some(Place::Query) => request.path = with_query(&request.path, field, value)?,
+        Some(Place::Header) => {
+            request
+                .headers
+                .iter_mut()
+                .find(|h| h.name.eq_ignore_ascii_case(field))?
+                .value = value.to_owned();
+        }
+        None if endpoint.path.contains(&format!("{{{field}}}")) => {
+            request.path = with_segment(&endpoint.path, &request.path, field, value)?;
+        }
+        None => {
+            let mut body = json_body(&base.request)?;
+            let new = donor
+                .and_then(|d| json_body(&d.request))
+                .and_then(|b| b.get(field).cloned())
+                .unwrap_or_else(|| Value::String(value.to_owned()));
+            replace(&mut body, field, base_value, &new).then_some(())?;
+            request.body = Body::text(body.to_string());
+        }
+    }
+    Some(request)
+}
+
+fn differs_only_in(
+    inputs: &BTreeMap<String, String>,
+    base: &BTreeMap<String, String>,
+    field: &str,
+    value: &str,
+) -> bool {
+    inputs.len() == base.len()
+        && inputs.iter().all(|(name, v)| {
+            if name == field {
+                v == value
+            } else {
+                base.get(name) == Some(v)
+            }
+        })
+}
+
+/// The request's body as JSON.
+pub(super) fn json_body(request: &Request) -> Option<Value> {
+    match &request.body {
+        Body::Text(text) => serde_json::from_str(text).ok(),
+        Body::Bytes(bytes) => serde_json::from_slice(bytes).ok(),
+        Body::Empty | Body::Repeat { .. } => None,
+    }
+}
+
+/// Sets the field at the top, or the first leaf anywhere below with that name and value.
+fn replace(body: &mut Value, field: &str, base_value: &str, new: &Value) -> bool {
+    match body {
+        Value::Object(map) => {
+            if let Some(slot) = map.get_mut(field) {
+                *slot = new.clone();
+                return true;
+            }
+            map.values_mut()
+                .any(|inner| replace(inner, field, base_value, new))
+        }
+        Value::Array(list) => list
+            .iter_mut()
+            .any(|inner| replace(inner, field, base_value, new)),
+        _ => false,
+    }
+}
+
+/// What must be escaped inside a path segment or a query value.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+
+fn escaped(text: &str) -> String {
+    utf8_percent_encode(text, ESCAPED).to_string()
+}
+
+/// The path with the segment of one template parameter replaced.
+pub(crate) fn with_segment(template: &str, path: &str, field: &str, value: &str) -> Option<String> {
+    let (path, query) = match path.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (path, None),
+    };
+    let wanted = format!("{{{field}}}");
+    let mut segments: Vec<String> = path.split('/').map(str::to_owned).collect();
+    let templates: Vec<&str> = template.split('/').collect();
+    if templates.len() != segments.len() {
+        return None;
+    }
+    let at = templates.iter().position(|t| t.contains(&wanted))?;
+    if templates[at].matches('{').count() != 1 {
+        return None;
+    }
+    segments[at] = templates[at].replace(&wanted, &escaped(value));
+    let path = segments.join("/");
+    Some(query.map_or(path.clone(), |q| format!("{path}?{q}")))
+}
+
+/// The path with the value of one query parameter replaced, or the parameter added.
+pub(crate) fn with_query(path: &str, field: &str, value: &str) -> Option<String> {
+    let pair = format!("{}={}", escaped(field), escaped(value));
+    let Some((path, query)) = path.split_once('?') else {
+        return Some(format!("{path}?{pair}"));
+    };
+    let mut pairs: Vec<&str> = query.split('&').filter(|p| !p.is_empty()).collect();
+    match pairs
+        .iter()
+        .position(|p| p.split('=').next() == Some(escaped(field).as_str()))
+    {
+        Some(at) => pairs[at] = &pair,
+        None => pairs.push(&pair),
+    }
+    Some(format!("{path}?{}", pairs.join("&")))
+}
