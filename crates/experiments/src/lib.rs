@@ -8,6 +8,7 @@ mod answer;
 mod coverage;
 mod diversity;
 mod draft;
+pub mod dzi;
 mod experiment;
 #[cfg(test)]
 mod fake;
