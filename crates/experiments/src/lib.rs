@@ -12,14 +12,17 @@ pub mod dzi;
 mod experiment;
 #[cfg(test)]
 mod fake;
+mod identity;
 mod leaf;
+mod relation;
+mod status;
 mod view;
 
 pub use experiment::{BuildContext, Experiment, ExperimentDef, ParamError, Step};
 pub use view::RunView;
 
 /// Every experiment, in the order in which a run performs them. Adding one is one file and one line here.
-pub static EXPERIMENTS: &[&ExperimentDef] = &[&coverage::DEF, &diversity::DEF];
+pub static EXPERIMENTS: &[&ExperimentDef] = &[&coverage::DEF, &diversity::DEF, &identity::DEF, &status::DEF];
 
 /// The experiment of that name.
 pub fn find(name: &str) -> Option<&'static ExperimentDef> {
