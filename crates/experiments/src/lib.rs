@@ -5,6 +5,7 @@
 //! It sees only what any HTTP client sees.
 
 mod answer;
+mod claim;
 mod coverage;
 mod diversity;
 mod draft;
@@ -13,12 +14,17 @@ mod experiment;
 #[cfg(test)]
 mod fake;
 mod identity;
+mod gate;
 mod leaf;
+mod metric;
 mod relation;
 mod status;
 mod view;
 
+pub use claim::judge_claim;
 pub use experiment::{BuildContext, Experiment, ExperimentDef, ParamError, Step};
+pub use gate::{Check, CheckError, Op, judge_gate};
+pub use metric::{METRIC_FORMS, Metric, Span};
 pub use view::RunView;
 
 /// Every experiment, in the order in which a run performs them. Adding one is one file and one line here.

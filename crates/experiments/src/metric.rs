@@ -1,0 +1,450 @@
+//! The metrics that a gate may name, and how each is measured on a recorded phase.
+//!
+//! Times are of answers that were as expected only: percentiles never mix outcomes.
+
+use prony_model::{Nanos, Outcome, PhaseResult, Sample};
+use prony_stats::{autocorrelation, binomial, mean, order, student, variance};
+
+/// Confidence of every interval.
+const CONFIDENCE: f64 = 0.95;
+/// Windows that a rate is measured in.
+const RATE_WINDOWS: usize = 10;
+
+/// The forms of metric names, for help and errors.
+pub const METRIC_FORMS: &[&str] = &[
+    "p99_ms",
+    "mean_ms",
+    "max_ms",
+    "service_p99_ms",
+    "service_mean_ms",
+    "service_max_ms",
+    "ttfb_p99_ms",
+    "ttfb_mean_ms",
+    "ttfb_max_ms",
+    "lag_p99_ms",
+    "error_share",
+    "ok_share",
+    "ok_per_s",
+    "achieved_per_s",
+    "offered_per_s",
+    "count",
+    "ok_count",
+    "failed_count",
+    "status_404_count",
+    "bytes_in",
+    "in_flight_max",
+    "total_s",
+];
+
+/// What a gate measures.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Metric {
+    /// A quantile of a duration, in milliseconds.
+    Quantile(Span, f64),
+    /// The mean of a duration, in milliseconds.
+    Mean(Span),
+    /// The largest of a duration, in milliseconds.
+    Max(Span),
+    /// Failed over finished (ok and failed).
+    ErrorShare,
+    /// Ok over finished.
+    OkShare,
+    /// Ok completions per second.
+    OkPerS,
+    /// Completions per second.
+    AchievedPerS,
+    /// Scheduled arrivals per second.
+    OfferedPerS,
+    /// Scheduled arrivals.
+    Count,
+    /// Answers as expected.
+    OkCount,
+    /// Failures by the target.
+    FailedCount,
+    /// Answers with one status.
+    StatusCount(u16),
+    /// Body bytes received.
+    BytesIn,
+    /// Most requests in flight at once.
+    InFlightMax,
+    /// From the first intended start to the last end, in seconds.
+    TotalS,
+}
+
+/// Which of a request's durations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Span {
+    /// done - intended.
+    Response,
+    /// done - sent.
+    Service,
+    /// First byte - sent.
+    Ttfb,
+    /// sent - intended.
+    Lag,
+}
+
+/// A measured metric.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Measured {
+    /// What it is, in words.
+    pub label: String,
+    /// The value.
+    pub value: f64,
+    /// Its unit, as in `prony_model::Figure`.
+    pub unit: &'static str,
+    /// 95 % interval; equal ends for an exact count; `None` when it needs more data.
+    pub interval: Option<(f64, f64)>,
+    /// Observations behind it.
+    pub n: u64,
+    /// Observations that an interval needs, when there is none.
+    pub needs_n: u64,
+}
+
+impl Metric {
+    /// The metric of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        let exact = match name {
+            "error_share" => Some(Self::ErrorShare),
+            "ok_share" => Some(Self::OkShare),
+            "ok_per_s" => Some(Self::OkPerS),
+            "achieved_per_s" => Some(Self::AchievedPerS),
+            "offered_per_s" => Some(Self::OfferedPerS),
+            "count" => Some(Self::Count),
+            "ok_count" => Some(Self::OkCount),
+            "failed_count" => Some(Self::FailedCount),
+            "bytes_in" => Some(Self::BytesIn),
+            "in_flight_max" => Some(Self::InFlightMax),
+            "total_s" => Some(Self::TotalS),
+            _ => None,
+        };
+        exact
+            .or_else(|| Self::parse_status(name))
+            .or_else(|| Self::parse_time(name))
+    }
+
+    fn parse_status(name: &str) -> Option<Self> {
+        let status: u16 = name
+            .strip_prefix("status_")?
+            .strip_suffix("_count")?
+            .parse()
+            .ok()?;
+        (100..=599).contains(&status).then_some(Self::StatusCount(status))
+    }
+
+    fn parse_time(name: &str) -> Option<Self> {
+        let stem = name.strip_suffix("_ms")?;
+        let (span, what) = match stem.rsplit_once('_') {
+            None => (Span::Response, stem),
+            Some(("service", what)) => (Span::Service, what),
+            Some(("ttfb", what)) => (Span::Ttfb, what),
+            Some(("lag", what)) => (Span::Lag, what),
+            Some(_) => return None,
+        };
+        match what {
+            "mean" => Some(Self::Mean(span)),
+            "max" => Some(Self::Max(span)),
+            _ => {
+                let percent: f64 = what.strip_prefix('p')?.parse().ok()?;
+                (percent > 0.0 && percent < 100.0)
+                    .then_some(Self::Quantile(span, (percent * 1e6).round() / 1e8))
+            }
+        }
+    }
+
+    /// What it is, in words.
+    pub fn label(self) -> String {
+        let ms = |span: Span, what: &str| format!("{what} {} time", span.name());
+        match self {
+            Self::Quantile(span, p) => ms(span, &format!("p{}", percent(p))),
+            Self::Mean(span) => ms(span, "mean"),
+            Self::Max(span) => ms(span, "longest"),
+            Self::ErrorShare => "share of failures".to_owned(),
+            Self::OkShare => "share of good answers".to_owned(),
+            Self::OkPerS => "good answers per second".to_owned(),
+            Self::AchievedPerS => "answers per second".to_owned(),
+            Self::OfferedPerS => "requests due per second".to_owned(),
+            Self::Count => "requests".to_owned(),
+            Self::OkCount => "good answers".to_owned(),
+            Self::FailedCount => "failures".to_owned(),
+            Self::StatusCount(status) => format!("answers with status {status}"),
+            Self::BytesIn => "body bytes received".to_owned(),
+            Self::InFlightMax => "most requests in flight".to_owned(),
+            Self::TotalS => "time for all requests".to_owned(),
+        }
+    }
+
+    /// Measures it on a phase, for one scenario or all; `None` when there is nothing to measure.
+    pub(crate) fn measure(self, phase: &PhaseResult, scenario: Option<&str>) -> Option<Measured> {
+        let view = View::new(phase, scenario)?;
+        match self {
+            Self::Quantile(span, p) => self.quantile(&view, span, p),
+            Self::Mean(span) => {
+                let values = view.times_ms(span);
+                let interval = mean_interval(&values);
+                (!values.is_empty())
+                    .then(|| self.measured(mean(&values), "ms", interval, values.len() as u64, 2))
+            }
+            Self::Max(span) => {
+                let values = view.times_ms(span);
+                let max = values.iter().copied().reduce(f64::max)?;
+                Some(self.exact(max, "ms", values.len() as u64))
+            }
+            Self::ErrorShare => self.share(view.failed(), view.finished()),
+            Self::OkShare => self.share(view.ok(), view.finished()),
+            Self::OkPerS => self.rate(&view, |outcome| outcome == Outcome::Ok),
+            Self::AchievedPerS => self.rate(&view, |outcome| !outcome.is_own()),
+            Self::OfferedPerS => Some(self.exact(phase.summary.offered_per_s, "1/s", view.offered())),
+            Self::Count => Some(self.count(view.offered())),
+            Self::OkCount => Some(self.count(view.ok())),
+            Self::FailedCount => Some(self.count(view.failed())),
+            Self::StatusCount(status) => {
+                let n = view.samples().filter(|s| s.status == status).count() as u64;
+                (!phase.samples_cut).then(|| self.count(n))
+            }
+            Self::BytesIn => {
+                let bytes: u64 = view.samples().map(|s| u64::from(s.bytes_in)).sum();
+                let bytes = if scenario.is_none() {
+                    phase.summary.bytes_in
+                } else {
+                    bytes
+                };
+                Some(self.exact(bytes as f64, "B", view.offered()))
+            }
+            Self::InFlightMax => {
+                let most = f64::from(phase.summary.in_flight_max);
+                scenario
+                    .is_none()
+                    .then(|| self.exact(most, "requests", view.offered()))
+            }
+            Self::TotalS => Some(self.exact(view.makespan_s(), "s", view.offered())),
+        }
+    }
+
+    fn quantile(self, view: &View<'_>, span: Span, p: f64) -> Option<Measured> {
+        let values = view.times_ms(span);
+        let estimate = order::estimate(&values, p, CONFIDENCE)?;
+        let needs = order::needed(p, CONFIDENCE);
+        Some(self.measured(
+            estimate.value,
+            "ms",
+            estimate.interval,
+            values.len() as u64,
+            needs,
+        ))
+    }
+
+    fn share(self, hits: u64, of: u64) -> Option<Measured> {
+        let interval = binomial::clopper_pearson(hits, of, CONFIDENCE);
+        (of > 0).then(|| self.measured(hits as f64 / of as f64, "ratio", Some(interval), of, 0))
+    }
+
+    /// A rate over the makespan, with an interval from equal windows where each holds enough.
+    fn rate(self, view: &View<'_>, counts: impl Fn(Outcome) -> bool) -> Option<Measured> {
+        let mut done: Vec<Nanos> = view
+            .samples()
+            .filter(|s| counts(s.outcome))
+            .map(|s| s.done)
+            .collect();
+        done.sort_unstable();
+        let total_s = view.makespan_s();
+        if done.is_empty() || total_s <= 0.0 || view.phase.samples_cut {
+            return None;
+        }
+        let n = done.len() as u64;
+        let value = n as f64 / total_s;
+        if done.len() < RATE_WINDOWS * 10 {
+            return Some(self.exact(value, "1/s", n));
+        }
+        let window_s = total_s / RATE_WINDOWS as f64;
+        let start = view.first_intended();
+        let mut per_window = [0.0; RATE_WINDOWS];
+        for at in done {
+            let index = ((at - start).as_secs_f64() / window_s) as usize;
+            per_window[index.min(RATE_WINDOWS - 1)] += 1.0 / window_s;
+        }
+        Some(self.measured(value, "1/s", mean_interval(&per_window), n, 0))
+    }
+
+    fn count(self, n: u64) -> Measured {
+        self.exact(n as f64, "requests", n)
+    }
+
+    fn exact(self, value: f64, unit: &'static str, n: u64) -> Measured {
+        self.measured(value, unit, Some((value, value)), n, 0)
+    }
+
+    fn measured(
+        self,
+        value: f64,
+        unit: &'static str,
+        interval: Option<(f64, f64)>,
+        n: u64,
+        needs_n: u64,
+    ) -> Measured {
+        Measured {
+            label: self.label(),
+            value,
+            unit,
+            interval,
+            n,
+            needs_n,
+        }
+    }
+}
+
+impl Span {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Response => "response",
+            Self::Service => "service",
+            Self::Ttfb => "first-byte",
+            Self::Lag => "send-lag",
+        }
+    }
+
+    fn of(self, sample: &Sample) -> Option<Nanos> {
+        match self {
+            Self::Response => Some(sample.response()),
+            Self::Service => Some(sample.service()),
+            Self::Ttfb => sample.ttfb(),
+            Self::Lag => Some(sample.lag()),
+        }
+    }
+}
+
+/// The part of a phase that a gate looks at.
+struct View<'a> {
+    phase: &'a PhaseResult,
+    scenario: Option<(&'a str, u16)>,
+}
+
+impl<'a> View<'a> {
+    /// `None` when the scenario is not in the phase or nothing was due.
+    fn new(phase: &'a PhaseResult, scenario: Option<&str>) -> Option<Self> {
+        let scenario = match scenario {
+            None => None,
+            Some(name) => {
+                let index = phase.scenario(name)?;
+                Some((phase.phase.scenarios[usize::from(index)].name.as_str(), index))
+            }
+        };
+        let view = Self { phase, scenario };
+        (view.offered() > 0).then_some(view)
+    }
+
+    fn samples(&self) -> impl Iterator<Item = &'a Sample> + use<'a> {
+        let wanted = self.scenario.map(|(_, index)| index);
+        self.phase
+            .samples
+            .iter()
+            .filter(move |s| wanted.is_none_or(|index| s.scenario == index))
+    }
+
+    /// Requests whose outcome passes.
+    fn sum(&self, counts: impl Fn(Outcome) -> bool) -> u64 {
+        let mine = |name: &str| self.scenario.is_none_or(|(wanted, _)| wanted == name);
+        let rows = self
+            .phase
+            .summary
+            .rows
+            .iter()
+            .filter(|row| mine(&row.scenario) && counts(row.outcome));
+        rows.map(|row| row.n).sum()
+    }
+
+    fn offered(&self) -> u64 {
+        self.sum(|_| true)
+    }
+
+    fn ok(&self) -> u64 {
+        self.sum(|outcome| outcome == Outcome::Ok)
+    }
+
+    fn failed(&self) -> u64 {
+        self.sum(Outcome::is_failure)
+    }
+
+    fn finished(&self) -> u64 {
+        self.ok() + self.failed()
+    }
+
+    /// Of good answers, in send order.
+    fn times_ms(&self, span: Span) -> Vec<f64> {
+        let good = self.samples().filter(|s| s.outcome == Outcome::Ok);
+        good.filter_map(|s| span.of(s))
+            .map(Nanos::as_millis_f64)
+            .collect()
+    }
+
+    fn first_intended(&self) -> Nanos {
+        self.samples().map(|s| s.intended).min().unwrap_or_default()
+    }
+
+    fn makespan_s(&self) -> f64 {
+        if self.phase.samples_cut {
+            return (self.phase.summary.ended - self.phase.summary.started).as_secs_f64();
+        }
+        let last = self.samples().map(|s| s.done).max().unwrap_or_default();
+        (last - self.first_intended()).as_secs_f64()
+    }
+}
+
+/// Student's interval of the mean, with the sample size corrected for autocorrelation.
+fn mean_interval(values: &[f64]) -> Option<(f64, f64)> {
+    let n = values.len() as f64;
+    let n_eff = (n / autocorrelation::integrated_time(values).max(1.0)).max(2.0);
+    if values.len() < 2 {
+        return None;
+    }
+    let half =
+        student::quantile(f64::midpoint(1.0, CONFIDENCE), n_eff - 1.0) * (variance(values) / n_eff).sqrt();
+    Some((mean(values) - half, mean(values) + half))
+}
+
+/// `99`, `99.9`: a probability as percent without noise digits.
+fn percent(p: f64) -> f64 {
+    (p * 1e8).round() / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{METRIC_FORMS, Metric, Span};
+
+    #[test]
+    fn every_form_is_a_metric() {
+        for form in METRIC_FORMS {
+            assert!(Metric::parse(form).is_some(), "{form}");
+        }
+    }
+
+    #[test]
+    fn any_percentile_and_nothing_else() {
+        assert_eq!(
+            Metric::parse("p99.9_ms"),
+            Some(Metric::Quantile(Span::Response, 0.999))
+        );
+        assert_eq!(
+            Metric::parse("ttfb_p50_ms"),
+            Some(Metric::Quantile(Span::Ttfb, 0.5))
+        );
+        for wrong in [
+            "p0_ms",
+            "p100_ms",
+            "p99",
+            "99_ms",
+            "wait_p99_ms",
+            "status_99_count",
+            "status_count",
+            "",
+            "_ms",
+        ] {
+            assert_eq!(Metric::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn labels_without_noise_digits() {
+        assert_eq!(Metric::parse("p99.9_ms").unwrap().label(), "p99.9 response time");
+    }
+}
