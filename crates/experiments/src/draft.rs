@@ -63,6 +63,27 @@ impl Draft {
         self
     }
 
+    /// A number with its 95 % interval.
+    pub(crate) fn measured(
+        mut self,
+        label: &str,
+        value: f64,
+        unit: &str,
+        ci: Option<(f64, f64)>,
+        n: usize,
+        source: &Source,
+    ) -> Self {
+        self.0.evidence.push(Evidence::Figure(Figure {
+            label: label.to_owned(),
+            value,
+            unit: unit.to_owned(),
+            ci,
+            n: n as u64,
+            source: source.clone(),
+        }));
+        self
+    }
+
     /// A few rows.
     pub(crate) fn table(
         mut self,

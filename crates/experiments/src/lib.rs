@@ -5,7 +5,10 @@
 //! It sees only what any HTTP client sees.
 
 mod answer;
+mod baseline;
+mod burst;
 mod claim;
+mod client_floor;
 mod coverage;
 mod diversity;
 mod draft;
@@ -13,13 +16,19 @@ pub mod dzi;
 mod experiment;
 #[cfg(test)]
 mod fake;
-mod identity;
+mod first_call;
 mod gate;
+mod identity;
+mod ladder;
 mod leaf;
 mod metric;
+mod primary;
 mod relation;
 mod status;
+mod sustained;
+mod timings;
 mod view;
+mod wording;
 
 pub use claim::judge_claim;
 pub use experiment::{BuildContext, Experiment, ExperimentDef, ParamError, Step};
@@ -28,7 +37,18 @@ pub use metric::{METRIC_FORMS, Metric, Span};
 pub use view::RunView;
 
 /// Every experiment, in the order in which a run performs them. Adding one is one file and one line here.
-pub static EXPERIMENTS: &[&ExperimentDef] = &[&coverage::DEF, &diversity::DEF, &identity::DEF, &status::DEF];
+pub static EXPERIMENTS: &[&ExperimentDef] = &[
+    &coverage::DEF,
+    &client_floor::DEF,
+    &baseline::DEF,
+    &first_call::DEF,
+    &burst::DEF,
+    &ladder::DEF,
+    &sustained::DEF,
+    &diversity::DEF,
+    &identity::DEF,
+    &status::DEF,
+];
 
 /// The experiment of that name.
 pub fn find(name: &str) -> Option<&'static ExperimentDef> {

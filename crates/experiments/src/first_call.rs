@@ -1,0 +1,232 @@
+//! Is the first call slower than the rest? The very first request to each endpoint, from the preflight, against the same
+//! endpoint's baseline. It sends nothing itself, and must not claim a cause: one observation cannot show one.
+
+use prony_model::{Budget, Finding, Outcome, PhaseResult, Sample, Severity, Verdict};
+use schemars::{JsonSchema, schema_for};
+use serde::Deserialize;
+
+use crate::draft::{Draft, source};
+use crate::experiment::params;
+use crate::timings::Timings;
+use crate::wording::{digits, ms, resting_on};
+use crate::{Experiment, ExperimentDef, RunView, Step};
+
+const NAME: &str = "first-call";
+
+/// Registry entry.
+pub(crate) static DEF: ExperimentDef = ExperimentDef {
+    name: NAME,
+    title: "First call",
+    question: "Is the first call slower than the rest?",
+    from_budget: Budget::Quick,
+    build: |_, value| {
+        let asked: FirstCallParams = params(value)?;
+        Ok(Box::new(FirstCall { rule: asked }))
+    },
+    schema: || schema_for!(FirstCallParams),
+    example: "[experiment.first-call]\nratio_min = 3\nexcess_ms_min = 20\n",
+};
+
+/// Parameters of the first-call experiment.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct FirstCallParams {
+    /// A first call counts as slow from so many times the steady median on.
+    pub ratio_min: f64,
+    /// And when it takes so many ms longer than the slowest steady call.
+    pub excess_ms_min: f64,
+    /// Steady calls needed to judge.
+    pub steady_min: usize,
+}
+
+impl Default for FirstCallParams {
+    fn default() -> Self {
+        Self {
+            ratio_min: 3.0,
+            excess_ms_min: 20.0,
+            steady_min: 20,
+        }
+    }
+}
+
+struct FirstCall {
+    rule: FirstCallParams,
+}
+
+/// The first call of one endpoint beside its steady ones.
+struct Pair<'a> {
+    endpoint: &'a str,
+    first: &'a Sample,
+    first_ms: f64,
+    median_ms: f64,
+    slowest_ms: f64,
+    n: usize,
+    baseline: &'a PhaseResult,
+}
+
+impl Pair<'_> {
+    fn ratio(&self) -> f64 {
+        self.first_ms / self.median_ms
+    }
+}
+
+impl Experiment for FirstCall {
+    fn next(&mut self, _: &RunView<'_>) -> Step {
+        Step::Done
+    }
+
+    fn conclude(&self, run: &RunView<'_>) -> Vec<Finding> {
+        let Some(preflight) = run.phase("coverage", "preflight") else {
+            return vec![undecided(
+                "The first calls were not recorded: the coverage experiment did not run",
+            )];
+        };
+        let pairs: Vec<Pair<'_>> = run
+            .of("baseline")
+            .filter_map(|b| self.pair(preflight, b))
+            .collect();
+        if pairs.is_empty() {
+            return vec![undecided(
+                "No endpoint has a good first call and enough steady calls to compare it with",
+            )];
+        }
+        let slow = |p: &&Pair<'_>| {
+            p.ratio() >= self.rule.ratio_min && p.first_ms - p.slowest_ms > self.rule.excess_ms_min
+        };
+        let mut slowest: Vec<&Pair<'_>> = pairs.iter().filter(slow).collect();
+        slowest.sort_by(|a, b| b.first_ms.total_cmp(&a.first_ms));
+        let mut rests_on: Vec<&PhaseResult> = pairs.iter().map(|p| p.baseline).collect();
+        rests_on.push(preflight);
+        let finding = match slowest.first() {
+            None => no_penalty(&pairs, preflight),
+            Some(worst) => penalty(worst, &slowest, &pairs, preflight),
+        };
+        vec![resting_on(finding, &rests_on)]
+    }
+}
+
+impl FirstCall {
+    fn pair<'a>(&self, preflight: &'a PhaseResult, baseline: &'a PhaseResult) -> Option<Pair<'a>> {
+        let endpoint = baseline.phase.name.as_str();
+        let first = Timings::of(preflight, endpoint)
+            .samples()
+            .find(|s| !s.outcome.is_own())?;
+        if first.outcome != Outcome::Ok {
+            return None;
+        }
+        let times = Timings::of(baseline, endpoint);
+        let steady = times.service_ms();
+        if steady.len() < self.rule.steady_min {
+            return None;
+        }
+        // The same input must also be fast later: a first call may be slow because its input is large.
+        let request = &preflight.phase.scenarios[first.scenario as usize]
+            .items
+            .get(first.item as usize)?
+            .request;
+        let items = &baseline.phase.scenarios[0].items;
+        let mut same: Vec<f64> = times
+            .good()
+            .filter(|s| items.get(s.item as usize).is_some_and(|i| i.request == *request))
+            .map(|s| s.service().as_millis_f64())
+            .collect();
+        let median_ms = prony_stats::median(&mut steady.clone());
+        let median_ms = if same.is_empty() {
+            median_ms
+        } else {
+            median_ms.max(prony_stats::median(&mut same))
+        };
+        Some(Pair {
+            endpoint,
+            first,
+            first_ms: first.service().as_millis_f64(),
+            median_ms,
+            slowest_ms: steady.iter().copied().fold(0.0, f64::max),
+            n: steady.len(),
+            baseline,
+        })
+    }
+}
+
+fn undecided(why: &str) -> Finding {
+    Draft::new(NAME, "first-call-penalty", "")
+        .verdict(Verdict::Inconclusive, Severity::Info)
+        .advisory()
+        .title(why)
+        .advice(
+            "Run coverage and baseline before, and give the baseline time for 20 requests per endpoint.",
+            "",
+        )
+        .done()
+}
+
+fn no_penalty(pairs: &[Pair<'_>], preflight: &PhaseResult) -> Finding {
+    Draft::new(NAME, "first-call-penalty", "")
+        .title("No first call was much slower than the rest")
+        .detail(
+            "The very first request of this run to each endpoint is compared with its steady calls. The target may have been warm \
+             already: restart it and repeat to learn about a cold start.",
+        )
+        .table("First call against steady calls", &COLUMNS, pairs.iter().map(row).collect(), &source(preflight, ""))
+        .done()
+}
+
+fn penalty(worst: &Pair<'_>, slow: &[&Pair<'_>], all: &[Pair<'_>], preflight: &PhaseResult) -> Finding {
+    let others = match slow.len() {
+        1 => String::new(),
+        n => format!("; {} other endpoints show the same", n - 1),
+    };
+    let first_of_all = if worst.first.seq == 0 {
+        " It was also the first measured request to any endpoint."
+    } else {
+        ""
+    };
+    let endpoint = if slow.len() == 1 { worst.endpoint } else { "" };
+    let evidence = source(preflight, worst.endpoint);
+    Draft::new(NAME, "first-call-penalty", endpoint)
+        .verdict(Verdict::Fail, Severity::Medium)
+        .title(format!(
+            "The first call of {} took {}, {} times the usual {}{others}",
+            worst.endpoint,
+            ms(worst.first_ms),
+            digits(worst.ratio()),
+            ms(worst.median_ms)
+        ))
+        .detail(format!(
+            "The time to connect is not in it. The slowest of {} later calls took {}; were the first one like the others, it would \
+             be the slowest with a chance of 1 in {}.{first_of_all} One first call cannot show the cause: it is consistent with a \
+             model or a library that is loaded at first use. Restart the target and repeat to confirm.",
+            worst.n,
+            ms(worst.slowest_ms),
+            worst.n + 1
+        ))
+        .figure("first call", worst.first_ms, "ms", 1, &evidence)
+        .figure("median of the later calls", worst.median_ms, "ms", worst.n, &source(worst.baseline, worst.endpoint))
+        .figure("first over median", worst.ratio(), "ratio", worst.n + 1, &evidence)
+        .table("First call against steady calls", &COLUMNS, all.iter().map(row).collect(), &source(preflight, ""))
+        .advice(
+            "Load models and warm up before the server says that it is ready; keep the first call out of averages.",
+            &format!("{} / {} = {}", ms(worst.first_ms), ms(worst.median_ms), digits(worst.ratio())),
+        )
+        .done()
+}
+
+const COLUMNS: [&str; 6] = [
+    "Endpoint",
+    "First, ms",
+    "Steady median, ms",
+    "Steady slowest, ms",
+    "Steady calls",
+    "Ratio",
+];
+
+fn row(pair: &Pair<'_>) -> Vec<String> {
+    vec![
+        pair.endpoint.to_owned(),
+        digits(pair.first_ms),
+        digits(pair.median_ms),
+        digits(pair.slowest_ms),
+        pair.n.to_string(),
+        digits(pair.ratio()),
+    ]
+}

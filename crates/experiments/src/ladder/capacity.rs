@@ -1,0 +1,258 @@
+//! The arithmetic of a ladder: throughput and response per step, how many requests were really served at once, and
+//! what follows. It writes no words.
+
+use prony_model::{PhaseResult, Shape};
+use prony_stats::{bootstrap, mean, order};
+
+use super::{NAME, turns_name};
+use crate::RunView;
+use crate::burst::staircases;
+use crate::primary::no_work_ms;
+use crate::timings::{Tally, Timings};
+
+/// Work shorter than this cannot be told from the generator and the path, in ms.
+const WORK_MS_MIN: f64 = 0.5;
+/// Served at once, below which (with its whole interval) a target is serial, and above which it is parallel.
+const SERIAL_BELOW: f64 = 1.5;
+/// Throughput gain from one request at a time to the top step, above which a target is not serial.
+const GAIN_MAX: f64 = 1.3;
+/// Share of "response proportional to concurrency" that a serial target shows at least.
+const PROPORTION_MIN: f64 = 0.6;
+/// Concurrency that the top step must have at least.
+const TOP_MIN: u32 = 8;
+/// Parallelism that the ladder must be able to show at least, were it there.
+const REACH_MIN: f64 = 4.0;
+/// First answer of a burst over the time alone, from which on requests were not taken in turns.
+const TOGETHER_FROM: f64 = 1.6;
+/// Good answers that a step needs at least.
+const ANSWERS_MIN: usize = 10;
+
+/// One step of the ladder.
+#[derive(Clone, Debug)]
+pub(super) struct Rung {
+    /// Concurrency.
+    pub n: u32,
+    /// Good answers per second.
+    pub per_s: f64,
+    /// Mean response of the good answers, in ms.
+    pub response_ms: f64,
+    /// Median response, with its interval where it is estimable.
+    pub median: order::Estimate,
+    /// Good answers.
+    pub good: usize,
+    /// How the requests ended.
+    pub tally: Tally,
+    /// Served at once, see [`Capacity::served`].
+    pub served: f64,
+    ends_ms: Vec<f64>,
+}
+
+/// What the ladder says about one endpoint.
+#[derive(Clone, Debug)]
+pub(super) struct Capacity {
+    /// The steps with enough good answers, ascending.
+    pub rungs: Vec<Rung>,
+    /// Mean time of one request alone, in ms.
+    pub solo_ms: f64,
+    /// Mean time of a request that does no work, in ms; 0 when not measured.
+    pub floor_ms: f64,
+    /// Requests really served at once at the step with the highest throughput: throughput times work (Little's law on the
+    /// part of the server, methodology of the utilisation law), with its 95 % bootstrap interval.
+    pub served: (f64, (f64, f64)),
+    /// The same at the top step.
+    pub served_top: (f64, (f64, f64)),
+    /// First answer of a burst over the time alone; `None` without bursts.
+    pub first_of_burst: Option<f64>,
+    /// The conclusion.
+    pub diagnosis: Diagnosis,
+}
+
+/// How the target serves concurrent requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Diagnosis {
+    /// One at a time.
+    Serial,
+    /// Several at once.
+    Parallel,
+    /// Worked on together, but together no faster than one after another: they share one core's worth of something.
+    Shared,
+    /// The answers are too fast, or the network too slow, to tell.
+    TooFast,
+    /// The ladder has too few steps or answers.
+    TooShort,
+    /// The intervals do not decide.
+    Undecided,
+}
+
+impl Capacity {
+    /// Work of one request: alone, less the time of a request that does none.
+    pub(super) fn work_ms(&self) -> f64 {
+        self.solo_ms - self.floor_ms
+    }
+
+    /// The step with the highest throughput.
+    pub(super) fn best(&self) -> &Rung {
+        self.rungs
+            .iter()
+            .max_by(|a, b| a.per_s.total_cmp(&b.per_s))
+            .unwrap_or(&self.rungs[0])
+    }
+
+    /// The step with the highest concurrency.
+    pub(super) fn top(&self) -> &Rung {
+        &self.rungs[self.rungs.len() - 1]
+    }
+
+    /// Throughput of the top step over that of one request at a time.
+    pub(super) fn gain(&self) -> f64 {
+        self.top().per_s / self.rungs[0].per_s
+    }
+
+    /// Mean response of the top step over that of one request at a time.
+    pub(super) fn growth(&self) -> f64 {
+        self.top().response_ms / self.rungs[0].response_ms
+    }
+
+    /// Concurrency at which throughput is about used up: X_max R(1) (the knee of the asymptotic bounds).
+    pub(super) fn knee(&self) -> f64 {
+        self.best().per_s * self.solo_ms / 1000.0
+    }
+}
+
+/// The highest throughput of an endpoint in its ladder, in good answers per second; `None` without data.
+pub(crate) fn throughput_max(run: &RunView<'_>, endpoint: &str) -> Option<f64> {
+    let rungs = rungs(run.phase(NAME, endpoint)?, 0.0);
+    rungs
+        .iter()
+        .map(|r| r.per_s)
+        .max_by(f64::total_cmp)
+        .filter(|x| *x > 0.0)
+}
+
+/// What the ladder in `phase` says. `None` when no step has enough good answers.
+pub(super) fn capacity(run: &RunView<'_>, phase: &PhaseResult, seed: u64) -> Option<Capacity> {
+    let endpoint = &phase.phase.name;
+    let solo = Timings::of(phase, endpoint).step(0).service_ms();
+    if solo.len() < ANSWERS_MIN {
+        return None;
+    }
+    let solo_ms = mean(&solo);
+    let floor_ms = no_work_ms(run).unwrap_or(0.0).min(solo_ms);
+    let work: Vec<f64> = solo.iter().map(|s| s - floor_ms).collect();
+    let rungs = rungs(phase, mean(&work));
+    let first = rungs.first()?;
+    if first.n != 1 {
+        return None;
+    }
+    let best = rungs.iter().max_by(|a, b| a.per_s.total_cmp(&b.per_s))?;
+    let served = served(&work, best, seed)?;
+    let served_top = self::served(&work, rungs.last()?, seed)?;
+    let first_of_burst = run
+        .phase(NAME, &turns_name(endpoint))
+        .and_then(|turns| first_of_burst(turns, solo_ms));
+    let mut capacity = Capacity {
+        rungs,
+        solo_ms,
+        floor_ms,
+        served,
+        served_top,
+        first_of_burst,
+        diagnosis: Diagnosis::Undecided,
+    };
+    capacity.diagnosis = diagnose(&capacity);
+    Some(capacity)
+}
+
+fn diagnose(capacity: &Capacity) -> Diagnosis {
+    let work = capacity.work_ms();
+    let top = capacity.top();
+    let (_, (low, _)) = capacity.served;
+    let (_, (_, high)) = capacity.served_top;
+    if low > SERIAL_BELOW {
+        return Diagnosis::Parallel;
+    }
+    // Were the target perfectly parallel, so many would be served at once at the top step.
+    let reach = f64::from(top.n) * work / capacity.solo_ms;
+    if work < WORK_MS_MIN || reach < REACH_MIN.min(f64::from(top.n) / 2.0) {
+        return Diagnosis::TooFast;
+    }
+    if top.n < TOP_MIN {
+        return Diagnosis::TooShort;
+    }
+    // A serial target gains what the path takes, and its response grows as concurrency does.
+    let path = capacity.solo_ms / work;
+    let flat = capacity.gain() < GAIN_MAX * path;
+    let proportional = capacity.growth() >= PROPORTION_MIN * f64::from(top.n) / path;
+    if high < SERIAL_BELOW && flat && proportional {
+        return match capacity.first_of_burst {
+            Some(ratio) if ratio >= TOGETHER_FROM => Diagnosis::Shared,
+            _ => Diagnosis::Serial,
+        };
+    }
+    Diagnosis::Undecided
+}
+
+fn rungs(phase: &PhaseResult, work_ms: f64) -> Vec<Rung> {
+    let Shape::Ladder { connections, .. } = &phase.phase.shape else {
+        return Vec::new();
+    };
+    connections
+        .iter()
+        .enumerate()
+        .filter_map(|(step, &n)| rung(phase, step as u16, n, work_ms))
+        .collect()
+}
+
+fn rung(phase: &PhaseResult, step: u16, n: u32, work_ms: f64) -> Option<Rung> {
+    let times = Timings::of(phase, &phase.phase.name).step(step);
+    let response = times.response_ms();
+    if response.len() < ANSWERS_MIN.max(n as usize) {
+        return None;
+    }
+    let per_s = times.per_s();
+    Some(Rung {
+        n,
+        per_s,
+        response_ms: mean(&response),
+        median: order::estimate(&response, 0.5, 0.95)?,
+        good: response.len(),
+        tally: times.tally(),
+        served: per_s * work_ms / 1000.0,
+        ends_ms: times.ends_ms(),
+    })
+}
+
+/// Served at once: mean work over the mean time from one end to the next. The interval resamples the times alone and
+/// blocks of ends, because ends that follow one another are not independent.
+fn served(work_ms: &[f64], rung: &Rung, seed: u64) -> Option<(f64, (f64, f64))> {
+    const RESAMPLES: usize = 400;
+    let mut ends = vec![0.0];
+    ends.extend_from_slice(&rung.ends_ms);
+    let per_block = (rung.n as usize).max(rung.good / 50).max(1);
+    let gaps: Vec<f64> = ends
+        .chunks_exact(per_block)
+        .map(|c| c[0])
+        .collect::<Vec<_>>()
+        .windows(2)
+        .map(|w| (w[1] - w[0]) / per_block as f64)
+        .collect();
+    if gaps.len() < 2 {
+        let wide = (0.0, f64::from(rung.n));
+        return Some((rung.served, wide));
+    }
+    let interval = bootstrap::of_ratio(work_ms, &gaps, RESAMPLES, 0.95, seed)?;
+    Some((
+        rung.served,
+        (interval.0.min(rung.served), interval.1.max(rung.served)),
+    ))
+}
+
+/// How long the first answer of a burst takes, over the time alone: about 1 when requests take turns or each has a server
+/// of its own, about the size of the burst over the cores when all are worked on together.
+fn first_of_burst(turns: &PhaseResult, solo_ms: f64) -> Option<f64> {
+    let firsts: Vec<f64> = staircases(turns)
+        .iter()
+        .filter_map(|s| s.ends_ms.first().copied())
+        .collect();
+    (firsts.len() >= 2).then(|| mean(&firsts) / solo_ms)
+}

@@ -1,0 +1,109 @@
+//! Which endpoints the load experiments load, and with which requests. A pure function of the recording, so that all of
+//! them choose alike. It must not know any particular target.
+
+use prony_model::{Endpoint, Item, Nanos, Outcome, Role, Scenario};
+
+use crate::RunView;
+use crate::coverage::is_destructive;
+use crate::timings::Timings;
+
+/// Up to `max` endpoints that do the target's work and answered correctly: inference first, then media, resources and
+/// tiles; in the order of the surface within a role.
+pub(crate) fn primary<'a>(run: &RunView<'a>, max: usize) -> Vec<&'a Endpoint> {
+    let mut endpoints: Vec<&Endpoint> = run
+        .working_endpoints()
+        .into_iter()
+        .filter(|e| e.is_work() && !is_destructive(&e.method) && !requests(run, e).is_empty())
+        .collect();
+    endpoints.sort_by_key(|e| rank(e.role));
+    endpoints.truncate(max);
+    endpoints
+}
+
+/// Up to `max` of the primary endpoints, within a role those first that take longest: load tells most about them.
+pub(crate) fn heaviest<'a>(run: &RunView<'a>, max: usize) -> Vec<&'a Endpoint> {
+    let mut endpoints = primary(run, usize::MAX);
+    endpoints.sort_by_key(|e| {
+        let solo = Nanos::from_millis_f64(solo_ms(run, e).unwrap_or(0.0));
+        (rank(e.role), std::cmp::Reverse(solo))
+    });
+    endpoints.truncate(max);
+    endpoints
+}
+
+/// An endpoint that does no work: health, else status, documents or a listing. The network and the server's framework
+/// are all that its time holds.
+pub(crate) fn no_work<'a>(run: &RunView<'a>) -> Option<&'a Endpoint> {
+    let order = [Role::Health, Role::Docs, Role::Status, Role::Listing];
+    run.working_endpoints()
+        .into_iter()
+        .filter(|e| e.method == "GET" && !requests(run, e).is_empty())
+        .filter_map(|e| {
+            order
+                .iter()
+                .position(|role| *role == e.role)
+                .map(|place| (place, e))
+        })
+        .min_by_key(|(place, _)| *place)
+        .map(|(_, e)| e)
+}
+
+/// The requests of an endpoint that may be repeated under load: those that the preflight found to be answered well, or all
+/// when there was no preflight.
+pub(crate) fn requests(run: &RunView<'_>, endpoint: &Endpoint) -> Vec<Item> {
+    let items = endpoint.items();
+    let Some(preflight) = run.phase("coverage", "preflight") else {
+        return items;
+    };
+    let good: Vec<u32> = Timings::of(preflight, &endpoint.name)
+        .samples()
+        .filter(|s| s.outcome == Outcome::Ok)
+        .map(|s| s.item)
+        .collect();
+    items
+        .into_iter()
+        .enumerate()
+        .filter(|(i, _)| good.contains(&(*i as u32)))
+        .map(|(_, item)| item)
+        .collect()
+}
+
+/// The endpoint's requests in turn, as one scenario of its name.
+pub(crate) fn scenario(run: &RunView<'_>, endpoint: &Endpoint) -> Scenario {
+    Scenario::new(endpoint.name.clone(), requests(run, endpoint))
+}
+
+/// What one request takes alone, in ms: the baseline's median, else the preflight's last good answer.
+pub(crate) fn solo_ms(run: &RunView<'_>, endpoint: &Endpoint) -> Option<f64> {
+    if let Some(baseline) = run.phase("baseline", &endpoint.name) {
+        let mut times = Timings::of(baseline, &endpoint.name).service_ms();
+        if !times.is_empty() {
+            return Some(prony_stats::median(&mut times));
+        }
+    }
+    let preflight = run.phase("coverage", "preflight")?;
+    Timings::of(preflight, &endpoint.name)
+        .service_ms()
+        .last()
+        .copied()
+}
+
+/// What a request that does no work takes, in ms: the mean of the client-floor experiment.
+pub(crate) fn no_work_ms(run: &RunView<'_>) -> Option<f64> {
+    let phase = run.phase("client-floor", "no-work")?;
+    let times = Timings::all(phase).service_ms();
+    (!times.is_empty()).then(|| prony_stats::mean(&times))
+}
+
+fn rank(role: Role) -> u8 {
+    match role {
+        Role::Inference => 0,
+        Role::Media => 1,
+        Role::Resource => 2,
+        Role::Tile => 3,
+        Role::Listing => 4,
+        Role::Status => 5,
+        Role::Health => 6,
+        Role::Docs | Role::Metrics => 7,
+    }
+}

@@ -1,0 +1,283 @@
+//! Does it hold a steady load? Open-loop Poisson arrivals at a part of the highest throughput that the ladder found.
+//!
+//! Response times count from the intended start. It must not know what answers mean; it is no test for leaks.
+
+mod drift;
+
+use prony_model::{Arrivals, Budget, Capture, Finding, Limits, Phase, PhaseResult, Severity, Shape, Verdict};
+use schemars::{JsonSchema, schema_for};
+use serde::Deserialize;
+
+use crate::draft::{Draft, source};
+use crate::experiment::params;
+use crate::ladder::throughput_max;
+use crate::primary::{heaviest, scenario, solo_ms};
+use crate::timings::Timings;
+use crate::wording::{OUTCOME_COLUMNS, by_failures, digits, outcome, quantile, quantiles, resting_on};
+use crate::{Experiment, ExperimentDef, RunView, Step};
+use drift::{Drift, drift};
+
+const NAME: &str = "sustained";
+
+/// Rates above this say more about the generator than about a backend of inference, per second.
+const RATE_MAX: f64 = 2000.0;
+
+/// Registry entry.
+pub(crate) static DEF: ExperimentDef = ExperimentDef {
+    name: NAME,
+    title: "Sustained load",
+    question: "Does it hold a steady load?",
+    from_budget: Budget::Quick,
+    build: |context, value| {
+        let asked: SustainedParams = params(value)?;
+        let (endpoints, duration_s) = match context.budget {
+            Budget::Quick => (1, 5.0),
+            Budget::Standard => (1, 20.0),
+            Budget::Thorough => (2, 150.0),
+        };
+        Ok(Box::new(Sustained {
+            endpoints: asked.endpoints.unwrap_or(endpoints),
+            duration_s: asked.duration_s.unwrap_or(duration_s),
+            load: asked.load.unwrap_or(0.65),
+            rate: asked.rate,
+            limits: context.limits.clone(),
+            queue: None,
+        }))
+    },
+    schema: || schema_for!(SustainedParams),
+    example: "[experiment.sustained]\nduration_s = 60\nload = 0.65\n",
+};
+
+/// Parameters of the sustained load.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SustainedParams {
+    /// At most so many endpoints. By default 1, in a thorough run 2.
+    pub endpoints: Option<usize>,
+    /// Seconds for all of them. By default 5 (quick), 20 (standard) or 150 (thorough).
+    pub duration_s: Option<f64>,
+    /// Part of the highest throughput that the ladder found. By default 0.65.
+    pub load: Option<f64>,
+    /// Arrivals per second, instead of `load`.
+    pub rate: Option<f64>,
+}
+
+struct Sustained {
+    endpoints: usize,
+    duration_s: f64,
+    load: f64,
+    rate: Option<f64>,
+    limits: Limits,
+    queue: Option<std::vec::IntoIter<Phase>>,
+}
+
+impl Experiment for Sustained {
+    fn next(&mut self, run: &RunView<'_>) -> Step {
+        let mut queue = self.queue.take().unwrap_or_else(|| self.plan(run).into_iter());
+        let step = queue.next().map_or(Step::Done, Step::Run);
+        self.queue = Some(queue);
+        step
+    }
+
+    fn conclude(&self, run: &RunView<'_>) -> Vec<Finding> {
+        let mut findings: Vec<Finding> = Vec::new();
+        for phase in run.of(NAME) {
+            findings.push(resting_on(load_finding(run, phase), &[phase]));
+            findings.push(resting_on(drift_finding(phase), &[phase]));
+        }
+        if findings.is_empty() {
+            findings.push(
+                Draft::new(NAME, NAME, "")
+                    .verdict(Verdict::Inconclusive, Severity::Low)
+                    .title("No sustained load was applied: nothing says which rate the target can take")
+                    .detail("The rate follows from the ladder or, without one, from the baseline; neither has a good answer.")
+                    .advice("Give a rate in the suite, or run the baseline and the ladder before.", "")
+                    .done(),
+            );
+        }
+        findings
+    }
+}
+
+impl Sustained {
+    fn plan(&self, run: &RunView<'_>) -> Vec<Phase> {
+        let endpoints = heaviest(run, self.endpoints);
+        let each_s = self.duration_s / endpoints.len().max(1) as f64;
+        endpoints
+            .into_iter()
+            .filter_map(|endpoint| {
+                let from_ladder = throughput_max(run, &endpoint.name).map(|x| self.load * x);
+                // Without a ladder: what even a target that serves one request at a time can take.
+                let from_solo = || solo_ms(run, endpoint).map(|solo| 0.5 * 1000.0 / solo.max(0.1));
+                let rate = self.rate.or(from_ladder).or_else(from_solo)?.min(RATE_MAX);
+                Some(Phase {
+                    name: endpoint.name.clone(),
+                    experiment: NAME.to_owned(),
+                    scenarios: vec![scenario(run, endpoint)],
+                    shape: Shape::Open {
+                        rate: round(rate),
+                        arrivals: Arrivals::Poisson,
+                        duration_s: each_s,
+                        in_flight_max: 1000,
+                    },
+                    limits: self.limits.clone(),
+                    capture: Capture::NONE,
+                })
+            })
+            .collect()
+    }
+}
+
+/// To three digits, so that plan and report show the rate that was used.
+fn round(rate: f64) -> f64 {
+    digits(rate).parse().unwrap_or(rate)
+}
+
+fn rate(phase: &PhaseResult) -> f64 {
+    match phase.phase.shape {
+        Shape::Open { rate, .. } => rate,
+        _ => 0.0,
+    }
+}
+
+fn load_finding(run: &RunView<'_>, phase: &PhaseResult) -> Finding {
+    let endpoint = &phase.phase.name;
+    let times = Timings::of(phase, endpoint);
+    let response = times.response_ms();
+    let tally = times.tally();
+    let (verdict, severity) = by_failures(&tally);
+    let evidence = source(phase, endpoint);
+    let offered = rate(phase);
+    let part = throughput_max(run, endpoint).map_or_else(String::new, |x| {
+        format!(
+            ", {} % of the highest throughput of the ladder",
+            digits(100.0 * offered / x)
+        )
+    });
+    let title = match (tally.judged(), tally.failed()) {
+        (0, _) => format!("No request to {endpoint} ended under sustained load"),
+        (_, 0) => {
+            let p95 = quantile(&response, 0.95);
+            format!(
+                "{endpoint} held {} requests per second without a failure; p95 {p95}",
+                digits(offered)
+            )
+        }
+        (n, failed) => format!(
+            "{failed} of {n} requests to {endpoint} failed at {} per second",
+            digits(offered)
+        ),
+    };
+    let memory = memory(phase).map_or_else(String::new, |(before, after)| {
+        format!(
+            " The target's memory was {before:.1} MiB at the start and {after:.1} MiB at the end of it; two readings are no test for \
+             a leak."
+        )
+    });
+    let mut draft = Draft::new(NAME, NAME, endpoint).verdict(verdict, severity).title(title).detail(format!(
+        "Open loop, Poisson arrivals at {} per second{part}. Response from the intended start: median {}, p95 {}, p99 {}. {}{memory}",
+        digits(offered),
+        quantile(&response, 0.5),
+        quantile(&response, 0.95),
+        quantile(&response, 0.99),
+        outcome(&tally)
+    ));
+    draft = quantiles(draft, &response, "response", &[0.5, 0.95, 0.99], &evidence);
+    let (share, interval) = tally.success_percent();
+    draft = draft
+        .measured(
+            "succeeded",
+            share,
+            "%",
+            Some(interval),
+            tally.judged() as usize,
+            &evidence,
+        )
+        .figure("offered rate", offered, "1/s", phase.samples.len(), &evidence)
+        .figure("good answers", times.per_s(), "1/s", response.len(), &evidence);
+    if tally.failed() > 0 {
+        draft = draft.table("Outcomes", &OUTCOME_COLUMNS, tally.rows(), &evidence).advice(
+            "Find the cause in the server's log before raising the load; a lower rate may hide it and not cure it.",
+            "",
+        );
+    }
+    draft.done()
+}
+
+fn drift_finding(phase: &PhaseResult) -> Finding {
+    let endpoint = &phase.phase.name;
+    let evidence = source(phase, endpoint);
+    let draft = Draft::new(NAME, "degrades-over-time", endpoint).advisory();
+    let Some(found) = drift(phase) else {
+        return draft
+            .title(format!("The load on {endpoint} was too short to see a drift"))
+            .detail("Successive response times depend on one another; too few independent stretches are left to fit a trend.")
+            .done();
+    };
+    let Drift {
+        change,
+        interval,
+        blocks,
+        ..
+    } = found;
+    let percent = |x: f64| digits(100.0 * x);
+    let draft = draft
+        .measured(
+            "change of the mean response from start to end",
+            100.0 * change,
+            "%",
+            Some((100.0 * interval.0, 100.0 * interval.1)),
+            blocks,
+            &evidence,
+        )
+        .figure(
+            "change of the requests in flight from start to end",
+            100.0 * found.in_flight_change,
+            "%",
+            blocks,
+            &evidence,
+        );
+    let what = format!(
+        "Over {blocks} stretches of equal length the mean response changed by {} % of its mean from start to end (95 % interval {} % \
+         to {} %), and the number in flight by {} %.",
+        percent(change),
+        percent(interval.0),
+        percent(interval.1),
+        percent(found.in_flight_change)
+    );
+    if found.degrades() {
+        draft
+            .verdict(Verdict::Warn, Severity::Medium)
+            .title(format!("{endpoint} became slower as the run went on: by {} % of its mean", percent(change)))
+            .detail(format!("{what} The load stayed the same, so something accumulates: a queue, a cache, a leak or heat."))
+            .advice("Repeat with a longer run; if it goes on, look at the queue, the memory and the clock speed of the server.", "")
+            .done()
+    } else {
+        draft
+            .title(format!("{endpoint} did not become slower as the run went on"))
+            .detail(format!(
+                "{what} A smaller drift than the interval allows could not have been seen."
+            ))
+            .done()
+    }
+}
+
+/// First and last reading of the target's memory, in MiB.
+fn memory(phase: &PhaseResult) -> Option<(f64, f64)> {
+    let mut readings = phase.readings.iter().filter_map(|r| r.values.get("pss_bytes"));
+    let first = *readings.next()?;
+    let last = *readings.next_back()?;
+    let mib = f64::from(1 << 20);
+    Some((first / mib, last / mib))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::round;
+
+    #[test]
+    fn rates_have_three_digits() {
+        assert!((round(123.456) - 123.0).abs() < 1e-12);
+        assert!((round(0.123_45) - 0.123).abs() < 1e-12);
+    }
+}
