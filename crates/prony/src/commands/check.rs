@@ -16,15 +16,22 @@ use crate::text::clean;
 
 /// Runs the command.
 pub(crate) fn run(args: &CheckArgs, session: &Session) -> Result<ExitCode> {
+    let (url, path) = split(&args.target);
     let mut suite = Suite {
         name: format!("check {}", args.target),
-        target: TargetSpec { url: args.target.clone(), ..TargetSpec::default() },
-        run: RunSpec { budget: args.budget(), ..RunSpec::default() },
+        target: TargetSpec {
+            url,
+            ..TargetSpec::default()
+        },
+        run: RunSpec {
+            budget: args.budget(),
+            ..RunSpec::default()
+        },
         ..Suite::default()
     };
     let secrets = args.send.apply(&mut suite)?;
     let mut connection = Connection::open(&suite, &secrets, session)?;
-    let surface = connection.discover()?;
+    let surface = connection.discover(&path)?;
     plan(&mut suite, &surface);
     if args.plan {
         session.print(&config::print(&suite))?;
@@ -41,6 +48,23 @@ pub(crate) fn run(args: &CheckArgs, session: &Session) -> Result<ExitCode> {
         surface: Some(surface),
     };
     runner::perform(connection, request, session)
+}
+
+/// Origin and path of a URL: paths of a plan count from the root. What is no URL stays whole; the engine explains it.
+fn split(target: &str) -> (String, String) {
+    let is_demo = target == "demo" || target.starts_with("demo:");
+    let full = if target.contains("://") {
+        target.to_owned()
+    } else {
+        format!("http://{target}")
+    };
+    match url::Url::parse(&full) {
+        Ok(url) if !is_demo && url.has_host() && url.username().is_empty() => {
+            let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
+            (url[..url::Position::AfterPort].to_owned(), path.to_owned())
+        }
+        _ => (target.to_owned(), "/".to_owned()),
+    }
 }
 
 /// Every experiment that the budget allows, with its defaults, over the endpoints found.
@@ -76,10 +100,36 @@ fn describe(url: &str, surface: &Surface, suite: &Suite) -> String {
         Budget::Standard => "two minutes",
         Budget::Thorough => "ten minutes",
     };
-    let _ = write!(text, "\n\nplan   {} experiments, about {time}, seed {}", suite.experiment.len(), suite.run.seed);
-    for def in EXPERIMENTS.iter().filter(|def| suite.experiment.contains_key(def.name)) {
+    let _ = write!(
+        text,
+        "\n\nplan   {} experiments, about {time}, seed {}",
+        suite.experiment.len(),
+        suite.run.seed
+    );
+    for def in EXPERIMENTS
+        .iter()
+        .filter(|def| suite.experiment.contains_key(def.name))
+    {
         let _ = write!(text, "\n       {:<17} {}", def.name, def.question);
     }
     text.push('\n');
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split;
+
+    #[test]
+    fn a_plan_counts_paths_from_the_root() {
+        for (target, origin, path) in [
+            ("http://127.0.0.1:80/a/b?c=d#e", "http://127.0.0.1", "/a/b?c=d"),
+            ("localhost:8000", "http://localhost:8000", "/"),
+            ("https://[::1]:8443/", "https://[::1]:8443", "/"),
+            ("demo:enso-fixed", "demo:enso-fixed", "/"),
+            ("demo", "demo", "/"),
+        ] {
+            assert_eq!(split(target), (origin.to_owned(), path.to_owned()));
+        }
+    }
 }

@@ -51,7 +51,8 @@ pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str) -> Result<Surface, Box
 
     if let Some((place, document)) = documents {
         surface.found_by.push(format!("OpenAPI document at {place}"));
-        let api = openapi::read(&document);
+        let mut api = openapi::read(&document);
+        below(&mut api.operations, path, &place);
         surface.name = text::clean(&api.title, 80);
         surface.version = text::clean(&api.version, 40);
         listings(fetch, &api.operations, &mut harvest, &mut surface);
@@ -64,6 +65,22 @@ pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str) -> Result<Surface, Box
     the_url_itself(path, &first, &mut surface);
     bound(&mut surface);
     Ok(surface)
+}
+
+/// A document found below the path that the user gave, whose own paths do not start there, belongs to an application
+/// behind a proxy that strips that path: its operations are below it too.
+fn below(operations: &mut [Operation], path: &str, place: &str) {
+    let base = path.split('?').next().unwrap_or_default().trim_end_matches('/');
+    let inside = |p: &str| p.strip_prefix(base).is_some_and(|rest| rest.starts_with('/'));
+    let is_page = ["docs", "redoc", "swagger"]
+        .iter()
+        .any(|word| base.ends_with(word));
+    if base.is_empty() || is_page || !inside(place) || operations.iter().any(|o| inside(&o.path)) {
+        return;
+    }
+    for operation in operations {
+        operation.path = format!("{base}{}", operation.path);
+    }
 }
 
 /// Asks the listings of the document for the values that other endpoints take.

@@ -1,5 +1,7 @@
 //! A target that answers: the engine bound to it, and the process behind it when that is on this host.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -24,8 +26,6 @@ pub(crate) struct Connection {
     pub(crate) engine: Engine,
     /// URL as shown and recorded: without user info.
     pub(crate) url: String,
-    /// Path of the URL as sent.
-    pub(crate) path: String,
     /// Whether the target runs on this host.
     pub(crate) is_local: bool,
     /// The process to watch.
@@ -47,39 +47,28 @@ impl Connection {
             None => None,
         };
         let url = demo.as_ref().map_or(spec.url.as_str(), |demo| demo.url.as_str());
-        let planted = preset(&spec.url).and_then(planted_faults);
         let target = target(url, spec, secrets)?;
-        let (shown, path, port) = (
-            target.origin().to_string(),
-            target.origin().base_path().to_owned(),
-            target.origin().port(),
-        );
         let epoch = Instant::now();
-        let stop = Arc::clone(&session.stop);
         let options = EngineOptions {
             seed: suite.run.seed,
             threads: suite.run.threads,
             rate_max: suite.run.rate_max,
-            stop: Arc::clone(&stop),
+            stop: Arc::clone(&session.stop),
             epoch,
         };
-        let engine = Engine::new(target, options)?;
-        let is_local = engine.is_loopback();
-        let listening = || is_local.then(|| monitors::listening_pid(port)).flatten();
-        let pid = spec
-            .pid
-            .or_else(|| demo.as_ref().map(Demo::pid))
-            .or_else(listening);
+        let engine = Engine::new(&target, options)?;
+        let is_local = engine.shares_host();
+        let listening = || is_local.then(|| monitors::listening_pid(target.origin.port)).flatten();
+        let pid = spec.pid.or_else(|| demo.as_ref().map(Demo::pid)).or_else(listening);
         Ok(Self {
             engine,
-            url: shown,
-            path,
+            url: target.origin.to_string(),
             is_local,
             pid,
-            planted,
+            planted: preset(&spec.url).and_then(|name| planted_faults(name, &spec.knobs)),
             epoch,
             limits: suite.run.limits.clone(),
-            stop,
+            stop: Arc::clone(&session.stop),
             _demo: demo,
         })
     }
@@ -97,7 +86,7 @@ impl Connection {
         };
         let engine = &mut self.engine;
         let mut fetch = |request: &Request| engine.fetch(request, &limits, DOCUMENT_BYTES_MAX);
-        discovery::discover(&mut fetch, &path).map_err(|answer| unreachable(&self.url, &answer).into())
+        discovery::discover(&mut fetch, path).map_err(|answer| unreachable(&self.url, &answer).into())
     }
 
     /// One GET, for documents that a suite names.
@@ -120,7 +109,7 @@ impl Connection {
             stop: Arc::clone(&self.stop),
             epoch: self.epoch,
         };
-        let engine = Engine::new(target(&spec.url, &spec, &[])?, options)?;
+        let engine = Engine::new(&Target::new(&url)?, options)?;
         Ok((null_phase(1.0), NullEngine::new(engine, null)))
     }
 }
@@ -135,30 +124,29 @@ fn preset(url: &str) -> Option<&str> {
 }
 
 /// A sentence when the preset that the user asked for has faults switched on.
-fn planted_faults(preset: &str) -> Option<String> {
-    let def = prony_backend::PRESETS.iter().find(|p| p.name == preset)?;
-    def.has_faults().then(|| {
+fn planted_faults(preset: &str, knobs: &BTreeMap<String, String>) -> Option<String> {
+    let def = prony_backend::preset(preset).ok()?;
+    let is_on = |knob: &prony_backend::KnobDef| {
+        let value = knobs.get(knob.name).map_or(knob.default, String::as_str);
+        knob.fault.is_some() && value == "true"
+    };
+    def.knobs.iter().any(is_on).then(|| {
         format!(
             "The target is Prony's own demo backend, preset '{preset}', which carries planted faults on purpose. \
-             The checks were not told which; `prony serve {preset} --list` names them."
+             The checks were not told which; `prony serve --list` names them."
         )
     })
 }
 
+/// The engine's target: the URL, what every request carries, whom to trust.
 fn target(url: &str, spec: &TargetSpec, secrets: &[(String, Secret)]) -> Result<Target> {
-    let mut headers: Vec<(String, Secret)> = spec
-        .headers
-        .iter()
-        .map(|h| (h.name.clone(), Secret::new(&h.value)))
-        .collect();
-    headers.extend(secrets.iter().cloned());
-    Ok(Target::new(
-        url,
-        headers,
-        spec.insecure,
-        spec.cacert.as_deref(),
-        &spec.allow_hosts,
-    )?)
+    let mut target = Target::new(url)?;
+    target.insecure = spec.insecure;
+    target.cacert = spec.cacert.as_ref().map(PathBuf::from);
+    target.headers = spec.headers.iter().map(|h| (h.name.clone(), Secret::new(&h.value))).collect();
+    target.headers.extend(secrets.iter().cloned());
+    target.allow_hosts.clone_from(&spec.allow_hosts);
+    Ok(target)
 }
 
 /// Nobody answered: what was tried, what happened, what to do next.

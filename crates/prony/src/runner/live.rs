@@ -3,7 +3,9 @@
 use std::io::{IsTerminal, Write};
 
 use prony_model::{Event, Finding, Nanos, Verdict};
-use prony_report::terminal::{self, TerminalStyle};
+use prony_report::{TerminalStyle, terminal};
+
+use crate::text::clean;
 
 /// The live view on standard error, so that standard output stays for results.
 pub(crate) struct Live {
@@ -54,14 +56,14 @@ impl Live {
                 self.phase = format!("{}: {} ({})", phase.experiment, phase.name, phase.shape.label());
                 let line = format!(
                     "  ... {}",
-                    terminal::plain(&self.phase, self.style.width.saturating_sub(8))
+                    clean(&self.phase, self.style.width.saturating_sub(8))
                 );
                 self.rewrite(&line);
             }
             Event::Progressed(progress) => {
                 let mut line = format!(
                     "  ... {}  {} done, {:.0}/s",
-                    terminal::plain(&self.phase, self.style.width.saturating_sub(45)),
+                    clean(&self.phase, self.style.width.saturating_sub(45)),
                     progress.done,
                     progress.per_s
                 );
@@ -74,7 +76,7 @@ impl Live {
                 self.rewrite(&line);
             }
             Event::FindingMade(finding) => self.finding(finding),
-            Event::Noted { text } => self.say(&format!("  note  {}", terminal::plain(text, 400))),
+            Event::Noted { text } => self.say(&format!("  note  {}", clean(text, 400))),
             _ => {}
         }
     }
@@ -85,7 +87,7 @@ impl Live {
             self.passed += 1;
             return;
         }
-        let line = terminal::finding_line(finding, &self.style);
+        let line = terminal::finding_line(finding, self.style);
         self.say(&line);
     }
 

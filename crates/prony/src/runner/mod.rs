@@ -16,11 +16,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use prony_engine::monitors::{self, Watch};
-use prony_experiments::{BuildContext, EXPERIMENTS, Experiment, ExperimentDef, RunView, Step};
-use prony_model::{
-    Event, ExitCode, Finding, Outcome, Phase, PhaseResult, RunHeader, Secret, Severity, Suite, Surface, Verdict,
+use prony_experiments::{
+    BuildContext, EXPERIMENTS, Experiment, ExperimentDef, RunView, Step, judge_claim, judge_gate,
 };
-use prony_report::terminal::TerminalStyle;
+use prony_model::{
+    Event, ExitCode, Finding, GateResult, Outcome, Phase, PhaseResult, RunHeader, Secret, Severity, Suite, Surface, Verdict,
+};
+use prony_report::TerminalStyle;
 
 use crate::config;
 use crate::session::Session;
@@ -68,7 +70,7 @@ pub(crate) fn perform(mut connection: Connection, mut request: RunRequest, sessi
     let dir = request.output.take().unwrap_or_else(|| PathBuf::from("prony-runs").join(&id));
     let header = header(&connection, &request.suite, session, id);
     let style = TerminalStyle { color: session.color, width: host::terminal_width() };
-    let live = Live::new(session.quiet, TerminalStyle { color: session.color_err, ..style.clone() });
+    let live = Live::new(session.quiet, TerminalStyle { color: session.live() && style.color, ..style });
     let journal = Journal::create(&dir, &header, live)?;
     let mut run = Run {
         connection,
@@ -76,6 +78,7 @@ pub(crate) fn perform(mut connection: Connection, mut request: RunRequest, sessi
         surface,
         results: Vec::new(),
         findings: Vec::new(),
+        gates: Vec::new(),
         watch: None,
         deadline: request.duration_max.map(|d| Instant::now() + d),
         session,
@@ -88,7 +91,7 @@ pub(crate) fn perform(mut connection: Connection, mut request: RunRequest, sessi
         session.note(&format!("warning: the recording is incomplete: {error}"));
     }
     drop(run.connection);
-    outcome::publish(&dir, interrupted, request.json, &style, session)
+    outcome::publish(&dir, interrupted, request.json, style, session)
 }
 
 /// The suite's own endpoints, or those that discovery finds when an experiment needs some.
@@ -96,7 +99,7 @@ fn surface_for(connection: &mut Connection, suite: &Suite) -> Result<Surface> {
     if !suite.endpoint.is_empty() {
         return Ok(Surface { endpoints: suite.endpoint.clone(), ..Surface::default() });
     }
-    if suite.experiment.is_empty() { Ok(Surface::default()) } else { connection.discover() }
+    if suite.experiment.is_empty() { Ok(Surface::default()) } else { connection.discover("/") }
 }
 
 fn header(connection: &Connection, suite: &Suite, session: &Session, id: String) -> RunHeader {
@@ -121,6 +124,7 @@ struct Run<'a> {
     surface: Surface,
     results: Vec<PhaseResult>,
     findings: Vec<Finding>,
+    gates: Vec<GateResult>,
     watch: Option<Watch>,
     deadline: Option<Instant>,
     session: &'a Session,
@@ -154,7 +158,7 @@ impl Run<'_> {
         if let Some(why) = self.cut.take() {
             self.journal.event(&Event::Noted { text: why });
         }
-        let verdict = prony_report::verdict(&self.findings);
+        let verdict = prony_report::verdict(&self.findings, &self.gates);
         let at = self.connection.engine.now();
         self.journal.event(&Event::RunFinished { verdict, interrupted: self.session.stopped(), at });
         Ok(())
@@ -262,11 +266,12 @@ impl Run<'_> {
     /// Holds gates and claims against what was recorded.
     fn judge(&mut self, suite: &Suite) {
         for gate in &suite.gate {
-            let result = prony_experiments::gate::judge(gate, &self.results);
-            self.journal.event(&Event::GateJudged(result));
+            let result = judge_gate(gate, &self.results);
+            self.journal.event(&Event::GateJudged(result.clone()));
+            self.gates.push(result);
         }
         for claim in &suite.claim {
-            let result = prony_experiments::claim::judge(claim, &self.results, &self.findings);
+            let result = judge_claim(claim, &self.results, &self.findings);
             self.journal.event(&Event::ClaimJudged(result));
         }
     }

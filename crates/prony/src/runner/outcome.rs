@@ -5,37 +5,34 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use prony_model::ExitCode;
-use prony_report::terminal::TerminalStyle;
-use prony_report::{Report, RunRecord, markdown, terminal};
+use prony_report::{FORMATS, Report, TerminalStyle, terminal};
 use prony_store::StoredRun;
 
+use crate::replay;
 use crate::session::Session;
 
-/// Renders the recording in `dir` from what was stored, so that a later `prony report` gives the same.
+/// Renders the recording in `dir` from what was stored, so that a later `prony report` gives the same. Every format but
+/// the terminal's becomes a file beside the recording.
 pub(crate) fn publish(
     dir: &Path,
     interrupted: bool,
     json: bool,
-    style: &TerminalStyle,
+    style: TerminalStyle,
     session: &Session,
 ) -> Result<ExitCode> {
     let stored = StoredRun::open(dir)?;
-    let report = Report::build(&record(&stored)?);
-    let json_text = serde_json::to_string_pretty(&report)? + "\n";
-    let write = |name: &str, text: &str| {
-        fs::write(dir.join(name), text).with_context(|| format!("cannot write {}", dir.join(name).display()))
-    };
-    write("report.md", &markdown::render(&report))?;
-    write("report.json", &json_text)?;
-    if json {
-        session.print(&json_text)?;
-    } else {
-        session.print(&terminal::render(&report, style))?;
-        session.print(&format!("\nreport: {}\n", dir.join("report.md").display()))?;
+    let report = Report::build(&replay::record(&stored)?);
+    for format in FORMATS.iter().filter(|f| f.name != "terminal") {
+        let text = (format.render)(&report, style)?;
+        let path = dir.join("report").with_extension(format.extension);
+        fs::write(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
+        if json && format.name == "json" {
+            session.print(&text)?;
+        }
     }
-    Ok(if interrupted {
-        ExitCode::Interrupted
-    } else {
-        report.verdict.exit_code()
-    })
+    if !json {
+        let path = dir.join("report.md").display().to_string();
+        session.print(&terminal::closing(&report, style, Some(&path)))?;
+    }
+    Ok(if interrupted { ExitCode::Interrupted } else { report.verdict.exit_code() })
 }
