@@ -7,9 +7,8 @@ macro_rules! outcomes {
     ($($(#[$doc:meta])* $variant:ident = $code:literal, $name:literal, $class:ident, $says:literal;)*) => {
         /// The end of one request, successful or not. Codes are stable: they are stored in samples.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-        #[serde(rename_all = "kebab-case")]
         #[repr(u8)]
-        pub enum Outcome { $($(#[$doc])* $variant = $code,)* }
+        pub enum Outcome { $($(#[$doc])* #[serde(rename = $name)] $variant = $code,)* }
 
         impl Outcome {
             /// Every outcome, in code order.
