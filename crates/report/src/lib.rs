@@ -1,1 +1,46 @@
-//! placeholder
+//! From what was recorded to what a person reads: one view model, laid out by every format.
+//!
+//! [`RunRecord::fold`] reads a run's events, [`Report::build`] makes the view model, [`FORMATS`] lay it out. Pure: no
+//! I/O and no clock, so the same run gives the same report. It evaluates nothing: verdicts of findings, gates and
+//! claims come with the events.
+
+mod build;
+mod error;
+mod escape;
+mod json;
+mod markdown;
+mod number;
+mod record;
+mod report;
+pub mod terminal;
+mod verdict;
+
+pub use error::RenderError;
+pub use json::json_schema;
+pub use record::{ExperimentTitle, Finished, RunRecord, StartedPhase};
+pub use report::{
+    ClaimEntry, Counts, FindingEntry, Gaps, NoFailures, PhaseEntry, RecommendationEntry, Report, RunEnd,
+    RunFacts, Section, Summary, SystemRow, SystemView, TableEntry, TargetFacts, UnfinishedPhase,
+};
+pub use terminal::TerminalStyle;
+pub use verdict::verdict;
+
+/// A format of reports: registry entry and help text.
+pub struct FormatDef {
+    /// Name, as in `--format NAME`.
+    pub name: &'static str,
+    /// Extension of its files, without the dot.
+    pub extension: &'static str,
+    /// What it is for, in a few words.
+    pub description: &'static str,
+    /// Lays out a report. Only the terminal's format heeds the style.
+    pub render: fn(&Report, TerminalStyle) -> Result<String, RenderError>,
+}
+
+/// Every format. Adding one is one file and one line here.
+pub static FORMATS: &[&FormatDef] = &[&terminal::DEF, &markdown::DEF, &json::DEF];
+
+/// The format of that name.
+pub fn find(name: &str) -> Option<&'static FormatDef> {
+    FORMATS.iter().copied().find(|def| def.name == name)
+}

@@ -1,0 +1,90 @@
+//! What the templates may do with a value. A filter that gives safe text has escaped all that came from outside.
+
+use std::collections::BTreeMap;
+
+use minijinja::{Environment, Error, Value};
+use prony_model::{Distribution, Figure, Nanos, Source};
+use serde::Deserialize;
+
+use crate::build::phase_anchor;
+use crate::{escape, number};
+
+/// Longest text of a table cell or a quotation.
+const CELL_CHARS_MAX: usize = 240;
+
+/// Adds every filter. `phases` holds the names of the phases that evidence may link to.
+pub(super) fn add(env: &mut Environment<'_>, phases: BTreeMap<u16, String>) {
+    add_texts(env);
+    add_numbers(env);
+    add_measurements(env);
+    env.add_filter("source", move |v: Value| {
+        read::<Source>(v).map(|s| safe(source(&s, &phases)))
+    });
+}
+
+fn add_texts(env: &mut Environment<'_>) {
+    env.add_filter("code", |text: &str| safe(escape::code(text, CELL_CHARS_MAX)));
+    env.add_filter("cell", |text: &str| safe(escape::markdown(text, CELL_CHARS_MAX)));
+    env.add_filter("long_cell", |text: &str| {
+        safe(escape::markdown(text, 4 * CELL_CHARS_MAX))
+    });
+    env.add_filter("verdict", |word: &str| {
+        safe(format!("**{}**", escape::markdown(&word.to_uppercase(), 20)))
+    });
+}
+
+/// Numbers hold digits, signs and our own units only.
+fn add_numbers(env: &mut Environment<'_>) {
+    env.add_filter("count", |n: u64| safe(number::count(n)));
+    env.add_filter("number", |value: f64| safe(number::number(value)));
+    env.add_filter("percent", |share: f64| safe(number::percent(share)));
+    env.add_filter("span", |ns: u64| safe(number::span(Nanos(ns))));
+    env.add_filter("time", |ns: u64| safe(Nanos(ns).to_string()));
+}
+
+fn add_measurements(env: &mut Environment<'_>) {
+    env.add_filter("system_value", |value: f64, key: &str| {
+        safe(number::system_value(key, value))
+    });
+    env.add_filter("system_change", |value: f64, key: &str| {
+        let sign = if value > 0.0 { "+" } else { "" };
+        safe(format!("{sign}{}", number::system_value(key, value)))
+    });
+    env.add_filter("figure", |v: Value| {
+        let mut figure: Figure = read(v)?;
+        figure.unit = escape::markdown(&figure.unit, 40);
+        Ok::<_, Error>(safe(number::figure(&figure)))
+    });
+    env.add_filter("quantile", |v: Value, p: f64| {
+        read::<Distribution>(v).map(|d| safe(number::quantile(&d, p, true)))
+    });
+    env.add_filter("bare_quantile", |v: Value, p: f64| {
+        read::<Distribution>(v).map(|d| safe(number::quantile(&d, p, false)))
+    });
+    env.add_filter("largest", |v: Value| {
+        read::<Distribution>(v).map(|d| safe(number::largest(&d)))
+    });
+}
+
+/// Where evidence came from, as a link: ` ([ladder](#phase-3), POST /x)`; empty when it says nothing.
+fn source(source: &Source, phases: &BTreeMap<u16, String>) -> String {
+    let scenario = escape::markdown(&source.scenario, CELL_CHARS_MAX);
+    let phase = source.phase.and_then(|index| {
+        let name = escape::markdown(phases.get(&index)?, CELL_CHARS_MAX);
+        Some(format!("[{name}](#{})", phase_anchor(index)))
+    });
+    match (phase, scenario.is_empty()) {
+        (Some(phase), true) => format!(" ({phase})"),
+        (Some(phase), false) => format!(" ({phase}, {scenario})"),
+        (None, true) => String::new(),
+        (None, false) => format!(" ({scenario})"),
+    }
+}
+
+fn safe(text: String) -> Value {
+    Value::from_safe_string(text)
+}
+
+fn read<T: for<'de> Deserialize<'de>>(value: Value) -> Result<T, Error> {
+    T::deserialize(value)
+}
