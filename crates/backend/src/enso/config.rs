@@ -1,0 +1,224 @@
+//! The knobs of the two presets and the typed settings read from them.
+
+use crate::error::BackendError;
+use crate::preset::KnobDef;
+use crate::settings::Settings;
+
+/// The defaults of `enso`.
+pub(crate) static OBSERVED_KNOBS: [KnobDef; 19] = knobs(true);
+/// The defaults of `enso-fixed`.
+pub(crate) static FIXED_KNOBS: [KnobDef; 19] = knobs(false);
+
+/// What is in force.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// E1: one request at a time, health included.
+    pub(crate) serial: bool,
+    /// E2: the report is a constant text.
+    pub(crate) template_report: bool,
+    /// E3: the search ranks by attention and ignores the query.
+    pub(crate) ignore_query: bool,
+    /// E4: every slide gets score 0.
+    pub(crate) degenerate: bool,
+    /// E5: status endpoints never say that a model is loaded.
+    pub(crate) status_lies: bool,
+    /// E6: a model loads on its first use.
+    pub(crate) lazy_load: bool,
+    /// E7: an id longer than a file name may be ends in a 500.
+    pub(crate) long_id_500: bool,
+    /// As observed: parameters without bounds, coerced types, ignored fields.
+    pub(crate) lenient_input: bool,
+    /// Simulated accelerator time of one analysis, mean.
+    pub(crate) device_ms: f64,
+    /// Its spread: sigma of the logarithm.
+    pub(crate) device_sigma: f64,
+    /// Time to load one model on first use.
+    pub(crate) lazy_load_ms: f64,
+    /// Requests served at once when not serial.
+    pub(crate) slots: usize,
+    /// Requests that may wait for a slot; 0 is no limit.
+    pub(crate) queue_max: usize,
+    /// Width of the generated slides.
+    pub(crate) slide_px: usize,
+    /// Memory kept for ever per request.
+    pub(crate) leak_kib_per_request: usize,
+    /// Relative growth of the accelerator time per 1,000 requests.
+    pub(crate) service_drift: f64,
+    /// Largest request body.
+    pub(crate) body_max_bytes: usize,
+    /// What /health says about an accelerator.
+    pub(crate) cuda_available: bool,
+    /// Answers carry an id that a client may choose.
+    pub(crate) request_id: bool,
+}
+
+impl Config {
+    /// Reads and bounds every knob.
+    pub(crate) fn new(settings: &Settings) -> Result<Self, BackendError> {
+        Ok(Self {
+            serial: settings.flag("serial")?,
+            template_report: settings.flag("template_report")?,
+            ignore_query: settings.flag("ignore_query")?,
+            degenerate: settings.flag("degenerate")?,
+            status_lies: settings.flag("status_lies")?,
+            lazy_load: settings.flag("lazy_load")?,
+            long_id_500: settings.flag("long_id_500")?,
+            lenient_input: settings.flag("lenient_input")?,
+            device_ms: settings.number("device_ms", 0.0, 600_000.0)?,
+            device_sigma: settings.number("device_sigma", 0.0, 3.0)?,
+            lazy_load_ms: settings.number("lazy_load_ms", 0.0, 600_000.0)?,
+            slots: settings.count("slots", 1, 1024)? as usize,
+            queue_max: settings.count("queue_max", 0, 1_000_000)? as usize,
+            slide_px: settings.count("slide_px", 64, 16_384)? as usize,
+            leak_kib_per_request: settings.count("leak_kib_per_request", 0, 65_536)? as usize,
+            service_drift: settings.number("service_drift", 0.0, 1_000.0)?,
+            body_max_bytes: settings.count("body_max_mib", 1, 1_024)? as usize * 1024 * 1024,
+            cuda_available: settings.flag("cuda_available")?,
+            request_id: settings.flag("request_id")?,
+        })
+    }
+}
+
+const fn knobs(observed: bool) -> [KnobDef; 19] {
+    [
+        fault(
+            "E1",
+            "serial",
+            observed,
+            "serve one request at a time, health checks included, like a blocked event loop",
+        ),
+        fault(
+            "E2",
+            "template_report",
+            observed,
+            "the report generator is missing: every slide gets the same static text",
+        ),
+        fault(
+            "E3",
+            "ignore_query",
+            observed,
+            "semantic search falls back to attention ranking and ignores the query",
+        ),
+        fault(
+            "E4",
+            "degenerate",
+            observed,
+            "every slide is NON-RESPONDER with confidence 1.0",
+        ),
+        fault(
+            "E5",
+            "status_lies",
+            observed,
+            "status endpoints say model_loaded false for ever, though requests are answered",
+        ),
+        fault(
+            "E6",
+            "lazy_load",
+            observed,
+            "each model loads at its first use, not before the server is ready",
+        ),
+        fault(
+            "E7",
+            "long_id_500",
+            observed,
+            "an id longer than a file name may be ends in a 500 instead of a 4xx",
+        ),
+        knob(
+            "lenient_input",
+            "bool",
+            if observed { "true" } else { "false" },
+            "coerce types, ignore unknown fields and leave k, top_patches and size unbounded, as observed",
+        ),
+        knob(
+            "device_ms",
+            "ms",
+            "20",
+            "mean simulated accelerator time of one analysis; report 1.25, search 0.6, similar and heatmap 0.5, embed 0.4 of it",
+        ),
+        knob(
+            "device_sigma",
+            "1",
+            "0.1",
+            "spread of the accelerator time: sigma of its natural logarithm (0 is constant)",
+        ),
+        knob(
+            "lazy_load_ms",
+            "ms",
+            "800",
+            "time that one model takes to load at its first use (with lazy_load)",
+        ),
+        knob(
+            "slots",
+            "count",
+            "4",
+            "requests served in parallel when serial is off",
+        ),
+        knob(
+            "queue_max",
+            "count",
+            if observed { "0" } else { "4096" },
+            "requests that may wait for a slot before the answer is 503 with Retry-After; 0 is no limit",
+        ),
+        knob(
+            "slide_px",
+            "px",
+            "2048",
+            "width of the generated slides; ignored with a slides folder",
+        ),
+        knob(
+            "leak_kib_per_request",
+            "KiB",
+            "0",
+            "memory kept for ever by each request",
+        ),
+        knob(
+            "service_drift",
+            "1",
+            "0",
+            "relative growth of the accelerator time per 1,000 requests (0.5 is +50 %)",
+        ),
+        knob(
+            "body_max_mib",
+            "MiB",
+            "32",
+            "largest request body; a larger one is answered 413",
+        ),
+        knob(
+            "cuda_available",
+            "bool",
+            "false",
+            "what /health says about an accelerator",
+        ),
+        knob(
+            "request_id",
+            "bool",
+            "true",
+            "echo the x-request-id header, or invent one",
+        ),
+    ]
+}
+
+const fn fault(id: &'static str, name: &'static str, on: bool, description: &'static str) -> KnobDef {
+    KnobDef {
+        name,
+        unit: "bool",
+        default: if on { "true" } else { "false" },
+        description,
+        fault: Some(id),
+    }
+}
+
+const fn knob(
+    name: &'static str,
+    unit: &'static str,
+    default: &'static str,
+    description: &'static str,
+) -> KnobDef {
+    KnobDef {
+        name,
+        unit,
+        default,
+        description,
+        fault: None,
+    }
+}

@@ -1,0 +1,116 @@
+//! The registry of presets and their knobs. Help texts are generated from these slices, so each description must stand alone.
+
+use crate::error::{BackendError, nearest};
+use crate::{enso, truth};
+
+/// One system the backend can imitate.
+#[derive(Debug)]
+pub struct PresetDef {
+    /// What a person types.
+    pub name: &'static str,
+    /// One line.
+    pub title: &'static str,
+    /// A few sentences: what it imitates and what is planted in it.
+    pub description: &'static str,
+    /// The knobs it has, with this preset's defaults.
+    pub knobs: &'static [KnobDef],
+}
+
+/// One knob of a preset.
+#[derive(Debug, Clone, Copy)]
+pub struct KnobDef {
+    /// What stands before the `=` of `--set`.
+    pub name: &'static str,
+    /// Unit or kind of the value: `bool`, `ms`, `KiB`, `1` for a ratio ...
+    pub unit: &'static str,
+    /// The value when nothing is set.
+    pub default: &'static str,
+    /// What it does.
+    pub description: &'static str,
+    /// The id of the planted fault that it switches on (`E1` ...), if it is one.
+    pub fault: Option<&'static str>,
+}
+
+/// Every preset.
+pub static PRESETS: &[PresetDef] = &[
+    PresetDef {
+        name: "enso",
+        title: "pathology slide server, as observed: six answers hide a defect",
+        description: "A slide viewer and inference API: slides, Deep Zoom tiles, analysis, report, semantic search. Answers are \
+                      computed from pixels and are not for clinical use. Seven faults are planted (E1-E7).",
+        knobs: &enso::OBSERVED_KNOBS,
+    },
+    PresetDef {
+        name: "enso-fixed",
+        title: "the same pathology slide server with no planted fault",
+        description: "The system of 'enso' with every fault off: requests run in parallel, the text report and the search are computed \
+                      from the slide, status endpoints tell the truth, input is bounded. Not for clinical use.",
+        knobs: &enso::FIXED_KNOBS,
+    },
+    PresetDef {
+        name: "truth",
+        title: "a queue of known service times, to calibrate a load generator",
+        description: "GET /work waits for a free server and works for a drawn time; GET /null does nothing; POST /echo returns the \
+                      body's nonce. The admin port gives the true times of every request.",
+        knobs: truth::KNOBS,
+    },
+];
+
+/// Finds a preset by name.
+pub fn preset(name: &str) -> Result<&'static PresetDef, BackendError> {
+    PRESETS.iter().find(|preset| preset.name == name).ok_or_else(|| {
+        let valid: Vec<&'static str> = PRESETS.iter().map(|preset| preset.name).collect();
+        BackendError::UnknownPreset {
+            name: name.to_owned(),
+            nearest: nearest(name, &valid),
+            valid,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn names_are_unique_and_described() {
+        let mut names = HashSet::new();
+        for preset in PRESETS {
+            assert!(names.insert(preset.name));
+            let mut knobs = HashSet::new();
+            for knob in preset.knobs {
+                assert!(knobs.insert(knob.name), "{} twice in {}", knob.name, preset.name);
+                assert!(
+                    knob.description.len() > 10 && !knob.unit.is_empty(),
+                    "{} needs a description",
+                    knob.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn unknown_preset_lists_the_valid_ones() {
+        let text = preset("enso-fixd").unwrap_err().to_string();
+        assert!(
+            text.contains("did you mean 'enso-fixed'?") && text.contains("truth"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn observed_and_fixed_differ_in_every_fault() {
+        let (observed, fixed) = (preset("enso").unwrap(), preset("enso-fixed").unwrap());
+        let faults: Vec<_> = observed
+            .knobs
+            .iter()
+            .zip(fixed.knobs)
+            .filter(|(a, _)| a.fault.is_some())
+            .collect();
+        assert_eq!(faults.len(), 7);
+        for (a, b) in faults {
+            assert_eq!((a.name, a.default, b.default), (b.name, "true", "false"));
+        }
+    }
+}

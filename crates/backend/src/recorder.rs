@@ -1,0 +1,243 @@
+//! The backend's own account of what happened: per endpoint counts, statuses and true times. It is written by every request
+//! and read only by the admin port.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+/// Times kept per endpoint; beyond it only counts go on and `complete` turns false (8 MB at most).
+const TIMES_MAX: usize = 500_000;
+
+/// The account. Times are kept only when somebody can read them.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    keep_times: bool,
+    book: Mutex<Book>,
+}
+
+#[derive(Debug)]
+struct Book {
+    since: Instant,
+    since_unix_ms: u64,
+    endpoints: BTreeMap<&'static str, Page>,
+    in_service: usize,
+    in_service_max: usize,
+    in_system: usize,
+    in_system_max: usize,
+}
+
+#[derive(Debug, Default)]
+struct Page {
+    count: u64,
+    statuses: BTreeMap<u16, u64>,
+    service_ns: Vec<u64>,
+    sojourn_ns: Vec<u64>,
+    complete: bool,
+}
+
+/// One request, from the moment its head was read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Visit {
+    arrived: Instant,
+    begun: Option<Instant>,
+}
+
+impl Recorder {
+    /// An empty account; `keep_times` when the admin port is open.
+    pub(crate) fn new(keep_times: bool) -> Self {
+        Self {
+            keep_times,
+            book: Mutex::new(Book::new(0, 0)),
+        }
+    }
+
+    /// A request arrived.
+    pub(crate) fn arrive(&self) -> Visit {
+        let mut book = self.lock();
+        book.in_system += 1;
+        book.in_system_max = book.in_system_max.max(book.in_system);
+        Visit {
+            arrived: Instant::now(),
+            begun: None,
+        }
+    }
+
+    /// Its turn came: service begins.
+    pub(crate) fn begin(&self, visit: &mut Visit) {
+        let mut book = self.lock();
+        book.in_service += 1;
+        book.in_service_max = book.in_service_max.max(book.in_service);
+        visit.begun = Some(Instant::now());
+    }
+
+    /// The answer is ready to be written.
+    pub(crate) fn finish(&self, visit: Visit, endpoint: &'static str, status: u16) {
+        let end = Instant::now();
+        let mut book = self.lock();
+        book.in_system = book.in_system.saturating_sub(1);
+        if visit.begun.is_some() {
+            book.in_service = book.in_service.saturating_sub(1);
+        }
+        if visit.arrived < book.since {
+            return;
+        }
+        let page = book.endpoints.entry(endpoint).or_insert_with(|| Page {
+            complete: true,
+            ..Page::default()
+        });
+        page.count += 1;
+        *page.statuses.entry(status).or_default() += 1;
+        if !self.keep_times {
+            page.complete = false;
+        } else if page.service_ns.len() < TIMES_MAX {
+            page.service_ns
+                .push(nanos(visit.begun.map_or(Duration::ZERO, |begun| end - begun)));
+            page.sojourn_ns.push(nanos(end - visit.arrived));
+        } else {
+            page.complete = false;
+        }
+    }
+
+    /// Forgets everything so far; requests in flight are not counted when they end.
+    pub(crate) fn reset(&self) {
+        let mut book = self.lock();
+        *book = Book::new(book.in_service, book.in_system);
+    }
+
+    /// The whole account as JSON; all times in nanoseconds.
+    pub(crate) fn to_json(&self) -> Value {
+        let book = self.lock();
+        let elapsed_s = book.since.elapsed().as_secs_f64();
+        let endpoints: serde_json::Map<String, Value> = book
+            .endpoints
+            .iter()
+            .map(|(name, page)| ((*name).to_owned(), page.to_json(elapsed_s)))
+            .collect();
+        json!({
+            "started_at_unix_ms": book.since_unix_ms,
+            "elapsed_s": elapsed_s,
+            "in_service": book.in_service,
+            "in_service_max": book.in_service_max,
+            "in_system_max": book.in_system_max,
+            "endpoints": endpoints,
+        })
+    }
+
+    /// The raw times of one endpoint, in order of completion.
+    pub(crate) fn times(&self, endpoint: &str) -> Option<Value> {
+        let book = self.lock();
+        let page = book.endpoints.get(endpoint)?;
+        Some(
+            json!({ "endpoint": endpoint, "complete": page.complete, "service_ns": page.service_ns, "sojourn_ns": page.sojourn_ns }),
+        )
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Book {
+    fn new(in_service: usize, in_system: usize) -> Self {
+        let since_unix_ms = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_millis() as u64);
+        Self {
+            since: Instant::now(),
+            since_unix_ms,
+            endpoints: BTreeMap::new(),
+            in_service,
+            in_service_max: in_service,
+            in_system,
+            in_system_max: in_system,
+        }
+    }
+}
+
+impl Page {
+    fn to_json(&self, elapsed_s: f64) -> Value {
+        let statuses: serde_json::Map<String, Value> = self
+            .statuses
+            .iter()
+            .map(|(status, count)| (status.to_string(), json!(count)))
+            .collect();
+        json!({
+            "count": self.count,
+            "rate_per_s": self.count as f64 / elapsed_s.max(1e-9),
+            "statuses": statuses,
+            "complete": self.complete,
+            "service_ns": distribution(&self.service_ns),
+            "sojourn_ns": distribution(&self.sojourn_ns),
+        })
+    }
+}
+
+/// True quantiles of what was kept: the smallest value that at least `p` of the values do not exceed (nearest rank, no interpolation).
+fn distribution(times: &[u64]) -> Value {
+    if times.is_empty() {
+        return Value::Null;
+    }
+    let mut sorted = times.to_vec();
+    sorted.sort_unstable();
+    let mean = sorted.iter().map(|ns| *ns as f64).sum::<f64>() / sorted.len() as f64;
+    json!({
+        "n": sorted.len(),
+        "min": sorted[0],
+        "mean": mean,
+        "p50": nearest_rank(&sorted, 0.5),
+        "p90": nearest_rank(&sorted, 0.9),
+        "p99": nearest_rank(&sorted, 0.99),
+        "max": sorted[sorted.len() - 1],
+    })
+}
+
+fn nearest_rank(sorted: &[u64], p: f64) -> u64 {
+    let rank = (p * sorted.len() as f64).ceil() as usize;
+    sorted[rank.clamp(1, sorted.len()) - 1]
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_nearest_rank() {
+        let times: Vec<u64> = (1..=100).rev().collect();
+        let told = distribution(&times);
+        assert_eq!(
+            (told["p50"].as_u64(), told["p90"].as_u64(), told["p99"].as_u64()),
+            (Some(50), Some(90), Some(99))
+        );
+        assert_eq!(told["mean"].as_f64(), Some(50.5));
+        assert_eq!(distribution(&[]), Value::Null);
+        assert_eq!(distribution(&[7])["p99"], json!(7));
+    }
+
+    #[test]
+    fn counts_concurrency_and_forgets_on_reset() {
+        let recorder = Recorder::new(true);
+        let mut first = recorder.arrive();
+        let mut second = recorder.arrive();
+        recorder.begin(&mut first);
+        recorder.begin(&mut second);
+        recorder.finish(first, "GET /a", 200);
+        recorder.finish(second, "GET /a", 404);
+        let told = recorder.to_json();
+        assert_eq!(told["in_service_max"], json!(2));
+        assert_eq!(
+            told["endpoints"]["GET /a"]["statuses"],
+            json!({"200": 1, "404": 1})
+        );
+        let late = recorder.arrive();
+        recorder.reset();
+        recorder.finish(late, "GET /a", 200);
+        assert_eq!(recorder.to_json()["endpoints"], json!({}));
+        assert_eq!(recorder.to_json()["in_service"], json!(0));
+    }
+}

@@ -1,0 +1,187 @@
+//! Starting and stopping: listeners, the runtime, and the handover of each connection to the preset's application.
+
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::Response;
+use axum::serve::ListenerExt as _;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::admin::Admin;
+use crate::enso::Enso;
+use crate::error::BackendError;
+use crate::preset::preset;
+use crate::recorder::Recorder;
+use crate::settings::Settings;
+use crate::truth::Truth;
+
+/// How long open requests may take to end after a shutdown was asked for.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+
+/// What to serve, and where.
+#[derive(Debug, Clone)]
+pub struct ServeOptions {
+    /// A name from [`crate::PRESETS`].
+    pub preset: String,
+    /// Address of the service port.
+    pub host: IpAddr,
+    /// Service port; 0 takes any free one.
+    pub port: u16,
+    /// Port of the truth, on 127.0.0.1 only; 0 takes any free one, `None` opens none.
+    pub admin_port: Option<u16>,
+    /// Knobs as `(name, value)`; the last setting of a name wins.
+    pub knobs: Vec<(String, String)>,
+    /// A folder of JPEG and PNG images to serve as slides.
+    pub slides: Option<PathBuf>,
+    /// Seed of everything random.
+    pub seed: u64,
+}
+
+/// Where the backend listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ready {
+    /// The service.
+    pub service: SocketAddr,
+    /// The truth, if asked for.
+    pub admin: Option<SocketAddr>,
+}
+
+/// Serves until `shutdown` completes. Blocks; builds its own async runtime, inside which `shutdown` is polled. `ready` is called once,
+/// when every listener accepts connections and all that loads at the start is loaded.
+pub fn serve(
+    options: ServeOptions,
+    ready: impl FnOnce(&Ready),
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), BackendError> {
+    let preset = preset(&options.preset)?;
+    let settings = Settings::new(preset, &options.knobs)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("backend")
+        .build()?;
+    let recorder = Arc::new(Recorder::new(options.admin_port.is_some()));
+    let outcome = runtime.block_on(async {
+        // Ports first: a port in use is told before slides are painted.
+        let (service, service_at) = listen(SocketAddr::new(options.host, options.port)).await?;
+        let admin = match options.admin_port {
+            Some(port) => Some(listen(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)).await?),
+            None => None,
+        };
+        let app = App::start(preset.name, &settings, &options, Arc::clone(&recorder))?;
+        let truth = Arc::new(Admin::new(preset, settings, options.seed, app.model(), recorder));
+        let admin_at = admin.as_ref().map(|(_, at)| *at);
+        let (stop, stopped) = watch::channel(false);
+        let mut servers = tokio::task::JoinSet::new();
+        servers.spawn(accept(service, stopped.clone(), move |request| {
+            app.clone().handle(request)
+        }));
+        if let Some((listener, _)) = admin {
+            servers.spawn(accept(listener, stopped, move |request| {
+                let truth = Arc::clone(&truth);
+                async move { truth.handle(&request) }
+            }));
+        }
+        ready(&Ready {
+            service: service_at,
+            admin: admin_at,
+        });
+        tokio::select! {
+            () = shutdown => {}
+            Some(ended) = servers.join_next() => ended.map_err(std::io::Error::other)??,
+        }
+        // Nobody listening any more is as good as having told them.
+        let _ = stop.send(true);
+        let drained = async { while servers.join_next().await.is_some() {} };
+        // Connections still busy after that are cut.
+        let _ = tokio::time::timeout(DRAIN_MAX, drained).await;
+        Ok(())
+    });
+    runtime.shutdown_background();
+    outcome
+}
+
+/// The application of a preset.
+#[derive(Debug, Clone)]
+enum App {
+    Enso(Arc<Enso>),
+    Truth(Arc<Truth>),
+}
+
+impl App {
+    fn start(
+        name: &str,
+        settings: &Settings,
+        options: &ServeOptions,
+        recorder: Arc<Recorder>,
+    ) -> Result<Self, BackendError> {
+        if name == "truth" {
+            if let Some(folder) = &options.slides {
+                let reason = "the truth preset has no slides".to_owned();
+                return Err(BackendError::Slides {
+                    folder: folder.clone(),
+                    reason,
+                });
+            }
+            return Ok(Self::Truth(Arc::new(Truth::start(
+                settings,
+                options.seed,
+                recorder,
+            )?)));
+        }
+        Ok(Self::Enso(Arc::new(Enso::start(
+            settings,
+            options.slides.as_deref(),
+            options.seed,
+            recorder,
+        )?)))
+    }
+
+    fn model(&self) -> Option<serde_json::Value> {
+        match self {
+            Self::Enso(_) => None,
+            Self::Truth(truth) => Some(truth.model()),
+        }
+    }
+
+    async fn handle(self, request: Request) -> Response<Body> {
+        match self {
+            Self::Enso(enso) => enso.handle(request).await,
+            Self::Truth(truth) => truth.handle(request).await,
+        }
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), BackendError> {
+    let refuse = |source| BackendError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(refuse)?;
+    let at = listener.local_addr().map_err(refuse)?;
+    Ok((listener, at))
+}
+
+async fn accept<F>(
+    listener: TcpListener,
+    mut stopped: watch::Receiver<bool>,
+    handle: impl Fn(Request) -> F + Clone + Send + Sync + 'static,
+) -> std::io::Result<()>
+where
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let router: Router = Router::new().fallback(handle);
+    let listener = listener.tap_io(|stream| {
+        // Without it small answers would wait for acknowledgements; a socket that refuses it still works.
+        let _ = stream.set_nodelay(true);
+    });
+    axum::serve(listener, router)
+        .with_graceful_shutdown(async move {
+            // An error means that the sender is gone, which is a stop as well.
+            let _ = stopped.wait_for(|stop| *stop).await;
+        })
+        .await
+}
