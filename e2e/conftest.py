@@ -240,14 +240,23 @@ class Report:
         return (self.folder / "report.md").read_text()
 
     def findings(self, *verdicts) -> list:
-        return [f for f in self.data["findings"] if not verdicts or f["verdict"] in verdicts]
-
-    def ids(self, *verdicts) -> set:
-        return {f["id"] for f in self.findings(*verdicts)}
+        """Findings as flat records; `verdict` is the one that counts for the run."""
+        entries = [entry["finding"] | {"verdict": entry["counted"]} for entry in self.data["findings"]]
+        return [f for f in entries if not verdicts or f["verdict"] in verdicts]
 
     def faults(self) -> list:
         """Findings that say something is wrong."""
         return self.findings("fail", "warn")
+
+    def phases(self) -> list:
+        return phases(self.data)
+
+
+def phases(data) -> list:
+    """Figures of every phase in a report's JSON, those that began and left none included."""
+    whole = [phase["summary"] for section in data["sections"] for phase in section["phases"]]
+    begun = [u | {"ok": u["done"] - u["failed"], "partial": True, "rows": []} for s in data["sections"] for u in s["unfinished"]]
+    return whole + begun
 
 
 @pytest.fixture(scope="session")

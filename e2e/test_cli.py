@@ -81,7 +81,7 @@ def test_a_plan_can_be_edited_and_run(prony, archive, report, tmp_path):
     path.write_text(head + "\n" + "\n".join(b for b in blocks if b not in dropped))
     done = prony("run", path, "-o", tmp_path / "out", timeout=120)
     assert done.code in (0, 2), done
-    assert {phase["experiment"] for phase in report(tmp_path / "out").data["phases"]} <= kept | {"suite"}
+    assert {section["experiment"] for section in report(tmp_path / "out").data["sections"]} <= kept | {"suite"}
 
 
 def test_load_ends_with_one_line_for_scripts(prony, backend):

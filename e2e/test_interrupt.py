@@ -6,7 +6,10 @@ import signal
 import time
 from pathlib import Path
 
+import jsonschema
 import pytest
+
+from conftest import phases
 
 
 def recorded(folder) -> int:
@@ -31,7 +34,7 @@ def until(condition, timeout=40):
 
 
 def requests_in(data) -> int:
-    return sum(phase["ok"] + phase["failed"] for phase in data["phases"])
+    return sum(phase["ok"] + phase["failed"] for phase in phases(data))
 
 
 @pytest.fixture
@@ -45,8 +48,6 @@ def midway(start, backend, tmp_path):
 
 
 def test_kill_9_leaves_a_run_that_can_be_rendered(midway, prony, schema):
-    import jsonschema
-
     run, folder, _ = midway
     run.signal(signal.SIGKILL)
     assert run.wait(10).code == -signal.SIGKILL
@@ -54,7 +55,8 @@ def test_kill_9_leaves_a_run_that_can_be_rendered(midway, prony, schema):
     jsonschema.validate(data, schema)
     # Whatever the progress lines spoke of two seconds ago is in the samples.
     assert requests_in(data) >= 100
-    assert data["phases"][0]["partial"] is True
+    assert phases(data)[0]["partial"] is True
+    assert data["run"]["end"] == "killed"
     markdown = prony("report", folder, "--format", "markdown").out
     assert "/health" in markdown and "did not finish" in markdown.lower() or "killed" in markdown.lower(), markdown
     assert prony("report", folder).out
@@ -87,7 +89,7 @@ def test_ctrl_c_writes_the_report(midway, report, number):
     found = report(folder)
     assert requests_in(found.data) >= 300
     assert "interrupted" in found.markdown.lower()
-    assert found.data["interrupted"] is True
+    assert found.data["run"]["end"] == "interrupted"
 
 
 def test_ctrl_c_during_a_check(start, report, tmp_path):
@@ -132,7 +134,7 @@ def test_a_target_that_dies_is_data(midway, report):
     run.signal(signal.SIGINT)
     done = run.wait(20).sane()
     assert done.code == 130, done
-    outcomes = {row["outcome"] for phase in report(folder).data["phases"] for row in phase["rows"]}
+    outcomes = {row["outcome"] for phase in report(folder).phases() for row in phase["rows"]}
     assert "ok" in outcomes and outcomes & {"refused", "reset"}, outcomes
 
 

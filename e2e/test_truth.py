@@ -1,0 +1,118 @@
+"""What the binary reports, held against what the backend's admin port knows of the same requests."""
+
+import httpx
+import pytest
+
+# The truth is stamped inside the server, the report outside of it: the socket and the scheduler lie between them.
+SHARE, FLOOR_NS = 0.01, 50_000
+QUANTILES = ("p50", "p90", "p99")
+
+
+def agree(measured_ns, true_ns) -> bool:
+    return abs(measured_ns - true_ns) <= max(SHARE * true_ns, FLOOR_NS)
+
+
+def truth(server, endpoint="GET /work") -> dict:
+    return httpx.get(f"{server.admin}/truth", trust_env=False).json()["endpoints"][endpoint]
+
+
+def reset(server) -> None:
+    assert httpx.post(f"{server.admin}/truth/reset", trust_env=False).json() == {"reset": True}
+
+
+def ok_row(report) -> dict:
+    (row,) = [row for phase in report.phases() for row in phase["rows"] if row["outcome"] == "ok"]
+    return row
+
+
+def quantile(distribution, name) -> int:
+    (found,) = [q for q in distribution["quantiles"] if q["p"] == int(name[1:]) / 100]
+    assert found["needs_n"] == 0, f"{name} was not estimable: {found}"
+    return found["value"]
+
+
+@pytest.fixture
+def lognormal(backend):
+    """Sixteen servers whose service time is lognormal around 20 ms: no request here ever waits for one."""
+    return backend("truth", "service=lognormal", "mean_ms=20", "sigma=0.5", "servers=16")
+
+
+SHAPES = {
+    "closed": ["-c", 4, "-n", 1600],
+    "open": ["--rate", 160, "--arrivals", "constant", "-d", "10s"],
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_quantiles_and_rate(prony, report, lognormal, tmp_path, shape):
+    prony("load", f"{lognormal.url}/work", "-c", 8, "-n", 50)  # whatever is slow the first time
+    reset(lognormal)
+    done = prony("load", f"{lognormal.url}/work", *SHAPES[shape], "-o", tmp_path / "out", "--json", timeout=60)
+    assert done.code == 0, done
+    true = truth(lognormal)
+    found = report(tmp_path / "out")
+    row = ok_row(found)
+    assert row["n"] == true["count"] == 1600
+    for name in QUANTILES:
+        true_ns = true["sojourn_ns"][name]
+        assert agree(quantile(row["service"], name), true_ns), (name, quantile(row["service"], name), true_ns)
+        # The interval that the report gives must cover the truth as well.
+        (q,) = [q for q in row["service"]["quantiles"] if q["p"] == int(name[1:]) / 100]
+        assert q["lo"] * (1 - SHARE) <= true_ns <= q["hi"] * (1 + SHARE), (name, q, true_ns)
+        # The document for scripts says the same as the recording.
+        assert abs(done.json()["latency"]["service"][f"{name}_ms"] * 1e6 - quantile(row["service"], name)) <= 1000
+    (phase,) = found.phases()
+    if shape == "open":
+        true_rate = 160.0
+    else:
+        # Four callers that never pause: the rate is four over the mean time that each spends in the server.
+        true_rate = 4 / (true["sojourn_ns"]["mean"] / 1e9)
+    assert abs(phase["achieved_per_s"] - true_rate) <= SHARE * true_rate, (phase["achieved_per_s"], true_rate)
+
+
+def test_a_suite_measures_the_same(prony, report, lognormal, tmp_path):
+    suite = tmp_path / "truth.toml"
+    suite.write_text(f"""
+[target]
+url = "{lognormal.url}"
+
+[[scenario]]
+name = "work"
+[scenario.http]
+path = "/work"
+
+[[phase]]
+name = "poisson"
+scenarios = ["work"]
+shape.open = {{ rate = 150, duration_s = 8 }}
+""")
+    done = prony("run", suite, "-o", tmp_path / "out", timeout=60)
+    assert done.code == 0, done
+    true, row = truth(lognormal), ok_row(report(tmp_path / "out"))
+    assert row["n"] == true["count"]
+    for name in QUANTILES:
+        assert agree(quantile(row["service"], name), true["sojourn_ns"][name]), name
+
+
+def test_waiting_counts_from_when_a_request_was_due(prony, report, backend, tmp_path):
+    """A server that takes exactly 10 ms, one at a time, asked 150 times a second: the queue grows by half a request per
+    service time, and a user waits for all of it. A tool that starts its clock late would show 10 ms."""
+    slow = backend("truth", "service=det", "mean_ms=10", "servers=1")
+    prony("load", f"{slow.url}/work", "--rate", 150, "--arrivals", "constant", "-d", "4s", "-o", tmp_path / "out")
+    row, true = ok_row(report(tmp_path / "out")), truth(slow)
+    assert row["n"] == true["count"] == 600
+    # 600 requests take 6 s to serve and are due within 4 s: the last one waits about 2 s, the middle one about 1 s.
+    assert agree(quantile(row["response"], "p50"), true["sojourn_ns"]["p50"])
+    assert 0.95e9 < quantile(row["response"], "p50") < 1.2e9
+    assert 1.9e9 < quantile(row["response"], "p99") < 2.4e9
+
+
+def test_every_request_is_accounted_for(prony, report, backend, tmp_path):
+    """A queue of two places before one server: most of a burst is refused, and none of it is lost or averaged away."""
+    small = backend("truth", "service=det", "mean_ms=20", "servers=1", "queue_max=2")
+    done = prony("load", f"{small.url}/work", "--burst", 40, "-o", tmp_path / "out")
+    assert done.code == 1, done
+    true = truth(small)
+    rows = {row["outcome"]: row["n"] for phase in report(tmp_path / "out").phases() for row in phase["rows"]}
+    assert rows == {"ok": true["statuses"]["200"], "status-503": true["statuses"]["503"]}
+    assert sum(rows.values()) == 40
