@@ -1,1 +1,26 @@
-//! placeholder
+//! Sends a phase of load and turns every request into one sample.
+//!
+//! One OS thread per worker, each with its own edge-triggered loop; nothing is shared between them. The engine knows
+//! phases and their shapes, not experiments or verdicts, and stores nothing: a [`Sink`] hears what happens.
+
+mod bodies;
+mod choice;
+mod collector;
+mod engine;
+mod error;
+mod host;
+mod leg;
+pub mod null_target;
+mod prepared;
+mod rows;
+pub mod schedule;
+mod summary;
+mod target;
+mod validity;
+mod worker;
+
+pub use collector::{NoSink, Sink};
+pub use engine::{Engine, EngineOptions};
+pub use error::EngineError;
+pub use summary::summarise;
+pub use target::Target;

@@ -93,11 +93,23 @@ impl Waits {
 
     /// Waits until something happens; a signal counts as nothing.
     pub fn wait(&mut self) -> Result<(), WireError> {
+        self.wait_for(None)
+    }
+
+    /// Looks what has happened, without waiting.
+    pub fn poll(&mut self) -> Result<(), WireError> {
+        self.wait_for(Some(&Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        }))
+    }
+
+    fn wait_for(&mut self, timeout: Option<&Timespec>) -> Result<(), WireError> {
         self.events.clear();
         match epoll::wait(
             &self.epoll,
             rustix::buffer::spare_capacity(&mut self.events),
-            None,
+            timeout,
         ) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(e) => Err(system("epoll", e)),

@@ -1,0 +1,264 @@
+//! Checks of a response against its expectation. Pure; reads no socket.
+
+use prony_model::{BodyCheck, Expect, Outcome};
+use regex::Regex;
+
+/// Largest body that is held for checks; a longer one fails those that need all of it.
+pub(crate) const CHECKED_BYTES_MAX: usize = 64 << 20;
+
+/// An expectation, compiled.
+#[derive(Clone, Debug)]
+pub(crate) struct Checks {
+    expect: Expect,
+    regexes: Vec<Option<Regex>>,
+    /// Whether the body must be held to be checked.
+    pub(crate) needs_body: bool,
+    /// Whether the body must be digested.
+    pub(crate) needs_digest: bool,
+}
+
+/// What there is to check.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answer<'a> {
+    pub(crate) status: u16,
+    pub(crate) content_type: &'a [u8],
+    /// The body as far as it was held.
+    pub(crate) body: &'a [u8],
+    /// Its whole length.
+    pub(crate) body_bytes: u64,
+    pub(crate) digest: u64,
+}
+
+impl Checks {
+    /// Compiles an expectation; the error says which check is wrong.
+    pub(crate) fn new(expect: &Expect) -> Result<Self, String> {
+        let compile = |check: &BodyCheck| match check {
+            BodyCheck::Regex(pattern) => Regex::new(pattern)
+                .map(Some)
+                .map_err(|e| format!("regular expression {pattern:?}: {e}")),
+            BodyCheck::Xxh3(digits) if u64::from_str_radix(digits, 16).is_err() || digits.len() != 16 => {
+                Err(format!("xxh3 {digits:?}: write 16 hexadecimal digits"))
+            }
+            _ => Ok(None),
+        };
+        let held = |c: &BodyCheck| {
+            !matches!(
+                c,
+                BodyCheck::MinBytes(_) | BodyCheck::MaxBytes(_) | BodyCheck::Xxh3(_)
+            )
+        };
+        Ok(Self {
+            regexes: expect.body.iter().map(compile).collect::<Result<_, _>>()?,
+            needs_body: expect.body.iter().any(held),
+            needs_digest: expect.body.iter().any(|c| matches!(c, BodyCheck::Xxh3(_))),
+            expect: expect.clone(),
+        })
+    }
+
+    /// Whether the status is expected.
+    pub(crate) fn accepts(&self, status: u16) -> bool {
+        self.expect.accepts(status)
+    }
+
+    /// Whether the content type matters.
+    pub(crate) fn needs_content_type(&self) -> bool {
+        self.expect.content_type.is_some()
+    }
+
+    /// How a complete response ended, and in words why not as expected.
+    pub(crate) fn judge(&self, answer: &Answer<'_>) -> (Outcome, String) {
+        if !self.accepts(answer.status) {
+            return (
+                by_status(answer.status),
+                format!("status {} was not expected", answer.status),
+            );
+        }
+        if let Some(start) = &self.expect.content_type {
+            let got = String::from_utf8_lossy(answer.content_type).to_ascii_lowercase();
+            if !got.starts_with(start) {
+                let shown: String = got.chars().take(80).collect();
+                return (
+                    Outcome::WrongBody,
+                    format!("content type {shown:?} does not start with {start:?}"),
+                );
+            }
+        }
+        let json = std::cell::OnceCell::new();
+        let parsed = || {
+            json.get_or_init(|| serde_json::from_slice::<serde_json::Value>(answer.body).ok())
+                .as_ref()
+        };
+        for (check, regex) in self.expect.body.iter().zip(&self.regexes) {
+            if let Some(why) = failure(check, regex.as_ref(), answer, &parsed) {
+                let digest = matches!(check, BodyCheck::Xxh3(_));
+                return (
+                    if digest {
+                        Outcome::Checksum
+                    } else {
+                        Outcome::WrongBody
+                    },
+                    why,
+                );
+            }
+        }
+        (Outcome::Ok, String::new())
+    }
+}
+
+/// The outcome of a status that was not expected.
+fn by_status(status: u16) -> Outcome {
+    match status {
+        429 => Outcome::Status429,
+        503 => Outcome::Status503,
+        300..400 => Outcome::Status3xx,
+        400..500 => Outcome::Status4xx,
+        500..600 => Outcome::Status5xx,
+        _ => Outcome::StatusOther,
+    }
+}
+
+/// Why a check fails; `None` when it holds.
+fn failure<'j>(
+    check: &BodyCheck,
+    regex: Option<&Regex>,
+    answer: &Answer<'_>,
+    json: &impl Fn() -> Option<&'j serde_json::Value>,
+) -> Option<String> {
+    let text = || String::from_utf8_lossy(answer.body);
+    let n = answer.body_bytes;
+    match check {
+        BodyCheck::MinBytes(least) => (n < *least).then(|| format!("{n} bytes, expected at least {least}")),
+        BodyCheck::MaxBytes(most) => (n > *most).then(|| format!("{n} bytes, expected at most {most}")),
+        BodyCheck::Contains(part) => {
+            (!text().contains(part.as_str())).then(|| format!("the body does not contain {part:?}"))
+        }
+        BodyCheck::Regex(pattern) => (!regex.is_some_and(|r| r.is_match(&text())))
+            .then(|| format!("the body does not match {pattern:?}")),
+        BodyCheck::Json(pointer) => match json() {
+            None => Some("the body is not JSON".to_owned()),
+            Some(value) => value
+                .pointer(pointer)
+                .is_none()
+                .then(|| format!("the JSON body has nothing at {pointer:?}")),
+        },
+        BodyCheck::JsonEquals {
+            pointer,
+            value: expected,
+        } => match json().map(|v| v.pointer(pointer)) {
+            None => Some("the body is not JSON".to_owned()),
+            Some(None) => Some(format!("the JSON body has nothing at {pointer:?}")),
+            Some(Some(found)) => {
+                let found = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
+                (found != *expected).then(|| {
+                    let shown: String = found.chars().take(80).collect();
+                    format!("the JSON body has {shown:?} at {pointer:?}, expected {expected:?}")
+                })
+            }
+        },
+        BodyCheck::Xxh3(digits) => {
+            let found = format!("{:016x}", answer.digest);
+            (!found.eq_ignore_ascii_case(digits))
+                .then(|| format!("the body's digest is {found}, expected {digits}"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, Checks};
+    use prony_model::{BodyCheck, Expect, Outcome};
+
+    fn judge(expect: &Expect, status: u16, body: &[u8]) -> Outcome {
+        let checks = Checks::new(expect).unwrap();
+        let digest = xxhash_rust::xxh3::xxh3_64(body);
+        let answer = Answer {
+            status,
+            content_type: b"Application/JSON",
+            body,
+            body_bytes: body.len() as u64,
+            digest,
+        };
+        checks.judge(&answer).0
+    }
+
+    #[test]
+    fn statuses_have_their_outcomes() {
+        let any = Expect::default();
+        for (status, outcome) in [
+            (200, Outcome::Ok),
+            (204, Outcome::Ok),
+            (101, Outcome::StatusOther),
+            (302, Outcome::Status3xx),
+            (404, Outcome::Status4xx),
+            (429, Outcome::Status429),
+            (500, Outcome::Status5xx),
+            (503, Outcome::Status503),
+            (700, Outcome::StatusOther),
+        ] {
+            assert_eq!(judge(&any, status, b""), outcome, "{status}");
+        }
+        assert_eq!(judge(&Expect::status(404), 404, b""), Outcome::Ok);
+        assert_eq!(judge(&Expect::status(404), 200, b""), Outcome::StatusOther);
+    }
+
+    #[test]
+    fn every_check_can_hold_and_fail() {
+        let body = br#"{"a": {"b": [1, "two", null]}, "big": true}"#;
+        let digest = format!("{:016x}", xxhash_rust::xxh3::xxh3_64(body));
+        let equals = |pointer: &str, value: &str| BodyCheck::JsonEquals {
+            pointer: pointer.to_owned(),
+            value: value.to_owned(),
+        };
+        for (check, outcome) in [
+            (BodyCheck::MinBytes(10), Outcome::Ok),
+            (BodyCheck::MinBytes(1000), Outcome::WrongBody),
+            (BodyCheck::MaxBytes(1000), Outcome::Ok),
+            (BodyCheck::MaxBytes(10), Outcome::WrongBody),
+            (BodyCheck::Contains("two".into()), Outcome::Ok),
+            (BodyCheck::Contains("three".into()), Outcome::WrongBody),
+            (BodyCheck::Regex("big.*true".into()), Outcome::Ok),
+            (BodyCheck::Regex("^big".into()), Outcome::WrongBody),
+            (BodyCheck::Json("/a/b/2".into()), Outcome::Ok),
+            (BodyCheck::Json("/a/b/3".into()), Outcome::WrongBody),
+            (equals("/a/b/0", "1"), Outcome::Ok),
+            (equals("/a/b/1", "two"), Outcome::Ok),
+            (equals("/big", "false"), Outcome::WrongBody),
+            (BodyCheck::Xxh3(digest), Outcome::Ok),
+            (BodyCheck::Xxh3("0123456789abcdef".into()), Outcome::Checksum),
+        ] {
+            let expect = Expect {
+                body: vec![check.clone()],
+                ..Expect::default()
+            };
+            assert_eq!(judge(&expect, 200, body), outcome, "{check:?}");
+        }
+        let json = Expect {
+            body: vec![BodyCheck::Json(String::new())],
+            ..Expect::default()
+        };
+        assert_eq!(judge(&json, 200, b"not json"), Outcome::WrongBody);
+    }
+
+    #[test]
+    fn content_types_compare_by_their_start() {
+        let expect = |t: &str| Expect {
+            content_type: Some(t.into()),
+            ..Expect::default()
+        };
+        assert_eq!(judge(&expect("application/json"), 200, b""), Outcome::Ok);
+        assert_eq!(judge(&expect("image/"), 200, b""), Outcome::WrongBody);
+    }
+
+    #[test]
+    fn broken_checks_are_user_errors() {
+        let broken = |check| {
+            Checks::new(&Expect {
+                body: vec![check],
+                ..Expect::default()
+            })
+            .is_err()
+        };
+        assert!(broken(BodyCheck::Regex("(".into())));
+        assert!(broken(BodyCheck::Xxh3("12".into())));
+    }
+}

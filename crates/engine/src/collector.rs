@@ -1,0 +1,162 @@
+//! Gathers what the workers hand over while a phase runs: samples up to a bound, captures, progress. Opens no socket.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use prony_model::{Captured, Nanos, Outcome, Progress, Sample};
+use prony_wire::Clock;
+
+use crate::rows::Rows;
+use crate::worker::{Message, Report};
+
+/// Samples of a phase that are kept in memory; beyond them histograms go on.
+pub(crate) const SAMPLES_MAX: usize = 1_000_000;
+
+/// Hears what happens while a phase runs. All methods are called on the thread that called `run`.
+pub trait Sink {
+    /// Finished requests, in chunks, in no particular order.
+    fn samples(&mut self, samples: &[Sample]);
+    /// Once a second.
+    fn progress(&mut self, progress: &Progress);
+    /// A response kept whole, of phase `index`.
+    fn captured(&mut self, index: u16, captured: &Captured);
+}
+
+/// Hears nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoSink;
+
+impl Sink for NoSink {
+    fn samples(&mut self, _: &[Sample]) {}
+    fn progress(&mut self, _: &Progress) {}
+    fn captured(&mut self, _: u16, _: &Captured) {}
+}
+
+/// What a phase has brought so far.
+pub(crate) struct Collector<'s> {
+    index: u16,
+    clock: Clock,
+    sink: &'s mut dyn Sink,
+    pub(crate) samples: Vec<Sample>,
+    /// Rows of all samples, once there are more than are kept.
+    pub(crate) rows: Option<Rows>,
+    pub(crate) captures: Vec<Captured>,
+    pub(crate) reports: Vec<Report>,
+    progress: Progress,
+    last_second: Vec<u64>,
+    since: Nanos,
+    in_flight: Vec<u32>,
+}
+
+impl<'s> Collector<'s> {
+    pub(crate) fn new(index: u16, clock: Clock, sink: &'s mut dyn Sink) -> Self {
+        Self {
+            index,
+            clock,
+            sink,
+            samples: Vec::new(),
+            rows: None,
+            captures: Vec::new(),
+            reports: Vec::new(),
+            progress: Progress {
+                index,
+                ..Progress::default()
+            },
+            last_second: Vec::new(),
+            since: clock.now(),
+            in_flight: Vec::new(),
+        }
+    }
+
+    /// Receives until `workers` workers ended. `ready` is called when as many are ready as are alive.
+    pub(crate) fn gather(&mut self, receiver: &Receiver<Message>, workers: u32, mut ready: impl FnMut()) {
+        let (mut ended, mut told) = (0, 0);
+        let mut started = false;
+        self.in_flight = vec![0; workers as usize];
+        while ended < workers {
+            match receiver.recv_timeout(Duration::from_millis(100)) {
+                Ok(Message::Ready) => told += 1,
+                Ok(Message::Samples {
+                    worker,
+                    samples,
+                    in_flight,
+                }) => {
+                    if let Some(slot) = self.in_flight.get_mut(worker as usize) {
+                        *slot = in_flight;
+                    }
+                    self.take(&samples);
+                }
+                Ok(Message::Captured(captured)) => {
+                    self.sink.captured(self.index, &captured);
+                    self.captures.push(*captured);
+                }
+                Ok(Message::Ended(report)) => {
+                    self.reports.push(*report);
+                    ended += 1;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if !started && told + ended >= workers {
+                started = true;
+                ready();
+            }
+            self.report_progress();
+        }
+    }
+
+    fn take(&mut self, samples: &[Sample]) {
+        self.sink.samples(samples);
+        for sample in samples {
+            self.progress.done += u64::from(!sample.outcome.is_own());
+            self.progress.failed += u64::from(sample.outcome.is_failure());
+            if sample.outcome == Outcome::Ok {
+                self.last_second.push(sample.response().0);
+            }
+        }
+        let room = SAMPLES_MAX - self.samples.len();
+        if samples.len() > room && self.rows.is_none() {
+            let mut rows = Rows::default();
+            self.samples.iter().for_each(|s| rows.add(s));
+            self.rows = Some(rows);
+        }
+        self.samples
+            .extend_from_slice(&samples[..samples.len().min(room)]);
+        if let Some(rows) = &mut self.rows {
+            samples.iter().for_each(|s| rows.add(s));
+        }
+    }
+
+    fn report_progress(&mut self) {
+        let now = self.clock.now();
+        let passed = now - self.since;
+        if passed < Nanos::SECOND {
+            return;
+        }
+        let values = &mut self.last_second;
+        let n = values.len() as u64;
+        let mut at = |p: f64| {
+            if n == 0 {
+                return Nanos::ZERO;
+            }
+            let rank = prony_stats::order::nearest_rank(p, n) as usize - 1;
+            Nanos(*values.select_nth_unstable(rank).1)
+        };
+        let (p50, p99) = (at(0.5), at(0.99));
+        let before = self.progress.per_s;
+        let done = self.progress.done;
+        let progress = Progress {
+            at: now,
+            in_flight: self.in_flight.iter().sum(),
+            per_s: (done as f64 - before) / passed.as_secs_f64(),
+            p50,
+            p99,
+            ..self.progress
+        };
+        self.sink.progress(&progress);
+        // Between reports the field holds the count at the last one.
+        self.progress.per_s = done as f64;
+        self.last_second.clear();
+        self.since = now;
+    }
+}

@@ -1,0 +1,345 @@
+//! Runs phases against one target: legs, workers, collector, summary. Knows no experiment and stores nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use prony_model::{
+    Capture, Captured, Expect, Item, Limits, Nanos, Outcome, Phase, PhaseResult, Request, Scenario, Shape,
+};
+use prony_wire::Clock;
+
+use crate::choice::{Chooser, mix};
+use crate::collector::{Collector, NoSink, Sink};
+use crate::leg::{Leg, LegKind, legs};
+use crate::prepared::{Prepared, Route};
+use crate::summary::{summarise, summarise_long};
+use crate::worker::{self, Message, Share, Shared};
+use crate::{EngineError, Target, host, validity};
+
+/// Messages that the collector may be behind before workers have to wait.
+const CHANNEL: usize = 256;
+
+/// From all connections of a burst being open to its start.
+const BURST_LEAD: Nanos = Nanos(2_000_000);
+
+/// How long before a burst its connections are opened, at the latest.
+const OPEN_LEAD: Nanos = Nanos(50_000_000);
+
+/// How an engine works.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// Worker threads; 0 means one.
+    pub threads: u32,
+    /// Most requests per second in any phase; 0 means no bound.
+    pub rate_max: f64,
+    /// Set it to end the current phase at once. What was recorded is kept.
+    pub stop: Arc<AtomicBool>,
+    /// The instant that times count from.
+    pub epoch: Instant,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            threads: 0,
+            rate_max: 0.0,
+            stop: Arc::new(AtomicBool::new(false)),
+            epoch: Instant::now(),
+        }
+    }
+}
+
+/// A generator aimed at one target.
+#[derive(Debug)]
+pub struct Engine {
+    route: Route,
+    options: EngineOptions,
+    clock: Clock,
+}
+
+impl Engine {
+    /// Resolves the target and refuses one that is neither on this machine nor allowed by name.
+    pub fn new(target: &Target, options: EngineOptions) -> Result<Self, EngineError> {
+        let clock = Clock::since(options.epoch);
+        Ok(Self {
+            route: target.route()?,
+            options,
+            clock,
+        })
+    }
+
+    /// Now, since the epoch.
+    pub fn now(&self) -> Nanos {
+        self.clock.now()
+    }
+
+    /// The address that requests go to.
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.route.address
+    }
+
+    /// Whether the target is reached over loopback: it shares this machine's cores.
+    pub fn shares_host(&self) -> bool {
+        self.route.address.ip().is_loopback()
+    }
+
+    /// Runs a phase to its end and returns what it left. Blocks.
+    pub fn run(&mut self, index: u16, phase: Phase, sink: &mut dyn Sink) -> Result<PhaseResult, EngineError> {
+        let prepared = Prepared::new(index, &phase, self.route.clone(), self.clock)?;
+        let legs = legs(
+            &phase,
+            self.options.rate_max,
+            mix(self.options.seed, u64::from(index)),
+        )?;
+        let steal = host::CpuTimes::now();
+        let started = self.now();
+        let mut course = Course::new(
+            self,
+            &prepared,
+            &phase,
+            &legs,
+            Collector::new(index, self.clock, sink),
+        );
+        course.run()?;
+        let Course {
+            collector,
+            stopped,
+            dead,
+            ..
+        } = course;
+        let ended = self.now();
+        let Collector {
+            mut samples,
+            rows,
+            captures,
+            reports,
+            ..
+        } = collector;
+        samples.sort_unstable_by_key(|s| (s.intended, s.seq));
+        let partial = stopped || dead;
+        let mut summary = match &rows {
+            None => summarise(index, &phase, &samples, started, ended, partial),
+            Some(rows) => summarise_long(index, &phase, &samples, rows, started, ended, partial),
+        };
+        summary.connections = reports.iter().map(|r| r.connections).sum();
+        let stolen = steal
+            .zip(host::CpuTimes::now())
+            .map_or(0.0, |(before, after)| after.steal_since(&before));
+        validity::add_reports(&mut summary.validity, &phase, &reports, stolen);
+        let spans = (summary.in_flight_mean * (ended - started).0 as f64) as u128;
+        let counted = reports.iter().map(|r| r.flight).sum();
+        validity::add_little(&mut summary.validity, counted, spans, summary.ok + summary.failed);
+        if dead {
+            let says = "no connection to the target succeeded; the phase was ended early".to_owned();
+            summary
+                .validity
+                .warnings
+                .push(validity::issue("dead-target", says));
+        }
+        Ok(PhaseResult {
+            index,
+            phase,
+            summary,
+            samples_cut: rows.is_some(),
+            samples,
+            captures,
+            readings: Vec::new(),
+        })
+    }
+
+    /// One request outside of any phase, kept whole up to `body_bytes_max`. What cannot be sent at all is told in the
+    /// `error` of an interrupted outcome.
+    pub fn fetch(&mut self, request: &Request, limits: &Limits, body_bytes_max: u32) -> Captured {
+        let expect = Expect {
+            status: (100..=999).collect(),
+            ..Expect::default()
+        };
+        let expect = if limits.redirects_max > 0 {
+            Expect {
+                status: expect
+                    .status
+                    .into_iter()
+                    .filter(|s| !(301..=308).contains(s))
+                    .collect(),
+                ..expect
+            }
+        } else {
+            expect
+        };
+        let phase = Phase {
+            name: "fetch".to_owned(),
+            experiment: "fetch".to_owned(),
+            scenarios: vec![Scenario::new(
+                "fetch",
+                vec![Item {
+                    request: request.clone(),
+                    expect,
+                }],
+            )],
+            shape: Shape::Sequential {
+                requests: 1,
+                duration_s: None,
+            },
+            limits: limits.clone(),
+            capture: Capture {
+                responses_max: 1,
+                body_bytes_max,
+                digests: true,
+            },
+        };
+        let result = self.run(0, phase, &mut NoSink);
+        let unsent = |error: String| Captured {
+            seq: 0,
+            scenario: 0,
+            item: 0,
+            status: 0,
+            outcome: Outcome::Interrupted,
+            headers: Vec::new(),
+            body: String::new(),
+            head: String::new(),
+            body_bytes: 0,
+            cut: false,
+            binary: false,
+            digest: String::new(),
+            error,
+        };
+        match result {
+            Ok(mut result) => result
+                .captures
+                .pop()
+                .unwrap_or_else(|| unsent("stopped before it was sent".to_owned())),
+            Err(error) => unsent(error.to_string()),
+        }
+    }
+}
+
+/// The course of one phase over its legs.
+struct Course<'a, 's> {
+    engine: &'a Engine,
+    prepared: &'a Prepared,
+    legs: &'a [Leg],
+    chooser: Chooser,
+    collector: Collector<'s>,
+    captures_left: u32,
+    next_seq: u64,
+    stopped: bool,
+    dead: bool,
+}
+
+impl<'a, 's> Course<'a, 's> {
+    fn new(
+        engine: &'a Engine,
+        prepared: &'a Prepared,
+        phase: &Phase,
+        legs: &'a [Leg],
+        collector: Collector<'s>,
+    ) -> Self {
+        let chooser = Chooser::new(&phase.scenarios, engine.options.seed, &phase.shape);
+        Self {
+            engine,
+            prepared,
+            legs,
+            chooser,
+            collector,
+            captures_left: phase.capture.responses_max,
+            next_seq: 0,
+            stopped: false,
+            dead: false,
+        }
+    }
+
+    fn run(&mut self) -> Result<(), EngineError> {
+        let mut previous: Option<(Nanos, Nanos)> = None;
+        for leg in self.legs {
+            let mut earliest = Nanos::ZERO;
+            if let Some((start, end)) = previous {
+                earliest = start + leg.after_start;
+                self.rest_until((earliest - OPEN_LEAD).max(end + leg.after_end));
+            }
+            if self.stopped || self.dead {
+                break;
+            }
+            let start = self.run_leg(leg, earliest)?;
+            previous = Some((start, self.engine.now()));
+        }
+        Ok(())
+    }
+
+    /// Silence between legs, with an ear for the stop flag.
+    fn rest_until(&mut self, at: Nanos) {
+        loop {
+            self.stopped |= self.engine.options.stop.load(Ordering::Relaxed);
+            let left = at - self.engine.now();
+            if self.stopped || left == Nanos::ZERO {
+                return;
+            }
+            thread::sleep(left.as_duration().min(Duration::from_millis(20)));
+        }
+    }
+
+    /// Runs a leg that starts no earlier than `earliest`; returns when it started.
+    fn run_leg(&mut self, leg: &Leg, earliest: Nanos) -> Result<Nanos, EngineError> {
+        let workers = leg.workers(self.engine.options.threads.clamp(1, 1024));
+        let start = AtomicU64::new(0);
+        let clock = self.engine.clock;
+        let shared = Shared {
+            prepared: self.prepared,
+            leg,
+            stop: &self.engine.options.stop,
+            start: &start,
+            rate_max: self.engine.options.rate_max,
+        };
+        self.chooser.skip_to(self.next_seq);
+        let (sender, receiver): (SyncSender<Message>, Receiver<Message>) = sync_channel(CHANNEL);
+        let first_report = self.collector.reports.len();
+        thread::scope(|scope| -> Result<(), EngineError> {
+            for worker in 0..workers {
+                let share = Share {
+                    first_seq: self.next_seq,
+                    worker,
+                    workers,
+                };
+                let captures =
+                    self.captures_left / workers + u32::from(self.captures_left % workers > worker);
+                let (shared, chooser, sender) = (&shared, self.chooser.clone(), sender.clone());
+                let spawned = thread::Builder::new()
+                    .name(format!("prony-load-{worker}"))
+                    .spawn_scoped(scope, move || {
+                        worker::run(shared, share, chooser, captures, sender)
+                    });
+                if let Err(e) = spawned {
+                    // Those that run already end at once: their start is in the past and nothing is left to send.
+                    self.engine.options.stop.store(true, Ordering::Relaxed);
+                    return Err(EngineError::Thread { why: e.to_string() });
+                }
+            }
+            drop(sender);
+            let lead = if matches!(leg.kind, LegKind::Burst { .. }) {
+                BURST_LEAD
+            } else {
+                Nanos::ZERO
+            };
+            self.collector.gather(&receiver, workers, || {
+                let at = (clock.now() + lead).max(earliest).max(Nanos(1));
+                start.store(at.0, Ordering::Release);
+            });
+            Ok(())
+        })?;
+        for report in &self.collector.reports[first_report..] {
+            self.next_seq = self.next_seq.max(report.next_seq);
+            self.captures_left = self.captures_left.saturating_sub(report.captures);
+            self.stopped |= report.stopped;
+            self.dead |= report.dead;
+            if let Some(error) = &report.error {
+                return Err(error.clone().into());
+            }
+        }
+        Ok(Nanos(start.load(Ordering::Relaxed)))
+    }
+}

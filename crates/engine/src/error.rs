@@ -1,0 +1,43 @@
+//! What a user can get wrong, and what this machine can refuse. A target's failures are samples, never errors.
+
+use prony_wire::WireError;
+
+/// A phase or target that cannot be run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// The URL, a request, the certificate file or the host name.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// The target is not on this machine and was not allowed by name.
+    #[error(
+        "{host} ({address}) is not this machine; load against other hosts must be allowed by name: --allow-host {host}"
+    )]
+    NotAllowed {
+        /// The host as given.
+        host: String,
+        /// What it resolved to.
+        address: String,
+    },
+    /// A phase that holds nothing to send, or never ends.
+    #[error("phase {phase:?}: {why}")]
+    Phase {
+        /// Name of the phase.
+        phase: String,
+        /// What is wrong and what would be right.
+        why: String,
+    },
+    /// A body check that cannot be compiled.
+    #[error("scenario {scenario:?}: {why}")]
+    Check {
+        /// Name of the scenario.
+        scenario: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// The operating system refused a thread.
+    #[error("a worker thread cannot start: {why}")]
+    Thread {
+        /// The system's words.
+        why: String,
+    },
+}

@@ -1,0 +1,187 @@
+//! A phase as legs: stretches that all workers start together and finish before the next begins. Pure.
+
+use prony_model::{Nanos, Phase, Shape, Stage};
+
+use crate::EngineError;
+use crate::schedule::Schedule;
+
+/// One leg.
+#[derive(Clone, Debug)]
+pub(crate) struct Leg {
+    pub(crate) step: u16,
+    pub(crate) kind: LegKind,
+    /// Least time from the start of the previous leg to the start of this one.
+    pub(crate) after_start: Nanos,
+    /// Least time from the end of the previous leg to the start of this one.
+    pub(crate) after_end: Nanos,
+}
+
+/// How a leg issues requests.
+#[derive(Clone, Debug)]
+pub(crate) enum LegKind {
+    /// Users who each wait for their answer.
+    Loop {
+        users: u32,
+        requests: Option<u64>,
+        duration: Option<Nanos>,
+        think: Nanos,
+    },
+    /// A schedule that waits for nobody.
+    Timed { schedule: Schedule, in_flight_max: u32 },
+    /// So many at once, on connections opened beforehand.
+    Burst { size: u32 },
+}
+
+impl Leg {
+    fn new(step: usize, kind: LegKind) -> Self {
+        Self {
+            step: step as u16,
+            kind,
+            after_start: Nanos::ZERO,
+            after_end: Nanos::ZERO,
+        }
+    }
+
+    /// How many workers can share it.
+    pub(crate) fn workers(&self, threads: u32) -> u32 {
+        let most = match &self.kind {
+            LegKind::Loop { users, requests, .. } => {
+                (*users).min(requests.map_or(u32::MAX, |n| u32::try_from(n).unwrap_or(u32::MAX)))
+            }
+            LegKind::Burst { size } => *size,
+            LegKind::Timed { .. } => u32::MAX,
+        };
+        threads.min(most).max(1)
+    }
+}
+
+/// The legs of a phase. `seed` is the phase's own.
+pub(crate) fn legs(phase: &Phase, rate_max: f64, seed: u64) -> Result<Vec<Leg>, EngineError> {
+    let wrong = |why: &str| EngineError::Phase {
+        phase: phase.name.clone(),
+        why: why.to_owned(),
+    };
+    let seconds = |s: Option<f64>| s.map(Nanos::from_secs_f64);
+    let legs = match &phase.shape {
+        Shape::Sequential { requests, duration_s } => vec![Leg::new(
+            0,
+            LegKind::Loop {
+                users: 1,
+                requests: Some(*requests),
+                duration: seconds(*duration_s),
+                think: Nanos::ZERO,
+            },
+        )],
+        Shape::Once { duration_s } => {
+            let requests = phase.scenarios.iter().map(|s| s.items.len() as u64).sum();
+            let kind = LegKind::Loop {
+                users: 1,
+                requests: Some(requests),
+                duration: seconds(*duration_s),
+                think: Nanos::ZERO,
+            };
+            vec![Leg::new(0, kind)]
+        }
+        Shape::Closed {
+            connections,
+            requests,
+            duration_s,
+            think_ms,
+        } => {
+            if requests.is_none() && duration_s.is_none() {
+                return Err(wrong("a closed loop needs an end: requests or duration_s"));
+            }
+            vec![Leg::new(
+                0,
+                LegKind::Loop {
+                    users: *connections,
+                    requests: *requests,
+                    duration: seconds(*duration_s),
+                    think: Nanos::from_millis_f64(*think_ms),
+                },
+            )]
+        }
+        Shape::Open {
+            rate,
+            arrivals,
+            duration_s,
+            in_flight_max,
+        } => {
+            let stages = [Stage {
+                rate: *rate,
+                duration_s: *duration_s,
+                jump: true,
+            }];
+            let schedule = Schedule::new(&stages, *arrivals, rate_max, seed);
+            vec![Leg::new(
+                0,
+                LegKind::Timed {
+                    schedule,
+                    in_flight_max: *in_flight_max,
+                },
+            )]
+        }
+        Shape::Stages {
+            stages,
+            arrivals,
+            in_flight_max,
+        } => {
+            let schedule = Schedule::new(stages, *arrivals, rate_max, seed);
+            vec![Leg::new(
+                0,
+                LegKind::Timed {
+                    schedule,
+                    in_flight_max: *in_flight_max,
+                },
+            )]
+        }
+        Shape::Burst {
+            size,
+            count,
+            interval_s,
+        } => (0..*count)
+            .map(|_| Leg {
+                after_start: Nanos::from_secs_f64(*interval_s),
+                ..Leg::new(0, LegKind::Burst { size: *size })
+            })
+            .collect(),
+        Shape::Ladder {
+            connections,
+            requests_each,
+            duration_s,
+            idle_s,
+        } => {
+            if requests_each.is_none() && duration_s.is_none() {
+                return Err(wrong(
+                    "a ladder needs an end of its steps: requests_each or duration_s",
+                ));
+            }
+            let step = |(step, &users): (usize, &u32)| Leg {
+                after_end: Nanos::from_secs_f64(*idle_s),
+                ..Leg::new(
+                    step,
+                    LegKind::Loop {
+                        users,
+                        requests: requests_each.map(|n| n.saturating_mul(u64::from(users))),
+                        duration: seconds(*duration_s),
+                        think: Nanos::ZERO,
+                    },
+                )
+            };
+            connections.iter().enumerate().map(step).collect()
+        }
+    };
+    let idle = |leg: &Leg| {
+        matches!(
+            leg.kind,
+            LegKind::Loop { users: 0, .. } | LegKind::Burst { size: 0 }
+        )
+    };
+    if legs.iter().any(idle) {
+        return Err(wrong("it needs at least one connection"));
+    }
+    if legs.is_empty() {
+        return Err(wrong("it sends nothing: give it at least one burst or step"));
+    }
+    Ok(legs)
+}

@@ -1,0 +1,236 @@
+//! Distributions by scenario, step and outcome: exact from samples, or from histograms for a phase that has more
+//! samples than are kept. Knows no phase and no clock.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+use prony_model::{Distribution, Nanos, Outcome, Quantile, Sample, SampleFlags};
+use prony_stats::order;
+
+/// The quantiles of every distribution.
+pub(crate) const QUANTILES: [f64; 5] = [0.5, 0.9, 0.95, 0.99, 0.999];
+
+/// Confidence of the intervals.
+const CONFIDENCE: f64 = 0.95;
+
+/// Values from which the dependence of a longer series is estimated: it belongs to the process, not to the length.
+const DEPENDENCE_MAX: usize = 1 << 16;
+
+/// Scenario, step, outcome.
+pub(crate) type Key = (u16, u16, Outcome);
+
+/// What a sample adds to a row: response, service, lag, and time to first byte.
+fn durations(sample: &Sample) -> [Option<Nanos>; 4] {
+    [
+        Some(sample.response()),
+        Some(sample.service()),
+        Some(sample.lag()),
+        sample.ttfb(),
+    ]
+}
+
+/// One row: its count and its four distributions.
+pub(crate) struct Row {
+    pub(crate) n: u64,
+    pub(crate) distributions: [Distribution; 4],
+}
+
+/// Exact rows of samples in send order.
+pub(crate) fn exact(samples: &[Sample]) -> BTreeMap<Key, Row> {
+    let mut groups: BTreeMap<Key, Vec<&Sample>> = BTreeMap::new();
+    for sample in samples {
+        groups
+            .entry((sample.scenario, sample.step, sample.outcome))
+            .or_default()
+            .push(sample);
+    }
+    let row = |group: Vec<&Sample>| Row {
+        n: group.len() as u64,
+        distributions: std::array::from_fn(|metric| {
+            let values: Vec<f64> = group
+                .iter()
+                .filter_map(|s| durations(s)[metric])
+                .map(|t| t.0 as f64)
+                .collect();
+            distribution(&values)
+        }),
+    };
+    groups.into_iter().map(|(key, group)| (key, row(group))).collect()
+}
+
+/// The distribution of times in nanoseconds, in the order in which they arose.
+fn distribution(values: &[f64]) -> Distribution {
+    if values.is_empty() {
+        return Distribution::default();
+    }
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let n = values.len() as u64;
+    let series = &values[..values.len().min(DEPENDENCE_MAX)];
+    let effective = |threshold| {
+        let part = order::effective_size(series, threshold);
+        part * values.len() as f64 / series.len() as f64
+    };
+    let at = |rank: u64| Nanos(sorted[rank as usize - 1] as u64);
+    let mean = values.iter().sum::<f64>() / n as f64;
+    let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+    let mut median_n_eff = 0.0;
+    let quantile = |p: f64| {
+        let needs = order::needed(p, CONFIDENCE);
+        let value = at(order::nearest_rank(p, n));
+        let n_eff = if n < needs && p > 0.5 {
+            0.0
+        } else {
+            effective(value.0 as f64)
+        };
+        if p <= 0.5 {
+            median_n_eff = n_eff;
+        }
+        quantile(
+            p,
+            value,
+            needs,
+            order::interval_ranks(p, n, n_eff, CONFIDENCE).map(|(l, h)| (at(l), at(h))),
+        )
+    };
+    let quantiles = QUANTILES.map(quantile).to_vec();
+    Distribution {
+        n,
+        n_eff: median_n_eff,
+        mean_ns: mean,
+        sd_ns: if n > 1 {
+            (squares / (n - 1) as f64).sqrt()
+        } else {
+            0.0
+        },
+        min: at(1),
+        max: at(n),
+        quantiles,
+    }
+}
+
+fn quantile(p: f64, value: Nanos, needs: u64, interval: Option<(Nanos, Nanos)>) -> Quantile {
+    match interval {
+        Some((lo, hi)) => Quantile {
+            p,
+            value,
+            lo,
+            hi,
+            needs_n: 0,
+        },
+        None => Quantile {
+            p,
+            value: Nanos::ZERO,
+            lo: Nanos::ZERO,
+            hi: Nanos::ZERO,
+            needs_n: needs,
+        },
+    }
+}
+
+/// Rows as histograms of three digits: their size depends on the range of the times, not on their number.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    rows: BTreeMap<Key, [Option<Histogram<u64>>; 4]>,
+    /// Totals that need no histogram.
+    pub(crate) totals: Totals,
+}
+
+/// What is counted over all samples.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Totals {
+    pub(crate) ok: u64,
+    pub(crate) failed: u64,
+    pub(crate) own: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) connections: u64,
+    /// Sum of sent-to-done spans in nanoseconds.
+    pub(crate) flight_ns: u128,
+}
+
+impl Totals {
+    pub(crate) fn add(&mut self, sample: &Sample) {
+        if sample.outcome == Outcome::Ok {
+            self.ok += 1;
+        } else if sample.outcome.is_own() {
+            self.own += 1;
+        } else {
+            self.failed += 1;
+        }
+        self.bytes_in += u64::from(sample.bytes_in);
+        self.connections += u64::from(sample.flags.contains(SampleFlags::NEW_CONNECTION));
+        self.flight_ns += u128::from(sample.service().0);
+    }
+
+    pub(crate) fn offered(&self) -> u64 {
+        self.ok + self.failed + self.own
+    }
+}
+
+impl Rows {
+    pub(crate) fn add(&mut self, sample: &Sample) {
+        self.totals.add(sample);
+        let row = self
+            .rows
+            .entry((sample.scenario, sample.step, sample.outcome))
+            .or_default();
+        for (histogram, value) in row.iter_mut().zip(durations(sample)) {
+            if let Some(value) = value {
+                let histogram = histogram.get_or_insert_with(|| {
+                    let mut new =
+                        Histogram::new_with_bounds(1, 3_600_000_000_000, 3).expect("fixed, valid bounds");
+                    new.auto(true);
+                    new
+                });
+                histogram.saturating_record(value.0);
+            }
+        }
+    }
+
+    /// The rows. Dependence comes from `exact`, the rows of the samples that were kept.
+    pub(crate) fn finish(&self, exact: &BTreeMap<Key, Row>) -> BTreeMap<Key, Row> {
+        let row = |key: &Key, histograms: &[Option<Histogram<u64>>; 4]| {
+            let kept = exact.get(key);
+            Row {
+                n: histograms[0].as_ref().map_or(0, Histogram::len),
+                distributions: std::array::from_fn(|metric| match &histograms[metric] {
+                    None => Distribution::default(),
+                    Some(h) => {
+                        let like = kept.map(|row| &row.distributions[metric]);
+                        // What was never seen among the kept samples is taken as fully dependent.
+                        let worth = like.map_or(0.0, |d| if d.n > 0 { d.n_eff / d.n as f64 } else { 0.0 });
+                        from_histogram(h, worth)
+                    }
+                }),
+            }
+        };
+        self.rows
+            .iter()
+            .map(|(key, histograms)| (*key, row(key, histograms)))
+            .collect()
+    }
+}
+
+fn from_histogram(histogram: &Histogram<u64>, worth: f64) -> Distribution {
+    let n = histogram.len();
+    let n_eff = n as f64 * worth;
+    let at = |rank: u64| Nanos(histogram.value_at_quantile(rank as f64 / n as f64));
+    let one = |p: f64| {
+        let interval = order::interval_ranks(p, n, n_eff, CONFIDENCE).map(|(l, h)| (at(l), at(h)));
+        quantile(
+            p,
+            at(order::nearest_rank(p, n)),
+            order::needed(p, CONFIDENCE),
+            interval,
+        )
+    };
+    Distribution {
+        n,
+        n_eff,
+        mean_ns: histogram.mean(),
+        sd_ns: histogram.stdev(),
+        min: Nanos(histogram.min()),
+        max: Nanos(histogram.max()),
+        quantiles: QUANTILES.map(one).to_vec(),
+    }
+}

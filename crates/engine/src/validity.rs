@@ -1,0 +1,256 @@
+//! Whether the generator kept its promise. The bounds are those of the methodology; a bound counts only above a
+//! minimum number of requests, so that one late send does not condemn a phase of twenty.
+
+use prony_model::{Nanos, Outcome, Phase, Sample, Shape, Validity, ValidityIssue};
+use prony_stats::order::nearest_rank;
+
+use crate::worker::Report;
+
+/// Late sends beyond this share make a phase invalid.
+const LATE_SHARE_MAX: f64 = 0.01;
+/// Fewer late sends than this are told as a warning only.
+const LATE_MIN: usize = 5;
+/// Arrivals never sent beyond this share make a phase invalid.
+const SHED_SHARE_MAX: f64 = 0.001;
+/// Window and bounds of the rate check.
+const RATE_WINDOW: Nanos = Nanos(10_000_000_000);
+const RATE_SENDS_MIN: u64 = 100;
+const RATE_ERROR_MAX: f64 = 0.01;
+/// Change of a quantile by our own lag: warning, invalid, and the least change that matters at all.
+const SHIFT_WARN: f64 = 0.02;
+const SHIFT_MAX: f64 = 0.05;
+const SHIFT_LEAST: Nanos = Nanos(100_000);
+const BUSY_MAX: f64 = 0.9;
+const STEAL_WARN: f64 = 0.02;
+const STEAL_MAX: f64 = 0.1;
+const TIMER_MAX: Nanos = Nanos(5_000_000);
+const TIMER_MIN: usize = 20;
+const LITTLE_MAX: f64 = 0.05;
+const LITTLE_REQUESTS_MIN: u64 = 100;
+/// CPU shares of a shorter leg say nothing.
+const WALL_MIN: Nanos = Nanos(1_000_000_000);
+
+/// When the generator would have been ready to send: lag less the time the target took to accept a connection.
+fn own_lag(sample: &Sample) -> Nanos {
+    sample.lag() - Nanos(u64::from(sample.connect_us) * 1000)
+}
+
+/// What the samples alone show.
+pub(crate) fn judge(phase: &Phase, samples: &[Sample], started: Nanos) -> Validity {
+    let mut validity = Validity::default();
+    let unsent = |s: &&Sample| matches!(s.outcome, Outcome::Shed | Outcome::LocalExhausted);
+    let shed = samples.iter().filter(unsent).count();
+    if !samples.is_empty() {
+        validity.shed_share = shed as f64 / samples.len() as f64;
+    }
+    if validity.shed_share > SHED_SHARE_MAX {
+        let says = format!(
+            "{shed} of {} arrivals were never sent ({:.2} %, bound {} %): raise in_flight_max, or the target holds too many",
+            samples.len(),
+            validity.shed_share * 100.0,
+            SHED_SHARE_MAX * 100.0
+        );
+        let list = if shed >= LATE_MIN {
+            &mut validity.invalid
+        } else {
+            &mut validity.warnings
+        };
+        list.push(issue("shed", says));
+    }
+    judge_lateness(&mut validity, phase, samples);
+    if matches!(phase.shape, Shape::Open { .. } | Shape::Stages { .. }) {
+        judge_rate(&mut validity, samples, started);
+    }
+    validity
+}
+
+fn judge_lateness(validity: &mut Validity, phase: &Phase, samples: &[Sample]) {
+    let sent: Vec<&Sample> = samples
+        .iter()
+        .filter(|s| !matches!(s.outcome, Outcome::Shed | Outcome::LocalExhausted))
+        .collect();
+    let mut lags: Vec<Nanos> = sent.iter().map(|s| own_lag(s)).collect();
+    lags.sort_unstable();
+    validity.lag_p99 = at(&lags, 0.99);
+    let mut responses: Vec<Nanos> = sent
+        .iter()
+        .filter(|s| s.outcome == Outcome::Ok)
+        .map(|s| s.response())
+        .collect();
+    responses.sort_unstable();
+    let median = at(&responses, 0.5);
+    // Requests of one burst are written one after the other: 20 microseconds each.
+    let unavoidable = match phase.shape {
+        Shape::Burst { size, .. } => Nanos(u64::from(size) * 20_000),
+        _ => Nanos::ZERO,
+    };
+    let bound = Nanos(1_000_000).max(Nanos(median.0 / 10)) + unavoidable;
+    let late = lags.iter().filter(|lag| **lag > bound).count();
+    if !lags.is_empty() {
+        validity.late_share = late as f64 / lags.len() as f64;
+    }
+    if validity.late_share > LATE_SHARE_MAX {
+        let says = format!(
+            "{late} of {} requests were sent more than {bound} late ({:.1} %, bound {} %)",
+            lags.len(),
+            validity.late_share * 100.0,
+            LATE_SHARE_MAX * 100.0
+        );
+        let list = if late >= LATE_MIN {
+            &mut validity.invalid
+        } else {
+            &mut validity.warnings
+        };
+        list.push(issue("late-sends", says));
+    }
+    let mut without: Vec<Nanos> = sent
+        .iter()
+        .filter(|s| s.outcome == Outcome::Ok)
+        .map(|s| s.response() - own_lag(s))
+        .collect();
+    without.sort_unstable();
+    for (p, n_min) in [(0.5, 20), (0.95, 59), (0.99, 299)] {
+        let (with, without) = (at(&responses, p), at(&without, p));
+        let moved = with - without;
+        let share = if with.0 > 0 {
+            moved.0 as f64 / with.0 as f64
+        } else {
+            0.0
+        };
+        if responses.len() >= n_min && moved > SHIFT_LEAST && share > SHIFT_WARN {
+            let says = format!(
+                "our own lag moved p{} from {without} to {with} ({:.1} %, bound {} %)",
+                p * 100.0,
+                share * 100.0,
+                SHIFT_MAX * 100.0
+            );
+            let list = if share > SHIFT_MAX {
+                &mut validity.invalid
+            } else {
+                &mut validity.warnings
+            };
+            list.push(issue("late-sends", says));
+        }
+    }
+}
+
+fn judge_rate(validity: &mut Validity, samples: &[Sample], started: Nanos) {
+    let window = |at: Nanos| ((at - started).0 / RATE_WINDOW.0) as usize;
+    let Some(last) = samples.iter().map(|s| window(s.intended)).max() else {
+        return;
+    };
+    let (mut wanted, mut sent) = (vec![0_u64; last + 1], vec![0_u64; last + 1]);
+    for sample in samples {
+        wanted[window(sample.intended)] += 1;
+        if let Some(count) = sent.get_mut(window(sample.intended + own_lag(sample))) {
+            *count += 1;
+        }
+    }
+    let errors = wanted.iter().zip(&sent).filter(|(w, _)| **w >= RATE_SENDS_MIN);
+    let worst = errors
+        .map(|(w, s)| (w.abs_diff(*s), *w))
+        .max_by(|a, b| (a.0 as f64 / a.1 as f64).total_cmp(&(b.0 as f64 / b.1 as f64)));
+    if let Some((difference, wanted)) = worst {
+        validity.rate_error = difference as f64 / wanted as f64;
+        if validity.rate_error > RATE_ERROR_MAX && difference as usize >= LATE_MIN {
+            let says = format!(
+                "{difference} of {wanted} arrivals of one 10 s window were sent in another ({:.1} %, bound {} %)",
+                validity.rate_error * 100.0,
+                RATE_ERROR_MAX * 100.0
+            );
+            validity.invalid.push(issue("rate", says));
+        }
+    }
+}
+
+/// Adds what the workers know about themselves. `steal_share` is the host's over the phase.
+pub(crate) fn add_reports(validity: &mut Validity, phase: &Phase, reports: &[Report], steal_share: f64) {
+    let busy = |r: &Report| {
+        if r.wall.0 > 0 {
+            r.cpu.0 as f64 / r.wall.0 as f64
+        } else {
+            0.0
+        }
+    };
+    let long = || reports.iter().filter(|r| r.wall >= WALL_MIN);
+    validity.worker_busy_max = reports.iter().map(busy).fold(0.0, f64::max);
+    if long().map(busy).any(|b| b > BUSY_MAX) {
+        let share = format!(
+            "a worker thread was {:.0} % busy (bound {} %)",
+            long().map(busy).fold(0.0, f64::max) * 100.0,
+            BUSY_MAX * 100.0
+        );
+        if matches!(phase.shape, Shape::Open { .. } | Shape::Stages { .. }) {
+            validity.invalid.push(issue("worker-busy", share));
+        } else {
+            let says = format!(
+                "{share}: the generator was the limit, so the throughput is a lower bound; use more threads"
+            );
+            validity.warnings.push(issue("worker-busy", says));
+        }
+    }
+    validity.steal_share = steal_share;
+    if steal_share > STEAL_WARN && long().next().is_some() {
+        let says = format!(
+            "the hypervisor took {:.1} % of the CPU time (warning above {} %, bound {} %)",
+            steal_share * 100.0,
+            STEAL_WARN * 100.0,
+            STEAL_MAX * 100.0
+        );
+        let list = if steal_share > STEAL_MAX {
+            &mut validity.invalid
+        } else {
+            &mut validity.warnings
+        };
+        list.push(issue("steal", says));
+    }
+    let mut timer: Vec<Nanos> = reports
+        .iter()
+        .flat_map(|r| r.timer_late.iter().copied())
+        .collect();
+    timer.sort_unstable();
+    validity.timer_p99 = at(&timer, 0.99);
+    if timer.len() >= TIMER_MIN && validity.timer_p99 > TIMER_MAX {
+        let says = format!(
+            "the timer fired {} late at p99 (bound {TIMER_MAX})",
+            validity.timer_p99
+        );
+        validity.invalid.push(issue("timer", says));
+    }
+    validity.dropped = reports.iter().map(|r| r.dropped).sum();
+    if validity.dropped > 0 {
+        let says = format!("{} samples found no room and are missing", validity.dropped);
+        validity.invalid.push(issue("dropped", says));
+    }
+}
+
+/// Little's law as a check of our own books: the time integral of requests in flight, counted as they started and
+/// ended, against the sum of their spans.
+pub(crate) fn add_little(validity: &mut Validity, counted: u128, spans: u128, requests: u64) {
+    if spans == 0 {
+        return;
+    }
+    validity.little_error = (counted as f64 - spans as f64).abs() / spans as f64;
+    if requests >= LITTLE_REQUESTS_MIN && validity.little_error > LITTLE_MAX {
+        let says = format!(
+            "requests in flight and rate x time disagree by {:.1} % (bound {} %): the records contradict each other",
+            validity.little_error * 100.0,
+            LITTLE_MAX * 100.0
+        );
+        validity.invalid.push(issue("little", says));
+    }
+}
+
+pub(crate) fn issue(name: &str, says: String) -> ValidityIssue {
+    ValidityIssue {
+        name: name.to_owned(),
+        says,
+    }
+}
+
+fn at(sorted: &[Nanos], p: f64) -> Nanos {
+    match nearest_rank(p, sorted.len() as u64) {
+        0 => Nanos::ZERO,
+        rank => sorted[rank as usize - 1],
+    }
+}

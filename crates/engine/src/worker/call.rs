@@ -1,0 +1,171 @@
+//! One request under way: its stamps, what is kept of its answer, how often it was sent. Does no I/O.
+
+use std::fmt;
+
+use prony_model::{Nanos, SampleFlags};
+use prony_wire::http1::{Events, Head, header_lines};
+use xxhash_rust::xxh3::Xxh3;
+
+/// Largest copy of a response head that is kept for a captured response.
+const KEPT_HEAD_BYTES_MAX: usize = 16 << 10;
+
+/// What a leg asks to be sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Order {
+    pub(super) seq: u64,
+    pub(super) intended: Nanos,
+    pub(super) step: u16,
+    /// Which user waits for it; 0 where nobody does.
+    pub(super) user: u32,
+}
+
+/// A request that replaces the item's own after a redirect.
+#[derive(Clone, Debug)]
+pub(super) struct Detour {
+    pub(super) bytes: Vec<u8>,
+    pub(super) target: String,
+    pub(super) no_body: bool,
+    pub(super) hops: u32,
+}
+
+/// One request under way.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) order: Order,
+    pub(super) scenario: u16,
+    pub(super) item: u32,
+    pub(super) flags: SampleFlags,
+    pub(super) connect_us: u32,
+    /// Zero until its first byte was handed to the socket.
+    pub(super) sent: Nanos,
+    pub(super) first_byte: Nanos,
+    pub(super) deadline: Nanos,
+    /// Bytes of the request handed to the socket.
+    pub(super) written: usize,
+    /// Whether the peer stopped reading: an answer may still come, but nothing more is written.
+    pub(super) deaf: bool,
+    pub(super) detour: Option<Box<Detour>>,
+    pub(super) answer: Answer,
+}
+
+/// What is kept of an answer.
+#[derive(Default)]
+pub(super) struct Answer {
+    want_head: bool,
+    pub(super) head: Vec<u8>,
+    body_keep: usize,
+    pub(super) body: Vec<u8>,
+    want_digest: bool,
+    hasher: Option<Box<Xxh3>>,
+}
+
+/// Largest body buffer that is kept for the next call.
+const SPARE_BYTES_MAX: usize = 1 << 20;
+
+impl Call {
+    /// A call for an order, in the memory of an ended one where there is one.
+    pub(super) fn start(
+        spare: Option<Box<Self>>,
+        order: Order,
+        (scenario, item): (u16, u32),
+        deadline: Nanos,
+    ) -> Box<Self> {
+        let fresh = Self {
+            order,
+            scenario,
+            item,
+            flags: SampleFlags::default(),
+            connect_us: 0,
+            sent: Nanos::ZERO,
+            first_byte: Nanos::ZERO,
+            deadline,
+            written: 0,
+            deaf: false,
+            detour: None,
+            answer: Answer::default(),
+        };
+        match spare {
+            None => Box::new(fresh),
+            Some(mut call) => {
+                let mut answer = std::mem::take(&mut call.answer);
+                answer.recycle();
+                *call = Self { answer, ..fresh };
+                call
+            }
+        }
+    }
+}
+
+impl Answer {
+    /// Says what shall be kept of the answer.
+    pub(super) fn keep(&mut self, head: bool, body_bytes: usize, digest: bool) {
+        self.want_head = head;
+        self.body_keep = body_bytes;
+        self.want_digest = digest;
+        if digest && self.hasher.is_none() {
+            self.hasher = Some(Box::new(Xxh3::new()));
+        }
+    }
+
+    fn recycle(&mut self) {
+        self.clear();
+        if self.body.capacity() > SPARE_BYTES_MAX {
+            self.body = Vec::new();
+        }
+    }
+
+    /// Forgets an answer, to receive another.
+    pub(super) fn clear(&mut self) {
+        self.head.clear();
+        self.body.clear();
+        if self.want_digest
+            && let Some(hasher) = &mut self.hasher
+        {
+            hasher.reset();
+        }
+    }
+
+    /// XXH3-64 of the body; 0 when it was not asked for.
+    pub(super) fn digest(&self) -> u64 {
+        if self.want_digest {
+            self.hasher.as_ref().map_or(0, |h| h.digest())
+        } else {
+            0
+        }
+    }
+
+    /// The header lines of the kept head.
+    pub(super) fn headers(&self) -> Vec<(String, Vec<u8>)> {
+        header_lines(&self.head)
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (head, body) = (self.head.len(), self.body.len());
+        f.debug_struct("Answer")
+            .field("head_bytes", &head)
+            .field("body_bytes", &body)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Events for Answer {
+    fn head(&mut self, _: &Head, raw: &[u8]) {
+        if self.want_head && raw.len() <= KEPT_HEAD_BYTES_MAX {
+            self.head.extend_from_slice(raw);
+        }
+    }
+
+    fn body(&mut self, bytes: &[u8]) {
+        if self.want_digest
+            && let Some(hasher) = &mut self.hasher
+        {
+            hasher.update(bytes);
+        }
+        let room = self.body_keep.saturating_sub(self.body.len());
+        if room > 0 {
+            self.body.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        }
+    }
+}

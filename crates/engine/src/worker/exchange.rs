@@ -1,0 +1,596 @@
+//! One exchange on one connection: dial, send, receive, and what every way it can go wrong is called.
+
+use prony_model::{Nanos, Outcome, SampleFlags};
+use prony_wire::http1::{Broken, Fed, Head, ResponseParser};
+use prony_wire::{LinkError, Received, Stream, dial};
+use rustix::io::Errno;
+
+use super::call::{Call, Detour, Order};
+use super::connection::{Connection, Stage};
+use super::{Ending, Worker};
+use crate::bodies;
+
+/// Reads of one connection before others get their turn.
+const READS_MAX: u32 = 16;
+
+/// How reading an answer stands.
+enum Reading {
+    /// More will come; an edge will tell.
+    Waits,
+    /// More may be there already.
+    Again,
+    /// Complete.
+    Done { trailing: bool },
+    /// Cannot become complete.
+    Failed { outcome: Outcome, error: String },
+    /// The connection ended before the first byte of the answer.
+    Nothing { error: String },
+}
+
+impl Worker<'_> {
+    /// Starts a request: on an idle connection, or on a new one.
+    pub(super) fn begin(&mut self, order: Order) {
+        let (scenario, item) = self.chooser.pick(order.seq);
+        let prepared = self.prepared;
+        let plan = prepared.item(scenario, item);
+        let deadline = order.intended + Nanos(prepared.limits.timeout_ms.saturating_mul(1_000_000));
+        let mut call = Call::start(self.spare.pop(), order, (scenario, item), deadline);
+        let mut head = plan.checks.needs_content_type() || prepared.limits.redirects_max > 0;
+        let mut body_keep = if plan.checks.needs_body {
+            bodies::CHECKED_BYTES_MAX
+        } else {
+            0
+        };
+        let mut digest = prepared.capture.digests || plan.checks.needs_digest;
+        if self.captures_left > 0 {
+            self.captures_left -= 1;
+            call.flags.insert(SampleFlags::CAPTURED);
+            body_keep = body_keep.max(prepared.capture.body_bytes_max as usize);
+            (head, digest) = (true, true);
+        }
+        call.answer.keep(head, body_keep, digest);
+        self.active += 1;
+        self.place(call);
+    }
+
+    /// Gives a call a connection.
+    fn place(&mut self, call: Box<Call>) {
+        while let Some(slot) = self.idle.pop() {
+            if let Some(connection) = self.connections.at(slot)
+                && connection.stage == Stage::Idle
+            {
+                connection.stage = Stage::Busy;
+                connection.call = Some(call);
+                self.send(slot);
+                return;
+            }
+        }
+        self.dial(Some(call));
+    }
+
+    /// Opens a connection ahead of a burst.
+    pub(super) fn open_ahead(&mut self) {
+        self.opening += 1;
+        self.dial(None);
+    }
+
+    fn dial(&mut self, call: Option<Box<Call>>) {
+        let dialled = self.now();
+        let (slot, token) = self.connections.next_slot();
+        let made = Stream::dial(&self.prepared.route.address, &self.prepared.route.link).and_then(|stream| {
+            self.waits.add(&stream, token).map_err(LinkError::Io)?;
+            Ok(stream)
+        });
+        let limits = &self.prepared.limits;
+        match made {
+            Ok(stream) => {
+                let parser = ResponseParser::new(limits.head_bytes_max, limits.body_bytes_max);
+                let connection = Connection {
+                    stream,
+                    stage: Stage::Connecting,
+                    parser,
+                    dialled,
+                    hung_up: false,
+                    used: false,
+                    call,
+                };
+                self.connections.put(slot, connection);
+            }
+            Err(error) => {
+                self.connections.give_back(slot);
+                self.unconnected(call, &error);
+            }
+        }
+    }
+
+    /// A connection could not be made.
+    fn unconnected(&mut self, call: Option<Box<Call>>, error: &LinkError) {
+        let (outcome, error) = connect_failure(error);
+        self.connect_failures += u64::from(outcome != Outcome::LocalExhausted);
+        match call {
+            Some(call) => {
+                let ending = Ending {
+                    outcome,
+                    status: 0,
+                    body_bytes: 0,
+                    error,
+                    unconnected: true,
+                };
+                let now = self.now();
+                self.end(call, &ending, now);
+            }
+            // Opened ahead: the request that wanted it will try again and meet the failure itself.
+            None => self.opening -= 1,
+        }
+    }
+
+    /// Something happened on a connection.
+    pub(super) fn on_edge(&mut self, token: u64, hung_up: bool) {
+        let Some(slot) = self.connections.live(token) else {
+            return;
+        };
+        let Some(connection) = self.connections.at(slot) else {
+            return;
+        };
+        connection.hung_up |= hung_up;
+        match connection.stage {
+            Stage::Busy => self.advance(slot),
+            Stage::Connecting | Stage::Handshaking => self.connect(slot),
+            // An idle connection has nothing to say: whatever it says, it is of no further use.
+            Stage::Idle => {
+                let quiet = connection.stream.read(&mut self.buffer) == Ok(Received::Blocked);
+                if !quiet {
+                    self.connections.take(slot);
+                }
+            }
+        }
+    }
+
+    /// Goes on connecting.
+    fn connect(&mut self, slot: u32) {
+        let Some(connection) = self.connections.at(slot) else {
+            return;
+        };
+        if connection.stage == Stage::Connecting {
+            match connection.stream.connected() {
+                Ok(false) => return,
+                Ok(true) => connection.stage = Stage::Handshaking,
+                Err(error) => return self.drop_unconnected(slot, &error),
+            }
+        }
+        match connection.stream.ready() {
+            Ok(false) => {}
+            Ok(true) => self.connected(slot),
+            Err(error) => self.drop_unconnected(slot, &error),
+        }
+    }
+
+    fn drop_unconnected(&mut self, slot: u32, error: &LinkError) {
+        if let Some(connection) = self.connections.take(slot) {
+            self.unconnected(connection.call, error);
+        }
+    }
+
+    fn connected(&mut self, slot: u32) {
+        self.reached = true;
+        self.report.connections += 1;
+        let now = self.now();
+        let Some(connection) = self.connections.at(slot) else {
+            return;
+        };
+        match &mut connection.call {
+            Some(call) => {
+                let span = now - connection.dialled;
+                call.connect_us = u32::try_from(span.0.div_ceil(1000)).unwrap_or(u32::MAX);
+                call.flags.insert(SampleFlags::NEW_CONNECTION);
+                connection.stage = Stage::Busy;
+                self.send(slot);
+            }
+            None => {
+                connection.stage = Stage::Idle;
+                self.idle.push(slot);
+                self.opening -= 1;
+            }
+        }
+    }
+
+    /// Starts to write the request of a busy connection.
+    fn send(&mut self, slot: u32) {
+        let now = self.prepared.clock.now();
+        let Some(connection) = self.connections.at(slot) else {
+            return;
+        };
+        let Some(call) = &mut connection.call else { return };
+        let no_body = match &call.detour {
+            Some(detour) => detour.no_body,
+            None => self.prepared.item(call.scenario, call.item).no_body,
+        };
+        connection.parser.reset(no_body);
+        if !connection.used && call.connect_us == 0 {
+            call.flags.insert(SampleFlags::NEW_CONNECTION);
+        }
+        call.written = 0;
+        call.deaf = false;
+        if call.sent == Nanos::ZERO {
+            call.sent = now;
+            self.flight.up(now);
+        }
+        self.write(slot);
+    }
+
+    /// Writes what fits. A peer that does not listen any more may still answer, so errors wait for the read.
+    fn write(&mut self, slot: u32) {
+        let prepared = self.prepared;
+        let Some(connection) = self.connections.at(slot) else {
+            return;
+        };
+        let Some(call) = &mut connection.call else { return };
+        let bytes = match &call.detour {
+            Some(detour) => detour.bytes.as_slice(),
+            None => prepared.item(call.scenario, call.item).bytes.as_slice(),
+        };
+        while call.written < bytes.len() && !call.deaf {
+            match connection.stream.write(&bytes[call.written..]) {
+                Ok(0) => return,
+                Ok(n) => call.written += n,
+                Err(_) => call.deaf = true,
+            }
+        }
+        if connection.stream.flush().is_err() {
+            call.deaf = true;
+        }
+        if call.deaf {
+            // No edge may follow an error that was already reported.
+            let token = self.connections.token(slot);
+            self.again.push(token);
+        }
+    }
+
+    /// An edge on a busy connection: go on writing, then read.
+    fn advance(&mut self, slot: u32) {
+        let prepared = self.prepared;
+        let Some(connection) = self.connections.at(slot) else {
+            return;
+        };
+        let Some(call) = &connection.call else { return };
+        let length = match &call.detour {
+            Some(detour) => detour.bytes.len(),
+            None => prepared.item(call.scenario, call.item).bytes.len(),
+        };
+        if call.written < length && !call.deaf {
+            self.write(slot);
+        } else {
+            // If this fails the read below meets the same error, with more to say.
+            let _ = connection.stream.flush();
+        }
+        let reading = self.read(slot);
+        let now = self.stamp;
+        match reading {
+            Reading::Waits => {}
+            Reading::Again => {
+                let token = self.connections.token(slot);
+                self.again.push(token);
+            }
+            Reading::Done { trailing } => self.answered(slot, trailing, now),
+            Reading::Failed { outcome, error } => self.failed(slot, outcome, error, now),
+            Reading::Nothing { error } => self.nothing(slot, error, now),
+        }
+    }
+
+    fn read(&mut self, slot: u32) -> Reading {
+        let Some(connection) = self.connections.at(slot) else {
+            return Reading::Waits;
+        };
+        let Connection {
+            stream,
+            parser,
+            call,
+            hung_up,
+            ..
+        } = connection;
+        let Some(call) = call else { return Reading::Waits };
+        for _ in 0..READS_MAX {
+            match stream.read(&mut self.buffer) {
+                Ok(Received::Blocked) => return Reading::Waits,
+                Ok(Received::Bytes(n)) => {
+                    self.stamp = self.prepared.clock.now();
+                    if call.first_byte == Nanos::ZERO {
+                        call.first_byte = self.stamp;
+                    }
+                    match parser.feed(&self.buffer[..n], &mut self.cache, &mut call.answer) {
+                        Ok(Fed::Done { used }) => return Reading::Done { trailing: used < n },
+                        Ok(Fed::More) if n < self.buffer.len() && stream.short_read_drains() && !*hung_up => {
+                            return Reading::Waits;
+                        }
+                        Ok(Fed::More) => {}
+                        Err(broken) => return failed(broken),
+                    }
+                }
+                Ok(Received::Closed) => {
+                    self.stamp = self.prepared.clock.now();
+                    return match parser.close() {
+                        Ok(()) => Reading::Done { trailing: false },
+                        Err(Broken::Nothing) => Reading::Nothing {
+                            error: "the connection was closed before the first byte of the answer".to_owned(),
+                        },
+                        Err(broken) => failed(broken),
+                    };
+                }
+                Err(error) => {
+                    self.stamp = self.prepared.clock.now();
+                    return lost(&error, call.first_byte != Nanos::ZERO);
+                }
+            }
+        }
+        Reading::Again
+    }
+
+    /// A complete response: follow it, or judge it.
+    fn answered(&mut self, slot: u32, trailing: bool, now: Nanos) {
+        let prepared = self.prepared;
+        let Some(connection) = self.connections.at(slot) else {
+            return;
+        };
+        let (Some(mut call), Some(head)) = (connection.call.take(), connection.parser.head().copied()) else {
+            return;
+        };
+        let body_bytes = connection.parser.body_bytes();
+        connection.used = true;
+        let unsent = call.deaf
+            || call.written
+                < call
+                    .detour
+                    .as_ref()
+                    .map_or(prepared.item(call.scenario, call.item).bytes.len(), |d| {
+                        d.bytes.len()
+                    });
+        let reusable =
+            prepared.limits.keep_alive && head.keep_alive && !trailing && !unsent && !connection.hung_up;
+        connection.stage = Stage::Idle;
+        if reusable {
+            self.idle.push(slot);
+        } else {
+            self.connections.take(slot);
+        }
+        let mut ending = Ending {
+            outcome: Outcome::Ok,
+            status: head.status,
+            body_bytes,
+            error: String::new(),
+            unconnected: false,
+        };
+        if trailing {
+            ending.outcome = Outcome::TrailingBytes;
+            "bytes followed the declared end of the answer".clone_into(&mut ending.error);
+            return self.end(call, &ending, now);
+        }
+        let plan = prepared.item(call.scenario, call.item);
+        if (300..400).contains(&head.status)
+            && prepared.limits.redirects_max > 0
+            && !plan.checks.accepts(head.status)
+            && let Some(location) = head.location
+        {
+            let location = String::from_utf8_lossy(location.of(&call.answer.head)).into_owned();
+            match self.follow(&call, &head, &location) {
+                Ok(Some(detour)) => {
+                    call.detour = Some(Box::new(detour));
+                    call.answer.clear();
+                    call.flags.insert(SampleFlags::REDIRECTED);
+                    return self.place(call);
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    ending.outcome = Outcome::RedirectLoop;
+                    ending.error = error;
+                    return self.end(call, &ending, now);
+                }
+            }
+        }
+        let content_type = head
+            .content_type
+            .map_or(&[][..], |span| span.of(&call.answer.head));
+        let (outcome, error) = plan.checks.judge(&bodies::Answer {
+            status: head.status,
+            content_type,
+            body: &call.answer.body,
+            body_bytes,
+            digest: call.answer.digest(),
+        });
+        ending.outcome = outcome;
+        ending.error = error;
+        self.end(call, &ending, now);
+    }
+
+    /// The next request of a redirect that stays at home; `None` when it leaves; an error when it goes in circles.
+    fn follow(&self, call: &Call, head: &Head, location: &str) -> Result<Option<Detour>, String> {
+        let prepared = self.prepared;
+        let (from, hops) = match &call.detour {
+            Some(detour) => (detour.target.as_str(), detour.hops),
+            None => (prepared.item(call.scenario, call.item).target.as_str(), 0),
+        };
+        let Some(target) = prepared.route.origin.follow(from, location) else {
+            return Ok(None);
+        };
+        let shown: String = target.chars().take(200).collect();
+        if target == from && head.status != 303 {
+            return Err(format!("{shown} redirects to itself"));
+        }
+        if hops >= prepared.limits.redirects_max {
+            return Err(format!(
+                "more than {} redirects, the last to {shown}",
+                prepared.limits.redirects_max
+            ));
+        }
+        match prepared.redirected(call.scenario, call.item, head.status, &target) {
+            Ok((bytes, no_body)) => Ok(Some(Detour {
+                bytes,
+                target,
+                no_body,
+                hops: hops + 1,
+            })),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// The answer broke off or broke the rules.
+    fn failed(&mut self, slot: u32, outcome: Outcome, error: String, now: Nanos) {
+        let Some(mut connection) = self.connections.take(slot) else {
+            return;
+        };
+        let Some(call) = connection.call.take() else {
+            return;
+        };
+        let ending = Ending {
+            outcome,
+            status: connection.parser.head().map_or(0, |h| h.status),
+            body_bytes: connection.parser.body_bytes(),
+            error,
+            unconnected: false,
+        };
+        drop(connection);
+        self.end(call, &ending, now);
+    }
+
+    /// The connection ended before the first byte. One that had served before may just have been closed for being
+    /// idle: an idempotent request is sent again, once, on a new connection (RFC 9110, section 9.2.2).
+    fn nothing(&mut self, slot: u32, error: String, now: Nanos) {
+        let Some(connection) = self.connections.at(slot) else {
+            return;
+        };
+        let stale = connection.used;
+        let again = connection.call.as_ref().is_some_and(|call| {
+            let idempotent = self.prepared.item(call.scenario, call.item).idempotent;
+            stale && idempotent && !call.flags.contains(SampleFlags::RESENT)
+        });
+        if !again {
+            return self.failed(slot, Outcome::Reset, error, now);
+        }
+        if let Some(mut call) = self.connections.take(slot).and_then(|mut c| c.call.take()) {
+            call.flags.insert(SampleFlags::RESENT);
+            call.answer.clear();
+            self.dial(Some(call));
+        }
+    }
+
+    /// Ends what is out of time.
+    pub(super) fn expire(&mut self, now: Nanos) {
+        let connect_timeout = Nanos(self.prepared.limits.connect_timeout_ms.saturating_mul(1_000_000));
+        let late = |c: &Connection| {
+            let connecting = matches!(c.stage, Stage::Connecting | Stage::Handshaking);
+            (connecting && now >= c.dialled + connect_timeout)
+                || c.call.as_ref().is_some_and(|call| now >= call.deadline)
+        };
+        let late: Vec<u32> = self
+            .connections
+            .slots()
+            .filter(|(_, c)| late(c))
+            .map(|(slot, _)| slot)
+            .collect();
+        for slot in late {
+            let Some(connection) = self.connections.at(slot) else {
+                continue;
+            };
+            let Some(call) = &connection.call else {
+                self.connections.take(slot);
+                self.opening -= 1;
+                continue;
+            };
+            let length = match &call.detour {
+                Some(detour) => detour.bytes.len(),
+                None => self.prepared.item(call.scenario, call.item).bytes.len(),
+            };
+            let (outcome, error) = match connection.stage {
+                Stage::Connecting => (Outcome::ConnectTimeout, "no connection in time"),
+                Stage::Handshaking => (Outcome::ConnectTimeout, "the TLS handshake did not end in time"),
+                _ if connection.parser.head().is_some() => {
+                    (Outcome::BodyTimeout, "the body did not end in time")
+                }
+                _ if call.written < length => (
+                    Outcome::WriteTimeout,
+                    "the request could not be written in time: the peer does not read",
+                ),
+                _ => (Outcome::HeadersTimeout, "no complete response head in time"),
+            };
+            if outcome == Outcome::ConnectTimeout {
+                self.connect_failures += 1;
+            }
+            self.failed(slot, outcome, error.to_owned(), now);
+        }
+    }
+
+    /// Cuts off everything that is still under way.
+    pub(super) fn cut_off(&mut self, now: Nanos) {
+        let busy: Vec<u32> = self
+            .connections
+            .slots()
+            .filter(|(_, c)| c.call.is_some())
+            .map(|(slot, _)| slot)
+            .collect();
+        for slot in busy {
+            self.failed(
+                slot,
+                Outcome::Interrupted,
+                "cut off by the end of the phase".to_owned(),
+                now,
+            );
+        }
+    }
+}
+
+fn lost(error: &LinkError, begun: bool) -> Reading {
+    match error {
+        LinkError::Tls(error) => Reading::Failed {
+            outcome: Outcome::Tls,
+            error: error.clone(),
+        },
+        LinkError::Io(errno) if begun => {
+            let error = format!("the connection was lost in the middle of the answer: {errno}");
+            Reading::Failed {
+                outcome: Outcome::Reset,
+                error,
+            }
+        }
+        LinkError::Io(errno) => Reading::Nothing {
+            error: format!("the connection was lost: {errno}"),
+        },
+    }
+}
+
+fn failed(broken: Broken) -> Reading {
+    let (outcome, error) = match broken {
+        Broken::Malformed(why) => (Outcome::Malformed, format!("not valid HTTP: {why}")),
+        Broken::HeadTooLarge => (
+            Outcome::HeadersTooLarge,
+            "the response head is over the size limit".to_owned(),
+        ),
+        Broken::BodyTooLarge => (
+            Outcome::BodyTooLarge,
+            "the body is over the size limit".to_owned(),
+        ),
+        Broken::Truncated => (
+            Outcome::Truncated,
+            "the connection was closed before the end of the answer".to_owned(),
+        ),
+        Broken::Nothing => (
+            Outcome::Reset,
+            "the connection was closed before an answer".to_owned(),
+        ),
+    };
+    Reading::Failed { outcome, error }
+}
+
+fn connect_failure(error: &LinkError) -> (Outcome, String) {
+    match error {
+        LinkError::Tls(why) => (Outcome::Tls, why.clone()),
+        LinkError::Io(errno) => {
+            let outcome = match *errno {
+                Errno::CONNREFUSED => Outcome::Refused,
+                Errno::CONNRESET | Errno::PIPE => Outcome::Reset,
+                Errno::TIMEDOUT => Outcome::ConnectTimeout,
+                errno if dial::is_local_exhaustion(errno) => Outcome::LocalExhausted,
+                _ => Outcome::Unreachable,
+            };
+            (outcome, format!("no connection: {errno}"))
+        }
+    }
+}

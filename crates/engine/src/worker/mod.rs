@@ -1,0 +1,550 @@
+//! One worker: a thread with its own edge-triggered loop, connections and share of a leg. Nothing is shared with
+//! other workers but the read-only phase and two flags.
+//!
+//! In the steady state of a closed loop a request costs one `recv`, one `send`, two clock reads and no allocation:
+//! the answer is read and the next request written from the same handler.
+
+mod call;
+mod connection;
+mod exchange;
+mod outbox;
+mod source;
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::SyncSender;
+
+use prony_model::{Captured, Header, Nanos, Outcome, Sample};
+use prony_wire::http1::HeadCache;
+use prony_wire::{Timer, Waits, WireError};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::choice::Chooser;
+use crate::leg::{Leg, LegKind};
+use crate::prepared::Prepared;
+use call::Call;
+use connection::Connections;
+use outbox::Outbox;
+use source::Source;
+
+pub(crate) use outbox::{Message, Report};
+pub(crate) use source::Share;
+
+/// Read buffer: large reads cost a third of small ones on large bodies.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// Events per wait.
+const BATCH: usize = 256;
+
+/// How often timeouts are looked for while requests are in flight.
+const TICK: Nanos = Nanos(5_000_000);
+
+/// How often the stop flag is looked at otherwise, and samples are handed over.
+const IDLE_TICK: Nanos = Nanos(20_000_000);
+
+/// Failed connections per user after which a target that was never reached is given up.
+const DEAD_AFTER: u64 = 20;
+
+/// The same in an open loop, in all.
+const DEAD_AFTER_OPEN: u64 = 200;
+
+const TIMER: u64 = u64::MAX;
+
+/// What all workers of a leg share.
+#[derive(Debug)]
+pub(crate) struct Shared<'a> {
+    pub(crate) prepared: &'a Prepared,
+    pub(crate) leg: &'a Leg,
+    pub(crate) stop: &'a AtomicBool,
+    /// Start of the leg in nanoseconds; 0 until it is known.
+    pub(crate) start: &'a AtomicU64,
+    pub(crate) rate_max: f64,
+}
+
+/// Runs a worker's share of a leg on the current thread, to its end.
+pub(crate) fn run(
+    shared: &Shared<'_>,
+    share: Share,
+    chooser: Chooser,
+    captures: u32,
+    sender: SyncSender<Message>,
+) {
+    let outbox = Outbox::new(share.worker as u16, sender);
+    match Worker::new(shared, share, chooser, captures, outbox) {
+        Ok(worker) => worker.run(),
+        Err((outbox, error)) => {
+            let report = Report {
+                error: Some(error),
+                next_seq: share.first_seq,
+                ..Report::default()
+            };
+            outbox.finish(report);
+        }
+    }
+}
+
+struct Worker<'a> {
+    prepared: &'a Prepared,
+    shared: &'a Shared<'a>,
+    share: Share,
+    chooser: Chooser,
+    outbox: Outbox,
+    waits: Waits,
+    timer: Timer,
+    buffer: Box<[u8]>,
+    cache: HeadCache,
+    connections: Connections,
+    /// Slots of idle connections, the most recently used last.
+    idle: Vec<u32>,
+    /// Tokens of connections that may have more to read.
+    again: Vec<u64>,
+    source: Option<Source>,
+    /// Requests not yet answered, sent or not.
+    active: u32,
+    /// Ended calls, to be used again.
+    spare: Vec<Box<Call>>,
+    /// When the last read returned.
+    stamp: Nanos,
+    /// Connections opened ahead of a burst that are not yet open.
+    opening: u32,
+    flight: Flight,
+    captures_left: u32,
+    report: Report,
+    connect_failures: u64,
+    reached: bool,
+    slowest: Nanos,
+    /// When unfinished requests are cut off; set when the source is over.
+    cut_at: Nanos,
+    next_tick: Nanos,
+    next_hand_over: Nanos,
+}
+
+/// The integral of requests in flight over time.
+#[derive(Debug, Default)]
+struct Flight {
+    now: u32,
+    max: u32,
+    since: Nanos,
+    integral: u128,
+}
+
+impl Flight {
+    fn advance(&mut self, at: Nanos) {
+        self.integral += u128::from((at - self.since).0) * u128::from(self.now);
+        self.since = self.since.max(at);
+    }
+
+    fn up(&mut self, at: Nanos) {
+        self.advance(at);
+        self.now += 1;
+        self.max = self.max.max(self.now);
+    }
+
+    fn down(&mut self, at: Nanos) {
+        self.advance(at);
+        self.now = self.now.saturating_sub(1);
+    }
+}
+
+impl<'a> Worker<'a> {
+    fn new(
+        shared: &'a Shared<'a>,
+        share: Share,
+        chooser: Chooser,
+        captures: u32,
+        outbox: Outbox,
+    ) -> Result<Self, (Outbox, WireError)> {
+        let system = || -> Result<(Waits, Timer), WireError> {
+            let waits = Waits::new(BATCH)?;
+            let timer = Timer::new(shared.prepared.clock)?;
+            waits.add_timer(&timer, TIMER)?;
+            Ok((waits, timer))
+        };
+        let (waits, timer) = match system() {
+            Ok(both) => both,
+            Err(e) => return Err((outbox, e)),
+        };
+        Ok(Self {
+            prepared: shared.prepared,
+            shared,
+            share,
+            chooser,
+            outbox,
+            waits,
+            timer,
+            buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
+            cache: HeadCache::default(),
+            connections: Connections::default(),
+            idle: Vec::new(),
+            again: Vec::new(),
+            source: None,
+            active: 0,
+            spare: Vec::new(),
+            stamp: Nanos::ZERO,
+            opening: 0,
+            flight: Flight::default(),
+            captures_left: captures,
+            report: Report {
+                captures,
+                ..Report::default()
+            },
+            connect_failures: 0,
+            reached: false,
+            slowest: Nanos::ZERO,
+            cut_at: Nanos(u64::MAX),
+            next_tick: Nanos::ZERO,
+            next_hand_over: Nanos::ZERO,
+        })
+    }
+
+    fn run(mut self) {
+        let (cpu, wall) = (thread_cpu(), self.now());
+        self.flight.since = wall;
+        if let LegKind::Burst { size } = self.shared.leg.kind {
+            let mine = size / self.share.workers + u32::from(size % self.share.workers > self.share.worker);
+            for _ in 0..mine {
+                self.open_ahead();
+            }
+        }
+        let mut told_ready = false;
+        let end = loop {
+            if !told_ready && self.opening == 0 {
+                self.outbox.ready();
+                told_ready = true;
+            }
+            match self.turn() {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                Err(e) => break Err(e),
+            }
+        };
+        let now = self.now();
+        self.flight.advance(now);
+        self.report.error = end.err();
+        self.report.cpu = thread_cpu() - cpu;
+        self.report.wall = now - wall;
+        self.report.flight = self.flight.integral;
+        self.report.flight_max = self.flight.max;
+        self.report.captures -= self.captures_left;
+        let first = self.share.first_seq;
+        self.report.next_seq = self.source.as_mut().map_or(first, Source::next_seq);
+        self.outbox.finish(self.report);
+    }
+
+    fn now(&self) -> Nanos {
+        self.prepared.clock.now()
+    }
+
+    /// One turn of the loop; whether there is another.
+    fn turn(&mut self) -> Result<bool, WireError> {
+        let mut now = self.now();
+        if self.source.is_none() {
+            self.look_for_start(now);
+        }
+        if let Some(source) = &mut self.source {
+            if self.shared.stop.load(Ordering::Relaxed) && self.cut_at > now {
+                source.close();
+                self.report.stopped = true;
+                self.cut_at = now;
+            }
+            now = self.issue_due(now);
+        } else if self.shared.stop.load(Ordering::Relaxed) {
+            self.report.stopped = true;
+            return Ok(false);
+        }
+        if now >= self.next_tick {
+            self.tick(now);
+            self.next_tick = now + TICK;
+        }
+        if self.is_over(now) {
+            return Ok(false);
+        }
+        self.sleep(now)?;
+        let fired = self.handle_events();
+        if fired {
+            self.timer.fired();
+        }
+        Ok(true)
+    }
+
+    fn look_for_start(&mut self, now: Nanos) {
+        let start = self.shared.start.load(Ordering::Acquire);
+        if start != 0 {
+            let leg = self.shared.leg;
+            let source = Source::new(
+                &leg.kind,
+                leg.step,
+                self.share,
+                self.shared.rate_max,
+                Nanos(start).max(Nanos(1)),
+            );
+            self.source = Some(source);
+            self.next_tick = now;
+        }
+    }
+
+    /// Issues everything that is due; returns the time after that.
+    fn issue_due(&mut self, now: Nanos) -> Nanos {
+        let mut issued = false;
+        while let Some(order) = self.source.as_mut().and_then(|s| s.due(now)) {
+            issued = true;
+            let full = matches!(&self.source, Some(Source::Timed(t)) if self.active >= t.in_flight_max);
+            if full {
+                self.shed(order);
+            } else {
+                // A user freed by an immediate failure rests before it tries again, so this ends.
+                self.begin(order);
+            }
+        }
+        if issued { self.now() } else { now }
+    }
+
+    /// Timeouts, the dead target, the end of the leg, the outbox.
+    fn tick(&mut self, now: Nanos) {
+        self.expire(now);
+        let users = self.source.as_ref().map_or(0, Source::users);
+        let bound = if users > 0 {
+            u64::from(users) * DEAD_AFTER
+        } else {
+            DEAD_AFTER_OPEN
+        };
+        let lasting = !matches!(self.shared.leg.kind, LegKind::Burst { .. });
+        if lasting && !self.reached && self.connect_failures >= bound && !self.report.dead {
+            self.report.dead = true;
+            if let Some(source) = &mut self.source {
+                source.close();
+            }
+        }
+        if let Some(source) = &mut self.source
+            && self.cut_at == Nanos(u64::MAX)
+            && source.is_over(now)
+        {
+            self.cut_at = now + self.grace();
+        }
+        if now >= self.cut_at {
+            self.cut_off(now);
+        }
+        if now >= self.next_hand_over {
+            self.outbox.hand_over(self.flight.now);
+            self.next_hand_over = now + IDLE_TICK;
+        }
+    }
+
+    /// How long requests in flight may go on after a leg ended by time: their own timeout, but no more than two
+    /// seconds or three times the slowest answer so far. Where the number of requests ends the leg, their timeout.
+    fn grace(&self) -> Nanos {
+        let timeout = Nanos(self.prepared.limits.timeout_ms.saturating_mul(1_000_000));
+        let timed = match &self.shared.leg.kind {
+            LegKind::Loop { duration, .. } => duration.is_some(),
+            LegKind::Timed { .. } => true,
+            LegKind::Burst { .. } => false,
+        };
+        if timed {
+            timeout.min(Nanos(2_000_000_000).max(Nanos(self.slowest.0.saturating_mul(3))))
+        } else {
+            timeout + timeout
+        }
+    }
+
+    fn is_over(&mut self, now: Nanos) -> bool {
+        self.active == 0 && self.source.as_mut().is_some_and(|s| s.is_over(now))
+    }
+
+    /// Waits for the next event, arrival or tick.
+    fn sleep(&mut self, now: Nanos) -> Result<(), WireError> {
+        if !self.again.is_empty() {
+            return self.waits.poll();
+        }
+        let tick = match &self.source {
+            None => now + Nanos(1_000_000),
+            Some(_) if self.active > 0 => self.next_tick,
+            Some(_) => now + IDLE_TICK,
+        };
+        let due = self.source.as_mut().and_then(Source::next_at);
+        let at = due.map_or(tick, |due| due.min(tick));
+        // A tick that is already armed is left alone: no system call while answers keep coming.
+        if self.timer.armed() > at || self.timer.armed() <= now {
+            self.timer.arm(at)?;
+        }
+        self.waits.wait()?;
+        if let Some(due) = due
+            && self.timer.armed() == due
+            && self.waits.len() == 1
+            && self.waits.event(0).0 == TIMER
+        {
+            let late = self.now() - due;
+            if self.report.timer_late.len() < 10_000 {
+                self.report.timer_late.push(late);
+            }
+        }
+        Ok(())
+    }
+
+    /// Handles what the wait reported; whether the timer fired.
+    fn handle_events(&mut self) -> bool {
+        let mut fired = false;
+        for token in std::mem::take(&mut self.again) {
+            self.on_edge(token, false);
+        }
+        for i in 0..self.waits.len() {
+            let (token, hung_up) = self.waits.event(i);
+            if token == TIMER {
+                fired = true;
+            } else {
+                self.on_edge(token, hung_up);
+                // The next request leaves from the handler that read the last answer.
+                if self.source.as_ref().is_some_and(Source::has_free_user) {
+                    self.issue_due(self.stamp);
+                }
+            }
+        }
+        fired
+    }
+
+    fn shed(&mut self, order: call::Order) {
+        let (scenario, item) = self.chooser.pick(order.seq);
+        let sample = Sample {
+            seq: order.seq,
+            intended: order.intended,
+            sent: order.intended,
+            first_byte: Nanos::ZERO,
+            done: order.intended,
+            digest: 0,
+            bytes_in: 0,
+            item,
+            connect_us: 0,
+            status: 0,
+            scenario,
+            step: order.step,
+            phase: self.prepared.index,
+            worker: self.share.worker as u16,
+            outcome: Outcome::Shed,
+            flags: prony_model::SampleFlags::default(),
+        };
+        self.outbox.push(sample, self.flight.now);
+    }
+
+    /// Records the end of a request and frees its user.
+    fn end(&mut self, call: Box<Call>, ending: &Ending, now: Nanos) {
+        let never_sent = call.sent == Nanos::ZERO;
+        if !never_sent {
+            self.flight.down(now);
+            self.slowest = self.slowest.max(now - call.sent);
+        }
+        self.active -= 1;
+        let digest = call.answer.digest();
+        let sample = Sample {
+            seq: call.order.seq,
+            intended: call.order.intended,
+            sent: if never_sent {
+                call.order.intended
+            } else {
+                call.sent
+            },
+            first_byte: call.first_byte,
+            done: now,
+            digest: if self.prepared.capture.digests { digest } else { 0 },
+            bytes_in: u32::try_from(ending.body_bytes).unwrap_or(u32::MAX),
+            item: call.item,
+            connect_us: call.connect_us,
+            status: ending.status,
+            scenario: call.scenario,
+            step: call.order.step,
+            phase: self.prepared.index,
+            worker: self.share.worker as u16,
+            outcome: ending.outcome,
+            flags: call.flags,
+        };
+        self.outbox.push(sample, self.flight.now);
+        if call.flags.contains(prony_model::SampleFlags::CAPTURED) {
+            self.outbox.capture(captured(
+                &call,
+                ending,
+                digest,
+                self.prepared.capture.body_bytes_max as usize,
+            ));
+        }
+        if let Some(source) = &mut self.source {
+            source.freed(call.order.user, now, ending.unconnected);
+        }
+        self.spare.push(call);
+    }
+}
+
+/// How a request ended.
+#[derive(Clone, Debug)]
+struct Ending {
+    outcome: Outcome,
+    status: u16,
+    body_bytes: u64,
+    /// What went wrong, in words; empty when nothing did or nobody asks.
+    error: String,
+    /// Whether no connection could be made for it.
+    unconnected: bool,
+}
+
+/// Most header lines, and longest value, of a captured response.
+const HEADERS_MAX: usize = 64;
+const HEADER_BYTES_MAX: usize = 1024;
+
+fn captured(call: &Call, ending: &Ending, digest: u64, body_bytes_max: usize) -> Captured {
+    let headers = call
+        .answer
+        .headers()
+        .into_iter()
+        .take(HEADERS_MAX)
+        .map(|(name, value)| {
+            let secret = [
+                "set-cookie",
+                "authorization",
+                "proxy-authorization",
+                "www-authenticate",
+            ];
+            let value = if secret.iter().any(|s| name.eq_ignore_ascii_case(s)) {
+                "***".to_owned()
+            } else {
+                String::from_utf8_lossy(&value[..value.len().min(HEADER_BYTES_MAX)]).into_owned()
+            };
+            Header { name, value }
+        })
+        .collect();
+    let whole = &call.answer.body;
+    let mut kept = &whole[..whole.len().min(body_bytes_max)];
+    let text = match std::str::from_utf8(kept) {
+        Ok(text) => Some(text),
+        // A cut in the middle of a character does not make a text binary.
+        Err(e) if e.error_len().is_none() && (kept.len() as u64) < ending.body_bytes => {
+            std::str::from_utf8(&kept[..e.valid_up_to()]).ok()
+        }
+        Err(_) => None,
+    };
+    let mut head = String::new();
+    if text.is_none() {
+        kept = &kept[..kept.len().min(Captured::HEAD_BYTES_MAX)];
+        for byte in kept {
+            // Writing to a String cannot fail.
+            let _ = write!(head, "{byte:02x}");
+        }
+    }
+    let body = text.map_or_else(|| String::from_utf8_lossy(kept).into_owned(), str::to_owned);
+    Captured {
+        seq: call.order.seq,
+        scenario: call.scenario,
+        item: call.item,
+        status: ending.status,
+        outcome: ending.outcome,
+        headers,
+        cut: (kept.len() as u64) < ending.body_bytes,
+        binary: text.is_none(),
+        body,
+        body_bytes: ending.body_bytes,
+        head,
+        digest: format!("{digest:016x}"),
+        error: ending.error.clone(),
+    }
+}
+
+fn thread_cpu() -> Nanos {
+    let t = clock_gettime(ClockId::ThreadCPUTime);
+    Nanos(t.tv_sec.cast_unsigned() * 1_000_000_000 + t.tv_nsec.cast_unsigned())
+}
