@@ -119,19 +119,31 @@ fn target_facts(run: &RunRecord) -> TargetFacts {
 }
 
 fn claims(run: &RunRecord) -> Vec<ClaimEntry> {
-    let entry = |(i, result): (usize, &prony_model::ClaimResult)| {
-        let id = slug(&result.claim.id);
-        let anchor = if id.is_empty() {
-            format!("claim-{}", i + 1)
-        } else {
-            format!("claim-{id}")
-        };
-        ClaimEntry {
-            anchor,
+    let mut anchors = Anchors::default();
+    run.claims
+        .iter()
+        .map(|result| ClaimEntry {
+            anchor: anchors.make("claim", &result.claim.id),
             result: result.clone(),
+        })
+        .collect()
+}
+
+/// Anchors made of names, each only once.
+#[derive(Default)]
+struct Anchors(Vec<String>);
+
+impl Anchors {
+    fn make(&mut self, kind: &str, name: &str) -> String {
+        let slug = slug(name);
+        let mut anchor = format!("{kind}-{slug}");
+        if slug.is_empty() || self.0.contains(&anchor) {
+            // No slug holds two hyphens in a row.
+            anchor = format!("{kind}--{}", self.0.len() + 1);
         }
-    };
-    run.claims.iter().enumerate().map(entry).collect()
+        self.0.push(anchor.clone());
+        anchor
+    }
 }
 
 /// The advice of the findings that did not pass, without repeating the same advice.
@@ -155,4 +167,17 @@ fn recommendations(findings: &[FindingEntry]) -> Vec<RecommendationEntry> {
         });
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Anchors;
+
+    #[test]
+    fn an_anchor_stands_once() {
+        let mut anchors = Anchors::default();
+        let made = ["T1", "t 1", "<>", "T2"].map(|name| anchors.make("claim", name));
+        assert_eq!(made, ["claim-t1", "claim-t-1", "claim--3", "claim-t2"]);
+        assert_eq!(anchors.make("claim", "T1"), "claim--5");
+    }
 }

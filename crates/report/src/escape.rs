@@ -69,7 +69,9 @@ pub(crate) fn markdown(text: &str, chars_max: usize) -> String {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
-            '\\' | '`' | '*' | '[' | ']' | '|' | '~' | '$' => {
+            // A backslash before a cell's end would be taken for an escape of the end.
+            '\\' => out.push_str("&#92;"),
+            '`' | '*' | '[' | ']' | '|' | '~' | '$' => {
                 out.push('\\');
                 out.push(c);
             }
@@ -82,7 +84,7 @@ pub(crate) fn markdown(text: &str, chars_max: usize) -> String {
             // What GitHub would turn into a link.
             ':' if after == Some('/') => out.push_str("\\:"),
             '.' if i >= 3 && chars[i - 3..i].iter().all(|w| w.eq_ignore_ascii_case(&'w')) => {
-                out.push_str("\\.")
+                out.push_str("\\.");
             }
             '@' => out.push_str("&#64;"),
             // What would open a heading, a list, a quote or a rule at the start of a line.
@@ -125,7 +127,37 @@ pub(crate) fn slug(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+
     use super::{code, markdown, plain, slug};
+
+    /// The text of a page, when it holds nothing but paragraphs of plain text in the given frame.
+    fn read_back(page: &str, frame: &[Tag<'_>]) -> Result<String, String> {
+        let mut out = String::new();
+        for event in Parser::new_ext(page, Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH) {
+            match event {
+                Event::Text(text) => out.push_str(&text),
+                Event::Start(Tag::Paragraph) | Event::End(TagEnd::Paragraph) => {}
+                Event::Start(tag) if frame.contains(&tag) => {}
+                Event::End(end) if frame.iter().any(|tag| tag.to_end() == end) => {}
+                other => return Err(format!("{other:?} in {page:?}")),
+            }
+        }
+        Ok(out)
+    }
+
+    proptest! {
+        #[test]
+        fn escaped_text_reads_back_as_it_was(text in "[ -~\n\u{e4}]{0,30}|[-#*_`~<>&|!\\[\\]()\\\\:.=+@0-9 xw\n]{0,20}") {
+            let shown = plain(&text, 99);
+            let escaped = markdown(&text, 99);
+            prop_assert_eq!(read_back(&escaped, &[]), Ok(shown.clone()));
+            prop_assert_eq!(read_back(&format!("- {escaped}"), &[Tag::List(None), Tag::Item]), Ok(shown.clone()));
+            let cells = [Tag::Table(vec![pulldown_cmark::Alignment::None]), Tag::TableHead, Tag::TableRow, Tag::TableCell];
+            prop_assert_eq!(read_back(&format!("|h|\n|---|\n| {escaped} |"), &cells), Ok(format!("h{shown}")));
+        }
+    }
 
     #[test]
     fn terminals_see_no_sequences() {

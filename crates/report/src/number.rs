@@ -112,7 +112,7 @@ pub(crate) fn largest(distribution: &Distribution) -> String {
 
 /// A value of a system snapshot by its key, whose last part names the unit.
 pub(crate) fn system_value(key: &str, value: f64) -> String {
-    if key.ends_with("_bytes") || key.ends_with(".bytes") {
+    if key.ends_with("_bytes") {
         bytes(value)
     } else if key.ends_with("_share") {
         percent(value)

@@ -100,16 +100,13 @@ impl RunRecord {
                 None
             }
         });
-        let mut record = match header {
-            Some(header) => Self::new(header),
-            None => {
-                let mut record = Self::new(unknown_header());
-                record.damage.push(
-                    "The header of the run is lost: target, command, seed and host are unknown.".into(),
-                );
-                record
-            }
-        };
+        let lost = header.is_none();
+        let mut record = Self::new(header.unwrap_or_else(unknown_header));
+        if lost {
+            record
+                .damage
+                .push("The header of the run is lost: target, command, seed and host are unknown.".into());
+        }
         for event in events {
             record.apply(event);
         }

@@ -4,6 +4,8 @@
 mod page;
 mod paint;
 
+use std::fmt::Write as _;
+
 use prony_model::{Evidence, Finding, Verdict};
 
 use crate::escape::plain;
@@ -57,7 +59,7 @@ pub fn closing(report: &Report, style: TerminalStyle, written_to: Option<&str>) 
     let mut out = page::problems(report, style);
     out.push_str(&page::verdict_block(report, style));
     if let Some(path) = written_to {
-        out.push_str(&format!("report   {}\n", plain(path, 400)));
+        let _ = writeln!(out, "report   {}", plain(path, 400));
     }
     out
 }

@@ -2,15 +2,15 @@
 
 use prony_model::{Evidence, PhaseSummary, Verdict};
 
-use super::phase_anchor;
-use crate::escape::slug;
+use super::{Anchors, phase_anchor};
 use crate::record::{ExperimentTitle, RunRecord, StartedPhase};
 use crate::report::{FindingEntry, PhaseEntry, Section, TableEntry, UnfinishedPhase};
 
 pub(super) fn build(run: &RunRecord, findings: &[FindingEntry]) -> Vec<Section> {
+    let mut anchors = Anchors::default();
     names(run)
         .into_iter()
-        .map(|name| section(run, findings, name))
+        .map(|name| section(run, findings, name, anchors.make("experiment", name)))
         .collect()
 }
 
@@ -28,11 +28,11 @@ fn names(run: &RunRecord) -> Vec<&str> {
     names
 }
 
-fn section(run: &RunRecord, findings: &[FindingEntry], name: &str) -> Section {
+fn section(run: &RunRecord, findings: &[FindingEntry], name: &str, anchor: String) -> Section {
     let own: Vec<&FindingEntry> = findings.iter().filter(|f| f.finding.experiment == name).collect();
     let (title, question) = heading(&run.experiments, name);
     Section {
-        anchor: format!("experiment-{}", slug(name)),
+        anchor,
         experiment: name.to_owned(),
         title,
         question,
