@@ -71,7 +71,7 @@ impl NullTarget {
     }
 
     /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
+    pub fn addr(&self) -> SocketAddr {
         self.address
     }
 }

@@ -28,7 +28,7 @@ fn phase(shape: Shape, scenarios: usize) -> Phase {
 
 fn run_with(options: EngineOptions, phase: Phase) -> PhaseResult {
     let target = NullTarget::start().unwrap();
-    let url = format!("http://{}", target.address());
+    let url = format!("http://{}", target.addr());
     let mut engine = Engine::new(&Target::new(&url).unwrap(), options).unwrap();
     engine.run(3, phase, &mut NoSink).unwrap()
 }
@@ -283,7 +283,7 @@ fn beyond_the_cap_arrivals_are_shed_and_told() {
 #[test]
 fn a_phase_that_sends_nothing_is_a_user_error() {
     let target = NullTarget::start().unwrap();
-    let url = format!("http://{}", target.address());
+    let url = format!("http://{}", target.addr());
     let mut engine = Engine::new(&Target::new(&url).unwrap(), EngineOptions::default()).unwrap();
     let endless = Shape::Closed {
         connections: 1,

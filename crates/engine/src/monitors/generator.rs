@@ -1,0 +1,26 @@
+//! Ourselves: what the generator costs the host that it may share with its target.
+
+use procfs::process::Process;
+
+use super::process::{page_bytes, ticks_per_s};
+use super::{Monitor, Seen};
+
+/// The generator.
+pub(super) const MONITOR: Monitor = Monitor {
+    name: "generator",
+    subject: "generator",
+    about: "resident memory and CPU time of Prony itself",
+    read,
+};
+
+fn read(_: Option<u32>) -> Seen {
+    let mut seen = Seen::default();
+    match Process::myself().and_then(|own| own.stat()) {
+        Ok(stat) => {
+            seen.put("rss_bytes", (stat.rss * page_bytes()) as f64);
+            seen.put("cpu_s", (stat.utime + stat.stime) as f64 / ticks_per_s());
+        }
+        Err(e) => seen.miss("rss_bytes", e),
+    }
+    seen
+}

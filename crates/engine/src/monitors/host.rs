@@ -1,0 +1,46 @@
+//! The host that the generator runs on.
+
+use procfs::{Current, CurrentSI, KernelStats, LoadAverage, Meminfo};
+
+use super::process::ticks_per_s;
+use super::{Monitor, Seen};
+
+/// The host.
+pub(super) const MONITOR: Monitor = Monitor {
+    name: "host",
+    subject: "host",
+    about: "memory in use, load average, CPU time and time stolen by a hypervisor, of the whole host",
+    read,
+};
+
+fn read(_: Option<u32>) -> Seen {
+    let mut seen = Seen::default();
+    match Meminfo::current() {
+        Ok(memory) => {
+            let available = memory.mem_available.unwrap_or(memory.mem_free);
+            seen.put(
+                "memory_used_bytes",
+                memory.mem_total.saturating_sub(available) as f64,
+            );
+            seen.put("memory_total_bytes", memory.mem_total as f64);
+        }
+        Err(e) => seen.miss("memory_used_bytes", e),
+    }
+    match LoadAverage::current() {
+        Ok(load) => seen.put("load1", f64::from(load.one)),
+        Err(e) => seen.miss("load1", e),
+    }
+    match KernelStats::current() {
+        Ok(stats) => {
+            // Shares of all cores together, so that 1 is a host that is entirely busy.
+            let cores = stats.cpu_time.len().max(1) as f64 * ticks_per_s();
+            let total = &stats.total;
+            let busy =
+                total.user + total.nice + total.system + total.irq.unwrap_or(0) + total.softirq.unwrap_or(0);
+            seen.put("cpu_s", busy as f64 / cores);
+            seen.put("steal_s", total.steal.unwrap_or(0) as f64 / cores);
+        }
+        Err(e) => seen.miss("cpu_s", e),
+    }
+    seen
+}

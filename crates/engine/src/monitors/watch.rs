@@ -1,0 +1,124 @@
+//! Readings at an interval, on a thread of their own.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use prony_model::{Nanos, Reading};
+
+use super::MONITORS;
+
+/// Readings that may wait to be drained; beyond them new ones are left out.
+const WAITING_MAX: usize = 100_000;
+
+/// A background watch of a process, its host and ourselves.
+#[derive(Debug)]
+pub struct Watch {
+    readings: Receiver<Reading>,
+    stop: SyncSender<()>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watch {
+    /// Reads every monitor at once and then at each interval; times count from `epoch`.
+    pub fn start(pid: u32, interval: Duration, epoch: Instant) -> Self {
+        let (sender, readings) = sync_channel(WAITING_MAX);
+        let (stop, stopped) = sync_channel::<()>(1);
+        let watch = move || {
+            let mut due = Instant::now();
+            loop {
+                for reading in read_all(pid, epoch) {
+                    // A full channel loses readings, not the watch.
+                    let _ = sender.try_send(reading);
+                }
+                due += interval;
+                let left = due.saturating_duration_since(Instant::now());
+                if !matches!(stopped.recv_timeout(left), Err(RecvTimeoutError::Timeout)) {
+                    return;
+                }
+            }
+        };
+        // Without a thread there are no readings, and the report says that there are none.
+        let thread = thread::Builder::new()
+            .name("prony-watch".to_owned())
+            .spawn(watch)
+            .ok();
+        Self {
+            readings,
+            stop,
+            thread,
+        }
+    }
+
+    /// The readings since the last call, oldest first.
+    pub fn drain(&mut self) -> Vec<Reading> {
+        self.readings.try_iter().collect()
+    }
+
+    /// Stops and returns the readings since the last [`Watch::drain`].
+    pub fn stop(mut self) -> Vec<Reading> {
+        self.end();
+        self.readings.try_iter().collect()
+    }
+
+    fn end(&mut self) {
+        // Either the thread hears this or it has ended already.
+        let _ = self.stop.try_send(());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn read_all(pid: u32, epoch: Instant) -> Vec<Reading> {
+    MONITORS
+        .iter()
+        .map(|monitor| {
+            let at = Nanos::from(epoch.elapsed());
+            let seen = (monitor.read)(Some(pid));
+            let values = seen
+                .values
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect();
+            Reading {
+                at,
+                monitor: monitor.name.to_owned(),
+                values,
+            }
+        })
+        .filter(|reading| !reading.values.is_empty())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::Watch;
+
+    #[test]
+    fn reads_at_once_and_stops() {
+        let mut watch = Watch::start(std::process::id(), Duration::from_secs(3600), Instant::now());
+        let mut seen = Vec::new();
+        while !seen
+            .iter()
+            .any(|r: &prony_model::Reading| r.monitor == "generator")
+        {
+            seen.extend(watch.drain());
+            std::thread::yield_now();
+        }
+        assert!(
+            seen.iter()
+                .any(|r| r.monitor == "process" && r.values["pss_bytes"] > 0.0),
+            "{seen:?}"
+        );
+        assert!(watch.stop().is_empty());
+    }
+}
