@@ -1,0 +1,521 @@
+//! Servers that misbehave on purpose: each ends in its own outcome, within its timeout and in bounded memory.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use prony_engine::{Engine, EngineOptions, NoSink, Target};
+use prony_model::{
+    BodyCheck, Capture, Captured, Expect, Item, Limits, Nanos, Outcome, Phase, PhaseResult, Request,
+    SampleFlags, Scenario, Shape,
+};
+
+/// A server with one thread per connection, each handled by `serve` with the connection's number.
+struct Rogue {
+    url: String,
+    connections: Arc<AtomicUsize>,
+}
+
+fn rogue(serve: impl Fn(&mut TcpStream, usize) + Send + Sync + 'static) -> Rogue {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let connections = Arc::new(AtomicUsize::new(0));
+    let (count, serve) = (Arc::clone(&connections), Arc::new(serve));
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let (serve, number) = (Arc::clone(&serve), count.fetch_add(1, Ordering::SeqCst));
+            thread::spawn(move || {
+                let mut stream = stream;
+                serve(&mut stream, number);
+            });
+        }
+    });
+    Rogue { url, connections }
+}
+
+/// Reads one request head; false when the client is gone.
+fn request(stream: &mut TcpStream) -> Option<String> {
+    let mut text = Vec::new();
+    let mut byte = [0];
+    while !text.ends_with(b"\r\n\r\n") {
+        if stream.read(&mut byte).ok()? == 0 {
+            return None;
+        }
+        text.push(byte[0]);
+    }
+    Some(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// Answers every request with the same bytes and keeps the connection.
+fn says(answer: &[u8]) -> Rogue {
+    let answer = answer.to_vec();
+    rogue(move |stream, _| {
+        while request(stream).is_some() {
+            if stream.write_all(&answer).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+/// Answers one request and closes.
+fn says_and_closes(answer: &[u8]) -> Rogue {
+    let answer = answer.to_vec();
+    rogue(move |stream, _| {
+        request(stream);
+        let _ = stream.write_all(&answer);
+    })
+}
+
+fn limits() -> Limits {
+    Limits {
+        connect_timeout_ms: 500,
+        timeout_ms: 500,
+        head_bytes_max: 4096,
+        body_bytes_max: 1 << 20,
+        ..Limits::default()
+    }
+}
+
+fn phase(request: Request, expect: Expect, limits: Limits, shape: Shape) -> Phase {
+    Phase {
+        name: "p".to_owned(),
+        experiment: "test".to_owned(),
+        scenarios: vec![Scenario::new("s", vec![Item { request, expect }])],
+        shape,
+        limits,
+        capture: Capture::responses(100),
+    }
+}
+
+fn run(url: &str, phase: Phase) -> PhaseResult {
+    let options = EngineOptions {
+        epoch: Instant::now(),
+        ..EngineOptions::default()
+    };
+    Engine::new(&Target::new(url).unwrap(), options)
+        .unwrap()
+        .run(0, phase, &mut NoSink)
+        .unwrap()
+}
+
+fn sequential(requests: u64) -> Shape {
+    Shape::Sequential {
+        requests,
+        duration_s: None,
+    }
+}
+
+/// One GET with the test's limits.
+fn get_with(url: &str, limits: Limits) -> Captured {
+    let mut result = run(
+        url,
+        phase(Request::get("/a"), Expect::default(), limits, sequential(1)),
+    );
+    assert_eq!(result.samples.len(), 1);
+    assert_eq!(result.samples[0].outcome, result.captures[0].outcome);
+    result.captures.remove(0)
+}
+
+fn get(url: &str) -> Captured {
+    get_with(url, limits())
+}
+
+#[test]
+fn refused_and_nobody_there() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let captured = get(&url);
+    assert_eq!((captured.outcome, captured.status), (Outcome::Refused, 0));
+    assert!(captured.error.contains("refused"), "{}", captured.error);
+
+    // A closed loop does not spin on it, and gives up.
+    let shape = Shape::Closed {
+        connections: 2,
+        requests: None,
+        duration_s: Some(60.0),
+        think_ms: 0.0,
+    };
+    let result = run(&url, phase(Request::get("/"), Expect::default(), limits(), shape));
+    assert!(result.summary.partial);
+    assert!(
+        (40..=60).contains(&result.summary.failed),
+        "{}",
+        result.summary.failed
+    );
+    assert!(
+        result
+            .summary
+            .validity
+            .warnings
+            .iter()
+            .any(|w| w.name == "dead-target")
+    );
+}
+
+#[test]
+fn every_broken_answer_has_its_name() {
+    let head = |rest: &str| format!("HTTP/1.1 200 OK\r\n{rest}\r\n");
+    let giant = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "a".repeat(100_000));
+    for (answer, outcome) in [
+        (head("content-length: 5\r\n") + "hello", Outcome::Ok),
+        (
+            head("transfer-encoding: chunked\r\n") + "5\r\nhello\r\n0\r\n\r\n",
+            Outcome::Ok,
+        ),
+        (
+            "HTTP/1.1 100 Continue\r\n\r\n".to_owned() + &head("content-length: 0\r\n"),
+            Outcome::Ok,
+        ),
+        (
+            head("content-length: 9\r\n") + "hello more",
+            Outcome::TrailingBytes,
+        ),
+        (
+            head("content-length: 5\r\ncontent-length: 6\r\n") + "hello",
+            Outcome::Malformed,
+        ),
+        ("220 mail.example ESMTP\r\n".to_owned(), Outcome::Malformed),
+        (giant, Outcome::HeadersTooLarge),
+        (head("content-length: 99999999999\r\n"), Outcome::BodyTooLarge),
+        (head("content-length: 5\r\n") + "hel", Outcome::BodyTimeout),
+        ("HTTP/1.1 200 OK\r\nx".to_owned(), Outcome::HeadersTimeout),
+        (
+            "HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n".to_owned(),
+            Outcome::Status503,
+        ),
+    ] {
+        let captured = get(&says(answer.as_bytes()).url);
+        assert_eq!(captured.outcome, outcome, "{answer:.60} {captured:?}");
+        assert_eq!(captured.error.is_empty(), outcome == Outcome::Ok, "{captured:?}");
+    }
+    for (answer, outcome) in [
+        (head("content-length: 50\r\n") + "hello", Outcome::Truncated),
+        (head("") + "until close", Outcome::Ok),
+        ("HTTP/1.1 200 O".to_owned(), Outcome::Truncated),
+        (String::new(), Outcome::Reset),
+    ] {
+        assert_eq!(
+            get(&says_and_closes(answer.as_bytes()).url).outcome,
+            outcome,
+            "{answer:?}"
+        );
+    }
+}
+
+#[test]
+fn a_reset_in_the_middle() {
+    let server = rogue(|stream, _| {
+        // The request stays unread, so the close becomes a reset.
+        let mut byte = [0];
+        let _ = stream.read(&mut byte);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nhello");
+        thread::sleep(Duration::from_millis(20));
+    });
+    assert_eq!(get(&server.url).outcome, Outcome::Reset);
+}
+
+#[test]
+fn an_endless_body_ends_at_its_bound() {
+    let server = rogue(|stream, _| {
+        request(stream);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+        while stream.write_all(&[b'x'; 65536]).is_ok() {}
+    });
+    let captured = get(&server.url);
+    assert_eq!(captured.outcome, Outcome::BodyTooLarge);
+    assert!(captured.cut && captured.body.len() <= 256 << 10);
+    // Without a bound the timeout ends it, and nothing of it is held.
+    let captured = get_with(
+        &server.url,
+        Limits {
+            body_bytes_max: u64::MAX,
+            ..limits()
+        },
+    );
+    assert_eq!(captured.outcome, Outcome::BodyTimeout);
+    assert!(captured.body.len() <= 256 << 10 && captured.body_bytes > 1 << 20);
+}
+
+#[test]
+fn slow_headers_meet_the_timeout_and_not_much_more() {
+    let server = rogue(|stream, _| {
+        request(stream);
+        for byte in b"HTTP/1.1 200 OK\r\nx: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy" {
+            if stream.write_all(&[*byte]).is_err() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let result = run(
+        &server.url,
+        phase(Request::get("/"), Expect::default(), limits(), sequential(1)),
+    );
+    let sample = result.samples[0];
+    assert_eq!(sample.outcome, Outcome::HeadersTimeout);
+    assert!(sample.first_byte > Nanos::ZERO && sample.response() >= Nanos(500_000_000));
+}
+
+#[test]
+fn a_peer_that_does_not_read() {
+    let server = rogue(|_, _| thread::sleep(Duration::from_secs(5)));
+    let big = Request {
+        body: prony_model::Body::Repeat {
+            unit: "x".repeat(1024),
+            count: 20_000,
+        },
+        ..Request::json("POST", "/", &serde_json::Value::Null)
+    };
+    let result = run(
+        &server.url,
+        phase(big, Expect::default(), limits(), sequential(1)),
+    );
+    assert_eq!(result.samples[0].outcome, Outcome::WriteTimeout);
+}
+
+#[test]
+fn an_early_refusal_of_a_large_body_is_read() {
+    let server = rogue(|stream, _| {
+        request(stream);
+        let _ =
+            stream.write_all(b"HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\nconnection: close\r\n\r\nbig");
+        thread::sleep(Duration::from_millis(200));
+    });
+    let big = Request {
+        body: prony_model::Body::Repeat {
+            unit: "x".repeat(1024),
+            count: 20_000,
+        },
+        ..Request::json("POST", "/", &serde_json::Value::Null)
+    };
+    let result = run(
+        &server.url,
+        phase(big, Expect::default(), limits(), sequential(1)),
+    );
+    assert_eq!(
+        (result.samples[0].outcome, result.samples[0].status),
+        (Outcome::Status4xx, 413)
+    );
+}
+
+#[test]
+fn invalid_utf8_is_data() {
+    let captured = get(&says(
+        b"HTTP/1.1 200 OK\r\nx-n: \xff\r\nset-cookie: secret=1\r\ncontent-length: 3\r\n\r\n\xff\xd8\x01",
+    )
+    .url);
+    assert_eq!(captured.outcome, Outcome::Ok);
+    assert_eq!((captured.binary, captured.head.as_str()), (true, "ffd801"));
+    assert_eq!(captured.header("x-n"), Some("\u{fffd}"));
+    assert_eq!(captured.header("set-cookie"), Some("***"));
+}
+
+#[test]
+fn redirects_follow_home_and_stop() {
+    let server = rogue(|stream, _| {
+        while let Some(text) = request(stream) {
+            let location = if text.starts_with("GET /a ") {
+                "/b"
+            } else if text.starts_with("GET /b ") {
+                "c?x=1"
+            } else if text.starts_with("GET /loop ") {
+                "/pool"
+            } else if text.starts_with("GET /pool ") {
+                "/loop"
+            } else if text.starts_with("GET /self ") {
+                "/self"
+            } else if text.starts_with("GET /away ") {
+                "http://192.0.2.1/"
+            } else {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nhome");
+                continue;
+            };
+            let _ = stream.write_all(
+                format!("HTTP/1.1 302 Found\r\nlocation: {location}\r\ncontent-length: 2\r\n\r\nxx")
+                    .as_bytes(),
+            );
+        }
+    });
+    let fetch = |path: &str, redirects_max| {
+        let limits = Limits {
+            redirects_max,
+            ..limits()
+        };
+        run(
+            &server.url,
+            phase(Request::get(path), Expect::default(), limits, sequential(1)),
+        )
+    };
+    let result = fetch("/a", 5);
+    assert_eq!(
+        (result.samples[0].outcome, result.captures[0].body.as_str()),
+        (Outcome::Ok, "home")
+    );
+    assert!(result.samples[0].flags.contains(SampleFlags::REDIRECTED));
+    assert_eq!(result.samples[0].bytes_in, 4);
+    assert_eq!(fetch("/a", 1).samples[0].outcome, Outcome::RedirectLoop);
+    assert_eq!(fetch("/a", 0).samples[0].outcome, Outcome::Status3xx);
+    assert_eq!(fetch("/loop", 9).samples[0].outcome, Outcome::RedirectLoop);
+    assert_eq!(fetch("/self", 9).samples[0].outcome, Outcome::RedirectLoop);
+    assert_eq!(fetch("/away", 9).samples[0].outcome, Outcome::Status3xx);
+}
+
+#[test]
+fn a_server_that_closes_after_each_answer() {
+    // It promises to keep the connection and does not: a GET is sent again, a POST is not.
+    let server = says_and_closes(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+    let result = run(
+        &server.url,
+        phase(Request::get("/"), Expect::default(), limits(), sequential(20)),
+    );
+    assert_eq!(result.summary.ok, 20, "{:?}", result.captures);
+    let post = Request::json("POST", "/", &serde_json::json!({}));
+    let result = run(
+        &server.url,
+        phase(post, Expect::default(), limits(), sequential(20)),
+    );
+    assert!(
+        result
+            .samples
+            .iter()
+            .all(|s| matches!(s.outcome, Outcome::Ok | Outcome::Reset))
+    );
+    assert!(
+        !result
+            .samples
+            .iter()
+            .any(|s| s.flags.contains(SampleFlags::RESENT))
+    );
+
+    // One that says so costs no request.
+    let honest = says_and_closes(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok");
+    let post = Request::json("POST", "/", &serde_json::json!({}));
+    let result = run(
+        &honest.url,
+        phase(post, Expect::default(), limits(), sequential(20)),
+    );
+    assert_eq!((result.summary.ok, result.summary.connections), (20, 20));
+    let unkept = Limits {
+        keep_alive: false,
+        ..limits()
+    };
+    let server = says(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+    let result = run(
+        &server.url,
+        phase(Request::get("/"), Expect::default(), unkept, sequential(5)),
+    );
+    assert_eq!(
+        (result.summary.ok, server.connections.load(Ordering::SeqCst)),
+        (5, 5)
+    );
+}
+
+#[test]
+fn bodies_are_checked() {
+    let server =
+        says(b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 11\r\n\r\nhello world");
+    let outcome = |expect: Expect| {
+        run(
+            &server.url,
+            phase(Request::get("/"), expect, limits(), sequential(1)),
+        )
+        .samples[0]
+            .outcome
+    };
+    let body = |check| Expect {
+        body: vec![check],
+        ..Expect::default()
+    };
+    assert_eq!(outcome(body(BodyCheck::Contains("world".into()))), Outcome::Ok);
+    assert_eq!(
+        outcome(body(BodyCheck::Contains("peace".into()))),
+        Outcome::WrongBody
+    );
+    assert_eq!(
+        outcome(body(BodyCheck::Xxh3("d447b1ea40e6988b".into()))),
+        Outcome::Ok
+    );
+    assert_eq!(
+        outcome(body(BodyCheck::Xxh3("0000000000000000".into()))),
+        Outcome::Checksum
+    );
+    assert_eq!(
+        outcome(Expect {
+            content_type: Some("image/".into()),
+            ..Expect::default()
+        }),
+        Outcome::WrongBody
+    );
+}
+
+#[test]
+fn tls_to_a_plain_port_says_so() {
+    let server = says(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+    let url = server.url.replace("http://", "https://");
+    // The server reads on for the end of a request that never comes in its language.
+    let talkative = rogue(|stream, _| {
+        let mut some = [0; 64];
+        let _ = stream.read(&mut some);
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+        thread::sleep(Duration::from_millis(50));
+    });
+    let captured = get(&talkative.url.replace("http://", "https://"));
+    assert_eq!(captured.outcome, Outcome::Tls);
+    assert!(captured.error.contains("use http://"), "{}", captured.error);
+    assert_eq!(get(&url).outcome, Outcome::ConnectTimeout);
+}
+
+#[test]
+fn the_stop_flag_cuts_at_once_and_keeps_what_there_is() {
+    let server = rogue(|stream, number| {
+        while request(stream).is_some() {
+            if number == 1 {
+                thread::sleep(Duration::from_secs(20));
+            }
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+        }
+    });
+    let stop = Arc::new(AtomicBool::new(false));
+    let options = EngineOptions {
+        stop: Arc::clone(&stop),
+        epoch: Instant::now(),
+        ..EngineOptions::default()
+    };
+    let mut engine = Engine::new(&Target::new(&server.url).unwrap(), options).unwrap();
+    let shape = Shape::Closed {
+        connections: 2,
+        requests: None,
+        duration_s: Some(600.0),
+        think_ms: 1.0,
+    };
+    let limits = Limits {
+        timeout_ms: 60_000,
+        ..limits()
+    };
+    let stopper = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(100));
+        stop.store(true, Ordering::Relaxed);
+    });
+    let result = engine
+        .run(
+            0,
+            phase(Request::get("/"), Expect::default(), limits, shape),
+            &mut NoSink,
+        )
+        .unwrap();
+    stopper.join().unwrap();
+    assert!(result.summary.partial && result.summary.ok > 0);
+    assert_eq!(
+        result
+            .samples
+            .iter()
+            .filter(|s| s.outcome == Outcome::Interrupted)
+            .count(),
+        1
+    );
+}
