@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use prony_model::Upheld;
+use prony_model::{Outcome, SummaryRow, Upheld};
 
 use super::paint::Paint;
 use super::{TerminalStyle, finding_line, first_figure, is_problem};
@@ -103,7 +103,7 @@ fn phases(out: &mut String, report: &Report, style: TerminalStyle) {
     }
     let head = format!(
         "{:<26} {:>8} {:>7} {:>9} {:>14} {:>14}",
-        "phase", "requests", "failed", "ok/s", "p50", "p99"
+        "phase", "requests", "failed", "ok/s", "p50 of ok", "p99 of ok"
     );
     let _ = writeln!(out, "{}", paint.bold(&head));
     for phase in report.phases().take(ROWS_MAX) {
@@ -112,10 +112,12 @@ fn phases(out: &mut String, report: &Report, style: TerminalStyle) {
     out.push('\n');
 }
 
-/// Percentiles are of one row; a phase of several rows has none of its own.
+/// Percentiles are of one row; a phase with several rows of good answers has none of its own.
 fn phase_line(phase: &PhaseEntry) -> String {
     let s = &phase.summary;
-    let one = match s.rows.as_slice() {
+    let good: Vec<&SummaryRow> = s.rows.iter().filter(|r| r.outcome == Outcome::Ok).collect();
+    let one = match good.as_slice() {
+        [] => ("-".to_owned(), "-".to_owned()),
         [row] => (
             quantile(&row.response, 0.5, false),
             quantile(&row.response, 0.99, false),
