@@ -2,8 +2,10 @@
 //!
 //! Knows nothing of what an answer should say; the experiments judge.
 
-use prony_model::{Captured, PhaseResult, Request, Sample};
+use prony_model::{Captured, Endpoint, PhaseResult, Request, Sample, SampleRequest};
 use serde_json::Value;
+
+use crate::RunView;
 
 /// Longest text of a target that is put into evidence, in characters.
 pub(crate) const QUOTE_CHARS_MAX: usize = 200;
@@ -81,6 +83,15 @@ pub(crate) fn answers<'a>(phase: &'a PhaseResult, scenario: &str) -> Vec<Answer<
         .collect();
     found.sort_by_key(|a| a.sample.seq);
     found
+}
+
+/// The first sample of an endpoint that was answered well in the preflight; the first of all without a preflight.
+pub(crate) fn good_sample<'a>(endpoint: &'a Endpoint, run: &RunView<'_>) -> Option<&'a SampleRequest> {
+    let good = match run.phase("coverage", "preflight") {
+        Some(phase) => answers(phase, &endpoint.name).iter().find(|a| a.is_ok())?.item as usize,
+        None => 0,
+    };
+    endpoint.samples.get(good)
 }
 
 /// The content type in lower case without parameters; `no content type` when there is none.

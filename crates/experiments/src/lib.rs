@@ -19,9 +19,11 @@ mod fake;
 mod first_call;
 mod gate;
 mod identity;
+mod input_validation;
 mod ladder;
 mod leaf;
 mod metric;
+mod mutation;
 mod primary;
 mod relation;
 mod status;
@@ -42,12 +44,13 @@ pub static EXPERIMENTS: &[&ExperimentDef] = &[
     &client_floor::DEF,
     &baseline::DEF,
     &first_call::DEF,
-    &burst::DEF,
-    &ladder::DEF,
-    &sustained::DEF,
     &diversity::DEF,
     &identity::DEF,
     &status::DEF,
+    &input_validation::DEF,
+    &burst::DEF,
+    &ladder::DEF,
+    &sustained::DEF,
 ];
 
 /// The experiment of that name.

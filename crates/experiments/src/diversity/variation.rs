@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use prony_model::{Body, Endpoint, Place, Request, SampleRequest};
 use serde_json::Value;
 
 use super::rules;
 use crate::RunView;
+use crate::answer::good_sample;
+use crate::mutation::{json_body, with_query, with_segment};
 
 /// One request and how it differs from the first one.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +34,7 @@ const TEXTS: [&str; 5] = [
 
 /// The first request repeated, then one variant for each further value of each input.
 pub(super) fn plan(endpoint: &Endpoint, run: &RunView<'_>, values_max: usize, repeats: usize) -> Vec<Trial> {
-    let Some(base) = base(endpoint, run) else {
+    let Some(base) = good_sample(endpoint, run) else {
         return Vec::new();
     };
     let repeat = Trial {
@@ -62,15 +63,6 @@ pub(super) fn plan(endpoint: &Endpoint, run: &RunView<'_>, values_max: usize, re
         }
     }
     trials
-}
-
-/// The first sample that was answered well, or simply the first.
-fn base<'a>(endpoint: &'a Endpoint, run: &RunView<'_>) -> Option<&'a SampleRequest> {
-    let good = run.phase("coverage", "preflight").and_then(|phase| {
-        let seen = crate::answer::answers(phase, &endpoint.name);
-        seen.iter().find(|a| a.is_ok()).map(|a| a.item as usize)
-    });
-    endpoint.samples.get(good.unwrap_or(0))
 }
 
 /// Further distinct values of an input, each with the sample it came from.
@@ -159,15 +151,6 @@ fn differs_only_in(
         })
 }
 
-/// The request's body as JSON.
-pub(super) fn json_body(request: &Request) -> Option<Value> {
-    match &request.body {
-        Body::Text(text) => serde_json::from_str(text).ok(),
-        Body::Bytes(bytes) => serde_json::from_slice(bytes).ok(),
-        Body::Empty | Body::Repeat { .. } => None,
-    }
-}
-
 /// Sets the field at the top, or the first leaf anywhere below with that name and value.
 fn replace(body: &mut Value, field: &str, base_value: &str, new: &Value) -> bool {
     match body {
@@ -184,53 +167,4 @@ fn replace(body: &mut Value, field: &str, base_value: &str, new: &Value) -> bool
             .any(|inner| replace(inner, field, base_value, new)),
         _ => false,
     }
-}
-
-/// What must be escaped inside a path segment or a query value.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~');
-
-fn escaped(text: &str) -> String {
-    utf8_percent_encode(text, ESCAPED).to_string()
-}
-
-/// The path with the segment of one template parameter replaced.
-pub(crate) fn with_segment(template: &str, path: &str, field: &str, value: &str) -> Option<String> {
-    let (path, query) = match path.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (path, None),
-    };
-    let wanted = format!("{{{field}}}");
-    let mut segments: Vec<String> = path.split('/').map(str::to_owned).collect();
-    let templates: Vec<&str> = template.split('/').collect();
-    if templates.len() != segments.len() {
-        return None;
-    }
-    let at = templates.iter().position(|t| t.contains(&wanted))?;
-    if templates[at].matches('{').count() != 1 {
-        return None;
-    }
-    segments[at] = templates[at].replace(&wanted, &escaped(value));
-    let path = segments.join("/");
-    Some(query.map_or(path.clone(), |q| format!("{path}?{q}")))
-}
-
-/// The path with the value of one query parameter replaced, or the parameter added.
-pub(crate) fn with_query(path: &str, field: &str, value: &str) -> Option<String> {
-    let pair = format!("{}={}", escaped(field), escaped(value));
-    let Some((path, query)) = path.split_once('?') else {
-        return Some(format!("{path}?{pair}"));
-    };
-    let mut pairs: Vec<&str> = query.split('&').filter(|p| !p.is_empty()).collect();
-    match pairs
-        .iter()
-        .position(|p| p.split('=').next() == Some(escaped(field).as_str()))
-    {
-        Some(at) => pairs[at] = &pair,
-        None => pairs.push(&pair),
-    }
-    Some(format!("{path}?{}", pairs.join("&")))
 }

@@ -1,0 +1,132 @@
+//! Hostile texts, and the marks by which an answer betrays that they had an effect.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::case::Class;
+
+/// Markup that a page must escape. The number makes it ours.
+pub(super) const MARKUP: &str = "<script>alert(733101)</script>";
+/// A computation that a template engine would do.
+const TEMPLATE: &str = "{{7331*7919}}${7331*7919}";
+/// What the template engine would make of it.
+pub(super) const TEMPLATE_RESULT: &str = "58054189";
+const SQL: &str = "' OR '1'='1' -- ";
+const TRAVERSAL: &str = "../../../../../../etc/passwd";
+const SPLIT: &str = "x\r\nX-Prony-Injected: 1";
+/// The header that a split would add.
+pub(super) const SPLIT_HEADER: &str = "x-prony-injected";
+const UNICODE: &str = "\u{65e5}\u{672c}\u{8a9e} \u{1f642}\u{202e} e\u{301} \u{2124}\u{fb01}";
+const NUL: &str = "a\u{0}b";
+
+/// Texts that any text field may be given, with their class and what to call them.
+pub(super) const TEXTS: &[(Class, &str, &str)] = &[
+    (Class::Markup, MARKUP, "HTML markup"),
+    (Class::PathTraversal, TRAVERSAL, "a path traversal"),
+    (Class::Injection, TEMPLATE, "a template expression"),
+    (Class::Unicode, UNICODE, "rare characters"),
+    (Class::Injection, SQL, "an SQL fragment"),
+    (Class::HeaderSplit, SPLIT, "line breaks"),
+    (Class::Unicode, NUL, "a NUL character"),
+];
+
+/// What gives away the inside of a target, with what to call it.
+static LEAKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+    [
+        (r"Traceback \(most recent call last\)", "a Python stack trace"),
+        (r#"File "[^"\n]+", line \d+"#, "a Python stack trace"),
+        (
+            r"(?m)^\s*at [\w.$<>]+\([\w.]+\.(java|kt|scala):\d+\)",
+            "a Java stack trace",
+        ),
+        (
+            r"\bat .{1,120}\.(js|ts|mjs|cjs):\d+:\d+",
+            "a JavaScript stack trace",
+        ),
+        (r"panicked at .{1,200}:\d+:\d+", "a Rust panic message"),
+        (r"goroutine \d+ \[", "a Go stack trace"),
+        (r"\bSystem\.[A-Z]\w+Exception\b", "a .NET exception"),
+        (
+            r"SQLSTATE|syntax error at or near|SQL syntax.{0,40}MySQL|sqlite3\.\w*Error|ORA-\d{5}",
+            "a database error",
+        ),
+        (r"\[Errno \d+\]", "an operating system error"),
+        (r"\b(site-packages|node_modules)/", "a library path"),
+        (
+            r"(^|[\s'\x22(=:])/(home|root|usr|srv|opt|mnt|var/(lib|www|log))/[\w.-]+",
+            "a file path",
+        ),
+    ]
+    .into_iter()
+    .map(|(pattern, name)| (Regex::new(pattern).expect("a valid pattern"), name))
+    .collect()
+});
+
+/// The first thing in an error body that gives away the inside, with the text around it; parts of the request that
+/// come back do not count.
+pub(super) fn leak(body: &str, sent: &str) -> Option<(&'static str, String)> {
+    LEAKS.iter().find_map(|(pattern, name)| {
+        let found = pattern.find_iter(body).find(|m| {
+            !sent.contains(
+                m.as_str()
+                    .trim_start_matches(|c: char| c.is_whitespace() || "'\"(=:".contains(c)),
+            )
+        })?;
+        let start = body[..found.start()]
+            .char_indices()
+            .rev()
+            .nth(40)
+            .map_or(0, |(i, _)| i);
+        let end = body[found.end()..]
+            .char_indices()
+            .nth(120)
+            .map_or(body.len(), |(i, _)| found.end() + i);
+        Some((*name, body[start..end].to_owned()))
+    })
+}
+
+/// Whether a body holds the user list of a Unix system.
+pub(super) fn is_user_list(body: &str) -> bool {
+    static LINE: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"root:[^:\n]*:0:0:").expect("a valid pattern"));
+    LINE.is_match(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{TEMPLATE_RESULT, TEXTS, is_user_list, leak};
+
+    #[test]
+    fn the_template_result_is_right_and_not_in_the_payloads() {
+        assert_eq!((7331_u64 * 7919).to_string(), TEMPLATE_RESULT);
+        assert!(TEXTS.iter().all(|(_, text, _)| !text.contains(TEMPLATE_RESULT)));
+    }
+
+    #[test]
+    fn leaks_are_seen_and_echoes_are_not() {
+        let found = |body: &str| leak(body, "").map(|(name, _)| name);
+        assert_eq!(
+            found("Traceback (most recent call last):\n"),
+            Some("a Python stack trace")
+        );
+        assert_eq!(
+            found("Error\n    at f (/srv/app/index.js:10:5)"),
+            Some("a JavaScript stack trace")
+        );
+        assert_eq!(
+            found("[Errno 36] File name too long: 'x'"),
+            Some("an operating system error")
+        );
+        assert_eq!(found("open '/home/svc/data/x.npy'"), Some("a file path"));
+        assert_eq!(found("{\"detail\":\"Slide x not found\"}"), None);
+        assert_eq!(found("see /api/usr and https://a.example/home/page"), None);
+        assert_eq!(leak("no '/home/x' here", "GET /home/x"), None);
+    }
+
+    #[test]
+    fn user_lists() {
+        assert!(is_user_list("root:x:0:0:root:/root:/bin/bash"));
+        assert!(!is_user_list("../../etc/passwd"));
+    }
+}

@@ -1,0 +1,190 @@
+//! The inputs of an endpoint as its document declares them.
+
+use prony_model::{Body, Endpoint, Place, Request, SampleRequest};
+use serde_json::Value;
+
+use crate::leaf::words;
+use crate::mutation::{json_body, with_query, with_segment, without_query};
+
+/// Where an input stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spot {
+    Body,
+    Query,
+    Path,
+}
+
+/// The one JSON type of an input, when there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Text,
+    Integer,
+    Number,
+    Boolean,
+    List,
+    Object,
+    Unclear,
+}
+
+/// One declared input.
+#[derive(Clone, Debug)]
+pub(super) struct Field {
+    pub name: String,
+    pub spot: Spot,
+    pub required: bool,
+    pub nullable: bool,
+    pub kind: Kind,
+    /// The schema of its one type.
+    pub schema: Value,
+}
+
+impl Field {
+    /// A bound of the schema.
+    pub(super) fn bound(&self, keyword: &str) -> Option<f64> {
+        self.schema.get(keyword).and_then(Value::as_f64)
+    }
+
+    /// Whether its name says that it names a thing: `id`, `slide_id`, `imageKey`.
+    pub(super) fn is_id(&self) -> bool {
+        words(&self.name)
+            .last()
+            .is_some_and(|w| ["id", "key", "uuid", "slug"].contains(&w.as_str()))
+    }
+
+    /// The base request with another value here; `None` when it cannot be put there.
+    pub(super) fn set(&self, endpoint: &Endpoint, base: &SampleRequest, value: &Value) -> Option<Request> {
+        let mut request = base.request.clone();
+        let text = || match value {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        match self.spot {
+            Spot::Body => {
+                let mut body = json_body(&base.request)?;
+                body.as_object_mut()?.insert(self.name.clone(), value.clone());
+                request.body = Body::text(body.to_string());
+            }
+            Spot::Query => request.path = with_query(&request.path, &self.name, &text())?,
+            Spot::Path => request.path = with_segment(&endpoint.path, &request.path, &self.name, &text())?,
+        }
+        Some(request)
+    }
+
+    /// The base request without it; `None` for a part of the path.
+    pub(super) fn remove(&self, base: &SampleRequest) -> Option<Request> {
+        let mut request = base.request.clone();
+        match self.spot {
+            Spot::Body => {
+                let mut body = json_body(&base.request)?;
+                body.as_object_mut()?.remove(&self.name)?;
+                request.body = Body::text(body.to_string());
+            }
+            Spot::Query => request.path = without_query(&request.path, &self.name),
+            Spot::Path => return None,
+        }
+        (request != base.request).then_some(request)
+    }
+}
+
+/// Every input of the endpoint, the required first.
+pub(super) fn fields(endpoint: &Endpoint) -> Vec<Field> {
+    let mut found: Vec<Field> = endpoint
+        .parameters
+        .iter()
+        .filter_map(|p| {
+            let spot = match p.place {
+                Place::Path => Spot::Path,
+                Place::Query => Spot::Query,
+                Place::Header => return None,
+            };
+            Some(field(
+                &p.name,
+                spot,
+                p.required || spot == Spot::Path,
+                &p.schema.0,
+            ))
+        })
+        .collect();
+    if let Some(schema) = &endpoint.body_schema {
+        let required = |name: &str| {
+            schema
+                .0
+                .get("required")
+                .and_then(Value::as_array)
+                .is_some_and(|list| list.iter().any(|n| n == name))
+        };
+        let properties = schema.0.get("properties").and_then(Value::as_object);
+        found.extend(
+            properties
+                .into_iter()
+                .flatten()
+                .map(|(name, s)| field(name, Spot::Body, required(name), s)),
+        );
+    }
+    found.sort_by_key(|f| !f.required);
+    found
+}
+
+fn field(name: &str, spot: Spot, required: bool, schema: &Value) -> Field {
+    let nullable_here = schema.get("nullable") == Some(&Value::Bool(true));
+    let (single, nullable) = single(schema);
+    Field {
+        name: name.to_owned(),
+        spot,
+        required,
+        nullable: nullable || nullable_here,
+        kind: kind(single),
+        schema: single.clone(),
+    }
+}
+
+/// Of a choice between one type and null, that type; whether null is allowed.
+fn single(schema: &Value) -> (&Value, bool) {
+    let is_null = |s: &Value| s.get("type").is_some_and(|t| t == "null");
+    for keyword in ["anyOf", "oneOf"] {
+        if let Some(list) = schema.get(keyword).and_then(Value::as_array) {
+            let mut others = list.iter().filter(|s| !is_null(s));
+            let nullable = list.iter().any(is_null);
+            return match (others.next(), others.next()) {
+                (Some(only), None) => (only, nullable),
+                _ => (schema, true),
+            };
+        }
+    }
+    let lists_null = schema
+        .get("type")
+        .and_then(Value::as_array)
+        .is_some_and(|list| list.iter().any(|t| t == "null"));
+    (schema, lists_null)
+}
+
+fn kind(schema: &Value) -> Kind {
+    let name = match schema.get("type") {
+        Some(Value::String(name)) => name.as_str(),
+        Some(Value::Array(list)) => {
+            let mut names = list.iter().filter_map(Value::as_str).filter(|n| *n != "null");
+            match (names.next(), names.next()) {
+                (Some(only), None) => only,
+                _ => "",
+            }
+        }
+        _ => "",
+    };
+    if schema
+        .get("anyOf")
+        .or(schema.get("oneOf"))
+        .or(schema.get("allOf"))
+        .is_some()
+    {
+        return Kind::Unclear;
+    }
+    match name {
+        "string" => Kind::Text,
+        "integer" => Kind::Integer,
+        "number" => Kind::Number,
+        "boolean" => Kind::Boolean,
+        "array" => Kind::List,
+        "object" => Kind::Object,
+        _ => Kind::Unclear,
+    }
+}

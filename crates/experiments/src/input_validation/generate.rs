@@ -1,0 +1,556 @@
+//! Bad requests derived from what the document declares, and from the catalogue. Pure: the same endpoint, sample and
+//! seed give the same cases.
+
+use prony_model::{Body, Endpoint, Header, Request, SampleRequest};
+use serde_json::{Value, json};
+
+use super::case::{Class, NegativeCase, Wanted};
+use super::catalogue::TEXTS;
+use super::field::{Field, Kind, Spot, fields};
+use crate::dzi::mix;
+use crate::mutation::json_body;
+
+/// Characters of an over-long text in a body.
+const LONG_BODY: usize = 10_000;
+/// Characters of an over-long text in a path or query: well under the 8 KiB that servers take for a request line.
+const LONG_URL: usize = 2_000;
+/// Levels of the deep nesting.
+const NESTING: u32 = 100_000;
+/// Bytes of the huge body.
+const HUGE_BYTES: u32 = 1 << 20;
+
+/// The bad requests to an endpoint, the most telling first; every one differs from every sample and from each other.
+pub(super) fn cases(endpoint: &Endpoint, base: &SampleRequest, seed: u64) -> Vec<NegativeCase> {
+    let mut list = List {
+        endpoint,
+        base,
+        cases: Vec::new(),
+    };
+    for field in fields(endpoint) {
+        by_schema(&mut list, &field, seed);
+        if field.kind == Kind::Text {
+            texts(&mut list, &field);
+        }
+    }
+    if endpoint.body_schema.is_some() && json_body(&base.request).is_some() {
+        bodies(&mut list, endpoint);
+    }
+    methods(&mut list);
+    list.cases.sort_by_key(|c| c.class);
+    list.cases
+}
+
+/// A request to a path that no target has.
+pub(super) fn unknown_path(seed: u64) -> NegativeCase {
+    let path = format!("/prony-no-such-path-{:08x}", mix(seed) >> 32);
+    NegativeCase {
+        class: Class::UnknownPath,
+        field: String::new(),
+        name: "a path that does not exist".to_owned(),
+        request: Request::get(path),
+        wanted: Wanted::Harmless,
+    }
+}
+
+struct List<'a> {
+    endpoint: &'a Endpoint,
+    base: &'a SampleRequest,
+    cases: Vec<NegativeCase>,
+}
+
+impl List<'_> {
+    fn add(
+        &mut self,
+        class: Class,
+        field: &str,
+        name: impl Into<String>,
+        wanted: Wanted,
+        request: Option<Request>,
+    ) {
+        let Some(request) = request else { return };
+        let known = self.endpoint.samples.iter().any(|s| s.request == request)
+            || self.cases.iter().any(|c| c.request == request);
+        if !known {
+            self.cases.push(NegativeCase {
+                class,
+                field: field.to_owned(),
+                name: name.into(),
+                request,
+                wanted,
+            });
+        }
+    }
+
+    fn set(&mut self, class: Class, field: &Field, name: String, wanted: Wanted, value: &Value) {
+        let request = field.set(self.endpoint, self.base, value);
+        self.add(class, &field.name, name, wanted, request);
+    }
+}
+
+fn by_schema(list: &mut List<'_>, field: &Field, seed: u64) {
+    let name = &field.name;
+    if field.required {
+        let request = field.remove(list.base);
+        list.add(
+            Class::MissingField,
+            name,
+            format!("a missing `{name}`"),
+            Wanted::Refused,
+            request,
+        );
+        if field.spot == Spot::Body && !field.nullable && field.kind != Kind::Unclear {
+            list.set(
+                Class::NullField,
+                field,
+                format!("a `{name}` of null"),
+                Wanted::Refused,
+                &Value::Null,
+            );
+        }
+    }
+    wrong_type(list, field);
+    match field.kind {
+        Kind::Text => lengths(list, field, seed),
+        Kind::Integer | Kind::Number => ranges(list, field),
+        Kind::List if field.spot == Spot::Body => {
+            let wanted = if field.bound("minItems").is_some_and(|n| n >= 1.0) {
+                Wanted::Refused
+            } else {
+                Wanted::Harmless
+            };
+            list.set(
+                Class::EmptyList,
+                field,
+                format!("an empty list `{name}`"),
+                wanted,
+                &json!([]),
+            );
+            let item = field
+                .schema
+                .get("items")
+                .and_then(|s| s.get("type"))
+                .and_then(Value::as_str);
+            if matches!(item, Some("string" | "integer" | "number" | "boolean")) {
+                let name = format!("an object inside the list `{name}`");
+                list.set(
+                    Class::WrongType,
+                    field,
+                    name,
+                    Wanted::Refused,
+                    &json!([{"prony": 1}]),
+                );
+            }
+        }
+        _ => {}
+    }
+    if field.schema.get("enum").is_some() {
+        let name = format!("a `{name}` outside its list of values");
+        list.set(
+            Class::NotInList,
+            field,
+            name,
+            Wanted::Refused,
+            &json!("prony-no-such-value"),
+        );
+    }
+}
+
+fn wrong_type(list: &mut List<'_>, field: &Field) {
+    let name = &field.name;
+    let (value, what) = match (field.kind, field.spot) {
+        (Kind::Text | Kind::Boolean | Kind::Integer | Kind::Number, Spot::Body) => {
+            (json!({"prony": 1}), format!("an object as `{name}`"))
+        }
+        (Kind::Integer | Kind::Number | Kind::Boolean, Spot::Query | Spot::Path) => {
+            (json!("prony"), format!("a word as `{name}`"))
+        }
+        (Kind::List, Spot::Body) => (json!(7331), format!("a number as the list `{name}`")),
+        (Kind::Object, Spot::Body) => (json!("prony"), format!("a word as the object `{name}`")),
+        _ => return,
+    };
+    list.set(Class::WrongType, field, what, Wanted::Refused, &value);
+    if matches!(field.kind, Kind::Integer | Kind::Number) && field.spot == Spot::Body {
+        list.set(
+            Class::WrongType,
+            field,
+            format!("a word as `{name}`"),
+            Wanted::Refused,
+            &json!("prony"),
+        );
+    }
+}
+
+fn lengths(list: &mut List<'_>, field: &Field, seed: u64) {
+    let name = &field.name;
+    if field.spot != Spot::Path {
+        let wanted =
+            if field.bound("minLength").is_some_and(|n| n >= 1.0) || field.schema.get("enum").is_some() {
+                Wanted::Refused
+            } else {
+                Wanted::Harmless
+            };
+        list.set(
+            Class::EmptyText,
+            field,
+            format!("an empty `{name}`"),
+            wanted,
+            &json!(""),
+        );
+    }
+    let longest = field.bound("maxLength").map(|n| n as usize);
+    let long = if field.spot == Spot::Body {
+        LONG_BODY
+    } else {
+        LONG_URL
+    };
+    let wanted = match (longest, field.spot) {
+        (Some(max), _) if max < long => Wanted::Refused,
+        (_, Spot::Path) => Wanted::NotFound,
+        _ if field.schema.get("enum").is_some() => Wanted::Refused,
+        _ => Wanted::Harmless,
+    };
+    let text = "a".repeat(long);
+    list.set(
+        Class::OverLong,
+        field,
+        format!("an over-long `{name}` ({} characters)", thousands(long)),
+        wanted,
+        &json!(text),
+    );
+    if let Some(max) = longest.filter(|&max| max < long) {
+        let text = "a".repeat(max + 1);
+        let name = format!(
+            "an over-long `{name}` (one character too many: {})",
+            thousands(max + 1)
+        );
+        list.set(Class::OverLong, field, name, Wanted::Refused, &json!(text));
+    }
+    if field.spot == Spot::Path || field.is_id() {
+        let id = match field.schema.get("format").and_then(Value::as_str) {
+            Some("uuid") => "00000000-0000-4000-8000-000000000000".to_owned(),
+            _ => format!("prony-no-such-{:08x}", mix(seed) >> 32),
+        };
+        let wanted = if field.spot == Spot::Path {
+            Wanted::NotFound
+        } else {
+            Wanted::Harmless
+        };
+        list.set(
+            Class::UnknownId,
+            field,
+            format!("an unknown `{name}`"),
+            wanted,
+            &json!(id),
+        );
+    }
+}
+
+fn ranges(list: &mut List<'_>, field: &Field) {
+    let name = &field.name;
+    let whole = field.kind == Kind::Integer;
+    if field.spot == Spot::Path && whole {
+        let value = json!(i32::MAX - 1);
+        list.set(
+            Class::UnknownId,
+            field,
+            format!("an unknown `{name}`"),
+            Wanted::NotFound,
+            &value,
+        );
+    }
+    let number = |v: f64| {
+        if whole || v.fract() == 0.0 {
+            json!(v as i64)
+        } else {
+            json!(v)
+        }
+    };
+    let mut odd = vec![
+        (json!(i64::MAX), "2^63 - 1".to_owned()),
+        (json!(-1), "-1".to_owned()),
+        (json!(0), "0".to_owned()),
+    ];
+    for (bound, exclusive, step) in [
+        ("minimum", "exclusiveMinimum", -1.0),
+        ("maximum", "exclusiveMaximum", 1.0),
+    ] {
+        let limit = field
+            .bound(bound)
+            .map(|b| b + step)
+            .or_else(|| field.bound(exclusive));
+        if let Some(value) = limit.filter(|v| v.abs() < 9e15) {
+            let text = format!("a `{name}` out of range ({})", number(value));
+            list.set(Class::OutOfRange, field, text, Wanted::Refused, &number(value));
+        }
+    }
+    odd.retain(|(value, _)| allows(field, value));
+    for (value, text) in odd {
+        list.set(
+            Class::OddNumbers,
+            field,
+            format!("a `{name}` of {text}"),
+            Wanted::Harmless,
+            &value,
+        );
+    }
+    if whole {
+        list.set(
+            Class::WrongType,
+            field,
+            format!("a fraction as `{name}` (1.5)"),
+            Wanted::Refused,
+            &json!(1.5),
+        );
+    }
+}
+
+/// Whether the declared range has the number inside; one outside is another case.
+fn allows(field: &Field, value: &Value) -> bool {
+    let v = value.as_f64().unwrap_or_default();
+    field.bound("minimum").is_none_or(|m| v >= m)
+        && field.bound("maximum").is_none_or(|m| v <= m)
+        && field.bound("exclusiveMinimum").is_none_or(|m| v > m)
+        && field.bound("exclusiveMaximum").is_none_or(|m| v < m)
+}
+
+fn texts(list: &mut List<'_>, field: &Field) {
+    for (class, text, what) in TEXTS {
+        list.set(
+            *class,
+            field,
+            format!("{what} as `{}`", field.name),
+            Wanted::Harmless,
+            &json!(text),
+        );
+    }
+}
+
+fn bodies(list: &mut List<'_>, endpoint: &Endpoint) {
+    let Some(schema) = endpoint.body_schema.as_ref().map(|s| &s.0) else {
+        return;
+    };
+    let is_object = schema.get("type").is_some_and(|t| t == "object") || schema.get("properties").is_some();
+    let needs_fields = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .is_some_and(|list| !list.is_empty());
+    let strict = if needs_fields {
+        Wanted::Refused
+    } else {
+        Wanted::Harmless
+    };
+    let whole = |body: Body| {
+        Some(Request {
+            body,
+            ..list.base.request.clone()
+        })
+    };
+    let text = |body: &str| whole(Body::text(body));
+    let sent = String::from_utf8_lossy(&list.base.request.body.to_bytes().unwrap_or_default()).into_owned();
+    let cut: String = sent
+        .chars()
+        .take(sent.chars().count().saturating_sub(1))
+        .collect();
+
+    let invalid_json = text(&cut);
+    let empty = text("");
+    let empty_object = text("{}");
+    let empty_list = text("[]");
+    let word = text("\"prony\"");
+    let null = text("null");
+    let nested = whole(Body::Repeat {
+        unit: "[".to_owned(),
+        count: NESTING,
+    });
+    let huge = whole(Body::Repeat {
+        unit: " ".to_owned(),
+        count: HUGE_BYTES,
+    });
+    let invalid_utf8 = whole(Body::Bytes(
+        sent.replacen('"', "\"\u{1}", 1)
+            .bytes()
+            .map(|b| if b == 1 { 0xff } else { b })
+            .collect(),
+    ));
+    let plain = Some(Request {
+        headers: vec![Header::new("content-type", "text/plain")],
+        ..list.base.request.clone()
+    });
+    let extra = json_body(&list.base.request).and_then(|mut body| {
+        body.as_object_mut()?
+            .insert("prony_unknown_field".to_owned(), json!(true));
+        whole(Body::text(body.to_string()))
+    });
+
+    list.add(
+        Class::InvalidJson,
+        "",
+        "invalid JSON (cut off)",
+        Wanted::Refused,
+        invalid_json,
+    );
+    list.add(Class::EmptyBody, "", "an empty body", strict, empty);
+    if is_object {
+        list.add(Class::EmptyObject, "", "an empty object", strict, empty_object);
+        list.add(
+            Class::NotAnObject,
+            "",
+            "a list instead of an object",
+            strict,
+            empty_list,
+        );
+        list.add(
+            Class::NotAnObject,
+            "",
+            "a word instead of an object",
+            strict,
+            word,
+        );
+        list.add(Class::NotAnObject, "", "null instead of an object", strict, null);
+        if schema.get("additionalProperties") == Some(&Value::Bool(false)) {
+            list.add(
+                Class::UnknownField,
+                "",
+                "an unknown field",
+                Wanted::Refused,
+                extra,
+            );
+        } else {
+            list.add(
+                Class::UnknownField,
+                "",
+                "an unknown field",
+                Wanted::Harmless,
+                extra,
+            );
+        }
+    }
+    list.add(
+        Class::WrongContentType,
+        "",
+        "the content type text/plain",
+        Wanted::Harmless,
+        plain,
+    );
+    list.add(
+        Class::InvalidUtf8,
+        "",
+        "invalid UTF-8",
+        Wanted::Harmless,
+        invalid_utf8,
+    );
+    let name = format!("{} levels of nesting", thousands(NESTING as usize));
+    list.add(Class::DeepNesting, "", name, Wanted::HarmlessOrClosed, nested);
+    list.add(
+        Class::HugeBody,
+        "",
+        "a body of 1 MiB",
+        Wanted::HarmlessOrClosed,
+        huge,
+    );
+}
+
+/// A method that the path does not have. Only such as change nothing: GET, or the read-only PROPFIND.
+fn methods(list: &mut List<'_>) {
+    let method = if list.endpoint.method == "POST" {
+        "GET"
+    } else {
+        "PROPFIND"
+    };
+    let request = Request {
+        method: method.to_owned(),
+        headers: Vec::new(),
+        body: Body::Empty,
+        ..list.base.request.clone()
+    };
+    list.add(
+        Class::WrongMethod,
+        "",
+        format!("the method {method}"),
+        Wanted::NotAllowed,
+        Some(request),
+    );
+}
+
+/// `10000` as `10,000`.
+pub(super) fn thousands(n: usize) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (k, c) in digits.chars().enumerate() {
+        if k > 0 && (digits.len() - k) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::{cases, thousands};
+    use crate::fake::library::surface;
+    use crate::input_validation::case::{Class, Wanted};
+
+    #[test]
+    fn the_document_is_turned_into_cases() {
+        let surface = surface();
+        let search = surface
+            .endpoints
+            .iter()
+            .find(|e| e.name == "POST /v1/search")
+            .unwrap();
+        let found = cases(search, &search.samples[0], 1);
+        let has = |class, field: &str, wanted| {
+            assert!(
+                found
+                    .iter()
+                    .any(|c| c.class == class && c.field == field && c.wanted == wanted),
+                "{class:?} {field}: {:#?}",
+                found.iter().map(|c| (&c.name, c.wanted)).collect::<Vec<_>>()
+            );
+        };
+        has(Class::MissingField, "document", Wanted::Refused);
+        has(Class::MissingField, "query", Wanted::Refused);
+        has(Class::OverLong, "document", Wanted::Refused);
+        has(Class::EmptyText, "query", Wanted::Refused);
+        has(Class::OutOfRange, "hits", Wanted::Refused);
+        has(Class::UnknownField, "", Wanted::Harmless);
+        assert!(
+            !found
+                .iter()
+                .any(|c| c.class == Class::MissingField && c.field == "hits"),
+            "hits is optional"
+        );
+        assert!(found.len() > 30 && found.len() < 200, "{}", found.len());
+    }
+
+    #[test]
+    fn thousands_are_separated() {
+        assert_eq!(thousands(7), "7");
+        assert_eq!(thousands(10_000), "10,000");
+        assert_eq!(thousands(1_234_567), "1,234,567");
+    }
+
+    proptest! {
+        #[test]
+        fn cases_are_bad_distinct_and_repeatable(seed: u64, which in 0_usize..9) {
+            let surface = surface();
+            let endpoint = &surface.endpoints[which];
+            let found = cases(endpoint, &endpoint.samples[0], seed);
+            prop_assert_eq!(&found, &cases(endpoint, &endpoint.samples[0], seed));
+            let requests: BTreeSet<String> = found.iter().map(|c| format!("{:?}", c.request)).collect();
+            prop_assert_eq!(requests.len(), found.len());
+            for case in &found {
+                for sample in &endpoint.samples {
+                    prop_assert_ne!(&case.request, &sample.request);
+                }
+                prop_assert!(case.wanted.statuses().contains(&422));
+                prop_assert!(!case.wanted.statuses().contains(&500));
+            }
+        }
+    }
+}

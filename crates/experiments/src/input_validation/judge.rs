@@ -1,0 +1,156 @@
+//! What one answer to one bad request means.
+
+use prony_model::{Outcome, OutcomeClass, PhaseResult};
+
+use super::case::{Class, NegativeCase, Wanted};
+use super::catalogue::{MARKUP, SPLIT_HEADER, TEMPLATE_RESULT, is_user_list, leak};
+use super::{Plan, REPEATS};
+use crate::answer::{Answer, answers, content_type};
+
+/// Everything that came of one endpoint's cases.
+pub(super) struct Judged<'a> {
+    /// What was sent.
+    pub plan: &'a Plan,
+    /// The cases that were sent, with their attempts.
+    pub tried: Vec<Tried<'a>>,
+    /// The good request after the cases, and again after the repeats.
+    pub good: Vec<Answer<'a>>,
+}
+
+/// A case with its attempts: the first, then repeats if it failed.
+pub(super) struct Tried<'a> {
+    /// The case.
+    pub case: &'a NegativeCase,
+    /// At least one.
+    pub attempts: Vec<Answer<'a>>,
+}
+
+impl<'a> Judged<'a> {
+    /// Joins the plan with both phases.
+    pub(super) fn new(plan: &'a Plan, first: &'a PhaseResult, again: Option<&'a PhaseResult>) -> Self {
+        let repeats = again
+            .map(|phase| answers(phase, &plan.endpoint))
+            .unwrap_or_default();
+        let tried = answers(first, &plan.endpoint)
+            .into_iter()
+            .map(|answer| {
+                let index = answer.item as usize;
+                let again = repeats
+                    .iter()
+                    .filter(|r| plan.repeated.get(r.item as usize / REPEATS) == Some(&index));
+                let attempts = std::iter::once(answer).chain(again.copied()).collect();
+                Tried {
+                    case: &plan.cases[index],
+                    attempts,
+                }
+            })
+            .collect();
+        let good = [Some(first), again]
+            .into_iter()
+            .flatten()
+            .flat_map(|phase| answers(phase, &plan.after()))
+            .collect();
+        Self { plan, tried, good }
+    }
+}
+
+impl<'a> Tried<'a> {
+    /// The first attempt.
+    pub(super) fn first(&self) -> &Answer<'a> {
+        &self.attempts[0]
+    }
+
+    /// The failure that decides, how often it was seen, and in how many attempts.
+    pub(super) fn failure(&self) -> Option<(Failure, usize)> {
+        let kind = failure(self.case, self.first())?;
+        let seen = self
+            .attempts
+            .iter()
+            .filter(|a| failure(self.case, a).is_some())
+            .count();
+        Some((kind, seen))
+    }
+
+    /// Whether the document forbids it and it was answered by a success.
+    pub(super) fn is_accepted(&self) -> bool {
+        matches!(self.case.wanted, Wanted::Refused | Wanted::NotFound)
+            && (200..300).contains(&self.first().sample.status)
+    }
+
+    /// What an answer shows of a hostile text's effect.
+    pub(super) fn effect(&self) -> Option<Effect> {
+        let captured = self.first().captured?;
+        let body = &captured.body;
+        match self.case.class {
+            Class::Markup if content_type(captured) == "text/html" && body.contains(MARKUP) => {
+                Some(Effect::MarkupReflected)
+            }
+            Class::Injection if body.contains(TEMPLATE_RESULT) => Some(Effect::TemplateRun),
+            Class::PathTraversal if is_user_list(body) => Some(Effect::FileRead),
+            Class::HeaderSplit if captured.header(SPLIT_HEADER).is_some() => Some(Effect::HeaderAdded),
+            _ => None,
+        }
+    }
+
+    /// What an error body gives away about the inside, with the text.
+    pub(super) fn leaked(&self) -> Option<(&'static str, String)> {
+        self.attempts
+            .iter()
+            .filter_map(|a| Some((a, a.captured?)))
+            .find_map(|(answer, captured)| {
+                let body = answer.request.body.to_bytes().unwrap_or_default();
+                let sent = format!(
+                    "{} {}",
+                    percent_encoding::percent_decode_str(&answer.request.path).decode_utf8_lossy(),
+                    String::from_utf8_lossy(&body)
+                );
+                (captured.status >= 400).then(|| leak(&captured.body, &sent))?
+            })
+    }
+}
+
+/// What a hostile text did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    MarkupReflected,
+    TemplateRun,
+    FileRead,
+    HeaderAdded,
+}
+
+/// A failure that no input may cause, in words that continue "is answered by" or "...".
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Failure {
+    /// A server error with its status.
+    ServerError(u16),
+    /// No answer in time.
+    Hang,
+    /// The connection broke, or the answer was no HTTP.
+    Broken(&'static str),
+}
+
+impl Failure {
+    /// Continues "an over-long `id` ...".
+    pub(super) fn says(&self) -> String {
+        match self {
+            Self::ServerError(status) => format!("is answered by {status}"),
+            Self::Hang => "gets no answer in time".to_owned(),
+            Self::Broken(says) => (*says).to_owned(),
+        }
+    }
+}
+
+/// Whether an answer to a bad request is a failure of the target.
+pub(super) fn failure(case: &NegativeCase, answer: &Answer<'_>) -> Option<Failure> {
+    let sample = answer.sample;
+    let may_close = case.wanted == Wanted::HarmlessOrClosed;
+    match sample.outcome.class() {
+        OutcomeClass::Timeout if may_close && sample.outcome == Outcome::WriteTimeout => None,
+        OutcomeClass::Timeout => Some(Failure::Hang),
+        OutcomeClass::Transport if may_close => None,
+        OutcomeClass::Transport | OutcomeClass::Protocol => Some(Failure::Broken(sample.outcome.says())),
+        _ if sample.status == 501 && case.wanted == Wanted::NotAllowed => None,
+        _ if sample.status >= 500 => Some(Failure::ServerError(sample.status)),
+        _ => None,
+    }
+}

@@ -1,0 +1,447 @@
+//! What happens with bad input? Requests derived from the document and from a catalogue of hostile texts, each with
+//! what a sound target may answer.
+//!
+//! Only what an HTTP client sees counts: statuses, bodies, closed connections, and whether a good request is still
+//! answered afterwards. Where a document does not forbid an input, a normal answer to it is no fault.
+
+mod case;
+mod catalogue;
+mod field;
+mod findings;
+mod generate;
+mod judge;
+
+use prony_model::{
+    Budget, Capture, Endpoint, Finding, Item, Limits, Phase, PhaseResult, Request, Role, Scenario, Shape,
+};
+use schemars::{JsonSchema, schema_for};
+use serde::Deserialize;
+
+use crate::answer::{answers, good_sample};
+use crate::coverage::is_destructive;
+use crate::experiment::params;
+use crate::{Experiment, ExperimentDef, RunView, Step};
+use case::{Class, NegativeCase};
+
+const NAME: &str = "input-validation";
+const FIRST: &str = "bad-input";
+const AGAIN: &str = "repeats";
+/// Times that each failing case is repeated.
+const REPEATS: usize = 2;
+/// Scenario of the request that has no endpoint.
+const NO_ENDPOINT: &str = "no endpoint";
+
+/// Registry entry.
+pub(crate) static DEF: ExperimentDef = ExperimentDef {
+    name: NAME,
+    title: "Input validation",
+    question: "What happens with bad input?",
+    from_budget: Budget::Quick,
+    build: |context, value| {
+        let asked: InputValidationParams = params(value)?;
+        let (cases, duration_s) = match context.budget {
+            Budget::Quick => (24, 8.0),
+            Budget::Standard => (60, 25.0),
+            Budget::Thorough => (300, 240.0),
+        };
+        Ok(Box::new(InputValidation {
+            cases_max: asked.cases_max.unwrap_or(cases) as usize,
+            duration_s: asked.duration_s.unwrap_or(duration_s),
+            destructive: asked.destructive,
+            seed: context.seed,
+            limits: context.limits.clone(),
+            stage: 0,
+            plans: Vec::new(),
+        }))
+    },
+    schema: || schema_for!(InputValidationParams),
+    example: "[experiment.input-validation]\ncases_max = 60\n",
+};
+
+/// Parameters of the input validation experiment.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct InputValidationParams {
+    /// At most so many bad requests to each endpoint. By default 24 (quick), 60 (standard) or 300 (thorough).
+    pub cases_max: Option<u32>,
+    /// Stop after so many seconds. By default 8 (quick), 25 (standard) or 240 (thorough).
+    pub duration_s: Option<f64>,
+    /// Also send bad input to endpoints with the methods DELETE, PUT and PATCH.
+    pub destructive: bool,
+}
+
+struct InputValidation {
+    cases_max: usize,
+    duration_s: f64,
+    destructive: bool,
+    seed: u64,
+    limits: Limits,
+    stage: u8,
+    plans: Vec<Plan>,
+}
+
+/// The bad requests to one endpoint: case `k` is item `k` of its scenario.
+struct Plan {
+    /// Name of the endpoint and of the scenario.
+    endpoint: String,
+    /// The request that was answered well before.
+    good: Option<Request>,
+    cases: Vec<NegativeCase>,
+    /// Cases that failed at first, in the order of their repeats.
+    repeated: Vec<usize>,
+}
+
+impl Plan {
+    /// Name of the scenario with the good request.
+    fn after(&self) -> String {
+        format!("{}: good request afterwards", self.endpoint)
+    }
+
+    fn scenarios(&self, run: &RunView<'_>, cases: impl Iterator<Item = usize>) -> Vec<Scenario> {
+        let item = |case: &NegativeCase| Item {
+            request: case.request.clone(),
+            expect: case.wanted.expect(),
+        };
+        let items = cases.map(|k| item(&self.cases[k])).collect();
+        let mut scenarios = vec![Scenario::new(self.endpoint.clone(), items)];
+        let endpoint = run.surface.endpoints.iter().find(|e| e.name == self.endpoint);
+        if let (Some(request), Some(endpoint)) = (&self.good, endpoint) {
+            let good = Item {
+                request: request.clone(),
+                expect: endpoint.expect.clone(),
+            };
+            scenarios.push(Scenario::new(self.after(), vec![good]));
+        }
+        scenarios
+    }
+}
+
+impl Experiment for InputValidation {
+    fn next(&mut self, run: &RunView<'_>) -> Step {
+        self.stage += 1;
+        match self.stage {
+            1 => {
+                self.plans = self.plan(run);
+                let scenarios = self
+                    .plans
+                    .iter()
+                    .flat_map(|p| p.scenarios(run, 0..p.cases.len()))
+                    .collect::<Vec<_>>();
+                self.step(run, FIRST, scenarios)
+            }
+            2 => {
+                let Some(first) = run.phase(NAME, FIRST) else {
+                    return Step::Done;
+                };
+                let mut scenarios = Vec::new();
+                for plan in &mut self.plans {
+                    plan.repeated = failed_at_first(plan, first);
+                    if !plan.repeated.is_empty() || good_failed(plan, first) {
+                        let repeats = plan
+                            .repeated
+                            .iter()
+                            .flat_map(|&k| [k; REPEATS])
+                            .collect::<Vec<_>>();
+                        scenarios.extend(plan.scenarios(run, repeats.into_iter()));
+                    }
+                }
+                scenarios.retain(|s| !s.items.is_empty());
+                self.step(run, AGAIN, scenarios)
+            }
+            _ => Step::Done,
+        }
+    }
+
+    fn conclude(&self, run: &RunView<'_>) -> Vec<Finding> {
+        let Some(first) = run.phase(NAME, FIRST) else {
+            return Vec::new();
+        };
+        let again = run.phase(NAME, AGAIN);
+        let judged: Vec<judge::Judged<'_>> = self
+            .plans
+            .iter()
+            .map(|plan| judge::Judged::new(plan, first, again))
+            .collect();
+        findings::findings(&judged, run, first)
+    }
+}
+
+impl InputValidation {
+    fn plan(&self, run: &RunView<'_>) -> Vec<Plan> {
+        let mut plans: Vec<Plan> = Vec::new();
+        for endpoint in run.working_endpoints() {
+            let is_tested = (endpoint.is_work() || endpoint.role == Role::Listing)
+                && endpoint.role != Role::Tile
+                && (self.destructive || !is_destructive(&endpoint.method));
+            let Some(base) = good_sample(endpoint, run).filter(|_| is_tested) else {
+                continue;
+            };
+            let mut cases = generate::cases(endpoint, base, self.seed);
+            cases.retain(|c| c.class != Class::WrongMethod || !is_declared(run, endpoint, &c.request.method));
+            cases.truncate(self.cases_max.max(1));
+            plans.push(Plan {
+                endpoint: endpoint.name.clone(),
+                good: Some(base.request.clone()),
+                cases,
+                repeated: Vec::new(),
+            });
+        }
+        plans.sort_by_key(|p| {
+            run.surface
+                .endpoints
+                .iter()
+                .find(|e| e.name == p.endpoint)
+                .is_none_or(|e| e.role != Role::Inference)
+        });
+        plans.retain(|p| !p.cases.is_empty());
+        if !plans.is_empty() {
+            plans.push(Plan {
+                endpoint: NO_ENDPOINT.to_owned(),
+                good: None,
+                cases: vec![generate::unknown_path(self.seed)],
+                repeated: Vec::new(),
+            });
+        }
+        plans
+    }
+
+    fn step(&self, run: &RunView<'_>, name: &str, scenarios: Vec<Scenario>) -> Step {
+        if scenarios.is_empty() {
+            return Step::Done;
+        }
+        let requests: usize = scenarios.iter().map(|s| s.items.len()).sum();
+        Step::Run(Phase {
+            name: name.to_owned(),
+            experiment: NAME.to_owned(),
+            scenarios,
+            shape: Shape::Once {
+                duration_s: Some(self.duration_s),
+            },
+            limits: Limits {
+                timeout_ms: self.timeout_ms(run),
+                ..self.limits.clone()
+            },
+            capture: Capture {
+                responses_max: requests as u32,
+                body_bytes_max: 8 << 10,
+                digests: true,
+            },
+        })
+    }
+
+    /// Bad input must not take much longer than good: three times the slowest good answer and 5 s, at most the limit.
+    fn timeout_ms(&self, run: &RunView<'_>) -> u64 {
+        let slowest = run
+            .phase("coverage", "preflight")
+            .into_iter()
+            .flat_map(|p| &p.samples)
+            .map(|s| s.service().as_millis_f64() as u64)
+            .max();
+        slowest.map_or(self.limits.timeout_ms, |ms| {
+            self.limits.timeout_ms.min(3 * ms + 5_000)
+        })
+    }
+}
+
+fn is_declared(run: &RunView<'_>, endpoint: &Endpoint, method: &str) -> bool {
+    run.surface
+        .endpoints
+        .iter()
+        .any(|e| e.path == endpoint.path && e.method == method)
+}
+
+fn failed_at_first(plan: &Plan, first: &PhaseResult) -> Vec<usize> {
+    answers(first, &plan.endpoint)
+        .iter()
+        .filter(|a| {
+            let case = &plan.cases[a.item as usize];
+            judge::failure(case, a).is_some()
+        })
+        .map(|a| a.item as usize)
+        .take(40)
+        .collect()
+}
+
+fn good_failed(plan: &Plan, first: &PhaseResult) -> bool {
+    answers(first, &plan.after()).iter().any(|a| !a.is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use prony_model::{Budget, Finding, Request, Verdict};
+    use serde_json::json;
+
+    use crate::fake::library::{Faults, Library, surface};
+    use crate::fake::{Reply, complaints, run};
+
+    const BOTH: [&str; 2] = ["coverage", "input-validation"];
+
+    fn judged(faults: Faults, budget: Budget) -> Vec<Finding> {
+        let mut library = Library::new(faults);
+        run(&BOTH, &surface(), budget, |r| library.answer(r)).1
+    }
+
+    /// The sound library, but for what `target` answers.
+    fn but_for(mut target: impl FnMut(&Request) -> Option<Reply>) -> Vec<Finding> {
+        let mut library = Library::new(Faults::default());
+        run(&BOTH, &surface(), Budget::Thorough, |r| {
+            target(r).unwrap_or_else(|| library.answer(r))
+        })
+        .1
+    }
+
+    fn find<'a>(findings: &'a [Finding], id: &str) -> &'a Finding {
+        findings.iter().find(|f| f.id == id).unwrap_or_else(|| {
+            panic!(
+                "no {id}: {:?}",
+                findings.iter().map(|f| &f.id).collect::<Vec<_>>()
+            )
+        })
+    }
+
+    #[test]
+    fn a_sound_target_draws_no_complaint() {
+        for budget in [Budget::Quick, Budget::Standard, Budget::Thorough] {
+            let findings = judged(Faults::default(), budget);
+            assert_eq!(complaints(&findings), [""; 0], "{findings:#?}");
+            assert_eq!(find(&findings, "input-validation").verdict, Verdict::Pass);
+        }
+    }
+
+    #[test]
+    fn a_server_error_on_a_long_id_is_named_in_plain_words() {
+        let findings = judged(
+            Faults {
+                crashes_on_long_id: true,
+                ..Faults::default()
+            },
+            Budget::Quick,
+        );
+        let crash = find(&findings, "server-error-on-input");
+        assert_eq!(crash.verdict, Verdict::Fail);
+        assert_eq!(crash.endpoint, "GET /v1/documents/{id}");
+        assert!(
+            crash.title.contains("over-long `id` (2,000 characters)"),
+            "{}",
+            crash.title
+        );
+        assert!(crash.title.contains("500"), "{}", crash.title);
+        assert_eq!(find(&findings, "leaks-internals").verdict, Verdict::Fail);
+        assert_eq!(
+            complaints(&findings),
+            ["input-validation", "leaks-internals", "server-error-on-input"]
+        );
+    }
+
+    #[test]
+    fn bad_input_taken_silently_is_a_warning_per_class() {
+        let findings = judged(
+            Faults {
+                accepts_anything: true,
+                ..Faults::default()
+            },
+            Budget::Standard,
+        );
+        let accepted: Vec<&Finding> = findings.iter().filter(|f| f.id == "bad-input-accepted").collect();
+        assert!(accepted.iter().all(|f| f.verdict == Verdict::Warn && !f.required));
+        assert!(
+            accepted.iter().any(|f| f.title.contains("missing `document`")),
+            "{accepted:#?}"
+        );
+        assert!(!findings.iter().any(|f| f.verdict == Verdict::Fail && f.required));
+    }
+
+    #[test]
+    fn markup_in_html_is_reflected_and_in_json_it_is_not() {
+        let findings = judged(
+            Faults {
+                reflects_html: true,
+                ..Faults::default()
+            },
+            Budget::Standard,
+        );
+        assert_eq!(find(&findings, "reflected-markup").verdict, Verdict::Fail);
+        let in_json = but_for(|r| {
+            r.path
+                .contains("script")
+                .then(|| Reply::json(404, &json!({"detail": "no <script>alert(733101)</script>"})))
+        });
+        assert!(!complaints(&in_json).contains(&"reflected-markup"));
+    }
+
+    #[test]
+    fn one_server_error_of_three_is_flaky_and_a_cut_connection_is_a_failure() {
+        let mut calls = 0;
+        let flaky = but_for(|r| {
+            let long = r.path == "/v1/classify" && r.body.to_bytes().is_some_and(|b| b.is_empty());
+            calls += usize::from(long);
+            (long && calls == 1).then(|| Reply::json(500, &json!({})))
+        });
+        assert_eq!(find(&flaky, "server-error-on-input").counted(), Verdict::Warn);
+        let cut = but_for(|r| (r.path.contains("aaaaaaaa")).then(Reply::reset));
+        assert_eq!(find(&cut, "server-error-on-input").verdict, Verdict::Fail);
+        assert!(
+            find(&cut, "server-error-on-input")
+                .title
+                .contains("lost its connection")
+        );
+    }
+
+    #[test]
+    fn a_huge_body_may_be_answered_by_closing() {
+        let findings = but_for(|r| {
+            r.body
+                .to_bytes()
+                .is_some_and(|b| b.len() > 50_000)
+                .then(Reply::reset)
+        });
+        assert_eq!(complaints(&findings), [""; 0]);
+    }
+
+    #[test]
+    fn a_target_that_stays_broken_is_critical() {
+        let mut dead = false;
+        let findings = but_for(|r| {
+            dead |= r.path == "/v1/classify" && r.body.to_bytes().is_some_and(|b| b == b"[]");
+            dead.then(|| Reply::json(500, &json!({"error": "gone"})))
+        });
+        let broken = find(&findings, "broken-by-input");
+        assert_eq!(
+            (broken.verdict, broken.severity),
+            (Verdict::Fail, prony_model::Severity::Critical)
+        );
+    }
+
+    #[test]
+    fn effects_of_hostile_texts_are_seen() {
+        let with = |r: &Request| String::from_utf8_lossy(&r.body.to_bytes().unwrap_or_default()).into_owned();
+        let template = but_for(|r| {
+            with(r)
+                .contains("7331*7919")
+                .then(|| Reply::json(200, &json!({"hits": [], "q": "58054189"})))
+        });
+        assert_eq!(find(&template, "text-was-executed").verdict, Verdict::Fail);
+        let passwd = but_for(|r| {
+            r.path
+                .contains("passwd")
+                .then(|| Reply::bytes(200, "text/plain", b"root:x:0:0:root:/root:/bin/sh".to_vec()))
+        });
+        assert_eq!(
+            find(&passwd, "text-was-executed").severity,
+            prony_model::Severity::Critical
+        );
+    }
+
+    #[test]
+    fn everything_forbidden_decides_nothing() {
+        let mut calls = 0;
+        let findings = but_for(|_| {
+            calls += 1;
+            (calls > 60).then(|| Reply::json(403, &json!({"error": "forbidden"})))
+        });
+        assert_eq!(
+            find(&findings, "input-validation-masked").verdict,
+            Verdict::Inconclusive
+        );
+    }
+}
