@@ -11,6 +11,7 @@ use prony_model::{Budget, ExitCode, Role, RunSpec, Suite, Surface, TargetSpec};
 use crate::cli::CheckArgs;
 use crate::config;
 use crate::runner::{self, Connection, RunRequest};
+use crate::sending;
 use crate::session::Session;
 use crate::text::clean;
 
@@ -29,7 +30,7 @@ pub(crate) fn run(args: &CheckArgs, session: &Session) -> Result<ExitCode> {
         },
         ..Suite::default()
     };
-    let secrets = args.send.apply(&mut suite)?;
+    let secrets = sending::apply(&args.send, &mut suite)?;
     let mut connection = Connection::open(&suite, &secrets, session)?;
     let surface = connection.discover(&path)?;
     plan(&mut suite, &surface);

@@ -74,12 +74,9 @@ impl Connection {
     }
 
     /// Finds out what the target offers. An error says why nobody answered, and what to do.
-    pub(crate) fn discover(&mut self) -> Result<Surface> {
-        let path = if self.path.is_empty() {
-            "/".to_owned()
-        } else {
-            self.path.clone()
-        };
+    ///
+    /// `path` is where the user pointed, below the target's base.
+    pub(crate) fn discover(&mut self, path: &str) -> Result<Surface> {
         let limits = Limits {
             redirects_max: 5,
             ..self.limits.clone()
@@ -98,10 +95,7 @@ impl Connection {
     /// An engine against the null target, on the same clock, and the phase that it runs.
     pub(super) fn null_engine(&self) -> Result<(prony_model::Phase, NullEngine)> {
         let null = NullTarget::start().context("cannot open a port for the null target")?;
-        let spec = TargetSpec {
-            url: format!("http://{}", null.addr()),
-            ..TargetSpec::default()
-        };
+        let url = format!("http://{}", null.addr());
         let options = EngineOptions {
             seed: 1,
             threads: 1,

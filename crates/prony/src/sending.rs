@@ -1,0 +1,125 @@
+//! From the flags that check, load and run share to the suite and its secrets. Flags win over the suite.
+
+use std::fs;
+use std::path::Path;
+
+use prony_model::{Secret, Suite};
+
+use crate::cli::SendArgs;
+use crate::diagnostic::Diagnostic;
+use crate::session::is_sensitive;
+
+/// Headers whose values are secrets: they go on the wire and nowhere else.
+pub(crate) type Secrets = Vec<(String, Secret)>;
+
+/// Writes the flags into the suite, and returns what must not stand in one.
+pub(crate) fn apply(send: &SendArgs, suite: &mut Suite) -> Result<Secrets, Diagnostic> {
+    let (run, target) = (&mut suite.run, &mut suite.target);
+    let millis = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX).max(1);
+    if let Some(timeout) = send.timeout {
+        run.limits.timeout_ms = millis(timeout);
+    }
+    if let Some(timeout) = send.connect_timeout {
+        run.limits.connect_timeout_ms = millis(timeout);
+    }
+    run.rate_max = send.max_rate.unwrap_or(run.rate_max);
+    run.seed = send.seed.unwrap_or(run.seed);
+    run.threads = send.threads.unwrap_or(run.threads);
+    target.pid = send.pid.or(target.pid);
+    target.container = send.container.clone().or(target.container.take());
+
+    let access = &send.access;
+    target.insecure |= access.insecure;
+    if let Some(path) = &access.cacert {
+        target.cacert = Some(path.display().to_string());
+    }
+    target.allow_hosts.extend(access.allow_host.iter().cloned());
+    target.bearer_env = access.bearer_env.clone().or(target.bearer_env.take());
+    target.api_key_env = access.api_key_env.clone().or(target.api_key_env.take());
+
+    let mut secrets = Secrets::new();
+    for header in &access.headers {
+        if is_sensitive(&header.name) {
+            secrets.push((header.name.clone(), Secret::new(&header.value)));
+        } else {
+            target.headers.push(header.clone());
+        }
+    }
+    for header in &access.header_env {
+        secrets.push((header.name.clone(), Secret::new(variable(&header.variable)?)));
+    }
+    if let Some(path) = &access.bearer_file {
+        target.bearer_env = None;
+        secrets.push(("authorization".to_owned(), Secret::new(format!("Bearer {}", first_line(path)?))));
+    }
+    if let Some(path) = &access.api_key_file {
+        target.api_key_env = None;
+        secrets.push(("x-api-key".to_owned(), Secret::new(first_line(path)?)));
+    }
+    if let Some(name) = &target.bearer_env {
+        secrets.push(("authorization".to_owned(), Secret::new(format!("Bearer {}", variable(name)?))));
+    }
+    if let Some(name) = &target.api_key_env {
+        secrets.push(("x-api-key".to_owned(), Secret::new(variable(name)?)));
+    }
+    Ok(secrets)
+}
+
+/// A secret from the environment.
+fn variable(name: &str) -> Result<String, Diagnostic> {
+    match std::env::var(name) {
+        Ok(value) if !value.trim().is_empty() => Ok(value.trim().to_owned()),
+        Ok(_) => Err(Diagnostic::usage(format!("the environment variable {name} is empty"))
+            .next(format!("set it to the secret: export {name}=..."))),
+        Err(_) => Err(Diagnostic::usage(format!("there is no environment variable {name}"))
+            .next(format!("set it to the secret: export {name}=... (the flag takes the name, not the secret itself)"))),
+    }
+}
+
+/// A secret from the first line of a file.
+fn first_line(path: &Path) -> Result<String, Diagnostic> {
+    let text = fs::read_to_string(path)
+        .map_err(|e| Diagnostic::usage(format!("cannot read the secret in {}: {e}", path.display())))?;
+    let line = text.lines().next().unwrap_or_default().trim();
+    if line.is_empty() {
+        return Err(Diagnostic::usage(format!("the first line of {} is empty", path.display()))
+            .next("put the secret alone on the first line"));
+    }
+    Ok(line.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use prony_model::{Header, Suite};
+
+    use super::apply;
+    use crate::cli::{AccessArgs, SendArgs};
+
+    #[test]
+    fn sensitive_headers_never_enter_the_suite() {
+        let headers = vec![Header::new("Authorization", "Bearer hunter2"), Header::new("x-team", "blue")];
+        let send = SendArgs { access: AccessArgs { headers, ..AccessArgs::default() }, ..SendArgs::default() };
+        let mut suite = Suite::default();
+        let secrets = apply(&send, &mut suite).unwrap();
+        assert_eq!(secrets.len(), 1);
+        assert_eq!(secrets[0].1.reveal(), "Bearer hunter2");
+        assert_eq!(suite.target.headers, [Header::new("x-team", "blue")]);
+        assert!(!serde_json::to_string(&suite).unwrap().contains("hunter2"));
+    }
+
+    #[test]
+    fn a_missing_variable_is_named() {
+        let access = AccessArgs { bearer_env: Some("PRONY_TEST_NO_SUCH_VARIABLE".into()), ..AccessArgs::default() };
+        let error = apply(&SendArgs { access, ..SendArgs::default() }, &mut Suite::default()).unwrap_err();
+        assert!(error.what.contains("PRONY_TEST_NO_SUCH_VARIABLE"));
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let mut suite = Suite::default();
+        suite.run.seed = 7;
+        let send = SendArgs { seed: Some(9), timeout: Some(std::time::Duration::from_secs(2)), ..SendArgs::default() };
+        apply(&send, &mut suite).unwrap();
+        assert_eq!((suite.run.seed, suite.run.limits.timeout_ms, suite.run.threads), (9, 2_000, 1));
+    }
+}
