@@ -42,6 +42,8 @@ struct Page {
 pub(crate) struct Visit {
     arrived: Instant,
     begun: Option<Instant>,
+    ended: Option<Instant>,
+    in_slot: bool,
 }
 
 impl Recorder {
@@ -61,15 +63,29 @@ impl Recorder {
         Visit {
             arrived: Instant::now(),
             begun: None,
+            ended: None,
+            in_slot: false,
         }
     }
 
-    /// Its turn came: service begins.
-    pub(crate) fn begin(&self, visit: &mut Visit) {
-        let mut book = self.lock();
-        book.in_service += 1;
-        book.in_service_max = book.in_service_max.max(book.in_service);
+    /// Its turn came: service begins, in a slot of the gate or without needing one.
+    pub(crate) fn begin(&self, visit: &mut Visit, in_slot: bool) {
+        if in_slot {
+            let mut book = self.lock();
+            book.in_service += 1;
+            book.in_service_max = book.in_service_max.max(book.in_service);
+        }
+        visit.in_slot = in_slot;
         visit.begun = Some(Instant::now());
+    }
+
+    /// Service ends and the slot, if there was one, is free for the next.
+    pub(crate) fn end(&self, visit: &mut Visit) {
+        visit.ended = Some(Instant::now());
+        if std::mem::take(&mut visit.in_slot) {
+            let mut book = self.lock();
+            book.in_service = book.in_service.saturating_sub(1);
+        }
     }
 
     /// The answer is ready to be written.
@@ -77,9 +93,6 @@ impl Recorder {
         let end = Instant::now();
         let mut book = self.lock();
         book.in_system = book.in_system.saturating_sub(1);
-        if visit.begun.is_some() {
-            book.in_service = book.in_service.saturating_sub(1);
-        }
         if visit.arrived < book.since {
             return;
         }
@@ -92,8 +105,7 @@ impl Recorder {
         if !self.keep_times {
             page.complete = false;
         } else if page.service_ns.len() < TIMES_MAX {
-            page.service_ns
-                .push(nanos(visit.begun.map_or(Duration::ZERO, |begun| end - begun)));
+            page.service_ns.push(nanos(visit.service(end)));
             page.sojourn_ns.push(nanos(end - visit.arrived));
         } else {
             page.complete = false;
@@ -136,6 +148,14 @@ impl Recorder {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Visit {
+    /// Time from the turn to the end of the work; zero for what needed no work.
+    fn service(&self, answered: Instant) -> Duration {
+        self.begun
+            .map_or(Duration::ZERO, |begun| self.ended.unwrap_or(answered) - begun)
     }
 }
 
@@ -224,12 +244,24 @@ mod tests {
         let recorder = Recorder::new(true);
         let mut first = recorder.arrive();
         let mut second = recorder.arrive();
-        recorder.begin(&mut first);
-        recorder.begin(&mut second);
+        let mut third = recorder.arrive();
+        recorder.begin(&mut first, true);
+        recorder.begin(&mut second, true);
+        recorder.begin(&mut third, false);
+        recorder.end(&mut first);
+        recorder.end(&mut second);
         recorder.finish(first, "GET /a", 200);
         recorder.finish(second, "GET /a", 404);
+        recorder.finish(third, "GET /b", 200);
         let told = recorder.to_json();
-        assert_eq!(told["in_service_max"], json!(2));
+        assert_eq!(
+            (
+                &told["in_service_max"],
+                &told["in_system_max"],
+                &told["in_service"]
+            ),
+            (&json!(2), &json!(3), &json!(0))
+        );
         assert_eq!(
             told["endpoints"]["GET /a"]["statuses"],
             json!({"200": 1, "404": 1})

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, to_bytes};
-use axum::http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use serde_json::Value;
 
 use super::config::Config;
@@ -17,8 +17,8 @@ use super::{docs_page, openapi};
 use crate::error::BackendError;
 use crate::fastapi::cors;
 use crate::fastapi::reply::Reply;
-use crate::gate::Gate;
-use crate::recorder::Recorder;
+use crate::gate::{Full, Gate};
+use crate::recorder::{Recorder, Visit};
 use crate::settings::Settings;
 
 /// Front ends that may call from a browser.
@@ -46,6 +46,12 @@ pub(crate) struct Enso {
     recorder: Arc<Recorder>,
     leaked: Mutex<Vec<Vec<u8>>>,
     next_id: AtomicU64,
+}
+
+/// What is to be served: a request for a handler, or an answer that needed none.
+enum Work {
+    Ask(&'static Route, Ask),
+    Done(Reply),
 }
 
 /// What a route gives back: the answer, and the model pass it took.
@@ -110,13 +116,13 @@ impl Enso {
             let mut visit = self.recorder.arrive();
             let (parts, body) = request.into_parts();
             let (endpoint, mut reply) = match cors::preflight(&parts.method, &parts.headers, ORIGINS) {
-                Some(reply) => ("CORS preflight", reply),
+                Some(reply) => ("CORS preflight", self.serve(Work::Done(reply), &mut visit).await),
                 None => match routes::find(&parts.method, &parts.uri, &parts.headers) {
                     Ok((route, ask)) => (
                         route.endpoint,
-                        self.serve(route, ask, &parts.headers, body, &mut visit).await,
+                        self.route(route, ask, &parts.headers, body, &mut visit).await,
                     ),
-                    Err(reply) => ("unrouted", reply),
+                    Err(reply) => ("unrouted", self.serve(Work::Done(reply), &mut visit).await),
                 },
             };
             cors::decorate(&mut reply, &parts.headers, ORIGINS);
@@ -129,54 +135,54 @@ impl Enso {
         task.await.unwrap_or_else(|_| Reply::unhandled().into_response())
     }
 
-    async fn serve(
+    async fn route(
         self: &Arc<Self>,
         route: &'static Route,
         mut ask: Ask,
-        headers: &axum::http::HeaderMap,
+        headers: &HeaderMap,
         body: Body,
-        visit: &mut crate::recorder::Visit,
+        visit: &mut Visit,
     ) -> Reply {
         if route.reads_body {
             match self.read_body(headers, body).await {
                 Ok(bytes) => ask.body = bytes,
-                Err(reply) => return reply,
+                Err(reply) => return self.serve(Work::Done(reply), visit).await,
             }
         }
-        let queued = self.config.serial || route.weight == Weight::Heavy;
-        let turn = if queued {
+        self.serve(Work::Ask(route, ask), visit).await
+    }
+
+    /// The part that a blocked event loop would serialise: everything, in serial mode; otherwise only what needs a slot.
+    async fn serve(self: &Arc<Self>, work: Work, visit: &mut Visit) -> Reply {
+        let heavy = matches!(&work, Work::Ask(route, _) if route.weight == Weight::Heavy);
+        let turn = if heavy || self.config.serial {
             match self.gate.enter().await {
                 Ok(turn) => Some(turn),
-                Err(crate::gate::Full) => {
-                    return Reply::detail(StatusCode::SERVICE_UNAVAILABLE, "Too many requests waiting")
-                        .with(header::RETRY_AFTER, HeaderValue::from_static("1"));
-                }
+                Err(Full) => return busy(),
             }
         } else {
             None
         };
-        self.recorder.begin(visit);
+        self.recorder.begin(visit, turn.is_some());
         let begun = Instant::now();
-        let answer = if route.weight == Weight::Heavy {
-            let server = Arc::clone(self);
-            let work = tokio::task::spawn_blocking(move || (route.answer)(&server, &ask)).await;
-            work.unwrap_or_else(|_| Reply::unhandled().into())
-        } else {
-            (route.answer)(self, &ask)
+        let answer = match work {
+            Work::Done(reply) => reply.into(),
+            Work::Ask(route, ask) if heavy => {
+                let server = Arc::clone(self);
+                let answer = tokio::task::spawn_blocking(move || (route.answer)(&server, &ask)).await;
+                answer.unwrap_or_else(|_| Reply::unhandled().into())
+            }
+            Work::Ask(route, ask) => (route.answer)(self, &ask),
         };
         if let Some(pass) = answer.pass {
             self.device.run(pass, begun).await;
         }
-        // Held until the accelerator is done.
+        self.recorder.end(visit);
         drop(turn);
         answer.reply
     }
 
-    async fn read_body(
-        &self,
-        headers: &axum::http::HeaderMap,
-        body: Body,
-    ) -> Result<axum::body::Bytes, Reply> {
+    async fn read_body(&self, headers: &HeaderMap, body: Body) -> Result<axum::body::Bytes, Reply> {
         let too_large = || Reply::detail(StatusCode::PAYLOAD_TOO_LARGE, "Request body too large");
         let declared = headers
             .get(header::CONTENT_LENGTH)
@@ -226,4 +232,9 @@ impl Enso {
                 .push(block);
         }
     }
+}
+
+fn busy() -> Reply {
+    Reply::detail(StatusCode::SERVICE_UNAVAILABLE, "Too many requests waiting")
+        .with(header::RETRY_AFTER, HeaderValue::from_static("1"))
 }

@@ -37,7 +37,7 @@ impl Reading {
         let scaled: Vec<Signs> = patches.iter().map(|patch| scale(&patch.signs)).collect();
         let gates: Vec<f32> = scaled
             .iter()
-            .map(|signs| 1.6 * dot(signs, &ATTENTION).tanh())
+            .map(|signs| 2.0 * (0.35 * dot(signs, &ATTENTION)).tanh())
             .collect();
         let highest = gates.iter().copied().fold(f32::MIN, f32::max);
         let weights: Vec<f32> = gates.iter().map(|gate| (gate - highest).exp()).collect();

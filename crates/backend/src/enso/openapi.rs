@@ -44,6 +44,13 @@ fn complete(document: &mut Value) {
         json!({ "type": "string", "title": "Embedding Model" });
     schemas["SemanticSearchResponse"]["required"] =
         json!(["slide_id", "query", "results", "embedding_model"]);
+    schemas["AnalyzeResponse"]["properties"]["report"] = json!({
+        "anyOf": [{ "$ref": "#/components/schemas/AnalyzeReport" }, { "type": "null" }], "title": "Report"
+    });
+    schemas["AnalyzeReport"] = json!({
+        "properties": { "report_json": { "type": "object", "additionalProperties": true }, "summary_text": { "type": "string" } },
+        "type": "object", "required": ["report_json", "summary_text"], "title": "AnalyzeReport"
+    });
     schemas["HTTPError"] = json!({
         "properties": { "detail": { "type": "string", "title": "Detail" } }, "type": "object", "required": ["detail"], "title": "HTTPError"
     });

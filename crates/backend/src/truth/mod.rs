@@ -151,8 +151,9 @@ impl Truth {
                 };
             }
         };
-        self.recorder.begin(visit);
+        self.recorder.begin(visit, true);
         self.alarm.sleep_until(Instant::now() + self.service.draw()).await;
+        self.recorder.end(visit);
         drop(turn);
         Reply::new(StatusCode::OK, "application/json", self.body.clone())
     }

@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 
 use super::super::app::{Answer, Enso};
 use super::super::device::{Model, Pass};
+use super::super::report_text::Include;
 use super::super::search::{self, Case};
 use super::super::slides::Slide;
-use super::{Ask, failed, settled, slide_missing, tiles};
+use super::{Ask, failed, report, settled, slide_missing, tiles};
 use crate::fastapi::reply::Reply;
 
 const EVIDENCE_MAX: usize = 8;
@@ -22,7 +23,7 @@ pub(super) fn analyze(server: &Enso, ask: &Ask) -> Answer {
 fn read_slide(server: &Enso, ask: &Ask) -> Result<Answer, Reply> {
     let mut fields = ask.fields(server)?;
     let slide_id = fields.string("slide_id", 1, server.id_max());
-    fields.boolean("generate_report", false);
+    let wants_report = fields.boolean("generate_report", false);
     fields.finish()?;
     let slide = server.slide(&slide_id, slide_missing)?;
     let score = server.score(slide);
@@ -34,11 +35,12 @@ fn read_slide(server: &Enso, ask: &Ask) -> Result<Answer, Reply> {
         .enumerate()
         .map(|(rank, index)| json!({ "rank": rank + 1, "patch_index": index, "attention_weight": slide.reading.attention[index] }))
         .collect();
-    let cases: Vec<Value> = search::similar(&server.cohort, slide, &slide.reading, TOP_PATCHES, CASES_MAX)
+    let found = search::similar(&server.cohort, slide, &slide.reading, TOP_PATCHES, CASES_MAX);
+    let cases: Vec<Value> = found
         .iter()
         .map(|case| json!({ "slide_id": case.slide_id, "similarity_score": similarity(case), "distance": case.distance }))
         .collect();
-    let reply = Reply::json(&json!({
+    let mut answer = json!({
         "slide_id": slide.id,
         "prediction": if score > 0.5 { "RESPONDER" } else { "NON-RESPONDER" },
         "score": score,
@@ -46,12 +48,31 @@ fn read_slide(server: &Enso, ask: &Ask) -> Result<Answer, Reply> {
         "patches_analyzed": slide.patches.len(),
         "top_evidence": evidence,
         "similar_cases": cases,
-    }));
+    });
+    let mut share = 1.0;
+    // As observed, the flag is read and has no effect.
+    if !server.config.lenient_input {
+        answer["report"] = Value::Null;
+        if wants_report {
+            let similar: Vec<String> = found.into_iter().map(|case| case.slide_id).collect();
+            let report = report::of(
+                server,
+                slide,
+                &similar,
+                Include {
+                    evidence: true,
+                    similar: true,
+                },
+            );
+            answer["report"] = json!({ "report_json": report.json, "summary_text": report.summary });
+            share += report::SHARE;
+        }
+    }
     Ok(Answer {
-        reply,
+        reply: Reply::json(&answer),
         pass: Some(Pass {
             model: Model::Patch,
-            share: 1.0,
+            share,
         }),
     })
 }

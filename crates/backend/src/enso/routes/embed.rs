@@ -18,7 +18,7 @@ use crate::fastapi::reply::Reply;
 
 const PATCHES_MAX: usize = 128;
 /// Largest side of a patch that is decoded, against decompression bombs.
-const SIDE_MAX: u32 = 4096;
+const SIDE_MAX: u32 = 1024;
 const OBSERVED_MODEL: &str = "google/path-foundation";
 const MODEL: &str = "stain-texture-384";
 
@@ -87,7 +87,7 @@ fn decode(text: &str) -> Result<RgbImage, String> {
     let mut limits = Limits::default();
     limits.max_image_width = Some(SIDE_MAX);
     limits.max_image_height = Some(SIDE_MAX);
-    limits.max_alloc = Some(128 * 1024 * 1024);
+    limits.max_alloc = Some(16 * 1024 * 1024);
     reader.limits(limits);
     let image = reader
         .decode()

@@ -4,10 +4,14 @@ use serde_json::json;
 
 use super::super::app::{Answer, Enso};
 use super::super::device::{Model, Pass};
-use super::super::report_text::{self, Include};
+use super::super::report_text::{self, Include, Report};
 use super::super::search;
+use super::super::slides::Slide;
 use super::{Ask, settled, slide_missing};
 use crate::fastapi::reply::Reply;
+
+/// Cost of writing a report relative to an analysis.
+pub(super) const SHARE: f64 = 1.25;
 
 /// POST /api/report.
 pub(super) fn report(server: &Enso, ask: &Ask) -> Answer {
@@ -23,13 +27,9 @@ fn write(server: &Enso, ask: &Ask) -> Result<Answer, Reply> {
     };
     fields.finish()?;
     let slide = server.slide(&slide_id, slide_missing)?;
-    let report = if server.config.template_report {
-        report_text::template(&slide.id)
-    } else {
-        let cases = search::similar(&server.cohort, slide, &slide.reading, 3, 5);
-        let similar: Vec<String> = cases.into_iter().map(|case| case.slide_id).collect();
-        report_text::compose(slide, server.score(slide), &similar, include)
-    };
+    let cases = search::similar(&server.cohort, slide, &slide.reading, 3, 5);
+    let similar: Vec<String> = cases.into_iter().map(|case| case.slide_id).collect();
+    let report = of(server, slide, &similar, include);
     let reply = Reply::json(
         &json!({ "slide_id": slide.id, "report_json": report.json, "summary_text": report.summary }),
     );
@@ -37,7 +37,16 @@ fn write(server: &Enso, ask: &Ask) -> Result<Answer, Reply> {
         reply,
         pass: Some(Pass {
             model: Model::Report,
-            share: 1.25,
+            share: SHARE,
         }),
     })
+}
+
+/// The report that this server gives on a slide.
+pub(super) fn of(server: &Enso, slide: &Slide, similar: &[String], include: Include) -> Report {
+    if server.config.template_report {
+        report_text::template(&slide.id)
+    } else {
+        report_text::compose(slide, server.score(slide), similar, include)
+    }
 }

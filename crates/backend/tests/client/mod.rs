@@ -1,0 +1,166 @@
+//! A server on a free port and the smallest HTTP client that can talk to it: one request per connection.
+
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use prony_backend::{BackendError, ServeOptions, serve};
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+/// A running backend; dropping it stops it.
+pub(crate) struct Server {
+    pub(crate) service: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<Result<(), BackendError>>>,
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+pub(crate) fn options(preset: &str, knobs: &[(&str, &str)]) -> ServeOptions {
+    ServeOptions {
+        preset: preset.to_owned(),
+        host: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        port: 0,
+        admin_port: Some(0),
+        knobs: knobs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
+        slides: None,
+        seed: 1,
+    }
+}
+
+impl Server {
+    pub(crate) fn start(preset: &str, knobs: &[(&str, &str)]) -> Self {
+        let options = options(preset, knobs);
+        let (stop, stopped) = oneshot::channel();
+        let (ready, at) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            serve(options, |told| ready.send(*told).unwrap(), async {
+                let _ = stopped.await;
+            })
+        });
+        let told = at.recv().expect("the server should become ready");
+        Self {
+            service: told.service,
+            admin: told.admin.unwrap(),
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+
+    /// A pathology server with small slides and a fast accelerator.
+    pub(crate) fn enso(preset: &str, knobs: &[(&str, &str)]) -> Self {
+        let small = [("slide_px", "1024"), ("device_ms", "1"), ("lazy_load_ms", "5")];
+        Self::start(preset, &[&small, knobs].concat())
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Reply {
+        exchange(
+            self.service,
+            &format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n"),
+            b"",
+        )
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &str) -> Reply {
+        self.send(
+            "POST",
+            path,
+            "content-type: application/json\r\n",
+            body.as_bytes(),
+        )
+    }
+
+    pub(crate) fn send(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> Reply {
+        let length = body.len();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n"
+        );
+        exchange(self.service, &head, body)
+    }
+
+    pub(crate) fn truth(&self) -> Value {
+        exchange(
+            self.admin,
+            "GET /truth HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n",
+            b"",
+        )
+        .json()
+    }
+
+    pub(crate) fn ask_admin(&self, method: &str, path: &str) -> Reply {
+        exchange(
+            self.admin,
+            &format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n"),
+            b"",
+        )
+    }
+
+    /// `count` requests at once.
+    pub(crate) fn burst(&self, count: usize, request: impl Fn(&Self) -> Reply + Sync) -> Vec<Reply> {
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..count).map(|_| scope.spawn(|| request(self))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        let outcome = self.thread.take().unwrap().join();
+        if !std::thread::panicking() {
+            outcome.unwrap().unwrap();
+        }
+    }
+}
+
+impl Reply {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {}", self.text()))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        self.head.lines().find_map(|line| {
+            let (held, value) = line.split_once(':')?;
+            held.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
+        })
+    }
+}
+
+fn exchange(to: SocketAddr, head: &str, body: &[u8]) -> Reply {
+    let mut stream = TcpStream::connect(to).unwrap();
+    stream.write_all(head.as_bytes()).unwrap();
+    // A server that refuses early may close before it has read everything.
+    let _ = stream.write_all(body);
+    let mut bytes = Vec::new();
+    let _ = stream.read_to_end(&mut bytes);
+    let split = bytes
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .expect("a whole head");
+    let head = String::from_utf8(bytes[..split].to_vec()).unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Reply {
+        status,
+        head,
+        body: bytes[split + 4..].to_vec(),
+    }
+}
