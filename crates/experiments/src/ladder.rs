@@ -174,7 +174,7 @@ impl Ladder {
         if solo_s * 1000.0 < health::SOLO_MS_MIN {
             return None;
         }
-        let duration_s = (0.15 * self.duration_s).max((4.0 * solo_s).min(0.5 * self.duration_s));
+        let duration_s = (0.15 * self.duration_s).max((20.0 * solo_s).min(0.5 * self.duration_s));
         let load_rate = 0.7 * rate_max;
         let probe_rate = (health::PROBES / duration_s).max(0.05);
         let share = |name: Scenario, rate: f64| Scenario { weight: rate, ..name };

@@ -252,6 +252,15 @@ fn drift_finding(phase: &PhaseResult) -> Finding {
             .detail(format!("{what} The load stayed the same, so something accumulates: a queue, a cache, a leak or heat."))
             .advice("Repeat with a longer run; if it goes on, look at the queue, the memory and the clock speed of the server.", "")
             .done()
+    } else if found.is_doubtful() {
+        draft
+            .verdict(Verdict::Inconclusive, Severity::Low)
+            .title(format!("{endpoint} may have become slower as the run went on"))
+            .detail(format!(
+                "{what} Chance may explain it, and so may a queue that grows."
+            ))
+            .advice("Repeat with a longer run (`duration_s`).", "")
+            .done()
     } else {
         draft
             .title(format!("{endpoint} did not become slower as the run went on"))

@@ -59,8 +59,8 @@ pub(super) struct Capacity {
     /// Requests really served at once at the step with the highest throughput: throughput times work (Little's law on the
     /// part of the server, methodology of the utilisation law), with its 95 % bootstrap interval.
     pub served: (f64, (f64, f64)),
-    /// The same at the top step.
-    pub served_top: (f64, (f64, f64)),
+    /// The same over the steps at high concurrency (8 and more, else the top one).
+    pub served_high: (f64, (f64, f64)),
     /// First answer of a burst over the time alone; `None` without bursts.
     pub first_of_burst: Option<f64>,
     /// The conclusion.
@@ -103,14 +103,17 @@ impl Capacity {
         &self.rungs[self.rungs.len() - 1]
     }
 
-    /// Throughput of the top step over that of one request at a time.
+    /// Throughput of the steps at high concurrency over that of one request at a time.
     pub(super) fn gain(&self) -> f64 {
-        self.top().per_s / self.rungs[0].per_s
+        let (good, span_s) = high(&self.rungs).fold((0.0, 0.0), |(good, span), r| {
+            (good + r.good as f64, span + r.good as f64 / r.per_s)
+        });
+        good / span_s * self.solo_ms / 1000.0
     }
 
     /// Mean response of the top step over that of one request at a time.
     pub(super) fn growth(&self) -> f64 {
-        self.top().response_ms / self.rungs[0].response_ms
+        self.top().response_ms / self.solo_ms
     }
 
     /// Concurrency at which throughput is about used up: X_max R(1) (the knee of the asymptotic bounds).
@@ -132,9 +135,13 @@ pub(crate) fn throughput_max(run: &RunView<'_>, endpoint: &str) -> Option<f64> {
 /// What the ladder in `phase` says. `None` when no step has enough good answers.
 pub(super) fn capacity(run: &RunView<'_>, phase: &PhaseResult, seed: u64) -> Option<Capacity> {
     let endpoint = &phase.phase.name;
-    let solo = Timings::of(phase, endpoint).step(0).service_ms();
+    let mut solo = Timings::of(phase, endpoint).step(0).service_ms();
     if solo.len() < ANSWERS_MIN {
         return None;
+    }
+    // The baseline asked the same one at a time: together they make a firmer yardstick.
+    if let Some(baseline) = run.phase("baseline", endpoint) {
+        solo.extend(Timings::of(baseline, endpoint).service_ms());
     }
     let solo_ms = mean(&solo);
     let floor_ms = no_work_ms(run).unwrap_or(0.0).min(solo_ms);
@@ -145,8 +152,8 @@ pub(super) fn capacity(run: &RunView<'_>, phase: &PhaseResult, seed: u64) -> Opt
         return None;
     }
     let best = rungs.iter().max_by(|a, b| a.per_s.total_cmp(&b.per_s))?;
-    let served = served(&work, best, seed)?;
-    let served_top = self::served(&work, rungs.last()?, seed)?;
+    let served = served(&work, &[best], seed);
+    let served_high = self::served(&work, &high(&rungs).collect::<Vec<_>>(), seed);
     let first_of_burst = run
         .phase(NAME, &turns_name(endpoint))
         .and_then(|turns| first_of_burst(turns, solo_ms));
@@ -155,7 +162,7 @@ pub(super) fn capacity(run: &RunView<'_>, phase: &PhaseResult, seed: u64) -> Opt
         solo_ms,
         floor_ms,
         served,
-        served_top,
+        served_high,
         first_of_burst,
         diagnosis: Diagnosis::Undecided,
     };
@@ -167,7 +174,7 @@ fn diagnose(capacity: &Capacity) -> Diagnosis {
     let work = capacity.work_ms();
     let top = capacity.top();
     let (_, (low, _)) = capacity.served;
-    let (_, (_, high)) = capacity.served_top;
+    let (_, (_, high)) = capacity.served_high;
     if low > SERIAL_BELOW {
         return Diagnosis::Parallel;
     }
@@ -222,29 +229,39 @@ fn rung(phase: &PhaseResult, step: u16, n: u32, work_ms: f64) -> Option<Rung> {
     })
 }
 
-/// Served at once: mean work over the mean time from one end to the next. The interval resamples the times alone and
-/// blocks of ends, because ends that follow one another are not independent.
-fn served(work_ms: &[f64], rung: &Rung, seed: u64) -> Option<(f64, (f64, f64))> {
+/// The steps at high concurrency; the top one when none is high.
+fn high(rungs: &[Rung]) -> impl Iterator<Item = &Rung> {
+    let from = rungs.last().map_or(0, |top| top.n.min(TOP_MIN));
+    rungs.iter().filter(move |r| r.n >= from)
+}
+
+/// Served at once: mean work over the mean time from one end to the next. The interval resamples the times alone, and
+/// short blocks of ends, because ends that follow one another are not independent.
+fn served(work_ms: &[f64], rungs: &[&Rung], seed: u64) -> (f64, (f64, f64)) {
     const RESAMPLES: usize = 400;
+    let gaps: Vec<f64> = rungs.iter().flat_map(|r| gaps(r)).collect();
+    let good: f64 = rungs.iter().map(|r| r.good as f64).sum();
+    let span_ms: f64 = rungs.iter().map(|r| 1000.0 * r.good as f64 / r.per_s).sum();
+    let served = mean(work_ms) * good / span_ms;
+    match bootstrap::of_ratio(work_ms, &gaps, RESAMPLES, 0.95, seed) {
+        Some((low, high)) => (served, (low.min(served), high.max(served))),
+        None => (
+            served,
+            (0.0, rungs.iter().map(|r| f64::from(r.n)).fold(served, f64::max)),
+        ),
+    }
+}
+
+/// Mean times from one end to the next, in blocks of a few ends, in ms.
+fn gaps(rung: &Rung) -> Vec<f64> {
+    let per_block = (rung.n as usize / 2).clamp(4, 16).max(rung.good / 100);
     let mut ends = vec![0.0];
     ends.extend_from_slice(&rung.ends_ms);
-    let per_block = (rung.n as usize).max(rung.good / 50).max(1);
-    let gaps: Vec<f64> = ends
-        .chunks_exact(per_block)
-        .map(|c| c[0])
-        .collect::<Vec<_>>()
+    let marks: Vec<f64> = ends.iter().step_by(per_block).copied().collect();
+    marks
         .windows(2)
         .map(|w| (w[1] - w[0]) / per_block as f64)
-        .collect();
-    if gaps.len() < 2 {
-        let wide = (0.0, f64::from(rung.n));
-        return Some((rung.served, wide));
-    }
-    let interval = bootstrap::of_ratio(work_ms, &gaps, RESAMPLES, 0.95, seed)?;
-    Some((
-        rung.served,
-        (interval.0.min(rung.served), interval.1.max(rung.served)),
-    ))
+        .collect()
 }
 
 /// How long the first answer of a burst takes, over the time alone: about 1 when requests take turns or each has a server

@@ -1,13 +1,13 @@
 //! Does the health endpoint still answer in time while there is load?
 
 use prony_model::{Finding, Severity, Verdict};
-use prony_stats::order;
+use prony_stats::{binomial, order};
 
 use super::NAME;
 use crate::RunView;
 use crate::draft::{Draft, source};
 use crate::timings::Timings;
-use crate::wording::{ms, outcome, quantile, resting_on};
+use crate::wording::{ms, outcome, quantiles, resting_on};
 
 /// Name of the phase.
 pub(super) const PHASE: &str = "health beside load";
@@ -20,36 +20,44 @@ const SLOW_MS: f64 = 100.0;
 /// And it must be so many times slower than without load.
 const RATIO: f64 = 10.0;
 
-/// A finding when nine of ten probes cannot be counted on to be quick; advisory.
+/// And a larger share of the probes than this must surely be that slow.
+const SHARE_MIN: f64 = 0.05;
+
+/// A finding when the health endpoint is often slow beside load; advisory.
 pub(super) fn finding(run: &RunView<'_>) -> Option<Finding> {
     let phase = run.phase(NAME, PHASE)?;
     let (loaded, health) = (&phase.phase.scenarios[0].name, &phase.phase.scenarios[1].name);
     let idle_phase = run.phase("client-floor", "no-work")?;
-    let idle = prony_stats::median(&mut Timings::all(idle_phase).service_ms());
+    let idle_ms = Timings::all(idle_phase).service_ms();
+    let idle = prony_stats::median(&mut idle_ms.clone());
     let probes = Timings::of(phase, health);
     let response = probes.response_ms();
     let tally = probes.tally();
-    let p90 = order::estimate(&response, 0.9, 0.95)?;
-    let low = p90.interval.map(|(low, _)| low);
-    let starves = low.is_some_and(|low| low >= SLOW_MS && low >= RATIO * idle);
+    let bound = SLOW_MS.max(RATIO * idle);
+    let slow = response.iter().filter(|r| **r > bound).count();
+    // Probes that wait behind the same request count as one observation.
+    let worth = order::effective_size(&response, bound).floor();
+    let slow_worth = (slow as f64 / response.len().max(1) as f64 * worth).floor();
+    let (low, high) = binomial::clopper_pearson(slow_worth as u64, worth as u64, 0.95);
+    let starves = low > SHARE_MIN;
     let fails = tally.failed() > 0;
     let evidence = source(phase, health);
     let mut draft = Draft::new(NAME, "health-starves", health).advisory();
-    if let Some(interval) = p90.interval {
-        draft = draft.measured(
-            "health p90 under load",
-            p90.value,
-            "ms",
-            Some(interval),
+    let percent = |x: f64| 100.0 * x;
+    draft = quantiles(draft, &response, "health beside load", &[0.5, 0.9], &evidence)
+        .measured(
+            &format!("health probes beside load slower than {}", ms(bound)),
+            percent(slow as f64 / response.len().max(1) as f64),
+            "%",
+            Some((percent(low), percent(high))),
             response.len(),
             &evidence,
-        );
-    }
-    draft = draft
-        .figure("health median without load", idle, "ms", 1, &source(idle_phase, health))
+        )
+        .figure("health median without load", idle, "ms", idle_ms.len(), &source(idle_phase, health))
         .detail(format!(
-            "{health} was called beside load on {loaded} at 70 % of its highest throughput: p90 {}; without load its median is {}. {}",
-            quantile(&response, 0.9),
+            "{health} was called beside load on {loaded} at 70 % of its highest throughput: {slow} of {} calls took longer than {}; without load its median is {}. {}",
+            response.len(),
+            ms(bound),
             ms(idle),
             outcome(&tally)
         ));
@@ -62,7 +70,7 @@ pub(super) fn finding(run: &RunView<'_>) -> Option<Finding> {
                  dead one.",
                 "",
             )
-    } else if low.is_none() {
+    } else if worth < 10.0 {
         draft
             .title(format!(
                 "Too few calls of {health} beside load to say how it fares"

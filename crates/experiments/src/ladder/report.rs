@@ -70,7 +70,7 @@ fn service(run: &RunView<'_>, phase: &PhaseResult, capacity: &Capacity) -> Findi
     let evidence = source(phase, endpoint);
     let (served, (low, high)) = match capacity.diagnosis {
         Diagnosis::Parallel => capacity.served,
-        _ => capacity.served_top,
+        _ => capacity.served_high,
     };
     let top = capacity.top();
     let best = capacity.best();
@@ -125,7 +125,7 @@ fn with_turns(draft: Draft, run: &RunView<'_>, endpoint: &str, capacity: &Capaci
 fn conclusion(draft: Draft, run: &RunView<'_>, endpoint: &str, capacity: &Capacity) -> Draft {
     let top = capacity.top();
     let best = capacity.best();
-    let (served, (low, high)) = capacity.served_top;
+    let (served, (low, high)) = capacity.served_high;
     let flat = format!(
         "From 1 to {} requests at a time throughput went from {} to {} per second ({} times), and the mean response from {} to {} \
          ({} times).",
