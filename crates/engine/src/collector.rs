@@ -117,13 +117,17 @@ impl<'s> Collector<'s> {
         let room = SAMPLES_MAX - self.samples.len();
         if samples.len() > room && self.rows.is_none() {
             let mut rows = Rows::default();
-            self.samples.iter().for_each(|s| rows.add(s));
+            for sample in &self.samples {
+                rows.add(sample);
+            }
             self.rows = Some(rows);
         }
         self.samples
             .extend_from_slice(&samples[..samples.len().min(room)]);
         if let Some(rows) = &mut self.rows {
-            samples.iter().for_each(|s| rows.add(s));
+            for sample in samples {
+                rows.add(sample);
+            }
         }
     }
 

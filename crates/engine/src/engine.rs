@@ -311,7 +311,7 @@ impl<'a, 's> Course<'a, 's> {
                 let spawned = thread::Builder::new()
                     .name(format!("prony-load-{worker}"))
                     .spawn_scoped(scope, move || {
-                        worker::run(shared, share, chooser, captures, sender)
+                        worker::run(shared, share, chooser, captures, sender);
                     });
                 if let Err(e) = spawned {
                     // Those that run already end at once: their start is in the past and nothing is left to send.

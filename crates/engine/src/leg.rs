@@ -27,7 +27,10 @@ pub(crate) enum LegKind {
         think: Nanos,
     },
     /// A schedule that waits for nobody.
-    Timed { schedule: Schedule, in_flight_max: u32 },
+    Timed {
+        schedule: Box<Schedule>,
+        in_flight_max: u32,
+    },
     /// So many at once, on connections opened beforehand.
     Burst { size: u32 },
 }
@@ -61,26 +64,23 @@ pub(crate) fn legs(phase: &Phase, rate_max: f64, seed: u64) -> Result<Vec<Leg>, 
         phase: phase.name.clone(),
         why: why.to_owned(),
     };
-    let seconds = |s: Option<f64>| s.map(Nanos::from_secs_f64);
-    let legs = match &phase.shape {
-        Shape::Sequential { requests, duration_s } => vec![Leg::new(
+    let timed = |stages: &[Stage], arrivals, in_flight_max| {
+        let schedule = Box::new(Schedule::new(stages, arrivals, rate_max, seed));
+        vec![Leg::new(
             0,
-            LegKind::Loop {
-                users: 1,
-                requests: Some(*requests),
-                duration: seconds(*duration_s),
-                think: Nanos::ZERO,
+            LegKind::Timed {
+                schedule,
+                in_flight_max,
             },
-        )],
+        )]
+    };
+    let legs = match &phase.shape {
+        Shape::Sequential { requests, duration_s } => vec![alone(*requests, *duration_s)],
         Shape::Once { duration_s } => {
-            let requests = phase.scenarios.iter().map(|s| s.items.len() as u64).sum();
-            let kind = LegKind::Loop {
-                users: 1,
-                requests: Some(requests),
-                duration: seconds(*duration_s),
-                think: Nanos::ZERO,
-            };
-            vec![Leg::new(0, kind)]
+            vec![alone(
+                phase.scenarios.iter().map(|s| s.items.len() as u64).sum(),
+                *duration_s,
+            )]
         }
         Shape::Closed {
             connections,
@@ -93,12 +93,7 @@ pub(crate) fn legs(phase: &Phase, rate_max: f64, seed: u64) -> Result<Vec<Leg>, 
             }
             vec![Leg::new(
                 0,
-                LegKind::Loop {
-                    users: *connections,
-                    requests: *requests,
-                    duration: seconds(*duration_s),
-                    think: Nanos::from_millis_f64(*think_ms),
-                },
+                users(*connections, *requests, *duration_s, *think_ms),
             )]
         }
         Shape::Open {
@@ -106,45 +101,31 @@ pub(crate) fn legs(phase: &Phase, rate_max: f64, seed: u64) -> Result<Vec<Leg>, 
             arrivals,
             duration_s,
             in_flight_max,
-        } => {
-            let stages = [Stage {
+        } => timed(
+            &[Stage {
                 rate: *rate,
                 duration_s: *duration_s,
                 jump: true,
-            }];
-            let schedule = Schedule::new(&stages, *arrivals, rate_max, seed);
-            vec![Leg::new(
-                0,
-                LegKind::Timed {
-                    schedule,
-                    in_flight_max: *in_flight_max,
-                },
-            )]
-        }
+            }],
+            *arrivals,
+            *in_flight_max,
+        ),
         Shape::Stages {
             stages,
             arrivals,
             in_flight_max,
-        } => {
-            let schedule = Schedule::new(stages, *arrivals, rate_max, seed);
-            vec![Leg::new(
-                0,
-                LegKind::Timed {
-                    schedule,
-                    in_flight_max: *in_flight_max,
-                },
-            )]
-        }
+        } => timed(stages, *arrivals, *in_flight_max),
         Shape::Burst {
             size,
             count,
             interval_s,
-        } => (0..*count)
-            .map(|_| Leg {
+        } => {
+            let leg = Leg {
                 after_start: Nanos::from_secs_f64(*interval_s),
                 ..Leg::new(0, LegKind::Burst { size: *size })
-            })
-            .collect(),
+            };
+            vec![leg; *count as usize]
+        }
         Shape::Ladder {
             connections,
             requests_each,
@@ -156,17 +137,12 @@ pub(crate) fn legs(phase: &Phase, rate_max: f64, seed: u64) -> Result<Vec<Leg>, 
                     "a ladder needs an end of its steps: requests_each or duration_s",
                 ));
             }
-            let step = |(step, &users): (usize, &u32)| Leg {
-                after_end: Nanos::from_secs_f64(*idle_s),
-                ..Leg::new(
-                    step,
-                    LegKind::Loop {
-                        users,
-                        requests: requests_each.map(|n| n.saturating_mul(u64::from(users))),
-                        duration: seconds(*duration_s),
-                        think: Nanos::ZERO,
-                    },
-                )
+            let step = |(step, &n): (usize, &u32)| {
+                let requests = requests_each.map(|each| each.saturating_mul(u64::from(n)));
+                Leg {
+                    after_end: Nanos::from_secs_f64(*idle_s),
+                    ..Leg::new(step, users(n, requests, *duration_s, 0.0))
+                }
             };
             connections.iter().enumerate().map(step).collect()
         }
@@ -184,4 +160,21 @@ pub(crate) fn legs(phase: &Phase, rate_max: f64, seed: u64) -> Result<Vec<Leg>, 
         return Err(wrong("it sends nothing: give it at least one burst or step"));
     }
     Ok(legs)
+}
+
+fn alone(requests: u64, duration_s: Option<f64>) -> Leg {
+    Leg::new(0, users(1, Some(requests), duration_s, 0.0))
+}
+
+fn users(users: u32, requests: Option<u64>, duration_s: Option<f64>, think_ms: f64) -> LegKind {
+    let (duration, think) = (
+        duration_s.map(Nanos::from_secs_f64),
+        Nanos::from_millis_f64(think_ms),
+    );
+    LegKind::Loop {
+        users,
+        requests,
+        duration,
+        think,
+    }
 }

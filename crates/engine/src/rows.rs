@@ -234,3 +234,89 @@ fn from_histogram(histogram: &Histogram<u64>, worth: f64) -> Distribution {
         quantiles: QUANTILES.map(one).to_vec(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Rows, exact};
+    use prony_model::{Nanos, Outcome, Sample, SampleFlags};
+
+    fn sample(seq: u64, service_ns: u64) -> Sample {
+        Sample {
+            seq,
+            intended: Nanos(seq * 1000),
+            sent: Nanos(seq * 1000),
+            first_byte: Nanos::ZERO,
+            done: Nanos(seq * 1000 + service_ns),
+            digest: 0,
+            bytes_in: 7,
+            item: 0,
+            connect_us: 0,
+            status: 200,
+            scenario: 0,
+            step: (seq % 2) as u16,
+            phase: 0,
+            worker: 0,
+            outcome: if seq.is_multiple_of(10) {
+                Outcome::Status5xx
+            } else {
+                Outcome::Ok
+            },
+            flags: SampleFlags::default(),
+        }
+    }
+
+    #[test]
+    fn histograms_agree_with_the_samples_to_three_digits() {
+        let samples: Vec<_> = (0..20_000)
+            .map(|i| sample(i, 1_000_000 + crate::choice::mix(3, i) % 9_000_000))
+            .collect();
+        let exact = exact(&samples);
+        let mut rows = Rows::default();
+        for sample in &samples {
+            rows.add(sample);
+        }
+        let binned = rows.finish(&exact);
+        assert_eq!(binned.len(), exact.len());
+        for (key, row) in &exact {
+            let other = &binned[key];
+            assert_eq!(row.n, other.n);
+            assert_eq!(row.distributions[3].n, 0, "no byte came");
+            for (q, b) in row.distributions[1]
+                .quantiles
+                .iter()
+                .zip(&other.distributions[1].quantiles)
+            {
+                assert_eq!(q.needs_n, b.needs_n, "{key:?} {q:?}");
+                for (a, b) in [(q.value, b.value), (q.lo, b.lo), (q.hi, b.hi)] {
+                    assert!(
+                        a.0.abs_diff(b.0) as f64 <= a.0 as f64 * 0.01,
+                        "{key:?} {q:?} {b:?}"
+                    );
+                }
+            }
+        }
+        assert_eq!(
+            (rows.totals.ok, rows.totals.failed, rows.totals.bytes_in),
+            (18_000, 2_000, 140_000)
+        );
+    }
+
+    #[test]
+    fn outcomes_never_share_a_row() {
+        let rows = exact(&[sample(0, 5), sample(1, 7), sample(2, 9)]);
+        let keys: Vec<_> = rows.keys().copied().collect();
+        assert_eq!(
+            keys,
+            [
+                (0, 0, Outcome::Ok),
+                (0, 0, Outcome::Status5xx),
+                (0, 1, Outcome::Ok)
+            ]
+        );
+        assert_eq!(rows[&(0, 0, Outcome::Ok)].distributions[1].max, Nanos(9));
+        assert_eq!(
+            rows[&(0, 0, Outcome::Ok)].distributions[1].quantiles[0].needs_n,
+            6
+        );
+    }
+}

@@ -32,7 +32,7 @@ struct Segment {
 
 impl Segment {
     fn arrivals(&self) -> f64 {
-        (self.from + self.to) / 2.0 * self.duration_s
+        f64::midpoint(self.from, self.to) * self.duration_s
     }
 
     /// When the cumulative rate of the segment reaches `mass`: the root of (to-from)/2d t^2 + from t = mass, in the

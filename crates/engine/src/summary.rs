@@ -28,7 +28,9 @@ pub fn summarise(
         &sorted
     };
     let mut totals = Totals::default();
-    samples.iter().for_each(|s| totals.add(s));
+    for sample in samples {
+        totals.add(sample);
+    }
     let rows = rows::exact(samples);
     assemble(Parts {
         index,
@@ -65,6 +67,7 @@ pub(crate) fn summarise_long(
     })
 }
 
+#[derive(Clone, Copy)]
 struct Parts<'a> {
     index: u16,
     phase: &'a Phase,

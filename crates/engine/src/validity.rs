@@ -254,3 +254,163 @@ fn at(sorted: &[Nanos], p: f64) -> Nanos {
         rank => sorted[rank as usize - 1],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{add_little, add_reports, judge};
+    use crate::worker::Report;
+    use prony_model::{
+        Arrivals, Capture, Limits, Nanos, Outcome, Phase, Sample, SampleFlags, Shape, Validity,
+    };
+
+    const OPEN: Shape = Shape::Open {
+        rate: 100.0,
+        arrivals: Arrivals::Constant,
+        duration_s: 10.0,
+        in_flight_max: 9,
+    };
+    const CLOSED: Shape = Shape::Closed {
+        connections: 1,
+        requests: None,
+        duration_s: Some(1.0),
+        think_ms: 0.0,
+    };
+
+    fn phase(shape: Shape) -> Phase {
+        Phase {
+            name: "p".into(),
+            experiment: "e".into(),
+            scenarios: Vec::new(),
+            shape,
+            limits: Limits::default(),
+            capture: Capture::NONE,
+        }
+    }
+
+    /// `n` answers of 2 ms every 10 ms, the first `late` of them sent `lag_us` late.
+    fn samples(n: u64, late: u64, lag_us: u64) -> Vec<Sample> {
+        let sample = |seq: u64| {
+            let intended = Nanos(seq * 10_000_000);
+            let sent = intended + Nanos(if seq < late { lag_us * 1000 } else { 5000 });
+            Sample {
+                seq,
+                intended,
+                sent,
+                first_byte: sent + Nanos(1_000_000),
+                done: sent + Nanos(2_000_000),
+                digest: 0,
+                bytes_in: 0,
+                item: 0,
+                connect_us: 0,
+                status: 200,
+                scenario: 0,
+                step: 0,
+                phase: 0,
+                worker: 0,
+                outcome: Outcome::Ok,
+                flags: SampleFlags::default(),
+            }
+        };
+        (0..n).map(sample).collect()
+    }
+
+    fn names(issues: &[prony_model::ValidityIssue]) -> Vec<&str> {
+        issues.iter().map(|i| i.name.as_str()).collect()
+    }
+
+    #[test]
+    fn a_punctual_phase_is_valid() {
+        let validity = judge(&phase(OPEN), &samples(1000, 0, 0), Nanos::ZERO);
+        assert!(
+            validity.is_valid() && validity.warnings.is_empty(),
+            "{validity:?}"
+        );
+        assert_eq!(validity.lag_p99, Nanos(5000));
+    }
+
+    #[test]
+    fn late_sends_condemn_only_in_numbers() {
+        let invalid = judge(&phase(OPEN), &samples(1000, 20, 3000), Nanos::ZERO);
+        // Twice: by their share, and because they moved the 99th percentile.
+        assert_eq!(names(&invalid.invalid), ["late-sends", "late-sends"]);
+        assert!(invalid.invalid[0].says.contains("20 of 1000"), "{invalid:?}");
+        let one = judge(&phase(OPEN), &samples(20, 1, 3000), Nanos::ZERO);
+        assert!(one.is_valid(), "{one:?}");
+        assert_eq!(names(&one.warnings), ["late-sends"]);
+        let few = judge(&phase(OPEN), &samples(1000, 9, 3000), Nanos::ZERO);
+        assert!(few.is_valid() && few.warnings.is_empty(), "{few:?}");
+    }
+
+    #[test]
+    fn the_targets_slow_accept_is_not_our_lag() {
+        let mut all = samples(1000, 100, 30_000);
+        for sample in &mut all[..100] {
+            sample.connect_us = 30_000;
+        }
+        assert!(judge(&phase(OPEN), &all, Nanos::ZERO).is_valid());
+    }
+
+    #[test]
+    fn a_moved_quantile_is_told() {
+        // 0.6 ms late is below the bound for single sends, yet it is most of what a median shows.
+        let validity = judge(&phase(CLOSED), &samples(200, 200, 600), Nanos::ZERO);
+        assert!(!validity.is_valid(), "{validity:?}");
+        assert!(validity.invalid[0].says.contains("p50"), "{validity:?}");
+    }
+
+    #[test]
+    fn shed_and_rate() {
+        let mut all = samples(1000, 0, 0);
+        for sample in &mut all[..6] {
+            sample.outcome = Outcome::Shed;
+        }
+        assert_eq!(names(&judge(&phase(OPEN), &all, Nanos::ZERO).invalid), ["shed"]);
+        // 3,000 arrivals over 30 s; those of the first window go out in the second.
+        let mut all = samples(3000, 0, 0);
+        for sample in &mut all[..1000] {
+            sample.sent = Nanos(15_000_000_000);
+            sample.done = Nanos(15_002_000_000);
+        }
+        let validity = judge(&phase(OPEN), &all, Nanos::ZERO);
+        assert!(names(&validity.invalid).contains(&"rate"), "{validity:?}");
+        assert!((validity.rate_error - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_busy_worker_limits_a_closed_loop_and_spoils_an_open_one() {
+        let report = Report {
+            cpu: Nanos(1_950_000_000),
+            wall: Nanos(2_000_000_000),
+            ..Report::default()
+        };
+        let judged = |shape, report: &Report| {
+            let mut validity = Validity::default();
+            add_reports(&mut validity, &phase(shape), std::slice::from_ref(report), 0.0);
+            validity
+        };
+        assert_eq!(names(&judged(OPEN, &report).invalid), ["worker-busy"]);
+        let closed = judged(CLOSED, &report);
+        assert!(closed.is_valid() && closed.warnings[0].says.contains("the generator was the limit"));
+        let brief = Report {
+            cpu: Nanos(950_000),
+            wall: Nanos(1_000_000),
+            ..Report::default()
+        };
+        assert!(judged(OPEN, &brief).is_valid());
+        let dropped = Report {
+            dropped: 3,
+            timer_late: vec![Nanos(9_000_000); 30],
+            ..Report::default()
+        };
+        assert_eq!(names(&judged(OPEN, &dropped).invalid), ["timer", "dropped"]);
+    }
+
+    #[test]
+    fn books_that_contradict_each_other() {
+        let mut validity = Validity::default();
+        add_little(&mut validity, 1000, 1001, 500);
+        assert!(validity.is_valid() && validity.little_error > 0.0);
+        add_little(&mut validity, 1000, 1100, 500);
+        assert_eq!(names(&validity.invalid), ["little"]);
+    }
+}

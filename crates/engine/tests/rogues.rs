@@ -224,7 +224,8 @@ fn an_endless_body_ends_at_its_bound() {
     let server = rogue(|stream, _| {
         request(stream);
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
-        while stream.write_all(&[b'x'; 65536]).is_ok() {}
+        let piece = vec![b'x'; 65536];
+        while stream.write_all(&piece).is_ok() {}
     });
     let captured = get(&server.url);
     assert_eq!(captured.outcome, Outcome::BodyTooLarge);

@@ -26,7 +26,7 @@ impl Clock {
     }
 
     /// An instant of this clock as an absolute monotonic time.
-    pub(crate) fn absolute(&self, at: Nanos) -> Timespec {
+    pub(crate) fn absolute(self, at: Nanos) -> Timespec {
         let ns = self.epoch_ns.saturating_add(at.0).max(1);
         Timespec {
             tv_sec: (ns / 1_000_000_000).cast_signed(),

@@ -134,7 +134,7 @@ fn limits_hold_before_memory_does() {
     let mut result = parser.feed(b"HTTP/1.1 200 OK\r\nx: ", &mut cache, &mut seen);
     let mut fed = 0;
     while result == Ok(Fed::More) && fed < 100 {
-        result = parser.feed(&[b'a'; 100_000], &mut cache, &mut seen);
+        result = parser.feed(&vec![b'a'; 100_000], &mut cache, &mut seen);
         fed += 1;
     }
     assert_eq!((result, fed), (Err(Broken::HeadTooLarge), 1));

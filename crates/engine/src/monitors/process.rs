@@ -44,13 +44,10 @@ fn read(pid: Option<u32>) -> Seen {
         processes += 1;
         cpu += stat.utime + stat.stime;
         threads += stat.num_threads;
-        match pss_bytes(process) {
-            Some(pss) => memory += pss,
-            None => {
-                memory += stat.rss * page_bytes();
-                hidden.0 += 1;
-            }
-        }
+        memory += pss_bytes(process).unwrap_or_else(|| {
+            hidden.0 += 1;
+            stat.rss * page_bytes()
+        });
         match process.fd_count() {
             Ok(count) => fds += count,
             Err(_) => hidden.1 += 1,

@@ -5,9 +5,10 @@ use prony_wire::http1::{Broken, Fed, Head, ResponseParser};
 use prony_wire::{LinkError, Received, Stream, dial};
 use rustix::io::Errno;
 
+use super::Worker;
 use super::call::{Call, Detour, Order};
+use super::capture::Ending;
 use super::connection::{Connection, Stage};
-use super::{Ending, Worker};
 use crate::bodies;
 
 /// Reads of one connection before others get their turn.
@@ -178,19 +179,16 @@ impl Worker<'_> {
         let Some(connection) = self.connections.at(slot) else {
             return;
         };
-        match &mut connection.call {
-            Some(call) => {
-                let span = now - connection.dialled;
-                call.connect_us = u32::try_from(span.0.div_ceil(1000)).unwrap_or(u32::MAX);
-                call.flags.insert(SampleFlags::NEW_CONNECTION);
-                connection.stage = Stage::Busy;
-                self.send(slot);
-            }
-            None => {
-                connection.stage = Stage::Idle;
-                self.idle.push(slot);
-                self.opening -= 1;
-            }
+        if let Some(call) = &mut connection.call {
+            let span = now - connection.dialled;
+            call.connect_us = u32::try_from(span.0.div_ceil(1000)).unwrap_or(u32::MAX);
+            call.flags.insert(SampleFlags::NEW_CONNECTION);
+            connection.stage = Stage::Busy;
+            self.send(slot);
+        } else {
+            connection.stage = Stage::Idle;
+            self.idle.push(slot);
+            self.opening -= 1;
         }
     }
 

@@ -5,24 +5,25 @@
 //! the answer is read and the next request written from the same handler.
 
 mod call;
+mod capture;
 mod connection;
 mod exchange;
 mod outbox;
 mod source;
 
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 
-use prony_model::{Captured, Header, Nanos, Outcome, Sample};
+use prony_model::{Nanos, Outcome, Sample};
 use prony_wire::http1::HeadCache;
-use prony_wire::{Timer, Waits, WireError};
+use prony_wire::{Clock, Timer, Waits, WireError};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::choice::Chooser;
 use crate::leg::{Leg, LegKind};
 use crate::prepared::Prepared;
 use call::Call;
+use capture::{Ending, captured};
 use connection::Connections;
 use outbox::Outbox;
 use source::Source;
@@ -70,17 +71,23 @@ pub(crate) fn run(
     sender: SyncSender<Message>,
 ) {
     let outbox = Outbox::new(share.worker as u16, sender);
-    match Worker::new(shared, share, chooser, captures, outbox) {
-        Ok(worker) => worker.run(),
-        Err((outbox, error)) => {
-            let report = Report {
+    match loop_parts(shared.prepared.clock) {
+        Ok((waits, timer)) => Worker::new(shared, share, chooser, captures, outbox, waits, timer).run(),
+        Err(error) => {
+            outbox.finish(Report {
                 error: Some(error),
                 next_seq: share.first_seq,
                 ..Report::default()
-            };
-            outbox.finish(report);
+            });
         }
     }
+}
+
+fn loop_parts(clock: Clock) -> Result<(Waits, Timer), WireError> {
+    let waits = Waits::new(BATCH)?;
+    let timer = Timer::new(clock)?;
+    waits.add_timer(&timer, TIMER)?;
+    Ok((waits, timer))
 }
 
 struct Worker<'a> {
@@ -102,6 +109,10 @@ struct Worker<'a> {
     /// Requests not yet answered, sent or not.
     active: u32,
     /// Ended calls, to be used again.
+    #[expect(
+        clippy::vec_box,
+        reason = "calls move between here and connections; a box moves a pointer"
+    )]
     spare: Vec<Box<Call>>,
     /// When the last read returned.
     stamp: Nanos,
@@ -153,18 +164,10 @@ impl<'a> Worker<'a> {
         chooser: Chooser,
         captures: u32,
         outbox: Outbox,
-    ) -> Result<Self, (Outbox, WireError)> {
-        let system = || -> Result<(Waits, Timer), WireError> {
-            let waits = Waits::new(BATCH)?;
-            let timer = Timer::new(shared.prepared.clock)?;
-            waits.add_timer(&timer, TIMER)?;
-            Ok((waits, timer))
-        };
-        let (waits, timer) = match system() {
-            Ok(both) => both,
-            Err(e) => return Err((outbox, e)),
-        };
-        Ok(Self {
+        waits: Waits,
+        timer: Timer,
+    ) -> Self {
+        Self {
             prepared: shared.prepared,
             shared,
             share,
@@ -194,7 +197,7 @@ impl<'a> Worker<'a> {
             cut_at: Nanos(u64::MAX),
             next_tick: Nanos::ZERO,
             next_hand_over: Nanos::ZERO,
-        })
+        }
     }
 
     fn run(mut self) {
@@ -468,79 +471,6 @@ impl<'a> Worker<'a> {
             source.freed(call.order.user, now, ending.unconnected);
         }
         self.spare.push(call);
-    }
-}
-
-/// How a request ended.
-#[derive(Clone, Debug)]
-struct Ending {
-    outcome: Outcome,
-    status: u16,
-    body_bytes: u64,
-    /// What went wrong, in words; empty when nothing did or nobody asks.
-    error: String,
-    /// Whether no connection could be made for it.
-    unconnected: bool,
-}
-
-/// Most header lines, and longest value, of a captured response.
-const HEADERS_MAX: usize = 64;
-const HEADER_BYTES_MAX: usize = 1024;
-
-fn captured(call: &Call, ending: &Ending, digest: u64, body_bytes_max: usize) -> Captured {
-    let headers = call
-        .answer
-        .headers()
-        .into_iter()
-        .take(HEADERS_MAX)
-        .map(|(name, value)| {
-            let secret = [
-                "set-cookie",
-                "authorization",
-                "proxy-authorization",
-                "www-authenticate",
-            ];
-            let value = if secret.iter().any(|s| name.eq_ignore_ascii_case(s)) {
-                "***".to_owned()
-            } else {
-                String::from_utf8_lossy(&value[..value.len().min(HEADER_BYTES_MAX)]).into_owned()
-            };
-            Header { name, value }
-        })
-        .collect();
-    let whole = &call.answer.body;
-    let mut kept = &whole[..whole.len().min(body_bytes_max)];
-    let text = match std::str::from_utf8(kept) {
-        Ok(text) => Some(text),
-        // A cut in the middle of a character does not make a text binary.
-        Err(e) if e.error_len().is_none() && (kept.len() as u64) < ending.body_bytes => {
-            std::str::from_utf8(&kept[..e.valid_up_to()]).ok()
-        }
-        Err(_) => None,
-    };
-    let mut head = String::new();
-    if text.is_none() {
-        kept = &kept[..kept.len().min(Captured::HEAD_BYTES_MAX)];
-        for byte in kept {
-            // Writing to a String cannot fail.
-            let _ = write!(head, "{byte:02x}");
-        }
-    }
-    let body = text.map_or_else(|| String::from_utf8_lossy(kept).into_owned(), str::to_owned);
-    Captured {
-        seq: call.order.seq,
-        scenario: call.scenario,
-        item: call.item,
-        status: ending.status,
-        outcome: ending.outcome,
-        headers,
-        cut: (kept.len() as u64) < ending.body_bytes,
-        binary: text.is_none(),
-        body,
-        body_bytes: ending.body_bytes,
-        head,
-        digest: format!("{digest:016x}"),
-        error: ending.error.clone(),
     }
 }
 

@@ -71,7 +71,7 @@ impl Source {
                     start,
                     end: start + schedule.duration(),
                     first_seq: share.first_seq,
-                    arrivals: schedule.clone().shard(i, n).peekable(),
+                    arrivals: schedule.as_ref().clone().shard(i, n).peekable(),
                     in_flight_max: part(u64::from(*in_flight_max)) as u32,
                 }));
             }

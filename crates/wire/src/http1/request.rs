@@ -68,7 +68,7 @@ pub fn render(parts: &RequestParts<'_>) -> Result<Vec<u8>, WireError> {
         match parts.body {
             Some(body) => line(&mut out, "content-length", &body.len().to_string())?,
             None if matches!(parts.method, "POST" | "PUT" | "PATCH") => {
-                line(&mut out, "content-length", "0")?
+                line(&mut out, "content-length", "0")?;
             }
             None => {}
         }

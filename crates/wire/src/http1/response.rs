@@ -193,18 +193,14 @@ impl ResponseParser {
         // No more than the limit is ever copied, whatever arrives at once.
         let room = (self.head_bytes_max + 1).saturating_sub(before).min(input.len());
         held.extend_from_slice(&input[..room]);
-        match end_of_head(&held, before.saturating_sub(3)) {
-            Some(n) => {
-                let result = self.finish_head(&held[..n], cache, events);
-                held.clear();
-                self.held = held;
-                result.map(|()| Some(n - before))
-            }
-            None => {
-                self.held = held;
-                self.check_held().map(|()| None)
-            }
-        }
+        let Some(n) = end_of_head(&held, before.saturating_sub(3)) else {
+            self.held = held;
+            return self.check_held().map(|()| None);
+        };
+        let result = self.finish_head(&held[..n], cache, events);
+        held.clear();
+        self.held = held;
+        result.map(|()| Some(n - before))
     }
 
     fn hold(&mut self, input: &[u8]) -> Result<(), Broken> {
