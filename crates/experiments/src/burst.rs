@@ -216,7 +216,7 @@ fn finding(run: &RunView<'_>, endpoint: &str) -> Finding {
     let mut draft = Draft::new(NAME, NAME, endpoint)
         .verdict(verdict, severity)
         .title(title);
-    let mut detail = outcome(&tally);
+    let mut said = vec![outcome(&tally)];
     if n > 0 {
         let solo = run
             .surface
@@ -226,8 +226,8 @@ fn finding(run: &RunView<'_>, endpoint: &str) -> Finding {
             .and_then(|e| solo_ms(run, e))
             .map_or_else(String::new, |solo| {
                 format!(
-                    " Alone, such a request takes {}; in the burst half of them took longer than {}, and what is more than the \
-                     former is waiting.",
+                    "Alone, such a request takes {}; in the burst half of them took longer than {}, and what is more than the \
+                     former is waiting. ",
                     ms(solo),
                     ms(median)
                 )
@@ -237,10 +237,10 @@ fn finding(run: &RunView<'_>, endpoint: &str) -> Finding {
             .first()
             .and_then(Staircase::tread_ms)
             .map_or_else(String::new, |tread| {
-                format!(" Answers ended about {} apart.", ms(tread))
+                format!("Answers ended about {} apart. ", ms(tread))
             });
-        detail.push_str(&format!(
-            "{solo}{tread} The whole burst was done after {}: {} requests per second. Its inverse, {} per request, is a rate and \
+        said.push(format!(
+            "{solo}{tread}The whole burst was done after {}: {} requests per second. Its inverse, {} per request, is a rate and \
              not the latency of any request.",
             ms(makespan),
             digits(1000.0 / inverse),
@@ -251,7 +251,9 @@ fn finding(run: &RunView<'_>, endpoint: &str) -> Finding {
             .figure("median response in the burst", median, "ms", n, &evidence)
             .figure("throughput of the burst", 1000.0 / inverse, "1/s", n, &evidence);
     }
-    draft = draft.detail(detail).table("Bursts", &COLUMNS, rows, &evidence);
+    draft = draft
+        .detail(said.join(" "))
+        .table("Bursts", &COLUMNS, rows, &evidence);
     if tally.failed() > 0 {
         draft = draft
             .table("Outcomes", &OUTCOME_COLUMNS, tally.rows(), &evidence)

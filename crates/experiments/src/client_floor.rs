@@ -109,13 +109,12 @@ impl Experiment for ClientFloor {
                 &[phase],
             )];
         }
-        let mut rests_on = vec![phase];
         let median = prony_stats::median(&mut service.clone());
-        let mut detail = format!(
+        let mut said = vec![format!(
             "{endpoint} does no work, so its time is that of the network, the server's framework and the generator: median \
              {}. A difference between endpoints that is smaller than this spread cannot be seen from here.",
             quantile(&service, 0.5)
-        );
+        )];
         let evidence = source(phase, endpoint);
         let mut draft = Draft::new(NAME, NAME, endpoint).advisory();
         draft = quantiles(
@@ -125,13 +124,15 @@ impl Experiment for ClientFloor {
             &[0.5, 0.95, 0.99],
             &evidence,
         );
-        if let Some(null) = run.phase(NAME, "null") {
+        if let Some(null) = run
+            .phase(NAME, "null")
+            .filter(|null| null.summary.validity.is_valid())
+        {
             let own = Timings::all(null);
             let own_ms = own.service_ms();
             if !own_ms.is_empty() {
-                rests_on.push(null);
-                detail.push_str(&format!(
-                    " The generator alone, against a server in its own process, needs {} (median) and makes {:.0} requests \
+                said.push(format!(
+                    "The generator alone, against a server in its own process, needs {} (median) and makes {:.0} requests \
                      per second on one connection: this is its own floor.",
                     ms(prony_stats::median(&mut own_ms.clone())),
                     own.per_s()
@@ -148,9 +149,9 @@ impl Experiment for ClientFloor {
         vec![resting_on(
             draft
                 .title(format!("A request that does no work takes {}", ms(median)))
-                .detail(detail)
+                .detail(said.join(" "))
                 .done(),
-            &rests_on,
+            &[phase],
         )]
     }
 }

@@ -24,7 +24,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
         Ok(Box::new(FirstCall { rule: asked }))
     },
     schema: || schema_for!(FirstCallParams),
-    example: "[experiment.first-call]\nratio_min = 3\nexcess_ms_min = 20\n",
+    example: "[experiment.first-call]\nratio = 3\nexcess_ms = 20\n",
 };
 
 /// Parameters of the first-call experiment.
@@ -32,19 +32,19 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct FirstCallParams {
     /// A first call counts as slow from so many times the steady median on.
-    pub ratio_min: f64,
+    pub ratio: f64,
     /// And when it takes so many ms longer than the slowest steady call.
-    pub excess_ms_min: f64,
+    pub excess_ms: f64,
     /// Steady calls needed to judge.
-    pub steady_min: usize,
+    pub steady_calls: usize,
 }
 
 impl Default for FirstCallParams {
     fn default() -> Self {
         Self {
-            ratio_min: 3.0,
-            excess_ms_min: 20.0,
-            steady_min: 20,
+            ratio: 3.0,
+            excess_ms: 20.0,
+            steady_calls: 20,
         }
     }
 }
@@ -90,9 +90,8 @@ impl Experiment for FirstCall {
                 "No endpoint has a good first call and enough steady calls to compare it with",
             )];
         }
-        let slow = |p: &&Pair<'_>| {
-            p.ratio() >= self.rule.ratio_min && p.first_ms - p.slowest_ms > self.rule.excess_ms_min
-        };
+        let slow =
+            |p: &&Pair<'_>| p.ratio() >= self.rule.ratio && p.first_ms - p.slowest_ms > self.rule.excess_ms;
         let mut slowest: Vec<&Pair<'_>> = pairs.iter().filter(slow).collect();
         slowest.sort_by(|a, b| b.first_ms.total_cmp(&a.first_ms));
         let mut rests_on: Vec<&PhaseResult> = pairs.iter().map(|p| p.baseline).collect();
@@ -116,7 +115,7 @@ impl FirstCall {
         }
         let times = Timings::of(baseline, endpoint);
         let steady = times.service_ms();
-        if steady.len() < self.rule.steady_min {
+        if steady.len() < self.rule.steady_calls {
             return None;
         }
         // The same input must also be fast later: a first call may be slow because its input is large.
