@@ -19,6 +19,7 @@ mod fake;
 mod first_call;
 mod gate;
 mod identity;
+mod image_header;
 mod input_validation;
 mod ladder;
 mod leaf;
@@ -28,6 +29,7 @@ mod primary;
 mod relation;
 mod status;
 mod sustained;
+pub mod tiles;
 mod timings;
 mod view;
 mod wording;
@@ -47,6 +49,7 @@ pub static EXPERIMENTS: &[&ExperimentDef] = &[
     &diversity::DEF,
     &identity::DEF,
     &status::DEF,
+    &tiles::DEF,
     &input_validation::DEF,
     &burst::DEF,
     &ladder::DEF,
