@@ -213,7 +213,7 @@ impl Shape {
                 duration_s,
                 ..
             } => {
-                format!("open loop, {rate}/s {}, {duration_s} s", arrivals.label())
+                format!("open loop, {}/s {}, {duration_s} s", rounded(*rate), arrivals.label())
             }
             Self::Burst {
                 size,
@@ -233,12 +233,17 @@ impl Shape {
             Self::Stages { stages, arrivals, .. } => {
                 let steps: Vec<String> = stages
                     .iter()
-                    .map(|s| format!("{}/s over {} s", s.rate, s.duration_s))
+                    .map(|s| format!("{}/s over {} s", rounded(s.rate), s.duration_s))
                     .collect();
                 format!("open loop {}, stages {}", arrivals.label(), steps.join(", "))
             }
         }
     }
+}
+
+/// A rate for people: at most two decimals.
+fn rounded(rate: f64) -> f64 {
+    (rate * 100.0).round() / 100.0
 }
 
 /// One stage of [`Shape::Stages`].
