@@ -48,6 +48,17 @@ pub(crate) fn phase_anchor(index: u16) -> String {
     format!("phase-{index}")
 }
 
+/// The name of a phase; with that of its experiment before it when another phase has the same name.
+fn phase_label(run: &RunRecord, experiment: &str, name: &str) -> String {
+    let others = run.phases.iter().map(|p| (&p.name, &p.experiment));
+    let begun = run.started.iter().map(|s| (&s.phase.name, &s.phase.experiment));
+    if others.chain(begun).any(|(n, e)| n == name && e != experiment) {
+        format!("{experiment}: {name}")
+    } else {
+        name.to_owned()
+    }
+}
+
 /// What is not a PASS first, by severity and verdict; then what passed. Otherwise in the order of the run.
 fn ordered(findings: &[Finding]) -> Vec<FindingEntry> {
     let mut sorted: Vec<&Finding> = findings.iter().collect();

@@ -47,12 +47,12 @@ fn render(report: &Report, _: TerminalStyle) -> Result<String, RenderError> {
 
 /// Names of the phases that have an anchor, by index: what evidence may link to.
 fn phase_names(report: &Report) -> BTreeMap<u16, String> {
-    let finished = report.phases().map(|p| (p.summary.index, &p.summary.name));
+    let finished = report.phases().map(|p| (p.summary.index, &p.label));
     let begun = report
         .sections
         .iter()
         .flat_map(|s| &s.unfinished)
-        .map(|u| (u.index, &u.name));
+        .map(|u| (u.index, &u.label));
     finished
         .chain(begun)
         .map(|(index, name)| (index, name.clone()))

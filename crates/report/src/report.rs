@@ -250,6 +250,8 @@ pub struct TableEntry {
 pub struct PhaseEntry {
     /// Anchor in the report.
     pub anchor: String,
+    /// Its name; with that of its experiment before it when another phase has the same name.
+    pub label: String,
     /// What its author says of it; empty when nothing.
     pub description: String,
     /// The worst of its gates; INVALID when the phase is. `None` when it has no gates and is valid.
@@ -263,10 +265,10 @@ pub struct PhaseEntry {
 pub struct UnfinishedPhase {
     /// Anchor in the report.
     pub anchor: String,
+    /// Its name; with that of its experiment before it when another phase has the same name.
+    pub label: String,
     /// Index in the run.
     pub index: u16,
-    /// Name.
-    pub name: String,
     /// The shape in words.
     pub shape: String,
     /// When it began.
@@ -317,8 +319,8 @@ pub struct Gaps {
 pub struct NoFailures {
     /// Anchor of the phase.
     pub phase: String,
-    /// Name of the phase.
-    pub name: String,
+    /// Label of the phase.
+    pub label: String,
     /// Requests answered as expected.
     pub n: u64,
     /// Failure rate that is still possible at 95 % confidence: `1 - 0.05^(1/n)`.

@@ -42,16 +42,17 @@ impl Default for TerminalStyle {
 /// A finding in one line without a line end, for printing it as it is made.
 pub fn finding_line(finding: &Finding, style: TerminalStyle) -> String {
     let paint = Paint(style.color);
-    let about = if finding.endpoint.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", plain(&finding.endpoint, 80))
-    };
-    let text = plain(
-        &format!("{}{about}", finding.title),
-        style.width.max(40) - WORD_COLUMNS,
-    );
+    let text = plain(&headline(finding), style.width.max(40) - WORD_COLUMNS);
     format!("{} {text}", paint.verdict(finding.counted()))
+}
+
+/// The title, and the endpoint unless the title names it.
+fn headline(finding: &Finding) -> String {
+    if finding.title.contains(&finding.endpoint) {
+        finding.title.clone()
+    } else {
+        format!("{} ({})", finding.title, finding.endpoint)
+    }
 }
 
 /// The end of a run: verdict, what was not decided or fails with its evidence, and where the report is.

@@ -147,3 +147,66 @@ fn the_closing_words_name_failures_verdict_and_place() {
     assert!(!words.contains("PASS  "), "{words}");
     assert!(words.lines().all(|l| l.chars().count() <= 100), "{words}");
 }
+
+#[test]
+fn phases_of_one_name_are_told_apart_everywhere() {
+    let mut record = record(&events());
+    for phase in &mut record.phases {
+        phase.name = "POST /x".into();
+    }
+    for started in &mut record.started {
+        started.phase.name = "POST /x".into();
+    }
+    let report = Report::build(&record);
+    let mut labels: Vec<&str> = report.phases().map(|p| p.label.as_str()).collect();
+    labels.sort_unstable();
+    assert_eq!(
+        labels,
+        [
+            "concurrency: POST /x",
+            "coverage: POST /x",
+            "suite: POST /x",
+            "sustained: POST /x"
+        ]
+    );
+    assert!(
+        report
+            .summary
+            .sentences
+            .iter()
+            .any(|s| s.contains("\"sustained: POST /x\" cannot be trusted"))
+    );
+}
+
+#[test]
+fn a_gate_marks_its_own_phase_only() {
+    let verdict_of = |name: &str, gate: &str| {
+        let mut record = record(&events());
+        record.gates.truncate(1);
+        record.gates[0].gate.phase = gate.into();
+        record.gates[0].verdict = Verdict::Fail;
+        Report::build(&record)
+            .phases()
+            .find(|p| p.summary.name == name)
+            .unwrap()
+            .verdict
+    };
+    assert_eq!(verdict_of("T1", "T1"), Some(Verdict::Fail));
+    assert_eq!(verdict_of("preflight", "preflight"), None);
+    assert_eq!(verdict_of("preflight", "coverage/preflight"), Some(Verdict::Fail));
+    assert_eq!(verdict_of("steady", "T1"), Some(Verdict::Invalid));
+}
+
+#[test]
+fn long_titles_are_broken_and_not_cut_at_the_end() {
+    let mut record = record(&events());
+    let title = "word ".repeat(60).trim().to_owned();
+    record.findings[2].title.clone_from(&title);
+    let style = TerminalStyle {
+        color: false,
+        width: 60,
+    };
+    let words = terminal::closing(&Report::build(&record), style, None);
+    assert_eq!(words.matches("word").count(), 60, "{words}");
+    assert!(words.lines().all(|l| l.chars().count() <= 60), "{words}");
+}

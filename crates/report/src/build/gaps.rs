@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use prony_model::{Endpoint, Nanos, PhaseSummary};
 
+use super::phase_label;
 use super::summary::plural;
 use crate::number::{number, span};
 use crate::record::RunRecord;
@@ -16,7 +17,7 @@ pub(super) fn build(run: &RunRecord, sections: &[Section]) -> Gaps {
             .filter(|p| p.summary.failed == 0 && p.summary.ok > 0)
             .map(|p| NoFailures {
                 phase: p.anchor.clone(),
-                name: p.summary.name.clone(),
+                label: p.label.clone(),
                 n: p.summary.ok,
                 rate_max: failure_rate_max(p.summary.ok),
             })
@@ -108,7 +109,8 @@ fn limits(run: &RunRecord) -> Vec<String> {
         };
         out.push(format!(
             "At most {} {were} in flight at once, in the phase \"{}\": nothing is known of more.",
-            most.in_flight_max, most.name
+            most.in_flight_max,
+            phase_label(run, &most.experiment, &most.name)
         ));
     }
     let open = run
@@ -119,7 +121,7 @@ fn limits(run: &RunRecord) -> Vec<String> {
         out.push(format!(
             "The highest rate that was offered whatever the target did was {} per second, in the phase \"{}\".",
             number(most.offered_per_s),
-            most.name
+            phase_label(run, &most.experiment, &most.name)
         ));
     } else if !run.phases.is_empty() {
         out.push(
@@ -143,8 +145,8 @@ fn limits(run: &RunRecord) -> Vec<String> {
     out.extend(short_of_tail(&run.phases));
     if !run.phases.is_empty() {
         out.push(
-            "This is one run against one process: how much results differ from run to run, or after a restart of \
-             the target, was not measured."
+            "This is one run: how much results differ from run to run, or after a restart of the target, was not \
+             measured."
                 .to_owned(),
         );
     }

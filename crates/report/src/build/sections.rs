@@ -2,7 +2,7 @@
 
 use prony_model::{Evidence, PhaseSummary, Verdict};
 
-use super::{Anchors, phase_anchor};
+use super::{Anchors, phase_anchor, phase_label};
 use crate::record::{ExperimentTitle, RunRecord, StartedPhase};
 use crate::report::{FindingEntry, PhaseEntry, Section, TableEntry, UnfinishedPhase};
 
@@ -14,7 +14,7 @@ pub(super) fn build(run: &RunRecord, findings: &[FindingEntry]) -> Vec<Section> 
         .collect()
 }
 
-/// Every experiment with a phase or a finding, in order of first appearance.
+/// Every experiment with a phase or a finding: what was written by hand, then in the order of the registry.
 fn names(run: &RunRecord) -> Vec<&str> {
     let mut names: Vec<&str> = Vec::new();
     let started = run.started.iter().map(|s| s.phase.experiment.as_str());
@@ -25,6 +25,7 @@ fn names(run: &RunRecord) -> Vec<&str> {
             names.push(name);
         }
     }
+    names.sort_by_key(|name| run.experiments.iter().position(|e| e.name == *name));
     names
 }
 
@@ -84,7 +85,7 @@ fn phase(run: &RunRecord, summary: &PhaseSummary) -> PhaseEntry {
     let gates = run
         .gates
         .iter()
-        .filter(|g| g.gate.phase == summary.name)
+        .filter(|g| names_phase(&g.gate.phase, summary))
         .map(|g| g.verdict);
     let invalid = (!summary.validity.is_valid()).then_some(Verdict::Invalid);
     let spec = run
@@ -95,10 +96,17 @@ fn phase(run: &RunRecord, summary: &PhaseSummary) -> PhaseEntry {
         .find(|p| summary.experiment == "suite" && p.name == summary.name);
     PhaseEntry {
         anchor: phase_anchor(summary.index),
+        label: phase_label(run, &summary.experiment, &summary.name),
         description: spec.map(|p| p.description.clone()).unwrap_or_default(),
         verdict: gates.chain(invalid).max(),
         summary: summary.clone(),
     }
+}
+
+/// Gates name a phase of the suite by its name, one of an experiment as `EXPERIMENT/NAME`.
+fn names_phase(gate: &str, phase: &PhaseSummary) -> bool {
+    (phase.experiment == "suite" && phase.name == gate)
+        || gate.split_once('/') == Some((&phase.experiment, &phase.name))
 }
 
 fn unfinished(run: &RunRecord, started: &StartedPhase) -> UnfinishedPhase {
@@ -106,7 +114,7 @@ fn unfinished(run: &RunRecord, started: &StartedPhase) -> UnfinishedPhase {
     UnfinishedPhase {
         anchor: phase_anchor(started.index),
         index: started.index,
-        name: started.phase.name.clone(),
+        label: phase_label(run, &started.phase.experiment, &started.phase.name),
         shape: started.phase.shape.label(),
         started: started.at,
         done: progress.map_or(0, |p| p.done),

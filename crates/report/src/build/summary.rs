@@ -2,6 +2,7 @@
 
 use prony_model::{Finding, Upheld, Verdict};
 
+use super::phase_label;
 use crate::number::{count, span};
 use crate::record::RunRecord;
 use crate::report::{Counts, RunEnd, RunFacts, Summary};
@@ -130,7 +131,7 @@ fn load(run: &RunRecord, facts: &RunFacts, summary: &Summary) -> String {
 fn unfinished(run: &RunRecord) -> Option<String> {
     let names: Vec<String> = run
         .unfinished()
-        .map(|s| format!("\"{}\"", s.phase.name))
+        .map(|s| format!("\"{}\"", phase_label(run, &s.phase.experiment, &s.phase.name)))
         .collect();
     match names.len() {
         0 => None,
@@ -202,7 +203,7 @@ fn invalid(run: &RunRecord) -> Option<String> {
         .phases
         .iter()
         .filter(|p| !p.validity.is_valid())
-        .map(|p| format!("\"{}\"", p.name))
+        .map(|p| format!("\"{}\"", phase_label(run, &p.experiment, &p.name)))
         .collect();
     match names.len() {
         0 => None,

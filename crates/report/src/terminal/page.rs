@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use prony_model::{Outcome, SummaryRow, Upheld};
 
 use super::paint::Paint;
-use super::{TerminalStyle, finding_line, first_figure, is_problem};
+use super::{TerminalStyle, finding_line, first_figure, headline, is_problem};
 use crate::escape::plain;
 use crate::number::{count, number, percent, quantile};
 use crate::report::{PhaseEntry, Report};
@@ -48,7 +48,9 @@ pub(super) fn problems(report: &Report, style: TerminalStyle) -> String {
         .filter(|f| is_problem(f.counted))
         .take(ROWS_MAX)
     {
-        let _ = writeln!(out, "{}", finding_line(&entry.finding, style));
+        let word = format!("{} ", paint.verdict(entry.counted));
+        let title = plain(&headline(&entry.finding), 400);
+        wrapped_after(&mut out, &word, super::WORD_COLUMNS, &title, style);
         let evidence = first_figure(&entry.finding);
         if !evidence.is_empty() {
             let text = plain(&evidence, style.width.max(40) - super::WORD_COLUMNS);
@@ -128,7 +130,7 @@ fn phase_line(phase: &PhaseEntry) -> String {
     let cut = if s.partial { "  cut short" } else { "" };
     format!(
         "{:<26} {:>8} {:>7} {:>9} {:>14} {:>14}{trust}{cut}",
-        plain(&s.name, 26),
+        plain(&phase.label, 26),
         count(s.ok + s.failed),
         count(s.failed),
         number(s.ok_per_s),
@@ -174,7 +176,7 @@ fn judged(out: &mut String, report: &Report, style: TerminalStyle) {
         let text = format!(
             "No failure is not \"never fails\": none in the {} requests of \"{}\" still allows a failure rate of {}.",
             count(worst.n),
-            worst.name,
+            worst.label,
             percent(worst.rate_max)
         );
         wrapped(out, "", &text, style);
@@ -183,11 +185,15 @@ fn judged(out: &mut String, report: &Report, style: TerminalStyle) {
 
 /// Breaks a text at spaces, with a head on its first line.
 fn wrapped(out: &mut String, head: &str, text: &str, style: TerminalStyle) {
+    wrapped_after(out, head, head.chars().count(), text, style);
+}
+
+/// The same with a head whose columns are not its characters, since it may hold colours.
+fn wrapped_after(out: &mut String, head: &str, start: usize, text: &str, style: TerminalStyle) {
     let width = style.width.max(40);
-    let indent = " ".repeat(head.chars().count());
+    let indent = " ".repeat(start);
     let mut line = head.to_owned();
-    let mut used = head.chars().count();
-    let start = used;
+    let mut used = start;
     for word in plain(text, 2000).split(' ') {
         let length = word.chars().count();
         // A per cent sign stays with its number.
