@@ -21,6 +21,8 @@ const SHIFT_WARN: f64 = 0.02;
 const SHIFT_MAX: f64 = 0.05;
 const SHIFT_LEAST: Nanos = Nanos(100_000);
 const BUSY_MAX: f64 = 0.9;
+/// Stolen time hits the target as well as us; what it does to our own sending shows in lag and timer, which have
+/// bounds of their own. So a little of it warns, and only much of it condemns.
 const STEAL_WARN: f64 = 0.02;
 const STEAL_MAX: f64 = 0.1;
 const TIMER_MAX: Nanos = Nanos(5_000_000);
