@@ -73,12 +73,9 @@ pub(super) fn verdict_block(report: &Report, style: TerminalStyle) -> String {
     for damage in &report.damage {
         wrapped(&mut out, "damage   ", damage, style);
     }
-    let _ = writeln!(
-        out,
-        "\n{} {}",
-        paint.verdict(report.verdict),
-        plain(&report.because, 300)
-    );
+    out.push('\n');
+    let word = format!("{} ", paint.verdict(report.verdict));
+    wrapped_after(&mut out, &word, super::WORD_COLUMNS, &report.because, style);
     out
 }
 
