@@ -142,6 +142,11 @@ fn refused_and_nobody_there() {
     };
     let result = run(&url, phase(Request::get("/"), Expect::default(), limits(), shape));
     assert!(result.summary.partial);
+    let validity = &result.summary.validity;
+    assert!(
+        validity.is_valid() && validity.little_error < 1e-6,
+        "the target's failure is not ours: {validity:?}"
+    );
     assert!(
         (40..=60).contains(&result.summary.failed),
         "{}",

@@ -430,7 +430,10 @@ impl<'a> Worker<'a> {
     /// Records the end of a request and frees its user.
     fn end(&mut self, call: Box<Call>, ending: &Ending, now: Nanos) {
         let never_sent = call.sent == Nanos::ZERO;
-        if !never_sent {
+        if never_sent {
+            // Its span counts from its intended start, as in its sample.
+            self.flight.integral += u128::from((now - call.order.intended).0);
+        } else {
             self.flight.down(now);
             self.slowest = self.slowest.max(now - call.sent);
         }
