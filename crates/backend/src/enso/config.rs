@@ -5,9 +5,9 @@ use crate::preset::KnobDef;
 use crate::settings::Settings;
 
 /// The defaults of `enso`.
-pub(crate) static OBSERVED_KNOBS: [KnobDef; 19] = knobs(true);
+pub(crate) static OBSERVED_KNOBS: [KnobDef; 20] = knobs(true);
 /// The defaults of `enso-fixed`.
-pub(crate) static FIXED_KNOBS: [KnobDef; 19] = knobs(false);
+pub(crate) static FIXED_KNOBS: [KnobDef; 20] = knobs(false);
 
 /// What is in force.
 #[derive(Debug, Clone)]
@@ -32,6 +32,8 @@ pub(crate) struct Config {
     pub(crate) device_ms: f64,
     /// Its spread: sigma of the logarithm.
     pub(crate) device_sigma: f64,
+    /// Simulated time to read a picture's pixels, mean.
+    pub(crate) storage_ms: f64,
     /// Time to load one model on first use.
     pub(crate) lazy_load_ms: f64,
     /// Requests served at once when not serial.
@@ -66,6 +68,7 @@ impl Config {
             lenient_input: settings.flag("lenient_input")?,
             device_ms: settings.number("device_ms", 0.0, 600_000.0)?,
             device_sigma: settings.number("device_sigma", 0.0, 3.0)?,
+            storage_ms: settings.number("storage_ms", 0.0, 600_000.0)?,
             lazy_load_ms: settings.number("lazy_load_ms", 0.0, 600_000.0)?,
             slots: settings.count("slots", 1, 1024)? as usize,
             queue_max: settings.count("queue_max", 0, 1_000_000)? as usize,
@@ -79,7 +82,7 @@ impl Config {
     }
 }
 
-const fn knobs(observed: bool) -> [KnobDef; 19] {
+const fn knobs(observed: bool) -> [KnobDef; 20] {
     [
         fault(
             "E1",
@@ -140,6 +143,12 @@ const fn knobs(observed: bool) -> [KnobDef; 19] {
             "1",
             "0.1",
             "spread of the accelerator time: sigma of its natural logarithm (0 is constant)",
+        ),
+        knob(
+            "storage_ms",
+            "ms",
+            "5",
+            "mean simulated time to read the pixels of a tile or thumbnail from storage",
         ),
         knob(
             "lazy_load_ms",

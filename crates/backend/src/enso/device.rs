@@ -1,4 +1,5 @@
-//! The simulated accelerator: how long a model pass takes, and which models are loaded. It keeps time, it computes nothing.
+//! The simulated accelerator and slide storage: how long a model pass or a read takes, and which models are loaded. It keeps time,
+//! it computes nothing.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -21,19 +22,20 @@ pub(crate) enum Model {
     Report,
 }
 
-/// One pass through a model.
+/// What an answer waited for besides the processor.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Pass {
-    /// Which model.
-    pub(crate) model: Model,
-    /// Its cost relative to an analysis.
-    pub(crate) share: f64,
+pub(crate) enum Pass {
+    /// One pass through a model, and its cost relative to an analysis.
+    Model(Model, f64),
+    /// Pixels read from where slides are kept.
+    Storage,
 }
 
 /// The accelerator.
 #[derive(Debug)]
 pub(crate) struct Device {
     mean_ms: f64,
+    storage_ms: f64,
     sigma: f64,
     load_ms: f64,
     drift_per_pass: f64,
@@ -55,6 +57,7 @@ impl Device {
         let loaded = || AtomicBool::new(!config.lazy_load);
         Ok(Self {
             mean_ms: config.device_ms,
+            storage_ms: config.storage_ms,
             sigma: config.device_sigma,
             load_ms: config.lazy_load_ms,
             drift_per_pass: config.service_drift / 1000.0,
@@ -80,10 +83,11 @@ impl Device {
     /// Takes the time of one pass, counted from `begun` (so that work done meanwhile on the host overlaps with it), after
     /// loading the model if it is not.
     pub(crate) async fn run(&self, pass: Pass, begun: Instant) {
-        let loading = self.load(pass.model).await;
-        self.alarm
-            .sleep_until(begun + loading + self.draw(pass.share))
-            .await;
+        let (loading, mean_ms) = match pass {
+            Pass::Model(model, share) => (self.load(model).await, self.mean_ms * share),
+            Pass::Storage => (Duration::ZERO, self.storage_ms),
+        };
+        self.alarm.sleep_until(begun + loading + self.draw(mean_ms)).await;
     }
 
     async fn load(&self, model: Model) -> Duration {
@@ -101,13 +105,13 @@ impl Device {
         start.elapsed()
     }
 
-    /// A lognormal time whose mean is `mean_ms * share`, grown by the drift.
-    fn draw(&self, share: f64) -> Duration {
+    /// A lognormal time whose mean is `mean_ms`, grown by the drift.
+    fn draw(&self, mean_ms: f64) -> Duration {
         let mut dice = self.dice.lock().unwrap_or_else(PoisonError::into_inner);
         let normal: f64 = StandardNormal.sample(&mut dice.rng);
         let grown = 1.0 + self.drift_per_pass * dice.passes as f64;
         dice.passes += 1;
         let factor = (self.sigma * normal - self.sigma * self.sigma / 2.0).exp();
-        Duration::from_secs_f64((self.mean_ms * share * grown * factor / 1000.0).min(3600.0))
+        Duration::from_secs_f64((mean_ms * grown * factor / 1000.0).min(3600.0))
     }
 }

@@ -1,7 +1,7 @@
 //! An image and its reductions, one per Deep Zoom level, and JPEG cut-outs of them. It knows pixels and rectangles, not slides.
 
-use image::codecs::jpeg::JpegEncoder;
-use image::{ExtendedColorType, ImageEncoder, RgbImage};
+use image::RgbImage;
+use jpeg_encoder::{ColorType, Encoder, EncodingError, SamplingFactor};
 
 use super::dzi::{self, Rect, Size};
 
@@ -55,7 +55,7 @@ impl Pyramid {
     }
 
     /// The pixels of `rect` of a level as JPEG.
-    pub(crate) fn jpeg(&self, level: usize, rect: Rect, quality: u8) -> image::ImageResult<Vec<u8>> {
+    pub(crate) fn jpeg(&self, level: usize, rect: Rect, quality: u8) -> Result<Vec<u8>, EncodingError> {
         let image = &self.levels[level];
         let stride = image.width() as usize * 3;
         let mut pixels = Vec::with_capacity(rect.size.width as usize * rect.size.height as usize * 3);
@@ -67,7 +67,7 @@ impl Pyramid {
     }
 
     /// The whole image reduced to fit within `side` x `side`, never enlarged, as JPEG.
-    pub(crate) fn thumbnail(&self, side: u32, quality: u8) -> image::ImageResult<Vec<u8>> {
+    pub(crate) fn thumbnail(&self, side: u32, quality: u8) -> Result<Vec<u8>, EncodingError> {
         let full = self.size();
         let scale = (f64::from(side) / f64::from(full.width.max(full.height))).min(1.0);
         let target = Size {
@@ -93,14 +93,19 @@ fn scaled(side: u32, scale: f64) -> u32 {
     ((f64::from(side) * scale).round() as u32).max(1)
 }
 
-fn encode_jpeg(pixels: &[u8], size: Size, quality: u8) -> image::ImageResult<Vec<u8>> {
-    let mut out = Vec::with_capacity(pixels.len() / 6);
-    JpegEncoder::new_with_quality(&mut out, quality).write_image(
-        pixels,
-        size.width,
-        size.height,
-        ExtendedColorType::Rgb8,
-    )?;
+/// With chroma at half resolution, as Pillow writes by default.
+fn encode_jpeg(pixels: &[u8], size: Size, quality: u8) -> Result<Vec<u8>, EncodingError> {
+    let side = |length: u32| {
+        let invalid = |_| EncodingError::BadImageData {
+            length: pixels.len(),
+            required: usize::MAX,
+        };
+        u16::try_from(length).map_err(invalid)
+    };
+    let mut out = Vec::with_capacity(pixels.len() / 8);
+    let mut encoder = Encoder::new(&mut out, quality);
+    encoder.set_sampling_factor(SamplingFactor::R_4_2_0);
+    encoder.encode(pixels, side(size.width)?, side(size.height)?, ColorType::Rgb)?;
     Ok(out)
 }
 

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use image::{ImageReader, RgbImage};
+use jpeg_encoder::EncodingError;
 
 use super::features::{Patch, patches};
 use super::heatmap;
@@ -118,7 +119,7 @@ impl Slide {
     }
 
     /// The thumbnail of the default size.
-    pub(crate) fn thumbnail(&self, side: u32) -> image::ImageResult<Vec<u8>> {
+    pub(crate) fn thumbnail(&self, side: u32) -> Result<Vec<u8>, EncodingError> {
         kept(&self.thumbnail, || self.pyramid.thumbnail(side, 90))
     }
 
@@ -187,10 +188,7 @@ impl Cohort {
     }
 }
 
-fn kept(
-    cell: &OnceLock<Vec<u8>>,
-    make: impl FnOnce() -> image::ImageResult<Vec<u8>>,
-) -> image::ImageResult<Vec<u8>> {
+fn kept<E>(cell: &OnceLock<Vec<u8>>, make: impl FnOnce() -> Result<Vec<u8>, E>) -> Result<Vec<u8>, E> {
     if let Some(bytes) = cell.get() {
         return Ok(bytes.clone());
     }

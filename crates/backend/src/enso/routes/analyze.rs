@@ -70,10 +70,7 @@ fn read_slide(server: &Enso, ask: &Ask) -> Result<Answer, Reply> {
     }
     Ok(Answer {
         reply: Reply::json(&answer),
-        pass: Some(Pass {
-            model: Model::Patch,
-            share,
-        }),
+        pass: Some(Pass::Model(Model::Patch, share)),
     })
 }
 
@@ -91,10 +88,7 @@ fn draw(server: &Enso, ask: &Ask) -> Result<Answer, Reply> {
     );
     Ok(Answer {
         reply,
-        pass: Some(Pass {
-            model: Model::Patch,
-            share: 0.5,
-        }),
+        pass: Some(Pass::Model(Model::Patch, 0.5)),
     })
 }
 

@@ -58,10 +58,7 @@ fn embed_patches(server: &Enso, ask: &Ask) -> Result<Answer, Reply> {
     }));
     Ok(Answer {
         reply,
-        pass: Some(Pass {
-            model: Model::Patch,
-            share: 0.4,
-        }),
+        pass: Some(Pass::Model(Model::Patch, 0.4)),
     })
 }
 

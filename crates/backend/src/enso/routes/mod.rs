@@ -300,7 +300,7 @@ fn checked(problems: Vec<Value>) -> Result<(), Reply> {
 }
 
 /// What a failed encoder is answered with.
-fn failed(what: &str, error: &image::ImageError) -> Reply {
+fn failed(what: &str, error: &dyn std::fmt::Display) -> Reply {
     Reply::detail(
         StatusCode::INTERNAL_SERVER_ERROR,
         format!("Failed to generate {what}: {error}"),

@@ -35,10 +35,7 @@ fn write(server: &Enso, ask: &Ask) -> Result<Answer, Reply> {
     );
     Ok(Answer {
         reply,
-        pass: Some(Pass {
-            model: Model::Report,
-            share: SHARE,
-        }),
+        pass: Some(Pass::Model(Model::Report, SHARE)),
     })
 }
 

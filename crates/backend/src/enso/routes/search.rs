@@ -57,10 +57,7 @@ fn by_text(server: &Enso, ask: &Ask) -> Result<Answer, Reply> {
     );
     Ok(Answer {
         reply,
-        pass: Some(Pass {
-            model: Model::Text,
-            share: 0.6,
-        }),
+        pass: Some(Pass::Model(Model::Text, 0.6)),
     })
 }
 
@@ -142,9 +139,6 @@ fn by_resemblance(server: &Enso, ask: &Ask) -> Result<Answer, Reply> {
         Reply::json(&json!({ "slide_id": slide.id, "similar_cases": cases, "num_queries": top_patches }));
     Ok(Answer {
         reply,
-        pass: Some(Pass {
-            model: Model::Patch,
-            share: 0.5,
-        }),
+        pass: Some(Pass::Model(Model::Patch, 0.5)),
     })
 }

@@ -3,6 +3,7 @@
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::super::app::{Answer, Enso};
+use super::super::device::Pass;
 use super::super::dzi::{self, OVERLAP, TILE};
 use super::{Ask, checked, failed, image_missing, settled};
 use crate::fastapi::params;
@@ -69,7 +70,11 @@ fn cut_tile(server: &Enso, ask: &Ask) -> Result<Answer, Reply> {
         header::CACHE_CONTROL,
         HeaderValue::from_static("public, max-age=86400"),
     );
-    Ok(named(reply, &format!("{level}_{col}_{row}.jpeg")).into())
+    let reply = named(reply, &format!("{level}_{col}_{row}.jpeg"));
+    Ok(Answer {
+        reply,
+        pass: Some(Pass::Storage),
+    })
 }
 
 /// Column and row of `3_4.jpeg`. As observed any extension does and the numbers may be signed or spaced; fixed, they may not.
@@ -124,13 +129,14 @@ fn draw_thumbnail(server: &Enso, ask: &Ask) -> Result<Answer, Reply> {
         slide.pyramid.thumbnail(side, 90)
     };
     let jpeg = jpeg.map_err(|error| failed("thumbnail", &error))?;
-    let reply = Reply::new(StatusCode::OK, "image/jpeg", jpeg);
-    Ok(reply
-        .with(
-            header::CACHE_CONTROL,
-            HeaderValue::from_static("public, max-age=3600"),
-        )
-        .into())
+    let reply = Reply::new(StatusCode::OK, "image/jpeg", jpeg).with(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("public, max-age=3600"),
+    );
+    Ok(Answer {
+        reply,
+        pass: Some(Pass::Storage),
+    })
 }
 
 /// Adds the file name that a browser would save under; a name that no header can carry is left out.
