@@ -2,7 +2,7 @@
 
 mod made;
 
-use made::{events, killed_events, record};
+use made::rich::{events, killed_events, record};
 use prony_report::{FORMATS, Report, TerminalStyle, find};
 
 fn render(format: &str, report: &Report) -> String {

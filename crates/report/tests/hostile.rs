@@ -4,7 +4,7 @@ mod made;
 
 use std::collections::BTreeSet;
 
-use made::{HOSTILE, events, record};
+use made::rich::{HOSTILE, events, record};
 use prony_model::{Event, Evidence, Finding, Severity, Source, Verdict};
 use prony_report::{Report, RunRecord, TerminalStyle, find, terminal};
 use proptest::prelude::*;
@@ -206,7 +206,7 @@ fn endless_text_is_bounded() {
 fn every_link_leads_somewhere() {
     for report in [
         Report::build(&record(&events())),
-        Report::build(&record(&made::killed_events())),
+        Report::build(&record(&made::rich::killed_events())),
     ] {
         let page = render("markdown", &report);
         let anchors: Vec<&str> = page

@@ -2,7 +2,7 @@
 
 mod made;
 
-use made::{events, killed_events, record};
+use made::rich::{events, killed_events, record};
 use prony_model::{Event, Nanos, Upheld, Verdict};
 use prony_report::{Report, RunEnd, RunRecord, TerminalStyle, terminal, verdict};
 

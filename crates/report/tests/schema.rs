@@ -6,7 +6,7 @@ mod made;
 
 use std::path::Path;
 
-use made::{events, killed_events, record};
+use made::rich::{events, killed_events, record};
 use prony_report::{Report, TerminalStyle, find, json_schema};
 
 fn published() -> std::path::PathBuf {

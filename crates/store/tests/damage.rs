@@ -19,7 +19,7 @@ fn all_samples(run: &StoredRun) -> Vec<Sample> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     #[test]
     fn what_is_written_is_read(events in prop::collection::vec(event(), 0..12),
