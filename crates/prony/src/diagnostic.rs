@@ -100,7 +100,7 @@ impl Diagnostic {
         } else {
             place.label.as_str()
         };
-        let mut report = Report::build(ReportKind::Custom("error", Color::Red), (place.file.as_str(), span.clone()))
+        let mut report = Report::build(ReportKind::Error, (place.file.as_str(), span.clone()))
             .with_config(config)
             .with_message(&self.what)
             .with_label(
@@ -116,7 +116,9 @@ impl Diagnostic {
         if report.finish().write(source, &mut text).is_err() {
             return self.render_plain(color);
         }
+        // One word for errors, wherever they are.
         String::from_utf8_lossy(&text)
+            .replacen("Error:", "error:", 1)
             .lines()
             .map(|line| format!("{}\n", line.trim_end()))
             .collect()

@@ -2,15 +2,24 @@
 
 mod cli;
 mod commands;
+mod config;
 mod diagnostic;
+mod discovery;
+mod replay;
+mod runner;
+mod sending;
 mod session;
+mod target_url;
+mod text;
 
 use std::io::IsTerminal;
 use std::panic;
 use std::process;
 
 use clap::FromArgMatches;
+use prony_engine::EngineError;
 use prony_model::ExitCode;
+use prony_wire::WireError;
 
 use cli::{Cli, Command};
 use diagnostic::Diagnostic;
@@ -24,24 +33,36 @@ fn main() -> process::ExitCode {
 
 /// Parses, dispatches, explains errors.
 fn run() -> ExitCode {
-    let cli = match Cli::tree().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
+    let cli = match Cli::tree()
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches))
+    {
         Ok(cli) => cli,
         Err(error) => return explain_usage(&error),
     };
     let no_color = cli.no_color;
-    let result = Session::start(cli.quiet, no_color).map_err(Into::into).and_then(|session| dispatch(cli, &session));
+    let result = Session::start(cli.quiet, no_color)
+        .map_err(Into::into)
+        .and_then(|session| dispatch(cli, &session));
     match result {
         Ok(code) => code,
-        Err(error) => explain(&error, session::colors_wanted(no_color) && std::io::stderr().is_terminal()),
+        Err(error) => explain(
+            &error,
+            session::colors_wanted(no_color) && std::io::stderr().is_terminal(),
+        ),
     }
 }
 
 fn dispatch(cli: Cli, session: &Session) -> anyhow::Result<ExitCode> {
     match cli.command {
+        Command::Check(args) => commands::check::run(&args, session),
+        Command::Load(args) => commands::load::run(&args, session),
+        Command::Run(args) => commands::run::run(&args, session),
+        Command::Report(args) => commands::report::run(&args, session),
+        Command::Serve(args) => commands::serve::run(&args, session),
         Command::Completions(args) => commands::completions::run(&args, session),
         Command::Man(args) => commands::man::run(&args, session),
         Command::Schema(args) => commands::schema::run(&args, session),
-        _ => Err(Diagnostic::usage("this command is not part of this build").into()),
     }
 }
 
@@ -49,23 +70,38 @@ fn dispatch(cli: Cli, session: &Session) -> anyhow::Result<ExitCode> {
 fn explain_usage(error: &clap::Error) -> ExitCode {
     // A closed pipe must not turn help into a failure.
     let _ = error.print();
-    if error.use_stderr() { ExitCode::Usage } else { ExitCode::Pass }
+    if error.use_stderr() {
+        ExitCode::Usage
+    } else {
+        ExitCode::Pass
+    }
 }
 
 /// Prints an error; a reader that went away (`prony report | head`) is none.
 fn explain(error: &anyhow::Error, color: bool) -> ExitCode {
     let closed = |cause: &(dyn std::error::Error + 'static)| {
-        cause.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
     };
     if error.chain().any(closed) {
         return ExitCode::Pass;
     }
     let diagnostic = match error.downcast_ref::<Diagnostic>() {
         Some(diagnostic) => diagnostic.clone(),
+        None if is_unreachable(error) => Diagnostic::unreachable(format!("{error:#}")),
         None => Diagnostic::usage(format!("{error:#}")),
     };
     eprint!("{}", diagnostic.render(color));
     diagnostic.code
+}
+
+/// Whether the error is that the target has no address: nothing is wrong with the command line then.
+fn is_unreachable(error: &anyhow::Error) -> bool {
+    matches!(
+        error.downcast_ref::<EngineError>(),
+        Some(EngineError::Wire(WireError::Unresolved { .. }))
+    )
 }
 
 /// A panic is a bug in Prony: say so in one message, with what to send.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use prony_model::Header;
 
-use super::units::{header, is_token};
+use super::units::{header, is_token, key_value};
 
 /// How to reach the target.
 #[derive(Args, Clone, Debug, Default)]
@@ -50,7 +50,7 @@ pub(crate) struct HeaderFromEnv {
 }
 
 fn header_from_env(text: &str) -> Result<HeaderFromEnv, String> {
-    let (name, variable) = super::key_value(text)?;
+    let (name, variable) = key_value(text)?;
     if !is_token(&name) {
         return Err(format!("{name:?} is not a header name"));
     }

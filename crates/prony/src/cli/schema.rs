@@ -6,6 +6,8 @@ use clap::{Args, ValueEnum};
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Examples:
   prony schema > suite.schema.json          for editors that check TOML
+  prony schema report                       what `--format json` writes
+  prony schema load                         what `prony load --json` prints
   prony schema events                       one line of a recording's events file")]
 pub(crate) struct SchemaArgs {
     /// Which file to describe.
@@ -18,6 +20,10 @@ pub(crate) struct SchemaArgs {
 pub(crate) enum SchemaKind {
     /// A suite, as `prony run` reads it.
     Suite,
+    /// A report, as `--format json` writes it.
+    Report,
     /// One event of a recording.
     Events,
+    /// The document that `prony load --json` prints.
+    Load,
 }

@@ -1,0 +1,144 @@
+//! `prony load`: one URL, one load shape, one summary. Wiring only; what is sent is in `plan`, what is said in `summary`.
+
+mod document;
+mod live;
+mod plan;
+mod recording;
+mod summary;
+
+use std::time::Instant;
+
+use prony_engine::{Engine, EngineOptions, Target};
+use prony_model::{ExitCode, Nanos, Outcome, PhaseResult, Secret, Suite, Verdict};
+
+use crate::cli::LoadArgs;
+use crate::diagnostic::Diagnostic;
+use crate::session::Session;
+use crate::{sending, target_url};
+
+pub(crate) use document::LoadDocument;
+use live::LiveLine;
+use plan::Plan;
+use recording::Recording;
+
+/// Sends the load and says what came back.
+pub(crate) fn run(args: &LoadArgs, session: &Session) -> anyhow::Result<ExitCode> {
+    if target_url::preset(&args.url).is_some() {
+        return Err(Diagnostic::usage("`prony load` needs a URL")
+            .next("start the demo backend with `prony serve enso`, then load the URL that it prints")
+            .into());
+    }
+    let mut plan = Plan::new(args)?;
+    let secrets = sending::apply(&args.send, &mut plan.suite)?;
+    let phase = plan.phase()?;
+    let mut engine = engine(&plan.suite, &secrets, session)?;
+    session.note(&format!(
+        "{} {}, {}",
+        phase.scenarios[0].items[0].request.method,
+        plan.url,
+        phase.shape.label()
+    ));
+
+    let live = LiveLine::new(session.live(), plan.expected());
+    let mut recording = Recording::start(args.send.output.as_deref(), &plan, &engine, session, live)?;
+    recording.phase_started(engine.now(), &phase);
+    let result = engine.run(0, phase, &mut recording)?;
+    let interrupted = session.stopped();
+    let verdict = verdict(&result, args.allow_failures);
+    let unreachable = is_unreachable(&result);
+    let stored = recording.finish(&result, verdict, interrupted, engine.now());
+
+    let document = LoadDocument::new(&plan.url, &result, verdict, interrupted);
+    if args.send.json {
+        session.print(&(serde_json::to_string_pretty(&document)? + "\n"))?;
+    } else {
+        session.print(&summary::text(&document, session.color))?;
+    }
+    stored?;
+    if unreachable && !interrupted {
+        return Err(no_connection(&plan.url, &result).into());
+    }
+    Ok(if interrupted {
+        ExitCode::Interrupted
+    } else {
+        verdict.exit_code()
+    })
+}
+
+/// The engine for a target, with the headers that every request carries.
+fn engine(suite: &Suite, secrets: &[(String, Secret)], session: &Session) -> anyhow::Result<Engine> {
+    let spec = &suite.target;
+    let mut target = Target::new(&spec.url)?;
+    target.insecure = spec.insecure;
+    target.cacert = spec.cacert.as_ref().map(Into::into);
+    target.allow_hosts.clone_from(&spec.allow_hosts);
+    target.headers = spec
+        .headers
+        .iter()
+        .map(|h| (h.name.clone(), Secret::new(&h.value)))
+        .collect();
+    target.headers.extend(secrets.iter().cloned());
+    let options = EngineOptions {
+        seed: suite.run.seed,
+        threads: suite.run.threads,
+        rate_max: suite.run.rate_max,
+        stop: session.stop.clone(),
+        epoch: Instant::now(),
+    };
+    Ok(Engine::new(&target, options)?)
+}
+
+/// FAIL when more failed than was allowed or nothing came back at all; INVALID when the numbers cannot be trusted.
+fn verdict(result: &PhaseResult, allowed: f64) -> Verdict {
+    let summary = &result.summary;
+    let finished = summary.ok + summary.failed;
+    if !summary.validity.is_valid() {
+        Verdict::Invalid
+    } else if finished == 0 {
+        Verdict::Inconclusive
+    } else if summary.failed as f64 > allowed * finished as f64 {
+        Verdict::Fail
+    } else {
+        Verdict::Pass
+    }
+}
+
+/// Whether not one request got a connection.
+fn is_unreachable(result: &PhaseResult) -> bool {
+    let no_connection = |outcome: Outcome| {
+        matches!(
+            outcome,
+            Outcome::Dns | Outcome::Refused | Outcome::Unreachable | Outcome::Tls | Outcome::ConnectTimeout
+        )
+    };
+    let finished = || result.summary.rows.iter().filter(|row| !row.outcome.is_own());
+    finished().next().is_some() && finished().all(|row| no_connection(row.outcome))
+}
+
+fn no_connection(url: &str, result: &PhaseResult) -> Diagnostic {
+    let rows = result.summary.rows.iter().filter(|row| !row.outcome.is_own());
+    let outcome = rows
+        .max_by_key(|row| row.n)
+        .map_or(Outcome::Unreachable, |row| row.outcome);
+    let diagnostic = Diagnostic::unreachable(format!(
+        "no request to {url} got a connection: each {}",
+        outcome.says()
+    ));
+    match outcome {
+        Outcome::Tls => diagnostic.next("check the scheme (http or https), or use --cacert or --insecure"),
+        Outcome::ConnectTimeout => {
+            diagnostic.next("check host and port, or give it more time with --connect-timeout")
+        }
+        _ => diagnostic.next("start the backend, or check host and port"),
+    }
+}
+
+/// Nearest-rank quantile of sorted times; `None` below `1 / (1 - p)` values, where it would only be the largest.
+fn nearest_rank(sorted: &[Nanos], p: f64) -> Option<Nanos> {
+    let n = sorted.len() as u64;
+    let needed = (1.0 / (1.0 - p) - 1e-9).ceil() as u64;
+    (n >= needed.max(1)).then(|| sorted[prony_stats::order::nearest_rank(p, n) as usize - 1])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! From the flags of `prony load` to a suite with one scenario and one phase. Sends nothing.
+
+use std::path::Path;
+use std::time::Duration;
+
+use prony_model::{
+    Capture, Captured, Expect, Header, HttpSpec, Order, Outcome, Phase, PhaseSpec, ScenarioSpec, Shape,
+    Suite, TargetSpec,
+};
+use url::Position;
+
+use crate::cli::{LoadArgs, is_token};
+use crate::config;
+use crate::diagnostic::Diagnostic;
+use crate::target_url;
+
+/// Connections of a closed loop when none are given.
+const CONNECTIONS: u32 = 50;
+/// Length of the load when neither a duration nor a number of requests is given.
+const DURATION: Duration = Duration::from_secs(10);
+/// Name of the one scenario and the one phase.
+const NAME: &str = "load";
+
+/// What `prony load` was asked to do.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    /// The same as a suite.
+    pub suite: Suite,
+    /// The URL as shown.
+    pub url: String,
+}
+
+impl Plan {
+    /// Reads the flags; nothing is sent and only the body file's existence is checked later.
+    pub(super) fn new(args: &LoadArgs) -> Result<Self, Diagnostic> {
+        let url = target_url::parse(&args.url)?;
+        let path = url[Position::BeforePath..Position::AfterQuery].to_owned();
+        let origin = url[..Position::AfterPort].to_owned();
+        let mut suite = Suite {
+            name: NAME.to_owned(),
+            target: TargetSpec {
+                url: origin,
+                ..TargetSpec::default()
+            },
+            ..Suite::default()
+        };
+        suite.run.limits.keep_alive = !args.no_keepalive;
+        suite.run.limits.redirects_max = args.redirects;
+        suite.scenario.push(ScenarioSpec {
+            name: NAME.to_owned(),
+            order: Order::InTurn,
+            weight: 1.0,
+            http: Some(http(args, path)?),
+            dzi: None,
+        });
+        suite.phase.push(PhaseSpec {
+            name: NAME.to_owned(),
+            description: String::new(),
+            scenarios: vec![NAME.to_owned()],
+            shape: shape(args),
+            limits: None,
+            capture: Capture::NONE,
+            advisory: false,
+        });
+        Ok(Self {
+            suite,
+            url: url[..Position::AfterQuery].to_owned(),
+        })
+    }
+
+    /// The phase for the engine; reads the body file.
+    pub(super) fn phase(&self) -> Result<Phase, Diagnostic> {
+        let mut phases = config::expand(&self.suite, Path::new(""), &mut |_| nothing())?;
+        let mut phase = phases
+            .pop()
+            .ok_or_else(|| Diagnostic::usage("there is nothing to send"))?;
+        NAME.clone_into(&mut phase.experiment);
+        Ok(phase)
+    }
+
+    /// How many requests or seconds are to come, for the live line.
+    pub(super) fn expected(&self) -> (Option<u64>, Option<f64>) {
+        match self.suite.phase[0].shape {
+            Shape::Closed {
+                requests, duration_s, ..
+            } => (requests, duration_s),
+            Shape::Open { duration_s, .. } => (None, Some(duration_s)),
+            Shape::Burst { size, .. } => (Some(u64::from(size)), None),
+            _ => (None, None),
+        }
+    }
+}
+
+/// A plan of `prony load` holds no deep-zoom scenario, so nothing is ever fetched.
+fn nothing() -> Captured {
+    Captured {
+        seq: 0,
+        scenario: 0,
+        item: 0,
+        status: 0,
+        outcome: Outcome::Interrupted,
+        headers: Vec::new(),
+        body: String::new(),
+        head: String::new(),
+        body_bytes: 0,
+        cut: false,
+        binary: false,
+        digest: String::new(),
+        error: String::new(),
+    }
+}
+
+fn http(args: &LoadArgs, path: String) -> Result<HttpSpec, Diagnostic> {
+    let has_body = args.body.is_some() || args.body_file.is_some();
+    let method = args
+        .method
+        .as_deref()
+        .unwrap_or(if has_body { "POST" } else { "GET" });
+    if !is_token(method) {
+        return Err(Diagnostic::usage(format!("`{method}` is no method")).next("write GET, POST, PUT ..."));
+    }
+    let body_file = match &args.body_file {
+        Some(file) => Some(
+            file.to_str()
+                .ok_or_else(|| Diagnostic::usage("the name of the body file is not UTF-8"))?,
+        ),
+        None => None,
+    };
+    let content_type = args
+        .content_type
+        .iter()
+        .map(|value| Header::new("content-type", value));
+    Ok(HttpSpec {
+        method: method.to_ascii_uppercase(),
+        path,
+        headers: content_type.collect(),
+        json: None,
+        json_text: None,
+        body: args.body.clone(),
+        body_file: body_file.map(ToOwned::to_owned),
+        values: std::collections::BTreeMap::new(),
+        expect: Expect {
+            status: args.expect_status.clone(),
+            ..Expect::default()
+        },
+    })
+}
+
+fn shape(args: &LoadArgs) -> Shape {
+    let duration = args.send.duration;
+    if let Some(size) = args.burst {
+        return Shape::Burst {
+            size,
+            count: 1,
+            interval_s: 0.0,
+        };
+    }
+    if let Some(rate) = args.rate {
+        return Shape::Open {
+            rate,
+            arrivals: args.arrivals.into(),
+            duration_s: duration.unwrap_or(DURATION).as_secs_f64(),
+            in_flight_max: args.in_flight,
+        };
+    }
+    let until = if args.requests.is_some() {
+        duration
+    } else {
+        duration.or(Some(DURATION))
+    };
+    let most = args
+        .requests
+        .and_then(|n| u32::try_from(n).ok())
+        .unwrap_or(u32::MAX);
+    Shape::Closed {
+        connections: args.connections.unwrap_or(CONNECTIONS).min(most),
+        requests: args.requests,
+        duration_s: until.map(|d| d.as_secs_f64()),
+        think_ms: 0.0,
+    }
+}

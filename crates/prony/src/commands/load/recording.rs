@@ -1,0 +1,164 @@
+//! What is heard while load is sent: into the recording, when there is one, and onto the live line.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context;
+use prony_engine::{Engine, Sink, monitors};
+use prony_model::{Captured, Event, Nanos, Phase, PhaseResult, Progress, RunHeader, Sample, Verdict};
+use prony_store::{RunWriter, StoreError};
+
+use super::live::LiveLine;
+use super::plan::Plan;
+use crate::session::Session;
+
+/// The live line, and the run's folder when `-o` names one. A disk that fails ends the recording, not the load.
+pub(super) struct Recording {
+    writer: Option<RunWriter>,
+    live: LiveLine,
+    pid: Option<u32>,
+    started: Nanos,
+    error: Option<StoreError>,
+}
+
+impl Recording {
+    /// Opens the folder, writes the header and the system's state before the load.
+    pub(super) fn start(
+        output: Option<&Path>,
+        plan: &Plan,
+        engine: &Engine,
+        session: &Session,
+        live: LiveLine,
+    ) -> anyhow::Result<Self> {
+        let writer = match output {
+            Some(dir) => Some(
+                RunWriter::create(dir, &header(plan, engine, session))
+                    .with_context(|| format!("cannot record into {}", dir.display()))?,
+            ),
+            None => None,
+        };
+        let target = &plan.suite.target;
+        let listening = || {
+            engine
+                .shares_host()
+                .then(|| monitors::listening_pid(engine.address().port()))
+                .flatten()
+        };
+        let container = target.container.as_deref().and_then(monitors::container_pid);
+        let pid = target
+            .pid
+            .or(container)
+            .or_else(|| if writer.is_some() { listening() } else { None });
+        let mut recording = Self {
+            writer,
+            live,
+            pid,
+            started: Nanos::ZERO,
+            error: None,
+        };
+        recording.snapshot("before", engine.now());
+        Ok(recording)
+    }
+
+    /// The load begins.
+    pub(super) fn phase_started(&mut self, at: Nanos, phase: &Phase) {
+        self.started = at;
+        self.event(&Event::PhaseStarted {
+            index: 0,
+            at,
+            phase: phase.clone(),
+        });
+    }
+
+    /// The load is over: writes the last events. The error is that of the whole recording.
+    pub(super) fn finish(
+        mut self,
+        result: &PhaseResult,
+        verdict: Verdict,
+        interrupted: bool,
+        at: Nanos,
+    ) -> Result<(), StoreError> {
+        self.live.clear();
+        self.event(&Event::PhaseFinished(result.summary.clone()));
+        self.snapshot("after", at);
+        self.event(&Event::RunFinished {
+            verdict,
+            interrupted,
+            at,
+        });
+        let finished = self.writer.take().map_or(Ok(()), RunWriter::finish);
+        match self.error {
+            Some(error) => Err(error),
+            None => finished,
+        }
+    }
+
+    fn snapshot(&mut self, label: &str, at: Nanos) {
+        if self.writer.is_some() {
+            self.event(&Event::SystemSeen(monitors::snapshot(self.pid, label, at)));
+        }
+    }
+
+    fn event(&mut self, event: &Event) {
+        if let Some(writer) = &mut self.writer
+            && let Err(error) = writer.event(event)
+        {
+            self.error.get_or_insert(error);
+        }
+    }
+}
+
+impl Sink for Recording {
+    fn samples(&mut self, samples: &[Sample]) {
+        if let Some(writer) = &mut self.writer
+            && let Err(error) = writer.samples(samples)
+        {
+            self.error.get_or_insert(error);
+        }
+    }
+
+    fn progress(&mut self, progress: &Progress) {
+        self.live
+            .show(progress, (progress.at - self.started).as_secs_f64());
+        self.event(&Event::Progressed(*progress));
+    }
+
+    fn captured(&mut self, index: u16, response: &Captured) {
+        self.event(&Event::ResponseCaptured {
+            index,
+            response: response.clone(),
+        });
+    }
+}
+
+fn header(plan: &Plan, engine: &Engine, session: &Session) -> RunHeader {
+    let now = jiff::Timestamp::now();
+    let host = BTreeMap::from([
+        (
+            "os".to_owned(),
+            format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+        ),
+        (
+            "cores".to_owned(),
+            std::thread::available_parallelism()
+                .map_or(1, usize::from)
+                .to_string(),
+        ),
+    ]);
+    RunHeader {
+        format: RunHeader::FORMAT,
+        prony: env!("CARGO_PKG_VERSION").to_owned(),
+        id: format!(
+            "{}-{:04x}",
+            now.strftime("%Y%m%dT%H%M%SZ"),
+            std::process::id() & 0xffff
+        ),
+        command: session.command.clone(),
+        started_at: now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        seed: plan.suite.run.seed,
+        target: plan.url.clone(),
+        host,
+        shared_host: engine.shares_host(),
+        suite: plan.suite.clone(),
+    }
+}

@@ -1,0 +1,228 @@
+//! Flags become the load they say; results become the summary, the exit code and the one line for scripts.
+
+use clap::Parser;
+use prony_model::{
+    Arrivals, Limits, Nanos, Outcome, Phase, PhaseResult, Sample, SampleFlags, Shape, ValidityIssue, Verdict,
+};
+
+use super::plan::Plan;
+use super::{LoadDocument, is_unreachable, nearest_rank, no_connection, summary, verdict};
+use crate::cli::{Cli, Command};
+
+fn plan(line: &str) -> Plan {
+    let words = format!("prony load {line}");
+    let Command::Load(args) = Cli::try_parse_from(words.split_whitespace()).unwrap().command else {
+        panic!("load parses as load");
+    };
+    Plan::new(&args).unwrap_or_else(|e| panic!("{}", e.render(false)))
+}
+
+fn shape(line: &str) -> Shape {
+    plan(line).phase().unwrap().shape
+}
+
+/// A recorded phase: each request is `(response in ms, outcome)`, 10 ms apart.
+fn result(line: &str, requests: &[(f64, Outcome)]) -> PhaseResult {
+    let phase: Phase = plan(line).phase().unwrap();
+    let samples: Vec<Sample> = requests
+        .iter()
+        .enumerate()
+        .map(|(seq, &(ms, outcome))| {
+            let due = Nanos(seq as u64 * 10_000_000);
+            Sample {
+                seq: seq as u64,
+                intended: due,
+                sent: due + Nanos(20_000),
+                first_byte: due + Nanos::from_millis_f64(ms / 2.0),
+                done: due + Nanos::from_millis_f64(ms),
+                digest: 0,
+                bytes_in: 100,
+                item: 0,
+                connect_us: 0,
+                status: 200,
+                scenario: 0,
+                step: 0,
+                phase: 0,
+                worker: 0,
+                outcome,
+                flags: SampleFlags::default(),
+            }
+        })
+        .collect();
+    let ended = samples.iter().map(|s| s.done).max().unwrap_or_default();
+    let summary = prony_engine::summarise(0, &phase, &samples, Nanos::ZERO, ended, false);
+    PhaseResult {
+        index: 0,
+        phase,
+        summary,
+        samples,
+        samples_cut: false,
+        captures: Vec::new(),
+        readings: Vec::new(),
+    }
+}
+
+fn document(result: &PhaseResult, allowed: f64) -> LoadDocument {
+    LoadDocument::new("http://127.0.0.1:8000/x", result, verdict(result, allowed), false)
+}
+
+const URL: &str = "http://127.0.0.1:8000/x?y=1";
+
+#[test]
+fn defaults_are_those_of_other_load_tools() {
+    let plan = plan(URL);
+    assert_eq!(plan.suite.target.url, "http://127.0.0.1:8000");
+    let phase = plan.phase().unwrap();
+    assert_eq!(phase.scenarios[0].items[0].request.label(), "GET /x?y=1");
+    assert_eq!(
+        phase.shape,
+        Shape::Closed {
+            connections: 50,
+            requests: None,
+            duration_s: Some(10.0),
+            think_ms: 0.0
+        }
+    );
+    assert_eq!(phase.limits, Limits::default());
+}
+
+#[test]
+fn shapes() {
+    let closed = |connections, requests, duration_s| Shape::Closed {
+        connections,
+        requests,
+        duration_s,
+        think_ms: 0.0,
+    };
+    assert_eq!(shape("http://h -c 64 -d 30s"), closed(64, None, Some(30.0)));
+    assert_eq!(shape("http://h -n 1000"), closed(50, Some(1000), None));
+    assert_eq!(shape("http://h -c 64 -n 10"), closed(10, Some(10), None));
+    assert_eq!(shape("http://h -n 1000 -d 2s"), closed(50, Some(1000), Some(2.0)));
+    assert_eq!(
+        shape("http://h --burst 7"),
+        Shape::Burst {
+            size: 7,
+            count: 1,
+            interval_s: 0.0
+        }
+    );
+    assert_eq!(
+        shape("http://h --rate 2000 --arrivals constant --in-flight 9"),
+        Shape::Open {
+            rate: 2000.0,
+            arrivals: Arrivals::Constant,
+            duration_s: 10.0,
+            in_flight_max: 9
+        }
+    );
+}
+
+#[test]
+fn bodies_methods_and_limits() {
+    let phase =
+        plan("http://h/a -b {{x}} -T text/plain --no-keepalive --redirects 3 --expect-status 404").phase();
+    let phase = phase.unwrap();
+    let item = &phase.scenarios[0].items[0];
+    assert_eq!(item.request.label(), "POST /a");
+    assert_eq!(item.request.body.to_bytes().unwrap(), b"{{x}}");
+    assert_eq!(item.request.headers[0].value, "text/plain");
+    assert_eq!(item.expect.status, [404]);
+    assert!(!phase.limits.keep_alive && phase.limits.redirects_max == 3);
+    assert_eq!(
+        plan("http://h -m put").phase().unwrap().scenarios[0].items[0]
+            .request
+            .method,
+        "PUT"
+    );
+    assert!(plan("http://h -f /nonexistent/body").phase().is_err());
+}
+
+#[test]
+fn the_last_line_shows_a_rank_only_where_a_value_lies_beyond_it() {
+    let times: Vec<Nanos> = (1..=1000).map(Nanos).collect();
+    assert_eq!(nearest_rank(&times, 0.5), Some(Nanos(500)));
+    assert_eq!(nearest_rank(&times, 0.99), Some(Nanos(990)));
+    assert_eq!(nearest_rank(&times, 0.999), Some(Nanos(999)));
+    assert_eq!(nearest_rank(&times[..999], 0.999), None);
+    assert_eq!(nearest_rank(&times[..100], 0.99), Some(Nanos(99)));
+    assert_eq!(nearest_rank(&times[..99], 0.99), None);
+    assert_eq!(nearest_rank(&times[..2], 0.5), Some(Nanos(1)));
+    assert_eq!(nearest_rank(&[], 0.5), None);
+}
+
+#[test]
+fn verdicts_and_exit_codes() {
+    let good = vec![(5.0, Outcome::Ok); 99];
+    assert_eq!(verdict(&result(URL, &good), 0.0), Verdict::Pass);
+    let mut one_bad = good.clone();
+    one_bad.push((5.0, Outcome::Status5xx));
+    assert_eq!(verdict(&result(URL, &one_bad), 0.0), Verdict::Fail);
+    assert_eq!(verdict(&result(URL, &one_bad), 0.01), Verdict::Pass);
+    assert_eq!(
+        verdict(&result(URL, &[(0.0, Outcome::Interrupted)]), 0.0),
+        Verdict::Inconclusive
+    );
+    let mut invalid = result(URL, &good);
+    invalid.summary.validity.invalid.push(ValidityIssue {
+        name: "shed".into(),
+        says: "too many".into(),
+    });
+    assert_eq!(verdict(&invalid, 0.0), Verdict::Invalid);
+}
+
+#[test]
+fn unreachable_means_that_no_request_got_a_connection() {
+    let refused = [(1.0, Outcome::Refused), (1.0, Outcome::Interrupted)];
+    assert!(is_unreachable(&result(URL, &refused)));
+    assert!(!is_unreachable(&result(
+        URL,
+        &[(1.0, Outcome::Refused), (1.0, Outcome::Reset)]
+    )));
+    assert!(!is_unreachable(&result(URL, &[(1.0, Outcome::Interrupted)])));
+    assert!(!is_unreachable(&result(URL, &[])));
+    insta::assert_snapshot!(no_connection("http://h/", &result(URL, &refused)).render(false));
+}
+
+#[test]
+fn the_summary_of_a_good_closed_loop() {
+    let requests: Vec<_> = (0..500u32)
+        .map(|i| (4.0 + f64::from((i * 37) % 100) / 50.0, Outcome::Ok))
+        .collect();
+    insta::assert_snapshot!(summary::text(&document(&result(URL, &requests), 0.0), false));
+}
+
+#[test]
+fn the_summary_of_a_bad_open_loop() {
+    let line = "http://127.0.0.1:8000/x --rate 100 -d 1s";
+    let mut requests = vec![(4.0, Outcome::Ok); 40];
+    requests.extend([(30.0, Outcome::Status5xx); 3]);
+    requests.extend([(0.0, Outcome::Shed); 2]);
+    let mut result = result(line, &requests);
+    result.summary.validity.invalid.push(ValidityIssue {
+        name: "shed".into(),
+        says: "2 of 45 were not sent".into(),
+    });
+    insta::assert_snapshot!(summary::text(&document(&result, 0.0), false));
+}
+
+#[test]
+fn the_summary_of_nothing_good() {
+    insta::assert_snapshot!(summary::text(
+        &document(&result(URL, &[(1.0, Outcome::Status4xx); 3]), 0.0),
+        false
+    ));
+}
+
+#[test]
+fn the_json_document_follows_its_schema_and_holds_no_nan() {
+    for requests in [
+        vec![],
+        vec![(5.0, Outcome::Ok); 3],
+        vec![(5.0, Outcome::Refused); 3],
+    ] {
+        let json = serde_json::to_value(document(&result(URL, &requests), 0.0)).unwrap();
+        assert_eq!(json["format"], LoadDocument::FORMAT);
+        assert!(json["rates"]["ok_per_s"].is_number(), "{json}");
+        assert!(json["latency"]["response"]["mean_ms"].is_number(), "{json}");
+    }
+}

@@ -1,0 +1,177 @@
+//! From a suite's scenarios and phases to phases that the engine can run.
+//!
+//! Pure but for the files beside the suite and one fetch per deep-zoom descriptor, which the caller performs.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use prony_experiments::dzi::{Descriptor, Tile};
+use prony_model::{
+    Body, Captured, DziPick, DziSpec, Expect, Header, HttpSpec, Item, Phase, PhaseSpec, Request, Scenario,
+    ScenarioKind, ScenarioSpec, Suite,
+};
+
+use super::template::{Bindings, bindings, fill, fill_json, fill_path, item_count};
+use crate::diagnostic::Diagnostic;
+use crate::text::clean;
+
+/// Largest body file, in bytes: it is held in memory and recorded with the run.
+const BODY_FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// The phases of a suite, in order. `fetch` performs a GET on the target for deep-zoom descriptors.
+pub(crate) fn expand(
+    suite: &Suite,
+    base_dir: &Path,
+    fetch: &mut dyn FnMut(&str) -> Captured,
+) -> Result<Vec<Phase>, Diagnostic> {
+    let mut descriptors = BTreeMap::new();
+    let mut made: BTreeMap<&str, Scenario> = BTreeMap::new();
+    let used = |spec: &&ScenarioSpec| {
+        suite
+            .phase
+            .iter()
+            .any(|phase| phase.scenarios.contains(&spec.name))
+    };
+    for spec in suite.scenario.iter().filter(used) {
+        let items = match spec.kind() {
+            Some(ScenarioKind::Http(http)) => http_items(http, base_dir)?,
+            Some(ScenarioKind::Dzi(dzi)) => {
+                if !descriptors.contains_key(&dzi.descriptor) {
+                    descriptors.insert(dzi.descriptor.clone(), descriptor(dzi, &fetch(&dzi.descriptor))?);
+                }
+                dzi_items(dzi, &descriptors[&dzi.descriptor], suite.run.seed)?
+            }
+            None => {
+                return Err(Diagnostic::usage(format!(
+                    "scenario `{}` has no request",
+                    spec.name
+                )));
+            }
+        };
+        let scenario = Scenario {
+            name: spec.name.clone(),
+            items,
+            order: spec.order,
+            weight: spec.weight,
+        };
+        made.insert(&spec.name, scenario);
+    }
+    suite.phase.iter().map(|spec| phase(spec, suite, &made)).collect()
+}
+
+fn phase(spec: &PhaseSpec, suite: &Suite, made: &BTreeMap<&str, Scenario>) -> Result<Phase, Diagnostic> {
+    let scenario = |name: &String| {
+        let found = made.get(name.as_str()).cloned();
+        found
+            .ok_or_else(|| Diagnostic::usage(format!("phase `{}`: there is no scenario `{name}`", spec.name)))
+    };
+    Ok(Phase {
+        name: spec.name.clone(),
+        experiment: "suite".to_owned(),
+        scenarios: spec.scenarios.iter().map(scenario).collect::<Result<_, _>>()?,
+        shape: spec.shape.clone(),
+        limits: spec.limits.clone().unwrap_or_else(|| suite.run.limits.clone()),
+        capture: spec.capture,
+    })
+}
+
+fn http_items(spec: &HttpSpec, base_dir: &Path) -> Result<Vec<Item>, Diagnostic> {
+    let file = spec
+        .body_file
+        .as_ref()
+        .map(|file| body_file(&base_dir.join(file)))
+        .transpose()?;
+    let item = |k: usize| {
+        let values = bindings(spec, k);
+        let mut headers: Vec<Header> = spec
+            .headers
+            .iter()
+            .map(|h| Header::new(&h.name, fill(&h.value, &values)))
+            .collect();
+        let body = body(spec, &values, file.as_ref());
+        let is_json = spec.json.is_some() || spec.json_text.is_some();
+        if is_json
+            && !headers
+                .iter()
+                .any(|h| h.name.eq_ignore_ascii_case("content-type"))
+        {
+            headers.push(Header::new("content-type", "application/json"));
+        }
+        let request = Request {
+            method: spec.method.to_ascii_uppercase(),
+            path: fill_path(&spec.path, &values),
+            headers,
+            body,
+        };
+        Item {
+            request,
+            expect: spec.expect.clone(),
+        }
+    };
+    Ok((0..item_count(spec)).map(item).collect())
+}
+
+fn body(spec: &HttpSpec, values: &Bindings<'_>, file: Option<&Vec<u8>>) -> Body {
+    let json = spec.json.as_ref().or(spec.json_text.as_ref().map(|json| &json.0));
+    match (json, &spec.body, file) {
+        (Some(json), _, _) => Body::text(fill_json(json, values).to_string()),
+        (None, Some(text), _) => Body::text(fill(text, values)),
+        (None, None, Some(bytes)) => Body::Bytes(bytes.clone()),
+        (None, None, None) => Body::Empty,
+    }
+}
+
+/// The bytes of a body file.
+pub(crate) fn body_file(path: &Path) -> Result<Vec<u8>, Diagnostic> {
+    let failed = |e: std::io::Error| Diagnostic::usage(format!("cannot read {}: {e}", path.display()));
+    let size = std::fs::metadata(path).map_err(failed)?.len();
+    if size > BODY_FILE_BYTES_MAX {
+        return Err(
+            Diagnostic::usage(format!("{} has {size} bytes", path.display())).next(format!(
+                "a body file may have at most {BODY_FILE_BYTES_MAX} bytes"
+            )),
+        );
+    }
+    std::fs::read(path).map_err(failed)
+}
+
+fn descriptor(spec: &DziSpec, answer: &Captured) -> Result<Descriptor, Diagnostic> {
+    let failed = |why: String| {
+        Diagnostic::unreachable(format!("no deep-zoom descriptor at {}: {why}", spec.descriptor))
+            .next("open that path in a browser: it should be XML with TileSize, Overlap and Size")
+    };
+    match answer.status {
+        200 => Descriptor::parse(&answer.body).map_err(|e| failed(e.to_string())),
+        0 if !answer.error.is_empty() => Err(failed(clean(&answer.error, 200))),
+        0 => Err(failed(format!("the request {}", answer.outcome.says()))),
+        status => Err(failed(format!("the target answered {status}"))),
+    }
+}
+
+fn dzi_items(spec: &DziSpec, descriptor: &Descriptor, seed: u64) -> Result<Vec<Item>, Diagnostic> {
+    let template = spec
+        .tile_path
+        .clone()
+        .unwrap_or_else(|| descriptor.tile_path(&spec.descriptor));
+    let (tiles, expect): (Vec<Tile>, Expect) = match spec.pick {
+        DziPick::Valid => {
+            let image = Expect {
+                content_type: Some("image/".to_owned()),
+                ..Expect::status(200)
+            };
+            (descriptor.sample(spec.tiles as usize, seed), image)
+        }
+        DziPick::OutOfRange => (descriptor.outside(spec.tiles as usize), Expect::status(404)),
+    };
+    if tiles.is_empty() {
+        return Err(Diagnostic::usage(format!(
+            "the pyramid at {} has no tiles to ask for",
+            spec.descriptor
+        )));
+    }
+    let item = |tile: &Tile| Item {
+        request: Request::get(tile.path(&template)),
+        expect: expect.clone(),
+    };
+    Ok(tiles.iter().map(item).collect())
+}

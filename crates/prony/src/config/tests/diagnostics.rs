@@ -1,0 +1,78 @@
+//! Snapshots of what a person reads when a suite is wrong.
+
+use super::{BASE, suite};
+
+/// The message for a suite that must be refused.
+fn refused(text: &str) -> String {
+    match suite(text) {
+        Ok(_) => panic!("this suite is wrong but was accepted:\n{text}"),
+        Err(diagnostic) => diagnostic.render(false),
+    }
+}
+
+/// The message for the base suite with something wrong after it.
+fn refused_after(text: &str) -> String {
+    refused(&format!("{BASE}\n{text}"))
+}
+
+fn phase(shape: &str) -> String {
+    format!("[[phase]]\nname = 'p'\nscenarios = ['health']\n{shape}\n")
+}
+
+const BURST: &str = "shape.burst = { size = 10 }";
+
+macro_rules! snapshots {
+    ($($name:ident: $text:expr;)*) => { $(
+        #[test]
+        fn $name() {
+            insta::assert_snapshot!($text);
+        }
+    )* };
+}
+
+snapshots! {
+    not_toml: refused("[target\nurl = 1");
+    no_target: refused("name = 'x'");
+    unknown_key_suggests: refused("[target]\nurll = 'http://h'\n");
+    unknown_key_lists: refused("[target]\nurl = 'http://h'\nzzz = 1\n");
+    wrong_type: refused("[target]\nurl = 8000\n");
+    text_for_a_number: refused_after("[run]\nseed = '7'\n");
+    negative_number: refused_after("[run]\nthreads = -1\n");
+    wrong_unit: refused_after(&phase("shape.closed = { connections = 4, duration_s = '10s' }"));
+    wrong_unit_word: refused_after(&phase("shape.closed = { connections = 4, duration_ms = 10000 }"));
+    unknown_shape: refused_after(&phase("shape.bursts = { size = 10 }"));
+    shape_without_end: refused_after(&phase("shape.closed = { connections = 4 }"));
+    shape_of_nothing: refused_after(&phase("shape.burst = { size = 0 }"));
+    missing_key: refused_after("[[phase]]\nname = 'p'\nscenarios = ['health']\n");
+    unknown_scenario: refused_after(&format!("[[phase]]\nname = 'p'\nscenarios = ['heath']\n{BURST}"));
+    scenario_twice: refused(&format!("{BASE}\n[[scenario]]\nname = 'health'\nhttp.path = '/'\n"));
+    scenario_of_no_kind: refused_after("[[scenario]]\nname = 'x'\n");
+    phase_twice: refused_after(&format!("{}{}", phase(BURST), phase(BURST)));
+    empty_phase: refused_after(&format!("[[phase]]\nname = 'p'\nscenarios = []\n{BURST}"));
+    gate_syntax: refused_after(&format!("{}[[gate]]\nphase = 'p'\ncheck = 'p99_ms is 5'", phase(BURST)));
+    gate_metric: refused_after(&format!("{}[[gate]]\nphase = 'p'\ncheck = 'eror_share <= 0'", phase(BURST)));
+    gate_unit: refused_after(&format!("{}[[gate]]\nphase = 'p'\ncheck = 'p99_ms <= 500ms'", phase(BURST)));
+    gate_phase: refused_after(&format!("{}[[gate]]\nphase = 'q'\ncheck = 'count == 1'", phase(BURST)));
+    gate_scenario:
+        refused_after(&format!("{}[[gate]]\nphase = 'p'\nscenario = 'x'\ncheck = 'count == 1'", phase(BURST)));
+    claim_condition: refused_after(&format!(
+        "{}[[claim]]\nid = 'C'\nsays = 'fast'\n[[claim.holds_if]]\nphase = 'p'\ncheck = 'p99 < 1'",
+        phase(BURST)
+    ));
+    unknown_experiment: refused_after("[experiment.coverag]\n");
+    experiment_parameter: refused_after("[experiment.diversity]\nimputs = 3\n");
+    path_without_slash: refused_after("[[scenario]]\nname = 'x'\nhttp.path = 'health'\n");
+    path_with_a_space: refused_after("[[scenario]]\nname = 'x'\nhttp.path = '/a b'\n");
+    two_bodies: refused_after("[[scenario]]\nname = 'x'\nhttp = { path = '/', body = 'a', json = { a = 1 } }\n");
+    missing_body_file: refused_after("[[scenario]]\nname = 'x'\nhttp = { path = '/', body_file = 'none.bin' }\n");
+    placeholder_without_values: refused_after("[[scenario]]\nname = 'x'\nhttp.path = '/{{slide}}'\n");
+    values_of_nothing: refused_after(
+        "[[scenario]]\nname = 'x'\n[scenario.http]\npath = '/{{slide}}'\nvalues.slides = ['a']\n"
+    );
+    wrong_expression:
+        refused_after("[[scenario]]\nname = 'x'\n[scenario.http]\npath = '/'\nexpect.body = [{ regex = '(' }]\n");
+    suite_that_does_nothing: refused(BASE);
+    unknown_preset: refused("[target]\nurl = 'demo:ensoo'\n");
+    url_of_another_kind: refused("[target]\nurl = 'ftp://127.0.0.1:8000'\n");
+    knobs_of_a_real_target: refused("[target]\nurl = 'http://h'\nknobs = { serial = 'true' }\n");
+}

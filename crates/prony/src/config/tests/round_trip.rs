@@ -1,0 +1,439 @@
+//! A printed suite reads back as the same suite, whatever is in it.
+
+use std::collections::BTreeMap;
+
+use prony_model::{
+    Arrivals, Body, BodyCheck, Budget, Capture, Claim, DziPick, DziSpec, Endpoint, Expect, Gate, Header,
+    HttpSpec, JsonText, Limits, Order, Parameter, PhaseSpec, Place, Request, Role, RunSpec, SampleRequest,
+    ScenarioSpec, Shape, Stage, Suite, TargetSpec,
+};
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::{Just, Strategy, any, prop_oneof};
+use proptest::{prop_assert_eq, proptest};
+use serde_json::{Value, json};
+
+use super::suites;
+use crate::config::print;
+use crate::config::read::read;
+
+fn parsed(text: &str) -> Suite {
+    toml::from_str(text).unwrap_or_else(|e| panic!("{e}\n{text}"))
+}
+
+#[test]
+fn the_suites_that_come_with_prony_print_back_as_themselves() {
+    for name in [
+        "enso.toml",
+        "examples/minimal.toml",
+        "examples/load-shapes.toml",
+        "examples/gates.toml",
+    ] {
+        let suite = read(&suites().join(name))
+            .unwrap_or_else(|e| panic!("{}", e.render(false)))
+            .suite;
+        assert_eq!(parsed(&print(&suite)), suite, "{name}");
+    }
+}
+
+#[test]
+fn what_toml_cannot_say_is_written_as_text() {
+    let mut suite = Suite::default();
+    suite
+        .experiment
+        .insert("diversity".into(), json!({"a": null, "b": [1, null], "c": 2}));
+    suite.scenario.push(ScenarioSpec {
+        name: "s".into(),
+        order: Order::InTurn,
+        weight: 1.0,
+        http: Some(HttpSpec {
+            json: Some(json!({"a": null})),
+            ..http()
+        }),
+        dzi: None,
+    });
+    let back = parsed(&print(&suite));
+    assert_eq!(back.experiment["diversity"], json!({"b": [1], "c": 2}));
+    assert_eq!(
+        back.scenario[0].http.as_ref().unwrap().json_text,
+        Some(JsonText(json!({"a": null})))
+    );
+}
+
+#[test]
+fn a_printed_plan_is_readable() {
+    let mut suite = Suite {
+        name: "plan".into(),
+        ..Suite::default()
+    };
+    suite.target.url = "http://127.0.0.1:8000".into();
+    suite.experiment.insert("coverage".into(), json!({}));
+    suite.endpoint.push(Endpoint {
+        name: "POST /api/analyze".into(),
+        method: "POST".into(),
+        path: "/api/analyze".into(),
+        role: Role::Inference,
+        parameters: Vec::new(),
+        body_schema: Some(JsonText(json!({"type": "object"}))),
+        declared_statuses: vec![200, 422],
+        samples: vec![SampleRequest {
+            request: Request::json("POST", "/api/analyze", &json!({"slide_id": "slide_000"})),
+            inputs: BTreeMap::from([("slide_id".into(), "slide_000".into())]),
+        }],
+        expect: Expect::default(),
+    });
+    insta::assert_snapshot!(print(&suite));
+}
+
+fn http() -> HttpSpec {
+    HttpSpec {
+        method: "GET".into(),
+        path: "/".into(),
+        headers: Vec::new(),
+        json: None,
+        json_text: None,
+        body: None,
+        body_file: None,
+        values: BTreeMap::new(),
+        expect: Expect::default(),
+    }
+}
+
+/// Any text, with everything that TOML must escape.
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[a-z /{}:.-]{0,12}",
+        "\\PC{0,8}",
+        Just("a\n\"'\\\u{7f}\u{1b}é\t'''\"\"\"".to_owned())
+    ]
+}
+
+fn name() -> impl Strategy<Value = String> {
+    "[a-zA-Z_-]{1,8}"
+}
+
+fn number() -> impl Strategy<Value = f64> {
+    prop_oneof![0.0f64..1e6, Just(0.1), Just(1.0), Just(1e-9)]
+}
+
+/// JSON that TOML can say.
+fn json_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        number().prop_map(Value::from),
+        text().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Value::from),
+            btree_map(text(), inner, 0..4).prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+fn headers() -> impl Strategy<Value = Vec<Header>> {
+    vec(
+        (name(), text()).prop_map(|(name, value)| Header { name, value }),
+        0..3,
+    )
+}
+
+fn expect() -> impl Strategy<Value = Expect> {
+    let check = prop_oneof![
+        any::<u32>().prop_map(|n| BodyCheck::MinBytes(n.into())),
+        text().prop_map(BodyCheck::Contains),
+        text().prop_map(BodyCheck::Regex),
+        text().prop_map(BodyCheck::Json),
+        (text(), text()).prop_map(|(pointer, value)| BodyCheck::JsonEquals { pointer, value }),
+        text().prop_map(BodyCheck::Xxh3),
+    ];
+    (vec(any::<u16>(), 0..3), option::of(text()), vec(check, 0..3)).prop_map(
+        |(status, content_type, body)| Expect {
+            status,
+            content_type,
+            body,
+        },
+    )
+}
+
+fn shape() -> impl Strategy<Value = Shape> {
+    let arrivals = || prop_oneof![Just(Arrivals::Poisson), Just(Arrivals::Constant)];
+    let stage = (number(), number(), any::<bool>());
+    let stage = stage.prop_map(|(rate, duration_s, jump)| Stage {
+        rate,
+        duration_s,
+        jump,
+    });
+    prop_oneof![
+        (any::<u32>(), option::of(number())).prop_map(|(n, duration_s)| Shape::Sequential {
+            requests: n.into(),
+            duration_s
+        }),
+        option::of(number()).prop_map(|duration_s| Shape::Once { duration_s }),
+        (
+            any::<u32>(),
+            option::of(0u64..1 << 40),
+            option::of(number()),
+            number()
+        )
+            .prop_map(|(connections, requests, duration_s, think_ms)| Shape::Closed {
+                connections,
+                requests,
+                duration_s,
+                think_ms
+            }),
+        (number(), arrivals(), number(), any::<u32>()).prop_map(
+            |(rate, arrivals, duration_s, in_flight_max)| {
+                Shape::Open {
+                    rate,
+                    arrivals,
+                    duration_s,
+                    in_flight_max,
+                }
+            }
+        ),
+        (any::<u32>(), any::<u32>(), number()).prop_map(|(size, count, interval_s)| Shape::Burst {
+            size,
+            count,
+            interval_s
+        }),
+        (
+            vec(any::<u32>(), 0..4),
+            option::of(0u64..1 << 40),
+            option::of(number()),
+            number()
+        )
+            .prop_map(|(connections, requests_each, duration_s, idle_s)| Shape::Ladder {
+                connections,
+                requests_each,
+                duration_s,
+                idle_s
+            }),
+        (vec(stage, 0..3), arrivals(), any::<u32>()).prop_map(|(stages, arrivals, in_flight_max)| {
+            Shape::Stages {
+                stages,
+                arrivals,
+                in_flight_max,
+            }
+        }),
+    ]
+}
+
+fn limits() -> impl Strategy<Value = Limits> {
+    (any::<u32>(), any::<u32>(), any::<bool>()).prop_map(|(timeout_ms, redirects_max, keep_alive)| Limits {
+        timeout_ms: timeout_ms.into(),
+        redirects_max,
+        keep_alive,
+        ..Limits::default()
+    })
+}
+
+fn target() -> impl Strategy<Value = TargetSpec> {
+    (
+        text(),
+        btree_map(text(), text(), 0..3),
+        headers(),
+        option::of(name()),
+        any::<bool>(),
+        vec(text(), 0..2),
+    )
+        .prop_map(
+            |(url, knobs, headers, bearer_env, insecure, allow_hosts)| TargetSpec {
+                url,
+                knobs,
+                headers,
+                api_key_env: bearer_env.clone(),
+                cacert: bearer_env.clone(),
+                bearer_env,
+                insecure,
+                allow_hosts,
+                pid: Some(7),
+                container: None,
+            },
+        )
+}
+
+fn run() -> impl Strategy<Value = RunSpec> {
+    let budget = prop_oneof![
+        Just(Budget::Quick),
+        Just(Budget::Standard),
+        Just(Budget::Thorough)
+    ];
+    (0u64..1 << 62, budget, number(), any::<u32>(), limits()).prop_map(
+        |(seed, budget, rate_max, threads, limits)| RunSpec {
+            seed,
+            budget,
+            rate_max,
+            threads,
+            limits,
+        },
+    )
+}
+
+fn scenario() -> impl Strategy<Value = ScenarioSpec> {
+    let values = btree_map(name(), vec(text(), 0..3), 0..3);
+    let spec = (
+        text(),
+        text(),
+        headers(),
+        option::of(json_value()),
+        option::of(text()),
+        values,
+        expect(),
+    );
+    let http = spec.prop_map(|(method, path, headers, json, body, values, expect)| HttpSpec {
+        method,
+        path,
+        headers,
+        json_text: json.clone().map(JsonText),
+        json,
+        body_file: body.clone(),
+        body,
+        values,
+        expect,
+    });
+    let dzi = (text(), option::of(text()), any::<bool>(), any::<u32>());
+    let dzi = dzi.prop_map(|(descriptor, tile_path, valid, tiles)| DziSpec {
+        descriptor,
+        tile_path,
+        pick: if valid {
+            DziPick::Valid
+        } else {
+            DziPick::OutOfRange
+        },
+        tiles,
+    });
+    (text(), any::<bool>(), number(), option::of(http), option::of(dzi)).prop_map(
+        |(name, random, weight, http, dzi)| ScenarioSpec {
+            name,
+            order: if random { Order::Random } else { Order::InTurn },
+            weight,
+            http,
+            dzi,
+        },
+    )
+}
+
+fn phase() -> impl Strategy<Value = PhaseSpec> {
+    (
+        text(),
+        text(),
+        vec(text(), 0..3),
+        shape(),
+        option::of(limits()),
+        any::<bool>(),
+    )
+        .prop_map(
+            |(name, description, scenarios, shape, limits, advisory)| PhaseSpec {
+                name,
+                description,
+                scenarios,
+                shape,
+                limits,
+                capture: if advisory {
+                    Capture::responses(3)
+                } else {
+                    Capture::NONE
+                },
+                advisory,
+            },
+        )
+}
+
+fn gate() -> impl Strategy<Value = Gate> {
+    (text(), option::of(text()), text()).prop_map(|(phase, scenario, check)| Gate {
+        phase,
+        scenario,
+        check,
+    })
+}
+
+fn claim() -> impl Strategy<Value = Claim> {
+    (text(), text(), vec(gate(), 0..3), vec(text(), 0..3), text()).prop_map(
+        |(id, says, holds_if, unless, note)| Claim {
+            id,
+            says,
+            holds_if,
+            unless,
+            note,
+        },
+    )
+}
+
+fn endpoint() -> impl Strategy<Value = Endpoint> {
+    let body = prop_oneof![
+        Just(Body::Empty),
+        text().prop_map(Body::Text),
+        vec(any::<u8>(), 0..4).prop_map(Body::Bytes),
+        (text(), any::<u32>()).prop_map(|(unit, count)| Body::Repeat { unit, count }),
+    ];
+    let request = (text(), text(), headers(), body).prop_map(|(method, path, headers, body)| Request {
+        method,
+        path,
+        headers,
+        body,
+    });
+    let sample = (request, btree_map(text(), text(), 0..3))
+        .prop_map(|(request, inputs)| SampleRequest { request, inputs });
+    let parameter = (text(), any::<bool>(), json_value()).prop_map(|(name, required, schema)| Parameter {
+        name,
+        place: if required { Place::Path } else { Place::Query },
+        required,
+        schema: JsonText(schema),
+    });
+    (
+        text(),
+        vec(parameter, 0..3),
+        option::of(json_value()),
+        vec(sample, 0..3),
+        expect(),
+    )
+        .prop_map(|(path, parameters, body_schema, samples, expect)| Endpoint {
+            name: path.clone(),
+            method: "POST".into(),
+            path,
+            role: Role::Inference,
+            parameters,
+            body_schema: body_schema.map(JsonText),
+            declared_statuses: vec![200],
+            samples,
+            expect,
+        })
+}
+
+fn any_suite() -> impl Strategy<Value = Suite> {
+    let params = json_value().prop_map(|value| json!({ "key": value }));
+    let parts = (
+        (text(), text(), target(), run(), btree_map(name(), params, 0..3)),
+        (
+            vec(scenario(), 0..3),
+            vec(phase(), 0..3),
+            vec(gate(), 0..3),
+            vec(claim(), 0..3),
+            vec(endpoint(), 0..2),
+        ),
+    );
+    parts.prop_map(
+        |((name, description, target, run, experiment), (scenario, phase, gate, claim, endpoint))| Suite {
+            name,
+            description,
+            target,
+            run,
+            experiment,
+            scenario,
+            phase,
+            gate,
+            claim,
+            endpoint,
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn any_suite_prints_back_as_itself(suite in any_suite()) {
+        let printed = print(&suite);
+        prop_assert_eq!(parsed(&printed), suite, "{}", printed);
+    }
+}

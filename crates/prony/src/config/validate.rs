@@ -1,0 +1,399 @@
+//! What a suite must satisfy beyond its types: names that exist, shapes that end, checks that parse.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use prony_experiments::{BuildContext, Check, EXPERIMENTS};
+use prony_model::{BodyCheck, Endpoint, Expect, Gate, HttpSpec, ScenarioKind, ScenarioSpec, Suite, Surface};
+
+use super::document::Document;
+use super::explain::explain_params;
+use super::{shape, template};
+use crate::cli::is_token;
+use crate::diagnostic::{Diagnostic, nearest};
+use crate::target_url;
+
+type Checked = Result<(), Diagnostic>;
+
+/// The first thing that is wrong with a suite, in the order of the file's sections.
+pub(super) fn validate(suite: &Suite, document: &Document, base_dir: &Path) -> Checked {
+    target(suite, document)?;
+    run(suite, document)?;
+    experiments(suite, document)?;
+    unique(
+        document,
+        "scenario",
+        suite.scenario.iter().map(|s| s.name.as_str()),
+    )?;
+    for (i, spec) in suite.scenario.iter().enumerate() {
+        scenario(spec, document, &format!("scenario.{i}"), base_dir)?;
+    }
+    unique(document, "phase", suite.phase.iter().map(|p| p.name.as_str()))?;
+    phases(suite, document)?;
+    for (i, found) in suite.gate.iter().enumerate() {
+        gate(suite, found, document, &format!("gate.{i}"))?;
+    }
+    unique(document, "claim", suite.claim.iter().map(|c| c.id.as_str()))?;
+    for (i, claim) in suite.claim.iter().enumerate() {
+        for (k, condition) in claim.holds_if.iter().enumerate() {
+            gate(suite, condition, document, &format!("claim.{i}.holds_if.{k}"))?;
+        }
+    }
+    for (i, found) in suite.endpoint.iter().enumerate() {
+        endpoint(found, document, &format!("endpoint.{i}"))?;
+    }
+    if suite.phase.is_empty() && suite.experiment.is_empty() {
+        return Err(document
+            .error("target", "this suite does nothing")
+            .next("add a `[[phase]]`, or an experiment such as `[experiment.baseline]`"));
+    }
+    Ok(())
+}
+
+fn target(suite: &Suite, document: &Document) -> Checked {
+    let spec = &suite.target;
+    let next_from = |diagnostic: Diagnostic| Diagnostic {
+        place: document.error("target.url", "").place,
+        ..diagnostic
+    };
+    target_url::check(&spec.url).map_err(next_from)?;
+    if !spec.knobs.is_empty() && target_url::preset(&spec.url).is_none() {
+        return Err(document
+            .error("target.knobs", "knobs are for the embedded backend only")
+            .next("remove them, or use `url = \"demo:enso\"`"));
+    }
+    match spec.headers.iter().position(|h| !is_token(&h.name)) {
+        Some(i) => Err(document.error(&format!("target.headers.{i}.name"), "this is no header name")),
+        None => Ok(()),
+    }
+}
+
+fn run(suite: &Suite, document: &Document) -> Checked {
+    if !(suite.run.rate_max >= 0.0 && suite.run.rate_max.is_finite()) {
+        return Err(document
+            .error("run.rate_max", "`rate_max` is below 0")
+            .next("0 means no cap"));
+    }
+    if suite.run.threads > 1024 {
+        return Err(document
+            .error("run.threads", "more than 1024 threads")
+            .next("one thread is enough for most targets"));
+    }
+    let limits = &suite.run.limits;
+    for (key, value) in [
+        ("timeout_ms", limits.timeout_ms),
+        ("connect_timeout_ms", limits.connect_timeout_ms),
+    ] {
+        if value == 0 {
+            return Err(document
+                .error(
+                    &format!("run.limits.{key}"),
+                    format!("`{key}` is 0: every request would time out"),
+                )
+                .next("write the longest wait in milliseconds"));
+        }
+    }
+    Ok(())
+}
+
+fn experiments(suite: &Suite, document: &Document) -> Checked {
+    let surface = Surface {
+        endpoints: suite.endpoint.clone(),
+        ..Surface::default()
+    };
+    let context = BuildContext {
+        surface: &surface,
+        budget: suite.run.budget,
+        seed: suite.run.seed,
+        limits: &suite.run.limits,
+    };
+    for (name, params) in &suite.experiment {
+        let path = format!("experiment.{name}");
+        let Some(def) = prony_experiments::find(name) else {
+            let diagnostic = document.error(&path, format!("there is no experiment `{name}`"));
+            let names = || EXPERIMENTS.iter().map(|def| def.name);
+            return Err(match nearest(name, names()) {
+                Some(meant) => diagnostic.next(format!("did you mean `{meant}`?")),
+                None => diagnostic.next(format!("known: {}", names().collect::<Vec<_>>().join(", "))),
+            });
+        };
+        if let Err(error) = (def.build)(&context, params) {
+            return Err(
+                explain_params(document, &path, &error.message).next(format!("an example:\n{}", def.example))
+            );
+        }
+    }
+    Ok(())
+}
+
+fn scenario(spec: &ScenarioSpec, document: &Document, path: &str, base_dir: &Path) -> Checked {
+    if !(spec.weight > 0.0 && spec.weight.is_finite()) {
+        return Err(document
+            .error(&format!("{path}.weight"), "a weight must be above 0")
+            .next("leave the scenario out of the phase if it should not be sent"));
+    }
+    match spec.kind() {
+        Some(ScenarioKind::Http(http)) => http_spec(http, document, &format!("{path}.http"), base_dir),
+        Some(ScenarioKind::Dzi(dzi)) => {
+            let at = |key: &str| format!("{path}.dzi.{key}");
+            if dzi.tiles == 0 {
+                return Err(document
+                    .error(&at("tiles"), "`tiles` is 0")
+                    .next("write how many tiles to ask for"));
+            }
+            request_path(&dzi.descriptor, document, &at("descriptor"))?;
+            match &dzi.tile_path {
+                Some(tile)
+                    if !["{level}", "{col}", "{row}"]
+                        .iter()
+                        .all(|part| tile.contains(part)) =>
+                {
+                    Err(document
+                        .error(&at("tile_path"), "a tile path needs {level}, {col} and {row}")
+                        .next("for instance /slide_files/{level}/{col}_{row}.jpeg"))
+                }
+                _ => Ok(()),
+            }
+        }
+        None => Err(document
+            .error(
+                path,
+                format!("scenario `{}` must have exactly one kind of request", spec.name),
+            )
+            .next("give it either `[scenario.http]` or `[scenario.dzi]`")),
+    }
+}
+
+fn http_spec(spec: &HttpSpec, document: &Document, path: &str, base_dir: &Path) -> Checked {
+    let at = |key: &str| format!("{path}.{key}");
+    if !is_token(&spec.method) {
+        return Err(document.error(&at("method"), format!("`{}` is no method", spec.method)));
+    }
+    request_path(&spec.path, document, &at("path"))?;
+    let bodies = [
+        ("json", spec.json.is_some()),
+        ("json_text", spec.json_text.is_some()),
+        ("body", spec.body.is_some()),
+        ("body_file", spec.body_file.is_some()),
+    ];
+    let given: Vec<&str> = bodies
+        .iter()
+        .filter(|(_, given)| *given)
+        .map(|(key, _)| *key)
+        .collect();
+    if let [first, second, ..] = given[..] {
+        return Err(document
+            .error(
+                &at(second),
+                format!("`{first}` and `{second}` both give the body"),
+            )
+            .next("keep one of them"));
+    }
+    if let Some(file) = &spec.body_file
+        && let Err(error) = std::fs::metadata(base_dir.join(file))
+    {
+        return Err(document
+            .error(
+                &at("body_file"),
+                format!("cannot read {}: {error}", base_dir.join(file).display()),
+            )
+            .next("the path starts from the suite file's folder"));
+    }
+    placeholders(spec, document, path)?;
+    expect(&spec.expect, document, &at("expect"))
+}
+
+/// Every placeholder has values, and every list of values is used.
+fn placeholders(spec: &HttpSpec, document: &Document, path: &str) -> Checked {
+    let used = template::placeholders(spec);
+    for (name, list) in &spec.values {
+        let at = format!("{path}.values.{name}");
+        if list.is_empty() {
+            return Err(document.error(&at, format!("`{name}` has no values")));
+        }
+        if !used.contains(name) {
+            let diagnostic = document.error(&at, format!("nothing in this request uses `{{{{{name}}}}}`"));
+            return Err(match nearest(name, used.iter().map(String::as_str)) {
+                Some(meant) => diagnostic.next(format!("did you mean `{meant}`?")),
+                None => diagnostic.next("write it into the path, a header or the body, or remove the list"),
+            });
+        }
+    }
+    match used.iter().find(|name| !spec.values.contains_key(*name)) {
+        Some(name) => Err(document
+            .error(path, format!("`{{{{{name}}}}}` has no values"))
+            .next(format!("add `values.{name} = [\"...\"]`"))),
+        None => Ok(()),
+    }
+}
+
+fn request_path(text: &str, document: &Document, path: &str) -> Checked {
+    if !text.starts_with('/') {
+        return Err(document
+            .error(path, "a path must start with /")
+            .next("host and scheme belong into `[target] url`"));
+    }
+    if text.contains(|c: char| c.is_ascii_control() || c == ' ' || !c.is_ascii()) {
+        return Err(document
+            .error(
+                path,
+                "a path must be percent-encoded: no spaces, no letters beyond ASCII",
+            )
+            .next("write %20 for a space; values of placeholders are encoded for you"));
+    }
+    Ok(())
+}
+
+fn expect(found: &Expect, document: &Document, path: &str) -> Checked {
+    if let Some(i) = found
+        .status
+        .iter()
+        .position(|status| !(100..=599).contains(status))
+    {
+        return Err(document.error(&format!("{path}.status.{i}"), "a status lies between 100 and 599"));
+    }
+    for (i, check) in found.body.iter().enumerate() {
+        let problem = match check {
+            BodyCheck::Regex(pattern) => regex::Regex::new(pattern).err().map(|e| {
+                let text = e.to_string();
+                let reason = text
+                    .lines()
+                    .last()
+                    .unwrap_or_default()
+                    .trim_start_matches("error: ")
+                    .to_owned();
+                format!("this is no regular expression: {reason}")
+            }),
+            BodyCheck::Json(pointer) | BodyCheck::JsonEquals { pointer, .. } => (!pointer.is_empty()
+                && !pointer.starts_with('/'))
+            .then(|| "a JSON pointer is empty or starts with /, as in /results/0/score".to_owned()),
+            _ => None,
+        };
+        if let Some(problem) = problem {
+            return Err(document.error(&format!("{path}.body.{i}"), problem));
+        }
+    }
+    Ok(())
+}
+
+fn phases(suite: &Suite, document: &Document) -> Checked {
+    for (i, phase) in suite.phase.iter().enumerate() {
+        let path = format!("phase.{i}");
+        if phase.scenarios.is_empty() {
+            return Err(document
+                .error(
+                    &format!("{path}.scenarios"),
+                    "a phase needs at least one scenario",
+                )
+                .next("name one of the `[[scenario]]` tables"));
+        }
+        for (k, name) in phase.scenarios.iter().enumerate() {
+            known_scenario(suite, name, document, &format!("{path}.scenarios.{k}"))?;
+        }
+        let repeated: BTreeSet<&String> = phase.scenarios.iter().collect();
+        if repeated.len() < phase.scenarios.len() {
+            return Err(document
+                .error(&format!("{path}.scenarios"), "a scenario is named twice")
+                .next("raise its `weight` to send it more often"));
+        }
+        if let Some(problem) = shape::problem(&phase.shape) {
+            let table = format!("{path}.shape.{}", shape::table(&phase.shape));
+            let at = if problem.key.is_empty() {
+                table
+            } else {
+                format!("{table}.{}", problem.key)
+            };
+            return Err(document.error(&at, problem.what).next(problem.next));
+        }
+    }
+    Ok(())
+}
+
+fn known_scenario(suite: &Suite, name: &str, document: &Document, path: &str) -> Checked {
+    let mut names = suite.scenario.iter().map(|s| s.name.as_str());
+    if names.clone().any(|known| known == name) {
+        return Ok(());
+    }
+    let diagnostic = document.error(path, format!("there is no scenario `{name}`"));
+    Err(match nearest(name, names.by_ref()) {
+        Some(meant) => diagnostic.next(format!("did you mean `{meant}`?")),
+        None => diagnostic.next(format!("add a `[[scenario]]` with `name = \"{name}\"`")),
+    })
+}
+
+fn gate(suite: &Suite, gate: &Gate, document: &Document, path: &str) -> Checked {
+    if let Err(error) = Check::parse(&gate.check) {
+        let diagnostic = document.error(&format!("{path}.check"), error.to_string());
+        let name = gate
+            .check
+            .split(|c: char| "<>=! ".contains(c))
+            .next()
+            .unwrap_or_default();
+        return Err(match nearest(name, error.known().iter().copied()) {
+            Some(meant) => diagnostic.next(format!("did you mean `{meant}`?")),
+            None if error.known().is_empty() => diagnostic,
+            None => diagnostic.next(format!("metrics: {}", error.known().join(", "))),
+        });
+    }
+    let known = suite.phase.iter().find(|phase| phase.name == gate.phase);
+    let of_experiment = gate
+        .phase
+        .split_once('/')
+        .is_some_and(|(name, _)| suite.experiment.contains_key(name));
+    match (known, &gate.scenario) {
+        (None, _) if of_experiment => Ok(()),
+        (None, _) => {
+            let diagnostic = document.error(
+                &format!("{path}.phase"),
+                format!("there is no phase `{}`", gate.phase),
+            );
+            Err(
+                match nearest(&gate.phase, suite.phase.iter().map(|phase| phase.name.as_str())) {
+                    Some(meant) => diagnostic.next(format!("did you mean `{meant}`?")),
+                    None => {
+                        diagnostic.next("name a `[[phase]]`, or `EXPERIMENT/PHASE` for one of an experiment")
+                    }
+                },
+            )
+        }
+        (Some(phase), Some(scenario)) if !phase.scenarios.contains(scenario) => {
+            let diagnostic = document.error(
+                &format!("{path}.scenario"),
+                format!("phase `{}` has no scenario `{scenario}`", gate.phase),
+            );
+            Err(diagnostic.next(format!("it has: {}", phase.scenarios.join(", "))))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn endpoint(found: &Endpoint, document: &Document, path: &str) -> Checked {
+    for (i, sample) in found.samples.iter().enumerate() {
+        request_path(
+            &sample.request.path,
+            document,
+            &format!("{path}.samples.{i}.request.path"),
+        )?;
+    }
+    expect(&found.expect, document, &format!("{path}.expect"))
+}
+
+/// No two tables of a list share a name; `key` is `scenario`, `phase` or `claim`.
+fn unique<'a>(document: &Document, key: &str, names: impl Iterator<Item = &'a str>) -> Checked {
+    let id = if key == "claim" { "id" } else { "name" };
+    let mut seen = BTreeSet::new();
+    for (i, name) in names.enumerate() {
+        let at = format!("{key}.{i}.{id}");
+        if name.trim().is_empty() {
+            return Err(document.error(&at, format!("this {key} has no {id}")));
+        }
+        if !seen.insert(name) {
+            return Err(document
+                .error(&at, format!("there are two {key}s `{name}`"))
+                .next(format!(
+                    "give each {key} a {id} of its own: the report refers to them by it"
+                )));
+        }
+    }
+    Ok(())
+}

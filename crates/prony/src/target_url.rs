@@ -1,0 +1,102 @@
+//! Whether a target's URL can be one, before anything is resolved or sent.
+
+use url::Url;
+
+use crate::diagnostic::{Diagnostic, nearest};
+
+/// The preset of a `demo` target.
+pub(crate) fn preset(target: &str) -> Option<&str> {
+    if target == "demo" {
+        Some("enso")
+    } else {
+        target.strip_prefix("demo:")
+    }
+}
+
+/// Refuses what can be no target, and says what to write instead.
+pub(crate) fn check(target: &str) -> Result<(), Diagnostic> {
+    match preset(target) {
+        Some(name) => check_preset(name),
+        None => parse(target).map(|_| ()),
+    }
+}
+
+/// An http or https URL with a host. A missing scheme means http.
+pub(crate) fn parse(target: &str) -> Result<Url, Diagnostic> {
+    if target.trim().is_empty() {
+        return Err(
+            Diagnostic::usage("the target is empty").next("write a URL such as http://127.0.0.1:8000")
+        );
+    }
+    let full = if target.contains("://") {
+        target.to_owned()
+    } else {
+        format!("http://{target}")
+    };
+    let scheme = full.split("://").next().unwrap_or_default();
+    if !matches!(scheme, "http" | "https") {
+        return Err(
+            Diagnostic::usage(format!("`{scheme}` is no scheme that Prony speaks"))
+                .next("use http:// or https://"),
+        );
+    }
+    let url = Url::parse(&full).map_err(|e| {
+        Diagnostic::usage(format!("`{target}` is no URL: {e}"))
+            .next("write a URL such as http://127.0.0.1:8000")
+    })?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(
+            Diagnostic::usage("a URL with a user name or password in it would be recorded")
+                .next("put the credentials into a variable: --header-env Authorization=VARIABLE"),
+        );
+    }
+    Ok(url)
+}
+
+fn check_preset(name: &str) -> Result<(), Diagnostic> {
+    let mut names = prony_backend::PRESETS.iter().map(|preset| preset.name);
+    if names.clone().any(|known| known == name) {
+        return Ok(());
+    }
+    let diagnostic = Diagnostic::usage(format!("there is no preset `{name}`"));
+    Err(match nearest(name, names.by_ref()) {
+        Some(meant) => diagnostic.next(format!("did you mean `demo:{meant}`?")),
+        None => diagnostic.next("`prony serve --list` names the presets"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{check, parse, preset};
+
+    #[test]
+    fn urls_and_presets() {
+        assert!(check("http://127.0.0.1:8000/api").is_ok() && check("https://[::1]/").is_ok());
+        assert!(check("demo").is_ok() && check("demo:enso-fixed").is_ok());
+        assert_eq!(
+            parse("127.0.0.1:8000/x").unwrap().as_str(),
+            "http://127.0.0.1:8000/x"
+        );
+        assert_eq!(preset("demo"), Some("enso"));
+        assert_eq!(preset("http://demo"), None);
+    }
+
+    #[test]
+    fn what_is_no_target() {
+        for (target, hint) in [
+            ("", "the target is empty"),
+            ("ftp://h/", "use http:// or https://"),
+            ("http://", "is no URL"),
+            ("http://a b/", "is no URL"),
+            ("http://me:hunter2@h/", "would be recorded"),
+            ("demo:ensoo", "did you mean `demo:enso`?"),
+        ] {
+            let text = check(target).unwrap_err().render(false);
+            assert!(
+                text.contains(hint) && !text.contains("hunter2"),
+                "{target}: {text}"
+            );
+        }
+        assert!(parse("http://h:99999/").is_err());
+    }
+}
