@@ -157,10 +157,11 @@ impl Descriptor {
         format!("{stem}_files/{{level}}/{{col}}_{{row}}.{}{query}", self.format)
     }
 
-    /// Up to `count` distinct tiles that exist, spread evenly over the levels, corners first, then scattered by the
-    /// seed; all of them, when there are no more.
+    /// Up to `count` distinct tiles that exist, spread evenly over the levels (when there are more levels than
+    /// `count`, over the largest), corners first, then scattered by the seed; all of them, when there are no more.
     pub fn sample(&self, count: usize, seed: u64) -> Vec<Tile> {
         let mut orders: Vec<LevelOrder> = (0..self.level_count())
+            .rev()
             .filter_map(|level| LevelOrder::new(level, self.grid(level)?, seed))
             .collect();
         let mut tiles = Vec::new();

@@ -218,6 +218,6 @@ mod tests {
         let address = TileAddress::of(&at("/m_files/{level}/{col}_{row}.png", Role::Tile)).unwrap();
         let samples = address.samples(&pyramid, &BTreeMap::new(), 5, 1);
         assert_eq!(samples.len(), 5);
-        assert_eq!(samples[0].request.path, "/m_files/0/0_0.png");
+        assert_eq!(samples[0].request.path, "/m_files/6/0_0.png");
     }
 }

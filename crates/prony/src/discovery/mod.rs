@@ -8,6 +8,7 @@ mod openapi;
 mod places;
 mod protocols;
 mod role;
+mod tiles;
 mod value;
 
 use std::collections::BTreeSet;
@@ -60,6 +61,7 @@ pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str) -> Result<Surface, Box
     }
     well_known(fetch, catch_all.as_ref(), &mut surface);
     protocols::dzi(fetch, path, &first, &mut surface);
+    tiles::plan(fetch, &mut surface);
     protocols::kserve(fetch, &mut surface);
     protocols::openai(fetch, &mut surface);
     the_url_itself(path, &first, &mut surface);

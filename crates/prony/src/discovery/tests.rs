@@ -171,7 +171,38 @@ fn a_deep_zoom_descriptor_gives_a_tile_endpoint() {
         .find(|e| e.role == Role::Tile)
         .expect("a tile endpoint");
     assert_eq!(tiles.path, "/img/a_files/{level}/{col}_{row}.jpeg");
-    assert_eq!(tiles.samples[0].request.path, "/img/a_files/0/0_0.jpeg");
+    assert_eq!(tiles.samples.len(), 8);
+    assert_eq!(tiles.samples[7].request.path, "/img/a_files/10/0_0.jpeg");
+}
+
+#[test]
+fn tiles_of_a_documented_api_are_planned_from_its_descriptor() {
+    let xml = r#"<Image Format="png" Overlap="1" TileSize="256"><Size Width="600" Height="500"/></Image>"#;
+    let id = json!({"name": "slide", "in": "path", "required": true, "schema": {"type": "string"}});
+    let of = |name: &str, kind: &str| json!({"name": name, "in": "path", "required": true, "schema": {"type": kind}});
+    let document = json!({
+        "openapi": "3.1.0", "info": {"title": "Slides", "version": "1"},
+        "paths": {
+            "/slides": {"get": {"responses": {"200": {"description": "ok"}}}},
+            "/slides/{slide}/dzi": {"get": {"parameters": [id], "responses": {"200": {"description": "ok",
+                "content": {"application/xml": {}}}}}},
+            "/slides/{slide}/dzi_files/{level}/{tile_spec}": {"get": {
+                "parameters": [id, of("level", "integer"), of("tile_spec", "string")],
+                "responses": {"200": {"description": "ok", "content": {"image/png": {}}}}}}
+        }
+    });
+    let mut fake = Fake::new(&[
+        ("/openapi.json", 200, document.to_string()),
+        ("/slides", 200, json!(["s1"]).to_string()),
+        ("/slides/s1/dzi", 200, xml.to_owned()),
+    ]);
+    let surface = fake.discover("/");
+    let tiles = endpoint(&surface, "GET /slides/{slide}/dzi_files/{level}/{tile_spec}");
+    assert_eq!(
+        tiles.samples.last().unwrap().request.path,
+        "/slides/s1/dzi_files/10/0_0.png"
+    );
+    assert!(surface.found_by.iter().any(|line| line.contains("tiles planned")));
 }
 
 #[test]
