@@ -13,8 +13,9 @@ pub(crate) const QUANTILES: [f64; 5] = [0.5, 0.9, 0.95, 0.99, 0.999];
 /// Confidence of the intervals.
 const CONFIDENCE: f64 = 0.95;
 
-/// Values from which the dependence of a longer series is estimated: it belongs to the process, not to the length.
-const DEPENDENCE_MAX: usize = 1 << 16;
+/// Values from which the dependence of a longer series is estimated, for each of the four times: it belongs to the
+/// process, not to the length. Objectives use the first two.
+const DEPENDENCE_MAX: [usize; 4] = [1 << 15, 1 << 15, 1 << 13, 1 << 13];
 
 /// Scenario, step, outcome.
 pub(crate) type Key = (u16, u16, Outcome);
@@ -52,21 +53,21 @@ pub(crate) fn exact(samples: &[Sample]) -> BTreeMap<Key, Row> {
                 .filter_map(|s| durations(s)[metric])
                 .map(|t| t.0 as f64)
                 .collect();
-            distribution(&values)
+            distribution(&values, DEPENDENCE_MAX[metric])
         }),
     };
     groups.into_iter().map(|(key, group)| (key, row(group))).collect()
 }
 
 /// The distribution of times in nanoseconds, in the order in which they arose.
-fn distribution(values: &[f64]) -> Distribution {
+fn distribution(values: &[f64], dependence_max: usize) -> Distribution {
     if values.is_empty() {
         return Distribution::default();
     }
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     let n = values.len() as u64;
-    let series = &values[..values.len().min(DEPENDENCE_MAX)];
+    let series = &values[..values.len().min(dependence_max)];
     let effective = |threshold| {
         let part = order::effective_size(series, threshold);
         part * values.len() as f64 / series.len() as f64
