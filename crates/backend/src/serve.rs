@@ -60,22 +60,31 @@ pub fn serve(
     ready: impl FnOnce(&Ready),
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), BackendError> {
-    let preset = preset(&options.preset)?;
-    let settings = Settings::new(preset, &options.knobs)?;
+    let ServeOptions {
+        preset: name,
+        host,
+        port,
+        admin_port,
+        knobs,
+        slides,
+        seed,
+    } = options;
+    let preset = preset(&name)?;
+    let settings = Settings::new(preset, &knobs)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("backend")
         .build()?;
-    let recorder = Arc::new(Recorder::new(options.admin_port.is_some()));
+    let recorder = Arc::new(Recorder::new(admin_port.is_some()));
     let outcome = runtime.block_on(async {
         // Ports first: a port in use is told before slides are painted.
-        let (service, service_at) = listen(SocketAddr::new(options.host, options.port)).await?;
-        let admin = match options.admin_port {
+        let (service, service_at) = listen(SocketAddr::new(host, port)).await?;
+        let admin = match admin_port {
             Some(port) => Some(listen(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)).await?),
             None => None,
         };
-        let app = App::start(preset.name, &settings, &options, Arc::clone(&recorder))?;
-        let truth = Arc::new(Admin::new(preset, settings, options.seed, app.model(), recorder));
+        let app = App::start(preset.name, &settings, slides, seed, Arc::clone(&recorder))?;
+        let truth = Arc::new(Admin::new(preset, settings, seed, app.model(), recorder));
         let admin_at = admin.as_ref().map(|(_, at)| *at);
         let (stop, stopped) = watch::channel(false);
         let mut servers = tokio::task::JoinSet::new();
@@ -118,27 +127,23 @@ impl App {
     fn start(
         name: &str,
         settings: &Settings,
-        options: &ServeOptions,
+        slides: Option<PathBuf>,
+        seed: u64,
         recorder: Arc<Recorder>,
     ) -> Result<Self, BackendError> {
         if name == "truth" {
-            if let Some(folder) = &options.slides {
-                let reason = "the truth preset has no slides".to_owned();
-                return Err(BackendError::Slides {
-                    folder: folder.clone(),
-                    reason,
-                });
-            }
-            return Ok(Self::Truth(Arc::new(Truth::start(
-                settings,
-                options.seed,
-                recorder,
-            )?)));
+            return match slides {
+                Some(folder) => Err(BackendError::Slides {
+                    folder,
+                    reason: "the truth preset has no slides".to_owned(),
+                }),
+                None => Ok(Self::Truth(Arc::new(Truth::start(settings, seed, recorder)?))),
+            };
         }
         Ok(Self::Enso(Arc::new(Enso::start(
             settings,
-            options.slides.as_deref(),
-            options.seed,
+            slides.as_deref(),
+            seed,
             recorder,
         )?)))
     }

@@ -50,7 +50,7 @@ fn server(knobs: &[(&str, &str)]) -> Server {
 
 #[test]
 fn e1_serial_serves_one_at_a_time() {
-    let slow = [("device_ms", "15"), ("device_sigma", "0")];
+    let slow = [("device_ms", "40"), ("device_sigma", "0")];
     for (serial, most) in [("true", 1), ("false", 4)] {
         let server = server(&[&slow[..], &[("serial", serial)]].concat());
         let replies = server.burst(12, |server| {
@@ -69,36 +69,16 @@ fn e1_serial_serves_one_at_a_time() {
 #[test]
 fn e1_health_waits_only_when_serial() {
     for serial in ["true", "false"] {
-        let server = server(&[("device_ms", "40"), ("device_sigma", "0"), ("serial", serial)]);
+        let server = server(&[("device_ms", "400"), ("device_sigma", "0"), ("serial", serial)]);
         std::thread::scope(|scope| {
-            let work = scope.spawn(|| {
-                server.burst(4, |server| {
-                    server.post("/api/analyze", r#"{"slide_id":"slide_000"}"#)
-                })
-            });
+            let work = scope.spawn(|| analyze(&server, SLIDES[0]));
             while server.truth()["in_service"] == json!(0) && !work.is_finished() {
                 std::thread::yield_now();
             }
             server.get("/health");
+            // Behind one gate, health is answered when the analysis has left it; otherwise while it still runs.
+            assert_eq!(server.truth()["in_service"], json!(u8::from(serial == "false")), "serial={serial}");
         });
-        let sojourn = server.truth()["endpoints"]["GET /health"]["sojourn_ns"]["max"]
-            .as_u64()
-            .unwrap();
-        let service = server.truth()["endpoints"]["POST /api/analyze"]["service_ns"]["min"]
-            .as_u64()
-            .unwrap();
-        if serial == "true" {
-            assert!(
-                sojourn > service,
-                "health waited {sojourn} ns for a service of {service} ns"
-            );
-        } else {
-            assert_eq!(server.truth()["endpoints"]["GET /health"]["count"], json!(1));
-            assert!(
-                sojourn < service,
-                "health took {sojourn} ns beside a service of {service} ns"
-            );
-        }
     }
 }
 
@@ -209,7 +189,7 @@ fn e5_status_lies_while_answering() {
 
 #[test]
 fn e6_lazy_load_delays_the_first_call_only() {
-    let quick = [("device_ms", "1"), ("lazy_load_ms", "60")];
+    let quick = [("device_ms", "1"), ("lazy_load_ms", "300")];
     for lazy in ["true", "false"] {
         let server = server(&[&quick[..], &[("lazy_load", lazy)]].concat());
         assert_eq!(
@@ -230,7 +210,7 @@ fn e6_lazy_load_delays_the_first_call_only() {
             .map(|ns| ns.as_u64().unwrap())
             .collect();
         assert_eq!(service.len(), 3);
-        assert_eq!(service[0] >= 60_000_000, lazy == "true", "{service:?}");
+        assert_eq!(service[0] >= 300_000_000, lazy == "true", "{service:?}");
     }
 }
 
@@ -365,7 +345,7 @@ fn drift_slows_service_and_leaks_are_counted_per_request() {
 
 #[test]
 fn a_full_queue_is_told_with_retry_after() {
-    let server = server(&[("device_ms", "50"), ("slots", "1"), ("queue_max", "1")]);
+    let server = server(&[("device_ms", "300"), ("slots", "1"), ("queue_max", "1")]);
     let replies = server.burst(6, |server| {
         server.post("/api/analyze", r#"{"slide_id":"slide_000"}"#)
     });

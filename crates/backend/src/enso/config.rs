@@ -82,136 +82,202 @@ impl Config {
     }
 }
 
-const fn knobs(observed: bool) -> [KnobDef; 20] {
-    [
+/// The observed definition of each knob, and its default in the fixed preset.
+const TABLE: [(KnobDef, &str); 20] = [
+    (
         fault(
             "E1",
             "serial",
-            observed,
             "serve one request at a time, health checks included, like a blocked event loop",
         ),
+        "false",
+    ),
+    (
         fault(
             "E2",
             "template_report",
-            observed,
             "the report generator is missing: every slide gets the same static text",
         ),
+        "false",
+    ),
+    (
         fault(
             "E3",
             "ignore_query",
-            observed,
             "semantic search falls back to attention ranking and ignores the query",
         ),
+        "false",
+    ),
+    (
         fault(
             "E4",
             "degenerate",
-            observed,
             "every slide is NON-RESPONDER with confidence 1.0",
         ),
+        "false",
+    ),
+    (
         fault(
             "E5",
             "status_lies",
-            observed,
             "status endpoints say model_loaded false for ever, though requests are answered",
         ),
+        "false",
+    ),
+    (
         fault(
             "E6",
             "lazy_load",
-            observed,
             "each model loads at its first use, not before the server is ready",
         ),
+        "false",
+    ),
+    (
         fault(
             "E7",
             "long_id_500",
-            observed,
             "an id longer than a file name may be ends in a 500 instead of a 4xx",
         ),
+        "false",
+    ),
+    (
         knob(
             "lenient_input",
             "bool",
-            if observed { "true" } else { "false" },
+            "true",
             "coerce types, ignore unknown fields and leave k, top_patches and size unbounded, as observed",
         ),
+        "false",
+    ),
+    (
         knob(
             "device_ms",
             "ms",
             "20",
             "mean simulated accelerator time of one analysis; report 1.25, search 0.6, similar and heatmap 0.5, embed 0.4 of it",
         ),
+        "20",
+    ),
+    (
         knob(
             "device_sigma",
             "1",
             "0.1",
             "spread of the accelerator time: sigma of its natural logarithm (0 is constant)",
         ),
+        "0.1",
+    ),
+    (
         knob(
             "storage_ms",
             "ms",
             "5",
             "mean simulated time to read the pixels of a tile or thumbnail from storage",
         ),
+        "5",
+    ),
+    (
         knob(
             "lazy_load_ms",
             "ms",
             "800",
             "time that one model takes to load at its first use (with lazy_load)",
         ),
+        "800",
+    ),
+    (
         knob(
             "slots",
             "count",
             "4",
             "requests served in parallel when serial is off",
         ),
+        "4",
+    ),
+    (
         knob(
             "queue_max",
             "count",
-            if observed { "0" } else { "4096" },
+            "0",
             "requests that may wait for a slot before the answer is 503 with Retry-After; 0 is no limit",
         ),
+        "4096",
+    ),
+    (
         knob(
             "slide_px",
             "px",
             "2048",
             "width of the generated slides; ignored with a slides folder",
         ),
+        "2048",
+    ),
+    (
         knob(
             "leak_kib_per_request",
             "KiB",
             "0",
             "memory kept for ever by each request",
         ),
+        "0",
+    ),
+    (
         knob(
             "service_drift",
             "1",
             "0",
             "relative growth of the accelerator time per 1,000 requests (0.5 is +50 %)",
         ),
+        "0",
+    ),
+    (
         knob(
             "body_max_mib",
             "MiB",
             "32",
             "largest request body; a larger one is answered 413",
         ),
+        "32",
+    ),
+    (
         knob(
             "cuda_available",
             "bool",
             "false",
             "what /health says about an accelerator",
         ),
+        "false",
+    ),
+    (
         knob(
             "request_id",
             "bool",
             "true",
             "echo the x-request-id header, or invent one",
         ),
-    ]
+        "true",
+    ),
+];
+
+const fn knobs(observed: bool) -> [KnobDef; 20] {
+    let mut knobs = [TABLE[0].0; 20];
+    let mut index = 0;
+    while index < knobs.len() {
+        let (knob, fixed) = TABLE[index];
+        knobs[index] = KnobDef {
+            default: if observed { knob.default } else { fixed },
+            ..knob
+        };
+        index += 1;
+    }
+    knobs
 }
 
-const fn fault(id: &'static str, name: &'static str, on: bool, description: &'static str) -> KnobDef {
+const fn fault(id: &'static str, name: &'static str, description: &'static str) -> KnobDef {
     KnobDef {
         name,
         unit: "bool",
-        default: if on { "true" } else { "false" },
+        default: "true",
         description,
         fault: Some(id),
     }

@@ -249,7 +249,9 @@ impl Planes {
             embedding.extend(block.iter().map(|count| (count / total).sqrt()));
         }
         let length = norm(&embedding).max(f32::MIN_POSITIVE);
-        embedding.iter_mut().for_each(|value| *value /= length);
+        for value in &mut embedding {
+            *value /= length;
+        }
         embedding
     }
 }

@@ -70,15 +70,15 @@ fn complete(document: &mut Value) {
 fn complete_operation(path: &str, method: &str, operation: &mut Value) {
     match path {
         "/api/report" => {
-            operation["description"] = json!("Compose a structured report from the slide's measurements.")
+            operation["description"] = json!("Compose a structured report from the slide's measurements.");
         }
         "/api/embed" => operation["description"] = json!("Generate embeddings for patch images."),
         "/api/embed/status" => operation["description"] = json!("Check the status of the patch embedder."),
         "/api/semantic-search" => {
-            operation["description"] = json!("Rank patches by how well they fit a text.")
+            operation["description"] = json!("Rank patches by how well they fit a text.");
         }
         "/api/semantic-search/status" => {
-            operation["description"] = json!("Check the status of the text search.")
+            operation["description"] = json!("Check the status of the text search.");
         }
         _ => {}
     }

@@ -95,7 +95,7 @@ fn scaled(side: u32, scale: f64) -> u32 {
 
 /// With chroma at half resolution, as Pillow writes by default.
 fn encode_jpeg(pixels: &[u8], size: Size, quality: u8) -> Result<Vec<u8>, EncodingError> {
-    let side = |length: u32| {
+    let narrow = |length: u32| {
         let invalid = |_| EncodingError::BadImageData {
             length: pixels.len(),
             required: usize::MAX,
@@ -105,7 +105,7 @@ fn encode_jpeg(pixels: &[u8], size: Size, quality: u8) -> Result<Vec<u8>, Encodi
     let mut out = Vec::with_capacity(pixels.len() / 8);
     let mut encoder = Encoder::new(&mut out, quality);
     encoder.set_sampling_factor(SamplingFactor::R_4_2_0);
-    encoder.encode(pixels, side(size.width)?, side(size.height)?, ColorType::Rgb)?;
+    encoder.encode(pixels, narrow(size.width)?, narrow(size.height)?, ColorType::Rgb)?;
     Ok(out)
 }
 

@@ -246,7 +246,7 @@ mod tests {
             "<script>alert(1)</script>",
         ];
         for (i, a) in queries.iter().enumerate() {
-            assert_eq!(direction(a), direction(a));
+            assert!(cosine(&direction(a), &direction(a)) > 0.999_99);
             for b in &queries[i + 1..] {
                 assert!(
                     cosine(&direction(a), &direction(b)) < 0.98,
@@ -254,6 +254,6 @@ mod tests {
                 );
             }
         }
-        assert_eq!(direction("the lymphocyte"), direction("Lymphocytes"));
+        assert!(cosine(&direction("the lymphocyte"), &direction("Lymphocytes")) > 0.999_99);
     }
 }

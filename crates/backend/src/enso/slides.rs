@@ -255,28 +255,28 @@ fn in_parallel<T: Send>(count: usize, make: impl Fn(usize) -> T + Sync) -> Vec<T
         .map_or(1, usize::from)
         .min(count);
     let next = AtomicUsize::new(0);
-    let mut made: Vec<(usize, T)> = std::thread::scope(|scope| {
+    let mut built: Vec<(usize, T)> = std::thread::scope(|scope| {
         let work = || {
-            let mut made = Vec::new();
+            let mut built = Vec::new();
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 if index >= count {
-                    return made;
+                    return built;
                 }
-                made.push((index, make(index)));
+                built.push((index, make(index)));
             }
         };
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         workers
             .into_iter()
             .flat_map(|worker| match worker.join() {
-                Ok(made) => made,
+                Ok(built) => built,
                 Err(panic) => std::panic::resume_unwind(panic),
             })
             .collect()
     });
-    made.sort_by_key(|(index, _)| *index);
-    made.into_iter().map(|(_, value)| value).collect()
+    built.sort_by_key(|(index, _)| *index);
+    built.into_iter().map(|(_, value)| value).collect()
 }
 
 #[cfg(test)]

@@ -79,9 +79,13 @@ mod tests {
     fn inverse_times_matrix_is_identity() {
         for m in [PUBLISHED, normalised(PUBLISHED)] {
             let inverse = invert(m).unwrap();
-            for row in 0..3 {
+            for (row, line) in m.iter().enumerate() {
                 for col in 0..3 {
-                    let value: f64 = (0..3).map(|k| m[row][k] * inverse[k][col]).sum();
+                    let value: f64 = line
+                        .iter()
+                        .zip(&inverse)
+                        .map(|(factor, line)| factor * line[col])
+                        .sum();
                     assert!((value - f64::from(u8::from(row == col))).abs() < 1e-12);
                 }
             }
@@ -98,14 +102,8 @@ mod tests {
             [-0.601_907_36, -0.480_414_19, 1.573_588_07],
         ];
         let inverse = invert(PUBLISHED).unwrap();
-        for row in 0..3 {
-            for col in 0..3 {
-                assert!(
-                    (inverse[row][col] - golden[row][col]).abs() < 1e-7,
-                    "{row} {col}: {}",
-                    inverse[row][col]
-                );
-            }
+        for (found, wanted) in inverse.iter().flatten().zip(golden.iter().flatten()) {
+            assert!((found - wanted).abs() < 1e-7, "{found} {wanted}");
         }
     }
 

@@ -128,7 +128,6 @@ fn stamp_nuclei(
         let (x, y) = (rng.random_range(0..width), rng.random_range(0..height));
         let chance: f32 = rng.random();
         let nucleus = match map.at(x, y) {
-            Region::Background => continue,
             Region::Tumour if chance < 0.012 * recipe.mitoses => Nucleus {
                 long: rng.random_range(5.0..8.0),
                 short: rng.random_range(2.5..4.0),
@@ -194,8 +193,8 @@ fn develop(width: usize, height: usize, haematoxylin: &[f32], eosin: &[f32]) -> 
     let stains = normalised(PUBLISHED).map(|row| row.map(|value| value as f32));
     let mut pixels = Vec::with_capacity(width * height * 3);
     for (h, e) in haematoxylin.iter().zip(eosin) {
-        for channel in 0..3 {
-            let density = h * stains[0][channel] + e * stains[1][channel];
+        for (of_h, of_e) in stains[0].iter().zip(&stains[1]) {
+            let density = h * of_h + e * of_e;
             pixels.push(light[((density * STEPS) as usize).min(4095)]);
         }
     }
@@ -237,7 +236,7 @@ impl Noise {
 }
 
 fn wrap(cell: f32) -> usize {
-    (cell as i64).rem_euclid(LATTICE as i64) as usize
+    cell.rem_euclid(LATTICE as f32) as usize % LATTICE
 }
 
 fn smooth(t: f32) -> f32 {

@@ -23,7 +23,7 @@ impl Body {
         let value = if bytes.is_empty() {
             Value::Null
         } else if content_type.is_none_or(is_json) {
-            decode(bytes).map_err(refusal)?
+            decode(bytes).map_err(|error| refusal(&error))?
         } else {
             Value::String(String::from_utf8_lossy(bytes).into_owned())
         };
@@ -34,13 +34,13 @@ impl Body {
                 read: Vec::new(),
                 lenient,
             }),
-            Value::Null => Err(Reply::invalid(vec![problem(
+            Value::Null => Err(Reply::invalid(&[problem(
                 "missing",
                 &json!(["body"]),
                 "Field required",
                 &Value::Null,
             )])),
-            other => Err(Reply::invalid(vec![problem(
+            other => Err(Reply::invalid(&[problem(
                 "model_attributes_type",
                 &json!(["body"]),
                 "Input should be a valid dictionary or object to extract fields from",
@@ -206,7 +206,7 @@ impl Body {
         if self.problems.is_empty() {
             Ok(())
         } else {
-            Err(Reply::invalid(self.problems))
+            Err(Reply::invalid(&self.problems))
         }
     }
 
@@ -268,8 +268,8 @@ pub(crate) fn problem(kind: &str, location: &Value, message: &str, input: &Value
     json!({ "type": kind, "loc": location, "msg": message, "input": input })
 }
 
-fn refusal(error: JsonError) -> Reply {
-    match error {
+fn refusal(error: &JsonError) -> Reply {
+    match *error {
         JsonError::Unparsable => {
             Reply::detail(StatusCode::BAD_REQUEST, "There was an error parsing the body")
         }
@@ -281,7 +281,7 @@ fn refusal(error: JsonError) -> Reply {
                 &json!({}),
             );
             entry["ctx"] = json!({ "error": message });
-            Reply::invalid(vec![entry])
+            Reply::invalid(&[entry])
         }
     }
 }

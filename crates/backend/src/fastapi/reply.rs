@@ -46,7 +46,7 @@ impl Reply {
     }
 
     /// 422 with the list of validation problems.
-    pub(crate) fn invalid(problems: Vec<Value>) -> Self {
+    pub(crate) fn invalid(problems: &[Value]) -> Self {
         Self::json_status(StatusCode::UNPROCESSABLE_ENTITY, &json!({ "detail": problems }))
     }
 

@@ -15,7 +15,7 @@ use crate::alarm::Alarm;
 use crate::error::BackendError;
 use crate::fastapi::json::decode;
 use crate::fastapi::reply::Reply;
-use crate::gate::{Full, Gate};
+use crate::gate::Gate;
 use crate::preset::KnobDef;
 use crate::recorder::{Recorder, Visit};
 use crate::settings::Settings;
@@ -141,15 +141,12 @@ impl Truth {
     }
 
     async fn work(&self, visit: &mut Visit) -> Reply {
-        let turn = match self.gate.enter().await {
-            Ok(turn) => turn,
-            Err(Full) => {
-                let reply = Reply::detail(self.shed_status, "Too many requests waiting");
-                return match &self.retry_after {
-                    Some(value) => reply.with(header::RETRY_AFTER, value.clone()),
-                    None => reply,
-                };
-            }
+        let Ok(turn) = self.gate.enter().await else {
+            let reply = Reply::detail(self.shed_status, "Too many requests waiting");
+            return match &self.retry_after {
+                Some(value) => reply.with(header::RETRY_AFTER, value.clone()),
+                None => reply,
+            };
         };
         self.recorder.begin(visit, true);
         self.alarm.sleep_until(Instant::now() + self.service.draw()).await;

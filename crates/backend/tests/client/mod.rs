@@ -63,7 +63,12 @@ impl Server {
 
     /// A pathology server with small slides and a fast accelerator.
     pub(crate) fn enso(preset: &str, knobs: &[(&str, &str)]) -> Self {
-        let small = [("slide_px", "1024"), ("device_ms", "1"), ("lazy_load_ms", "5"), ("storage_ms", "0")];
+        let small = [
+            ("slide_px", "1024"),
+            ("device_ms", "1"),
+            ("lazy_load_ms", "5"),
+            ("storage_ms", "0"),
+        ];
         Self::start(preset, &[&small, knobs].concat())
     }
 

@@ -291,7 +291,7 @@ fn image_missing(id: &str) -> String {
 }
 
 /// Refuses when there are problems.
-fn checked(problems: Vec<Value>) -> Result<(), Reply> {
+fn checked(problems: &[Value]) -> Result<(), Reply> {
     if problems.is_empty() {
         Ok(())
     } else {

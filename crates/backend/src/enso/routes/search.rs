@@ -115,7 +115,7 @@ fn by_resemblance(server: &Enso, ask: &Ask) -> Result<Answer, Reply> {
     let top_patches = ask
         .query
         .integer("top_patches", 3, (!lenient).then_some((1, 10)), &mut problems);
-    checked(problems)?;
+    checked(&problems)?;
     let slide = server.slide(&slide_id, slide_missing)?;
     let (Ok(k), Ok(count)) = (usize::try_from(k), usize::try_from(top_patches)) else {
         return Err(Reply::unhandled());

@@ -38,9 +38,7 @@ pub(super) fn tile(server: &Enso, ask: &Ask) -> Answer {
 fn cut_tile(server: &Enso, ask: &Ask) -> Result<Answer, Reply> {
     let (level, spec) = (ask.param(1), ask.param(2));
     let Some(level) = params::integer(level) else {
-        return Err(Reply::invalid(vec![params::not_an_integer(
-            "path", "level", level,
-        )]));
+        return Err(Reply::invalid(&[params::not_an_integer("path", "level", level)]));
     };
     let slide = server.slide(ask.param(0), image_missing)?;
     let Some((col, row)) = coordinates(spec, server.config.lenient_input) else {
@@ -108,7 +106,7 @@ fn draw_thumbnail(server: &Enso, ask: &Ask) -> Result<Answer, Reply> {
     let mut problems = Vec::new();
     let bounds = (!server.config.lenient_input).then_some((16, 4096));
     let size = ask.query.integer("size", DEFAULT_SIZE, bounds, &mut problems);
-    checked(problems)?;
+    checked(&problems)?;
     let slide = server.slide(ask.param(0), image_missing)?;
     if size < 1 {
         // What Pillow and OpenSlide made of such a size reached the client.
@@ -122,11 +120,11 @@ fn draw_thumbnail(server: &Enso, ask: &Ask) -> Result<Answer, Reply> {
             format!("Failed to generate thumbnail: {reason}"),
         ));
     }
-    let side = u32::try_from(size).unwrap_or(u32::MAX);
+    let fit = u32::try_from(size).unwrap_or(u32::MAX);
     let jpeg = if size == DEFAULT_SIZE {
-        slide.thumbnail(side)
+        slide.thumbnail(fit)
     } else {
-        slide.pyramid.thumbnail(side, 90)
+        slide.pyramid.thumbnail(fit, 90)
     };
     let jpeg = jpeg.map_err(|error| failed("thumbnail", &error))?;
     let reply = Reply::new(StatusCode::OK, "image/jpeg", jpeg).with(
