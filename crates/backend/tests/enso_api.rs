@@ -511,6 +511,9 @@ fn the_fixed_document_declares_its_errors_and_bounds() {
         document["components"]["schemas"]["AnalyzeRequest"]["properties"]["slide_id"]["maxLength"],
         json!(256)
     );
+    assert!(document["paths"]["/health"]["get"].get("parameters").is_none());
+    let example = &document["components"]["schemas"]["EmbedRequest"]["examples"][0];
+    assert_eq!(FIXED.post("/api/embed", &example.to_string()).status, 200);
     // Every reference leads somewhere.
     let text = document.to_string();
     for reference in text.split("#/components/schemas/").skip(1) {

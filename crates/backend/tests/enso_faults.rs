@@ -77,7 +77,11 @@ fn e1_health_waits_only_when_serial() {
             }
             server.get("/health");
             // Behind one gate, health is answered when the analysis has left it; otherwise while it still runs.
-            assert_eq!(server.truth()["in_service"], json!(u8::from(serial == "false")), "serial={serial}");
+            assert_eq!(
+                server.truth()["in_service"],
+                json!(u8::from(serial == "false")),
+                "serial={serial}"
+            );
         });
     }
 }

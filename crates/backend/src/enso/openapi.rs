@@ -8,6 +8,10 @@ use super::config::Config;
 /// FastAPI's document for the application at commit 82733f7.
 const OBSERVED: &str = include_str!("../../data/enso/openapi.json");
 
+/// The smallest PNG, so that the document can show a request that works.
+const ONE_PIXEL: &str =
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+
 /// The document of a server with this configuration.
 pub(crate) fn document(config: &Config) -> Value {
     let mut document: Value = serde_json::from_str(OBSERVED).unwrap_or(Value::Null);
@@ -39,6 +43,8 @@ fn complete(document: &mut Value) {
     ] {
         schemas[name]["additionalProperties"] = json!(false);
     }
+    schemas["EmbedRequest"]["properties"]["patches"]["items"] = json!({ "type": "string", "minLength": 1, "contentEncoding": "base64", "contentMediaType": "image/png" });
+    schemas["EmbedRequest"]["examples"] = json!([{ "patches": [ONE_PIXEL], "return_embeddings": true }]);
     schemas["SemanticSearchRequest"]["description"] = json!("Request for text-to-patch semantic search.");
     schemas["SemanticSearchResponse"]["properties"]["embedding_model"] =
         json!({ "type": "string", "title": "Embedding Model" });
@@ -82,7 +88,8 @@ fn complete_operation(path: &str, method: &str, operation: &mut Value) {
         }
         _ => {}
     }
-    for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+    let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+    for parameter in parameters.into_iter().flatten() {
         let bounds = match parameter["name"].as_str() {
             Some("k") => json!({ "minimum": 1, "maximum": 20 }),
             Some("top_patches") => json!({ "minimum": 1, "maximum": 10 }),
