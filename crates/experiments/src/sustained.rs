@@ -13,7 +13,7 @@ use crate::experiment::params;
 use crate::ladder::throughput_max;
 use crate::primary::{heaviest, scenario, solo_ms};
 use crate::timings::Timings;
-use crate::wording::{OUTCOME_COLUMNS, by_failures, digits, outcome, quantile, quantiles, resting_on};
+use crate::wording::{OUTCOME_COLUMNS, by_failures, digits, ms, outcome, quantile, quantiles, resting_on};
 use crate::{Experiment, ExperimentDef, RunView, Step};
 use drift::{Drift, drift};
 
@@ -157,10 +157,11 @@ fn load_finding(run: &RunView<'_>, phase: &PhaseResult) -> Finding {
     let title = match (tally.judged(), tally.failed()) {
         (0, _) => format!("No request to {endpoint} ended under sustained load"),
         (_, 0) => {
-            let p95 = quantile(&response, 0.95);
+            let median = prony_stats::median(&mut response.clone());
             format!(
-                "{endpoint} held {} requests per second without a failure; p95 {p95}",
-                digits(offered)
+                "{endpoint} held {} requests per second without a failure; median response {}",
+                digits(offered),
+                ms(median)
             )
         }
         (n, failed) => format!(

@@ -43,8 +43,10 @@ pub(crate) fn quantile(values: &[f64], p: f64) -> String {
             ms(high)
         ),
         None => format!(
-            "not estimable (needs at least {} independent requests)",
-            order::needed(p, 0.95)
+            "not estimable (needs {} independent requests; these {} are worth {:.0})",
+            order::needed(p, 0.95),
+            values.len(),
+            estimate.n_eff.floor()
         ),
     }
 }

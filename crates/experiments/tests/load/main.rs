@@ -250,6 +250,28 @@ fn a_first_call_penalty_is_reported_and_none_invented() {
     }
 }
 
+#[test]
+fn a_cache_is_not_taken_for_a_first_call() {
+    for seed in 0..50 {
+        let caches = Target {
+            new_input_ms: 100.0,
+            variation: 0.2,
+            ..Target::default()
+        };
+        let (_, findings) = run(caches, seed, Budget::Quick, &everything()[..4]);
+        assert_eq!(
+            of(&findings, "first-call-penalty").verdict,
+            Verdict::Pass,
+            "seed {seed}"
+        );
+        assert_eq!(
+            of(&findings, "repeated-inputs-faster").counted(),
+            Verdict::Pass,
+            "seed {seed}"
+        );
+    }
+}
+
 /// Verdicts of `degrades-over-time` over seeds, at a part of the highest throughput.
 fn drift_verdicts(target: Target, load: f64, seeds: u64) -> Vec<Verdict> {
     let mut experiments = ladder();

@@ -3,7 +3,7 @@
 //! It plays the engine too: it turns a phase into the samples that the engine would have recorded.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
 use prony_model::{
     Endpoint, Expect, Nanos, Outcome, Phase, PhaseResult, PhaseSummary, Request, Role, Sample, SampleFlags,
@@ -30,6 +30,8 @@ pub(crate) struct Target {
     pub(crate) health_queues: bool,
     /// Extra work of the very first request to the work endpoint, in ms.
     pub(crate) first_extra_ms: f64,
+    /// Extra work of the first request with each input, in ms.
+    pub(crate) new_input_ms: f64,
     /// Relative growth of the work per second of virtual time.
     pub(crate) drift_per_s: f64,
     /// Share of requests that fail.
@@ -50,6 +52,7 @@ impl Default for Target {
             path_ms: 0.3,
             health_queues: false,
             first_extra_ms: 0.0,
+            new_input_ms: 0.0,
             drift_per_s: 0.0,
             fail_share: 0.0,
             failure: Outcome::Status5xx,
@@ -98,6 +101,7 @@ pub(crate) struct Simulation {
     rng: ChaCha8Rng,
     now_ms: f64,
     called: bool,
+    inputs: BTreeSet<u32>,
 }
 
 /// A request on its way.
@@ -129,6 +133,7 @@ impl Simulation {
             rng: ChaCha8Rng::seed_from_u64(seed),
             now_ms: 1.0,
             called: false,
+            inputs: BTreeSet::new(),
         }
     }
 
@@ -293,6 +298,9 @@ impl Simulation {
         }
         let item = recording.counts[scenario] % phase.scenarios[scenario].items.len() as u32;
         recording.counts[scenario] += 1;
+        if works && self.inputs.insert(item) {
+            left_ms += target.new_input_ms;
+        }
         recording.seq += 1;
         Job {
             seq: recording.seq - 1,
