@@ -8,7 +8,11 @@ use prony_model::{Claim, ClaimResult, Evidence, Figure, Finding, GateResult, Pha
 use crate::gate::judge_gate;
 
 /// Figures taken over from each finding that contradicts a claim.
-const FIGURES_PER_FINDING: usize = 3;
+const FIGURES_PER_FINDING: usize = 2;
+/// Figures taken over from findings in all.
+const FIGURES_MAX: usize = 6;
+/// Findings named in the reason; the rest is counted.
+const TITLES_MAX: usize = 3;
 
 /// Holds a claim against what was recorded and concluded.
 pub fn judge_claim(claim: &Claim, phases: &[PhaseResult], findings: &[Finding]) -> ClaimResult {
@@ -17,29 +21,39 @@ pub fn judge_claim(claim: &Claim, phases: &[PhaseResult], findings: &[Finding]) 
         .iter()
         .map(|gate| judge_gate(gate, phases))
         .collect();
-    let named: Vec<&Finding> = findings.iter().filter(|f| claim.unless.contains(&f.id)).collect();
+    let named: Vec<&Finding> = findings.iter().filter(|f| names(claim, f)).collect();
     let against: Vec<&Finding> = named.iter().copied().filter(|f| contradicts(f)).collect();
     let open: Vec<&Finding> = named.iter().copied().filter(|f| is_open(f)).collect();
     let with = |verdict: Verdict| gates.iter().filter(move |g| g.verdict == verdict);
 
+    let mut measured: Vec<Figure> = gates.iter().filter_map(|g| g.measured.clone()).collect();
+    // Of a claim without conditions, the findings that do not contradict it are all there is to show.
+    let shown = if gates.is_empty() { &named } else { &against };
+    measured.extend(shown.iter().flat_map(|f| figures(f)).cloned());
+    measured.truncate(gates.len() + FIGURES_MAX);
+
+    let holds = gates.iter().all(|g| g.verdict == Verdict::Pass) && open.is_empty();
     let upheld = if with(Verdict::Fail).next().is_some() || !against.is_empty() {
         Upheld::No
-    } else if !gates.iter().all(|g| g.verdict == Verdict::Pass) || !open.is_empty() {
-        Upheld::NotDecided
-    } else if gates.is_empty() && named.is_empty() {
-        Upheld::NotDecided
-    } else {
+    } else if holds && !measured.is_empty() {
         Upheld::Yes
+    } else {
+        Upheld::NotDecided
     };
-
-    let mut measured: Vec<Figure> = gates.iter().filter_map(|g| g.measured.clone()).collect();
-    measured.extend(against.iter().flat_map(|f| figures(f)).cloned());
     ClaimResult {
         claim: claim.clone(),
         upheld,
         measured,
         says: says(upheld, &gates, &against, &open),
     }
+}
+
+/// Whether a claim names a finding: `ID`, or `ID ENDPOINT` for that of one endpoint.
+fn names(claim: &Claim, finding: &Finding) -> bool {
+    claim.unless.iter().any(|entry| match entry.split_once(' ') {
+        None => *entry == finding.id,
+        Some((id, endpoint)) => id == finding.id && endpoint.trim() == finding.endpoint,
+    })
 }
 
 fn contradicts(finding: &Finding) -> bool {
@@ -81,10 +95,15 @@ fn says(upheld: Upheld, gates: &[GateResult], against: &[&Finding], open: &[&Fin
         titles.extend(open.iter().map(|f| sentence(&f.title)));
     }
     titles.dedup();
+    let more = titles.len().saturating_sub(TITLES_MAX);
+    titles.truncate(TITLES_MAX);
     sentences.extend(titles);
+    if more > 0 {
+        sentences.push(format!("And {more} more findings."));
+    }
     if sentences.is_empty() {
         sentences.push(match upheld {
-            Upheld::Yes => "The checks that could contradict it found nothing.".to_owned(),
+            Upheld::Yes => "The checks that could contradict it found nothing against it.".to_owned(),
             _ => "Nothing was measured that decides it.".to_owned(),
         });
     }

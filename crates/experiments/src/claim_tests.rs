@@ -1,6 +1,6 @@
 //! Claims are upheld only by what was measured.
 
-use prony_model::{Claim, Finding, Severity, Upheld, Verdict};
+use prony_model::{Claim, Evidence, Figure, Finding, Severity, Source, Upheld, Verdict};
 
 use super::judge_claim;
 use crate::gate::tests::{gate, good};
@@ -25,7 +25,14 @@ fn finding(id: &str, verdict: Verdict) -> Finding {
         required: true,
         title: format!("{id} was {verdict}"),
         detail: String::new(),
-        evidence: Vec::new(),
+        evidence: vec![Evidence::Figure(Figure {
+            label: "n".into(),
+            value: 1.0,
+            unit: String::new(),
+            ci: None,
+            n: 1,
+            source: Source::default(),
+        })],
         recommendation: None,
     }
 }
@@ -50,7 +57,8 @@ fn conditions_and_findings_together_decide() {
         let result = judge_claim(&claim(checks, &["slow"]), &phases, &findings);
         assert_eq!(result.upheld, expected, "{checks:?} {found:?}");
         assert!(!result.says.is_empty());
-        assert_eq!(result.measured.len(), checks.len());
+        assert!(result.measured.len() >= checks.len());
+        assert!(result.upheld != Upheld::Yes || !result.measured.is_empty());
     }
 }
 
@@ -69,8 +77,41 @@ fn the_reason_names_what_speaks_against_it() {
         &[finding("slow", Verdict::Fail)],
     );
     assert!(
-        result.says.contains("does not hold") && result.says.contains("slow was FAIL."),
+        result.says.contains("but at most 5 was required") && result.says.contains("slow was FAIL."),
         "{}",
         result.says
+    );
+}
+
+#[test]
+fn a_finding_of_another_endpoint_does_not_count_when_one_is_named() {
+    let mut found = finding("slow", Verdict::Fail);
+    found.endpoint = "GET /a".into();
+    let judge = |unless: &str| judge_claim(&claim(&[], &[unless]), &[], std::slice::from_ref(&found)).upheld;
+    assert_eq!(judge("slow"), Upheld::No);
+    assert_eq!(judge("slow GET /a"), Upheld::No);
+    assert_eq!(judge("slow GET /b"), Upheld::NotDecided);
+}
+
+#[test]
+fn many_findings_are_counted_and_not_all_told() {
+    let findings: Vec<Finding> = (0..9)
+        .map(|i| Finding {
+            title: format!("title {i}"),
+            ..finding("slow", Verdict::Fail)
+        })
+        .collect();
+    let result = judge_claim(&claim(&[], &["slow"]), &[], &findings);
+    assert!(result.says.ends_with("And 6 more findings."), "{}", result.says);
+    assert_eq!(result.measured.len(), 6);
+}
+
+#[test]
+fn nothing_is_upheld_without_a_number() {
+    let mut found = finding("slow", Verdict::Pass);
+    found.evidence.clear();
+    assert_eq!(
+        judge_claim(&claim(&[], &["slow"]), &[], &[found]).upheld,
+        Upheld::NotDecided
     );
 }

@@ -84,6 +84,18 @@ impl Op {
         ("!=", Self::NotEqual),
     ];
 
+    /// As in "at most 50".
+    fn words(self) -> &'static str {
+        match self {
+            Self::AtMost => "at most",
+            Self::Below => "below",
+            Self::AtLeast => "at least",
+            Self::Above => "above",
+            Self::Equal => "exactly",
+            Self::NotEqual => "other than",
+        }
+    }
+
     fn holds(self, value: f64, limit: f64) -> bool {
         let same = (value - limit).abs() <= 1e-9 * limit.abs().max(value.abs());
         match self {
@@ -186,37 +198,35 @@ pub fn judge_gate(gate: &Gate, phases: &[PhaseResult]) -> GateResult {
             format!("The phase is invalid: {}.", issue.says),
         );
     }
-    let limit = format!("{} {}", check.op, number(check.limit));
+    let place = place(gate);
+    let (label, value) = (&measured.label, shown(&measured));
+    let limit = format!("{} {}", check.op.words(), number(check.limit));
     let Some(interval) = measured.interval else {
         let says = format!(
-            "Too few data: {} is {} from {} answers, and an interval needs {} independent ones.",
-            measured.label,
-            shown(&measured),
-            measured.n,
-            measured.needs_n
+            "{place}: {label} {value} from {} answers, too few: an interval needs {} independent ones.",
+            measured.n, measured.needs_n
         );
         return result(Verdict::Inconclusive, Some(figure), says);
     };
     let verdict = check.decide(interval);
     if phase.summary.partial && verdict == Verdict::Pass {
-        let says = format!(
-            "The phase was cut short: {} is {} so far.",
-            measured.label,
-            shown(&measured)
-        );
+        let says = format!("{place}: {label} {value} so far, but the phase was cut short.");
         return result(Verdict::Inconclusive, Some(figure), says);
     }
-    let word = match verdict {
-        Verdict::Pass => "holds",
-        Verdict::Fail => "does not hold",
-        _ => "is not decided: the interval holds the limit",
+    let says = match verdict {
+        Verdict::Pass => format!("{place}: {label} {value}, {limit} as required."),
+        Verdict::Fail => format!("{place}: {label} {value}, but {limit} was required."),
+        _ => format!("{place}: {label} {value}; the interval does not decide whether it is {limit}."),
     };
-    let says = format!(
-        "{} is {}: {limit} {word}.",
-        capital(&measured.label),
-        shown(&measured)
-    );
     result(verdict, Some(figure), says)
+}
+
+/// The phase, and the scenario when the gate names one.
+fn place(gate: &Gate) -> String {
+    match &gate.scenario {
+        None => gate.phase.clone(),
+        Some(scenario) => format!("{}, {scenario}", gate.phase),
+    }
 }
 
 /// The phase of a gate.
@@ -273,14 +283,6 @@ fn number(value: f64) -> String {
     } else {
         text
     }
-}
-
-fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars
-        .next()
-        .map(|first| first.to_uppercase().chain(chars).collect())
-        .unwrap_or_default()
 }
 
 #[cfg(test)]

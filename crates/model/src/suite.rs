@@ -284,7 +284,8 @@ pub struct Claim {
     /// Conditions that must all hold for the claim to be upheld.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holds_if: Vec<Gate>,
-    /// Ids of findings any of which contradicts the claim when it is FAIL or WARN.
+    /// Findings any of which contradicts the claim when it is FAIL or WARN: `ID`, or `ID ENDPOINT` for that of one
+    /// endpoint (`input-ignored POST /api/search`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unless: Vec<String>,
     /// What the measurements can and cannot say about it, in words.
