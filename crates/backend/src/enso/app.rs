@@ -143,7 +143,7 @@ impl Enso {
         body: Body,
         visit: &mut Visit,
     ) -> Reply {
-        if route.reads_body {
+        if route.method() == "POST" {
             match self.read_body(headers, body).await {
                 Ok(bytes) => ask.body = bytes,
                 Err(reply) => return self.serve(Work::Done(reply), visit).await,

@@ -1,0 +1,125 @@
+//! A backend on free ports, for the length of a test.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use prony_backend::{BackendError, ServeOptions, serve};
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use super::reply::{Reply, exchange};
+
+/// A running backend; dropping it stops it.
+pub(crate) struct Server {
+    pub(crate) service: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<Result<(), BackendError>>>,
+}
+
+pub(crate) fn options(preset: &str, knobs: &[(&str, &str)]) -> ServeOptions {
+    ServeOptions {
+        preset: preset.to_owned(),
+        host: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        port: 0,
+        admin_port: Some(0),
+        knobs: knobs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
+        slides: None,
+        seed: 1,
+    }
+}
+
+impl Server {
+    pub(crate) fn start(preset: &str, knobs: &[(&str, &str)]) -> Self {
+        let options = options(preset, knobs);
+        let (stop, stopped) = oneshot::channel();
+        let (ready, at) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            serve(options, |told| ready.send(*told).unwrap(), async {
+                let _ = stopped.await;
+            })
+        });
+        let told = at.recv().expect("the server should become ready");
+        Self {
+            service: told.service,
+            admin: told.admin.unwrap(),
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+
+    /// A pathology server with small slides and a fast accelerator.
+    pub(crate) fn enso(preset: &str, knobs: &[(&str, &str)]) -> Self {
+        let small = [
+            ("slide_px", "1024"),
+            ("device_ms", "1"),
+            ("lazy_load_ms", "5"),
+            ("storage_ms", "0"),
+        ];
+        Self::start(preset, &[&small, knobs].concat())
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Reply {
+        exchange(
+            self.service,
+            &format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n"),
+            b"",
+        )
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &str) -> Reply {
+        self.send(
+            "POST",
+            path,
+            "content-type: application/json\r\n",
+            body.as_bytes(),
+        )
+    }
+
+    pub(crate) fn send(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> Reply {
+        let length = body.len();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n"
+        );
+        exchange(self.service, &head, body)
+    }
+
+    pub(crate) fn truth(&self) -> Value {
+        exchange(
+            self.admin,
+            "GET /truth HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n",
+            b"",
+        )
+        .json()
+    }
+
+    pub(crate) fn ask_admin(&self, method: &str, path: &str) -> Reply {
+        exchange(
+            self.admin,
+            &format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n"),
+            b"",
+        )
+    }
+
+    /// `count` requests at once.
+    pub(crate) fn burst(&self, count: usize, request: impl Fn(&Self) -> Reply + Sync) -> Vec<Reply> {
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..count).map(|_| scope.spawn(|| request(self))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        let outcome = self.thread.take().unwrap().join();
+        if !std::thread::panicking() {
+            outcome.unwrap().unwrap();
+        }
+    }
+}
