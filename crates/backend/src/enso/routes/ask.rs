@@ -10,7 +10,7 @@ use crate::fastapi::body::Body;
 use crate::fastapi::params::Query;
 use crate::fastapi::reply::Reply;
 
-/// Longest id that file systems accept as a file name with `.npy` behind it is 255 bytes; the fixed server bounds ids in characters.
+/// Most characters of an id in a body, as the application declares it.
 const ID_MAX: usize = 256;
 /// Longest stretch of an unknown id that the fixed server repeats in an error.
 const ECHO_MAX: usize = 64;
