@@ -157,9 +157,9 @@ impl Coverage {
         if seen.is_empty() {
             return State::NotReached;
         }
-        let count = |wanted: fn(&Answer<'_>) -> bool| seen.iter().filter(|a| wanted(a)).count();
-        let ok = count(|a| a.is_ok());
-        let broken = count(|a| is_broken(a.sample.outcome));
+        let count = |wanted: &dyn Fn(&Answer<'_>) -> bool| seen.iter().filter(|a| wanted(a)).count();
+        let ok = seen.iter().filter(|a| a.is_ok()).count();
+        let broken = count(&|a: &Answer<'_>| is_broken(a.sample.outcome));
         if ok == seen.len() {
             State::Works
         } else if ok > 0 && broken > 0 {
@@ -168,11 +168,11 @@ impl Coverage {
             State::WorksForSome
         } else if broken > 0 {
             State::Broken
-        } else if count(|a| matches!(a.sample.status, 401 | 403)) > 0 {
+        } else if count(&|a: &Answer<'_>| matches!(a.sample.status, 401 | 403)) > 0 {
             State::NeedsCredentials
-        } else if count(|a| a.sample.outcome == Outcome::Status429) > 0 {
+        } else if count(&|a: &Answer<'_>| a.sample.outcome == Outcome::Status429) > 0 {
             State::RateLimited
-        } else if count(|a| a.sample.outcome == Outcome::Status4xx) > 0 {
+        } else if count(&|a: &Answer<'_>| a.sample.outcome == Outcome::Status4xx) > 0 {
             if takes_nothing(endpoint) {
                 State::Absent
             } else {
@@ -180,9 +180,9 @@ impl Coverage {
             }
         } else if seen.iter().any(|a| has_wrong_type(endpoint, a)) {
             State::WrongType
-        } else if count(|a| a.sample.outcome == Outcome::Status3xx) > 0 {
+        } else if count(&|a: &Answer<'_>| a.sample.outcome == Outcome::Status3xx) > 0 {
             State::Redirects
-        } else if count(|a| a.sample.outcome == Outcome::StatusOther) > 0 {
+        } else if count(&|a: &Answer<'_>| a.sample.outcome == Outcome::StatusOther) > 0 {
             State::WrongStatus
         } else {
             State::WrongBody

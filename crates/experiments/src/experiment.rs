@@ -17,12 +17,15 @@ pub struct ExperimentDef {
     /// The least budget at which `prony check` plans it.
     pub from_budget: Budget,
     /// Makes one from its parameters (an empty object means the defaults of the budget).
-    pub build: fn(&BuildContext<'_>, &serde_json::Value) -> Result<Box<dyn Experiment>, ParamError>,
+    pub build: Build,
     /// JSON Schema of the parameters.
     pub schema: fn() -> Schema,
     /// The TOML of a suite that sets a parameter.
     pub example: &'static str,
 }
+
+/// Makes an experiment from its parameters, or says what is wrong with them.
+pub type Build = fn(&BuildContext<'_>, &serde_json::Value) -> Result<Box<dyn Experiment>, ParamError>;
 
 /// What an experiment may know before its first phase.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +53,6 @@ pub trait Experiment {
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "made once per phase")]
 pub enum Step {
     /// Run this phase.
     Run(Phase),

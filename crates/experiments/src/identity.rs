@@ -126,7 +126,7 @@ impl Experiment for Identity {
             }
         }
         if !rows.is_empty() {
-            found.insert(0, overview(rows, &found, &at));
+            found.insert(0, overview(rows, &at));
         }
         found
     }
@@ -230,11 +230,15 @@ fn count(makers: impl Iterator<Item = Maker>) -> BTreeMap<Maker, usize> {
     counts
 }
 
-fn overview(rows: Vec<Vec<String>>, found: &[Finding], at: &Source) -> Finding {
+fn overview(rows: Vec<Vec<String>>, at: &Source) -> Finding {
+    let fields = if rows.len() == 1 {
+        "One field".to_owned()
+    } else {
+        format!("{} fields", rows.len())
+    };
     Draft::new(NAME, "identity", "")
-        .verdict(Verdict::worst(found.iter().map(Finding::counted)), Severity::Info)
         .advisory()
-        .title(format!("{} fields of the answers say who made them", rows.len()))
+        .title(format!("{fields} of the answers name a maker"))
         .detail("Names of models, engines and sources as the answers themselves give them.")
         .table(
             "Who answered, by the answers' own word",

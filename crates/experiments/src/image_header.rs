@@ -75,7 +75,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+            let hex = bytes.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().concat();
             let framed = format!("ffd8{hex}");
             let _ = image_size(&hex);
             prop_assert!(image_size(&framed).is_none_or(|(w, h)| w <= 65_535 && h <= 65_535));

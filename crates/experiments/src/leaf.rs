@@ -77,7 +77,9 @@ fn walk(value: &Value, path: &mut String, pattern: &mut String, found: &mut Vec<
         }
         Value::Array(list) => {
             for (index, inner) in list.iter().enumerate() {
-                path.push_str(&format!("[{index}]"));
+                path.push('[');
+                path.push_str(&index.to_string());
+                path.push(']');
                 pattern.push_str("[]");
                 walk(inner, path, pattern, found);
                 path.truncate(path_len);
@@ -98,10 +100,9 @@ pub(crate) fn words(name: &str) -> Vec<String> {
     let mut word = String::new();
     let mut after_lower = false;
     for c in name.chars() {
-        if !c.is_alphabetic() || (c.is_uppercase() && after_lower) {
-            if !word.is_empty() {
-                words.push(std::mem::take(&mut word));
-            }
+        let ends = !c.is_alphabetic() || (c.is_uppercase() && after_lower);
+        if ends && !word.is_empty() {
+            words.push(std::mem::take(&mut word));
         }
         if c.is_alphabetic() {
             word.extend(c.to_lowercase());

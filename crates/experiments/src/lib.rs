@@ -35,7 +35,7 @@ mod view;
 mod wording;
 
 pub use claim::judge_claim;
-pub use experiment::{BuildContext, Experiment, ExperimentDef, ParamError, Step};
+pub use experiment::{Build, BuildContext, Experiment, ExperimentDef, ParamError, Step};
 pub use gate::{Check, CheckError, Op, judge_gate};
 pub use metric::{METRIC_FORMS, Metric, Span};
 pub use view::RunView;

@@ -49,10 +49,10 @@ pub(crate) fn with_segment(template: &str, path: &str, field: &str, value: &str)
 }
 
 /// The path with the value of one query parameter replaced, or the parameter added.
-pub(crate) fn with_query(path: &str, field: &str, value: &str) -> Option<String> {
+pub(crate) fn with_query(path: &str, field: &str, value: &str) -> String {
     let pair = format!("{}={}", escaped(field), escaped(value));
     let Some((path, query)) = path.split_once('?') else {
-        return Some(format!("{path}?{pair}"));
+        return format!("{path}?{pair}");
     };
     let mut pairs: Vec<&str> = query.split('&').filter(|p| !p.is_empty()).collect();
     match pairs
@@ -62,7 +62,7 @@ pub(crate) fn with_query(path: &str, field: &str, value: &str) -> Option<String>
         Some(at) => pairs[at] = &pair,
         None => pairs.push(&pair),
     }
-    Some(format!("{path}?{}", pairs.join("&")))
+    format!("{path}?{}", pairs.join("&"))
 }
 
 /// The path without a query parameter.
@@ -98,8 +98,8 @@ mod tests {
         );
         assert_eq!(with_segment("/a/{c}_{r}", "/a/1_2", "c", "2"), None);
         assert_eq!(with_segment("/a/{id}", "/a/b/c", "id", "2"), None);
-        assert_eq!(with_query("/a?k=1&l=2", "k", "x y").unwrap(), "/a?k=x%20y&l=2");
-        assert_eq!(with_query("/a", "k", "").unwrap(), "/a?k=");
+        assert_eq!(with_query("/a?k=1&l=2", "k", "x y"), "/a?k=x%20y&l=2");
+        assert_eq!(with_query("/a", "k", ""), "/a?k=");
         assert_eq!(without_query("/a?k=1&l=2", "k"), "/a?l=2");
         assert_eq!(without_query("/a?k=1", "k"), "/a");
     }

@@ -276,7 +276,12 @@ fn overview(rows: Vec<Vec<String>>, found: &[Finding], phase: &PhaseResult) -> F
         .title(if wrong == 0 {
             "The status endpoints agree with what the target does".to_owned()
         } else {
-            format!("{wrong} statements of the status endpoints cannot be true")
+            let are = if wrong == 1 {
+                "statement is"
+            } else {
+                "statements are"
+            };
+            format!("{wrong} {are} at odds with what the target does")
         })
         .detail("Each was read with the first requests and again after work had been answered.")
         .table(

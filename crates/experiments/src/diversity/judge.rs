@@ -6,6 +6,7 @@ use prony_model::{Endpoint, Finding, PhaseResult, Role, Severity, Source, Verdic
 use serde_json::Value;
 
 use super::NAME;
+use super::classes;
 use super::echo::{Echo, same, same_texts, without_numbers};
 use super::rules::{self, Prose};
 use super::variation::Trial;
@@ -15,29 +16,25 @@ use crate::leaf::{Leaf, by_path, is_prose};
 
 /// Fewest distinct values of an input before anything is said about it.
 const VALUES_MIN: usize = 3;
-/// Fewest distinct inputs before a constant class is called degenerate.
-const CLASSES_MIN: usize = 4;
 /// Substance below which more values are asked for, see [`rules::substance`].
 const SUBSTANCE_RICH: u32 = 4;
 /// Values asked for when the answer has little substance.
 const VALUES_MIN_POOR: usize = 6;
-/// Spread below which a certainty counts as the same for all.
-const SPREAD_MIN: f64 = 0.01;
 
 /// One good answer with its trial.
-struct Seen<'a> {
-    trial: &'a Trial,
+pub(super) struct Seen<'a> {
+    pub trial: &'a Trial,
     answer: Answer<'a>,
-    leaves: BTreeMap<String, Leaf>,
+    pub leaves: BTreeMap<String, Leaf>,
 }
 
 /// Everything seen of one endpoint.
 pub(super) struct Observed<'a> {
-    endpoint: &'a Endpoint,
+    pub endpoint: &'a Endpoint,
     repeats: Vec<Seen<'a>>,
     variants: Vec<Seen<'a>>,
     noise: BTreeSet<String>,
-    source: Source,
+    pub source: Source,
 }
 
 /// What is known about one input.
@@ -64,9 +61,9 @@ impl<'a> Observed<'a> {
                 leaves: leaves_of(&answer),
             };
             if trial.field.is_some() {
-                variants.push(seen)
+                variants.push(seen);
             } else {
-                repeats.push(seen)
+                repeats.push(seen);
             }
         }
         let noise = noise(&repeats);
@@ -79,7 +76,8 @@ impl<'a> Observed<'a> {
         }
     }
 
-    fn base(&self) -> Option<&Seen<'a>> {
+    /// The first good answer.
+    pub(super) fn base(&self) -> Option<&Seen<'a>> {
         self.repeats.first()
     }
 
@@ -96,7 +94,7 @@ impl<'a> Observed<'a> {
     }
 
     /// The answers to requests whose difference ought to matter.
-    fn distinct(&self) -> Vec<&Seen<'a>> {
+    pub(super) fn distinct(&self) -> Vec<&Seen<'a>> {
         self.variants
             .iter()
             .filter(|s| {
@@ -112,7 +110,8 @@ impl<'a> Observed<'a> {
         self.noise.contains(&leaf.pattern) || rules::is_noise_by_name(leaf)
     }
 
-    fn telling<'s>(&'s self, seen: &'s Seen<'a>) -> impl Iterator<Item = &'s Leaf> {
+    /// The leaves that are no noise.
+    pub(super) fn telling<'s>(&'s self, seen: &'s Seen<'a>) -> impl Iterator<Item = &'s Leaf> {
         seen.leaves.values().filter(|leaf| !self.is_noise(leaf))
     }
 
@@ -179,7 +178,7 @@ pub(super) fn findings(observed: &[Observed<'_>], phase: &PhaseResult) -> Vec<Fi
         }
         if endpoint.endpoint.role == Role::Inference {
             found.extend(template(endpoint));
-            found.extend(degenerate(endpoint));
+            found.extend(classes::degenerate(endpoint));
         }
         found.extend(nondeterministic(endpoint));
     }
@@ -242,6 +241,9 @@ fn ignored(observed: &Observed<'_>, field: &str, variants: &[&Seen<'_>]) -> Find
     let draft = match endpoint.role {
         Role::Inference if matters => draft.verdict(Verdict::Fail, Severity::High),
         Role::Media if matters => draft.verdict(Verdict::Warn, Severity::Medium).advisory(),
+        Role::Inference if rules::ought_to_matter(endpoint, field) => {
+            draft.verdict(Verdict::Warn, Severity::Medium).advisory()
+        }
         _ => draft.advisory(),
     };
     let tried: Vec<String> = variants
@@ -300,9 +302,7 @@ fn template(observed: &Observed<'_>) -> Option<Finding> {
                 .collect()
         };
         let of_base = group(base);
-        let Some(example) = of_base.first() else {
-            return None;
-        };
+        let example = of_base.first()?;
         let kind = rules::prose_kind(example);
         if kind == Prose::Boilerplate {
             continue;
@@ -357,126 +357,6 @@ fn template(observed: &Observed<'_>) -> Option<Finding> {
             .advice(
                 "Check that the model writes this text; look for an error that is caught and answered by a template.",
                 "The time of a template says nothing about the time of generation.",
-            )
-            .done(),
-    )
-}
-
-/// One class with one certainty for all inputs.
-fn degenerate(observed: &Observed<'_>) -> Option<Finding> {
-    let base = observed.base()?;
-    let variants = observed.distinct();
-    let n = variants.len() + 1;
-    if n < CLASSES_MIN {
-        return None;
-    }
-    let in_all = |leaf: &Leaf| {
-        variants
-            .iter()
-            .map(|v| v.leaves.get(&leaf.path))
-            .collect::<Option<Vec<&Leaf>>>()
-    };
-    let same_for_all =
-        |leaf: &Leaf| in_all(leaf).is_some_and(|list| list.iter().all(|l| l.value == leaf.value));
-    let class = observed
-        .telling(base)
-        .find(|l| rules::is_class(l) && same_for_all(l))?;
-    let no_other_class = observed
-        .telling(base)
-        .filter(|l| rules::is_class(l))
-        .all(same_for_all);
-    let certainties: Vec<&Leaf> = observed
-        .telling(base)
-        .filter(|l| rules::is_certainty(l))
-        .collect();
-    let certainty = certainties.iter().find(|l| same_for_all(l));
-    let spread_out = certainties.iter().any(|l| {
-        let values: Vec<f64> = in_all(l)
-            .into_iter()
-            .flatten()
-            .chain([*l])
-            .filter_map(|l| l.value.as_f64())
-            .collect();
-        values
-            .iter()
-            .fold(0.0_f64, |spread, v| spread.max((v - values[0]).abs()))
-            >= SPREAD_MIN
-    });
-    let name = &observed.endpoint.name;
-    let rows = std::iter::once(base)
-        .chain(variants.iter().copied())
-        .map(|seen| {
-            let input = if seen.trial.field.is_some() {
-                bounded_to(&seen.trial.value, 60)
-            } else {
-                variants
-                    .first()
-                    .map_or_else(String::new, |v| bounded_to(&v.trial.base_value, 60))
-            };
-            let cell = |path: &str| {
-                seen.leaves
-                    .get(path)
-                    .map_or_else(|| "-".to_owned(), |l| bounded_to(&l.text(), 40))
-            };
-            vec![
-                input,
-                cell(&class.path),
-                certainty.map_or_else(|| "-".to_owned(), |c| cell(&c.path)),
-            ]
-        })
-        .collect();
-    let chance = 0.5_f64.powi(n as i32 - 1);
-    let label = bounded_to(&class.text(), 40);
-    let (draft, key) = match certainty {
-        Some(certainty) if !spread_out && no_other_class => {
-            let value = bounded_to(&certainty.text(), 20);
-            let draft = Draft::new(NAME, "degenerate-output", name)
-                .verdict(Verdict::Fail, Severity::High)
-                .title(format!(
-                    "{name} gives the same class ({label}) with {} {value} for all {n} inputs",
-                    certainty.key()
-                ))
-                .detail(format!(
-                    "{n} distinct inputs, one class, one certainty. Were both of two classes equally likely, {n} \
-                     equal classes would come by chance in {:.1} % of such tests; that the certainty is equal in \
-                     every digit as well is the stronger sign. These inputs may all belong to one class: inputs \
-                     known to differ would settle it.",
-                    chance * 100.0
-                ));
-            (draft, certainty.key().to_owned())
-        }
-        _ if no_other_class => {
-            let draft = Draft::new(NAME, "constant-class", name)
-                .advisory()
-                .title(format!("{name} gives the same class ({label}) for all {n} inputs, with differing certainty"))
-                .detail(format!(
-                    "That is no defect by itself: were two classes equally likely it would happen in {:.1} % of such \
-                     tests, and these inputs may be of one class.",
-                    chance * 100.0
-                ));
-            (draft, "certainty".to_owned())
-        }
-        _ => return None,
-    };
-    Some(
-        draft
-            .figure("distinct inputs", n as f64, "", n, &observed.source)
-            .figure(
-                "chance of one class, were two classes equally likely",
-                chance,
-                "ratio",
-                n,
-                &observed.source,
-            )
-            .table(
-                "Class and certainty by input",
-                &["Input", class.key(), &key],
-                rows,
-                &observed.source,
-            )
-            .advice(
-                "Send inputs known to belong to different classes and see whether the class follows.",
-                "",
             )
             .done(),
     )

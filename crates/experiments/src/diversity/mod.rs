@@ -4,6 +4,7 @@
 //! all answer quickly and with 200. It must not know what a right answer is: only that it may not be the same for
 //! everything.
 
+mod classes;
 mod echo;
 mod judge;
 mod rules;
@@ -146,7 +147,9 @@ mod tests {
     use prony_model::{Budget, Verdict};
 
     use crate::fake::library::{Faults, Library, surface};
-    use crate::fake::{complaints, run};
+    use serde_json::json;
+
+    use crate::fake::{Reply, body_json, complaints, run};
 
     fn judged(faults: Faults) -> Vec<prony_model::Finding> {
         let mut library = Library::new(faults);
@@ -208,5 +211,50 @@ mod tests {
             );
             assert!(failed.iter().all(|f| f.endpoint == endpoint), "{failed:#?}");
         }
+    }
+
+    /// The library with one more input of the search, required and chosen from a list.
+    fn with_choice(depends: bool) -> Vec<prony_model::Finding> {
+        let mut surface = surface();
+        let search = surface
+            .endpoints
+            .iter_mut()
+            .find(|e| e.name == "POST /v1/search")
+            .unwrap();
+        let schema = &mut search.body_schema.as_mut().unwrap().0;
+        schema["properties"]["language"] = json!({"type": "string", "enum": ["de", "fr", "it", "nl"]});
+        schema["required"].as_array_mut().unwrap().push(json!("language"));
+        for sample in &mut search.samples {
+            sample.inputs.insert("language".into(), "de".into());
+            let body = json!(sample.inputs);
+            sample.request = prony_model::Request::json("POST", "/v1/search", &body);
+        }
+        let mut library = Library::new(Faults::default());
+        run(&["coverage", "diversity"], &surface, Budget::Quick, |r| {
+            let reply = library.answer(r);
+            let language = body_json(r).and_then(|b| b.get("language").cloned());
+            match (language, serde_json::from_slice::<serde_json::Value>(&reply.body)) {
+                (Some(language), Ok(mut body)) => {
+                    body["language"] = language.clone();
+                    body["text"] = json!(if depends {
+                        format!("words in {language}")
+                    } else {
+                        "words".into()
+                    });
+                    Reply::json(reply.status, &body)
+                }
+                _ => reply,
+            }
+        })
+        .1
+    }
+
+    #[test]
+    fn a_required_choice_that_changes_nothing_is_a_warning() {
+        assert_eq!(complaints(&with_choice(true)), [""; 0]);
+        let findings = with_choice(false);
+        let ignored = findings.iter().find(|f| f.id == "input-ignored").expect("found");
+        assert_eq!((ignored.counted(), ignored.required), (Verdict::Warn, false));
+        assert!(ignored.title.contains("`language`"), "{}", ignored.title);
     }
 }

@@ -91,6 +91,19 @@ pub(super) fn must_matter(endpoint: &Endpoint, field: &str) -> bool {
     is_required(endpoint, field) && kind_matters && !has_word(field, STEERING)
 }
 
+/// Whether an answer that does not depend on this input deserves a warning: a required choice from a list.
+pub(super) fn ought_to_matter(endpoint: &Endpoint, field: &str) -> bool {
+    is_required(endpoint, field) && !choices(endpoint, field).is_empty()
+}
+
+/// The values that the document lists for an input.
+pub(super) fn choices<'a>(endpoint: &'a Endpoint, field: &str) -> &'a [Value] {
+    schema(endpoint, field)
+        .and_then(|s| s.get("enum"))
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
+}
+
 /// Whether the input takes any text.
 pub(super) fn is_free_text(endpoint: &Endpoint, field: &str) -> bool {
     let plain = schema(endpoint, field).is_none_or(|s| {

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::rules;
 use crate::RunView;
 use crate::answer::good_sample;
+use crate::leaf::scalar_text;
 use crate::mutation::{json_body, with_query, with_segment};
 
 /// One request and how it differs from the first one.
@@ -45,11 +46,11 @@ pub(super) fn plan(endpoint: &Endpoint, run: &RunView<'_>, values_max: usize, re
     };
     let mut trials = vec![repeat; repeats];
     for (field, base_value) in &base.inputs {
-        for (value, donor) in values(endpoint, field, base_value)
+        for (value, typed) in values(endpoint, field, base_value)
             .into_iter()
             .take(values_max - 1)
         {
-            let Some(request) = varied(endpoint, base, field, base_value, &value, donor) else {
+            let Some(request) = varied(endpoint, base, field, &value, typed) else {
                 continue;
             };
             if request != base.request {
@@ -65,19 +66,22 @@ pub(super) fn plan(endpoint: &Endpoint, run: &RunView<'_>, values_max: usize, re
     trials
 }
 
-/// Further distinct values of an input, each with the sample it came from.
-fn values<'a>(
-    endpoint: &'a Endpoint,
-    field: &str,
-    base_value: &str,
-) -> Vec<(String, Option<&'a SampleRequest>)> {
-    let mut found: Vec<(String, Option<&SampleRequest>)> = Vec::new();
+/// Further distinct values of an input as text, with the JSON value where it is known.
+fn values(endpoint: &Endpoint, field: &str, base_value: &str) -> Vec<(String, Option<Value>)> {
+    let mut found: Vec<(String, Option<Value>)> = Vec::new();
     for sample in &endpoint.samples {
         if let Some(value) = sample.inputs.get(field)
             && value != base_value
             && !found.iter().any(|(v, _)| v == value)
         {
-            found.push((value.clone(), Some(sample)));
+            let typed = json_body(&sample.request).and_then(|body| body.get(field).cloned());
+            found.push((value.clone(), typed));
+        }
+    }
+    for choice in rules::choices(endpoint, field) {
+        let value = scalar_text(choice);
+        if value != base_value && !found.iter().any(|(v, _)| *v == value) {
+            found.push((value, Some(choice.clone())));
         }
     }
     if found.len() < 3 && rules::is_free_text(endpoint, field) {
@@ -92,9 +96,8 @@ fn varied(
     endpoint: &Endpoint,
     base: &SampleRequest,
     field: &str,
-    base_value: &str,
     value: &str,
-    donor: Option<&SampleRequest>,
+    typed: Option<Value>,
 ) -> Option<Request> {
     if let Some(pair) = endpoint
         .samples
@@ -111,24 +114,21 @@ fn varied(
         .map(|p| p.place)
     {
         Some(Place::Path) => request.path = with_segment(&endpoint.path, &request.path, field, value)?,
-        Some(Place::Query) => request.path = with_query(&request.path, field, value)?,
+        Some(Place::Query) => request.path = with_query(&request.path, field, value),
         Some(Place::Header) => {
-            request
+            let header = request
                 .headers
                 .iter_mut()
-                .find(|h| h.name.eq_ignore_ascii_case(field))?
-                .value = value.to_owned();
+                .find(|h| h.name.eq_ignore_ascii_case(field))?;
+            value.clone_into(&mut header.value);
         }
         None if endpoint.path.contains(&format!("{{{field}}}")) => {
             request.path = with_segment(&endpoint.path, &request.path, field, value)?;
         }
         None => {
             let mut body = json_body(&base.request)?;
-            let new = donor
-                .and_then(|d| json_body(&d.request))
-                .and_then(|b| b.get(field).cloned())
-                .unwrap_or_else(|| Value::String(value.to_owned()));
-            replace(&mut body, field, base_value, &new).then_some(())?;
+            let new = typed.unwrap_or_else(|| Value::String(value.to_owned()));
+            replace(&mut body, field, &new).then_some(())?;
             request.body = Body::text(body.to_string());
         }
     }
@@ -151,20 +151,17 @@ fn differs_only_in(
         })
 }
 
-/// Sets the field at the top, or the first leaf anywhere below with that name and value.
-fn replace(body: &mut Value, field: &str, base_value: &str, new: &Value) -> bool {
+/// Sets the field at the top, or the first of that name anywhere below.
+fn replace(body: &mut Value, field: &str, new: &Value) -> bool {
     match body {
         Value::Object(map) => {
             if let Some(slot) = map.get_mut(field) {
                 *slot = new.clone();
                 return true;
             }
-            map.values_mut()
-                .any(|inner| replace(inner, field, base_value, new))
+            map.values_mut().any(|inner| replace(inner, field, new))
         }
-        Value::Array(list) => list
-            .iter_mut()
-            .any(|inner| replace(inner, field, base_value, new)),
+        Value::Array(list) => list.iter_mut().any(|inner| replace(inner, field, new)),
         _ => false,
     }
 }

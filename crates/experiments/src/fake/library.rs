@@ -49,126 +49,19 @@ const MAP: (u32, u32, u32, u32) = (700, 300, 256, 1);
 
 /// What discovery would find.
 pub(crate) fn surface() -> Surface {
-    let id = json!({"type": "string", "minLength": 1, "maxLength": 64});
-    let by_document = |extra: Value| {
-        let mut properties = json!({"document": id});
-        properties
-            .as_object_mut()
-            .unwrap()
-            .extend(extra.as_object().unwrap().clone());
-        properties
-    };
-    let body = |properties: Value, required: Value| json!({"type": "object", "properties": properties, "required": required});
-    let posts = |path: &str, fields: &[(&str, &[&str])]| -> Vec<SampleRequest> {
-        let longest = fields.iter().map(|(_, values)| values.len()).max().unwrap_or(0);
-        (0..longest)
-            .map(|k| {
-                let inputs: BTreeMap<String, String> = fields
-                    .iter()
-                    .map(|(name, values)| ((*name).to_owned(), values[k % values.len()].to_owned()))
-                    .collect();
-                SampleRequest {
-                    request: Request::json("POST", path, &json!(inputs)),
-                    inputs,
-                }
-            })
-            .collect()
-    };
-    let gets = |template: &str| -> Vec<SampleRequest> {
-        DOCUMENTS
-            .iter()
-            .map(|d| SampleRequest {
-                request: Request::get(template.replace("{id}", d)),
-                inputs: BTreeMap::from([("id".to_owned(), (*d).to_owned())]),
-            })
-            .collect()
-    };
+    let js = "application/json";
     let plain = |path: &str| {
         vec![SampleRequest {
             request: Request::get(path),
             inputs: BTreeMap::new(),
         }]
     };
-    let with_id = vec![Parameter {
-        name: "id".into(),
-        place: Place::Path,
-        required: true,
-        schema: JsonText(id.clone()),
-    }];
-    let endpoint = |method: &str, path: &str, role: Role, kind: &str, samples: Vec<SampleRequest>| Endpoint {
-        name: format!("{method} {path}"),
-        method: method.into(),
-        path: path.into(),
-        role,
-        parameters: if path.contains("{id}") {
-            with_id.clone()
-        } else {
-            Vec::new()
-        },
-        body_schema: None,
-        declared_statuses: vec![200, 404, 422],
-        samples,
-        expect: Expect {
-            status: vec![200],
-            content_type: Some(kind.into()),
-            body: Vec::new(),
-        },
-    };
-    let js = "application/json";
-    let mut classify = endpoint(
-        "POST",
-        "/v1/classify",
-        Role::Inference,
-        js,
-        posts("/v1/classify", &[("document", &DOCUMENTS)]),
-    );
-    classify.body_schema = Some(JsonText(body(by_document(json!({})), json!(["document"]))));
-    let mut summarise = endpoint(
-        "POST",
-        "/v1/summarise",
-        Role::Inference,
-        js,
-        posts("/v1/summarise", &[("document", &DOCUMENTS)]),
-    );
-    summarise.body_schema = Some(JsonText(body(
-        by_document(json!({"long": {"type": "boolean", "default": false}})),
-        json!(["document"]),
-    )));
-    let mut search = endpoint(
-        "POST",
-        "/v1/search",
-        Role::Inference,
-        js,
-        posts(
-            "/v1/search",
-            &[("document", &DOCUMENTS[..1]), ("query", &QUERIES)],
-        ),
-    );
-    search.body_schema = Some(JsonText(body(
-        by_document(json!({
-            "query": {"type": "string", "minLength": 1, "maxLength": 200},
-            "hits": {"type": "integer", "minimum": 1, "maximum": 20, "default": 5}
-        })),
-        json!(["document", "query"]),
-    )));
-    let mut tile = endpoint(
-        "GET",
-        "/maps/{id}_files/{level}/{col}_{row}.png",
-        Role::Tile,
-        "image/png",
-        vec![SampleRequest {
-            request: Request::get("/maps/alpha-1_files/0/0_0.png"),
-            inputs: BTreeMap::new(),
-        }],
-    );
-    tile.parameters = ["id", "level", "col", "row"]
-        .map(|name| Parameter {
-            name: name.into(),
-            place: Place::Path,
-            required: true,
-            schema: JsonText::default(),
-        })
-        .to_vec();
+    let optional_flag = json!({"long": {"type": "boolean", "default": false}});
+    let query = json!({
+        "query": {"type": "string", "minLength": 1, "maxLength": 200},
+        "hits": {"type": "integer", "minimum": 1, "maximum": 20, "default": 5}
+    });
+    let documents: (&str, &[&str]) = ("document", &DOCUMENTS);
     Surface {
         name: "Library".into(),
         found_by: vec!["openapi at /openapi.json".into()],
@@ -196,12 +89,115 @@ pub(crate) fn surface() -> Surface {
                 "application/xml",
                 gets("/maps/{id}.dzi"),
             ),
-            tile,
-            classify,
-            summarise,
-            search,
+            tile(),
+            post("/v1/classify", &[documents], &json!({}), &json!(["document"])),
+            post(
+                "/v1/summarise",
+                &[documents],
+                &optional_flag,
+                &json!(["document"]),
+            ),
+            post(
+                "/v1/search",
+                &[("document", &DOCUMENTS[..1]), ("query", &QUERIES)],
+                &query,
+                &json!(["document", "query"]),
+            ),
         ],
         ..Surface::default()
+    }
+}
+
+fn id_schema() -> Value {
+    json!({"type": "string", "minLength": 1, "maxLength": 64})
+}
+
+fn endpoint(method: &str, path: &str, role: Role, kind: &str, samples: Vec<SampleRequest>) -> Endpoint {
+    let id = Parameter {
+        name: "id".into(),
+        place: Place::Path,
+        required: true,
+        schema: JsonText(id_schema()),
+    };
+    Endpoint {
+        name: format!("{method} {path}"),
+        method: method.into(),
+        path: path.into(),
+        role,
+        parameters: if path.contains("{id}") {
+            vec![id]
+        } else {
+            Vec::new()
+        },
+        body_schema: None,
+        declared_statuses: vec![200, 404, 422],
+        samples,
+        expect: Expect {
+            status: vec![200],
+            content_type: Some(kind.into()),
+            body: Vec::new(),
+        },
+    }
+}
+
+/// One sample for each document.
+fn gets(template: &str) -> Vec<SampleRequest> {
+    DOCUMENTS
+        .iter()
+        .map(|d| SampleRequest {
+            request: Request::get(template.replace("{id}", d)),
+            inputs: BTreeMap::from([("id".to_owned(), (*d).to_owned())]),
+        })
+        .collect()
+}
+
+/// An inference endpoint that takes a document and more; sample `k` has the `k`-th value of each field.
+fn post(path: &str, fields: &[(&str, &[&str])], more: &Value, required: &Value) -> Endpoint {
+    let longest = fields.iter().map(|(_, values)| values.len()).max().unwrap_or(0);
+    let samples = (0..longest)
+        .map(|k| {
+            let inputs: BTreeMap<String, String> = fields
+                .iter()
+                .map(|(name, values)| ((*name).to_owned(), values[k % values.len()].to_owned()))
+                .collect();
+            SampleRequest {
+                request: Request::json("POST", path, &json!(inputs)),
+                inputs,
+            }
+        })
+        .collect();
+    let mut properties = json!({"document": id_schema()});
+    properties
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    let schema = json!({"type": "object", "properties": properties, "required": required});
+    Endpoint {
+        body_schema: Some(JsonText(schema)),
+        ..endpoint("POST", path, Role::Inference, "application/json", samples)
+    }
+}
+
+fn tile() -> Endpoint {
+    let first = Request::get("/maps/alpha-1_files/0/0_0.png");
+    let parameter = |name: &str| Parameter {
+        name: name.into(),
+        place: Place::Path,
+        required: true,
+        schema: JsonText::default(),
+    };
+    Endpoint {
+        parameters: ["id", "level", "col", "row"].map(parameter).to_vec(),
+        ..endpoint(
+            "GET",
+            "/maps/{id}_files/{level}/{col}_{row}.png",
+            Role::Tile,
+            "image/png",
+            vec![SampleRequest {
+                request: first,
+                inputs: BTreeMap::new(),
+            }],
+        )
     }
 }
 
@@ -425,4 +421,52 @@ fn png((width, height): (u32, u32), level: u32, col: u32, row: u32) -> Vec<u8> {
 
 fn hash(text: &str) -> u64 {
     super::digest(text.as_bytes()) >> 7
+}
+
+mod tests {
+    use prony_model::{Budget, Verdict};
+
+    use super::{Faults, Library, surface};
+    use crate::fake::{complaints, run};
+
+    const CONTENT: [&str; 6] = [
+        "coverage",
+        "diversity",
+        "identity",
+        "status",
+        "tiles",
+        "input-validation",
+    ];
+
+    #[test]
+    fn every_fault_of_the_bad_twin_is_found_and_none_of_the_good_one() {
+        for budget in [Budget::Quick, Budget::Standard] {
+            let mut good = Library::new(Faults::default());
+            let (_, findings) = run(&CONTENT, &surface(), budget, |r| good.answer(r));
+            assert_eq!(complaints(&findings), [""; 0]);
+
+            let mut bad = Library::new(Faults::ALL);
+            let (_, findings) = run(&CONTENT, &surface(), budget, |r| bad.answer(r));
+            for id in [
+                "template-answer",
+                "input-ignored",
+                "degenerate-output",
+                "fallback-identity",
+                "status-contradiction",
+                "server-error-on-input",
+                "leaks-internals",
+                "bad-input-accepted",
+                "reflected-markup",
+                "tile-wrong-size",
+                "tile-out-of-range-served",
+            ] {
+                let found = findings
+                    .iter()
+                    .find(|f| f.id == id)
+                    .unwrap_or_else(|| panic!("{budget:?}: no {id}"));
+                assert!(found.counted() > Verdict::Pass, "{id}");
+                assert!(!found.title.is_empty() && !found.evidence.is_empty(), "{id}");
+            }
+        }
+    }
 }

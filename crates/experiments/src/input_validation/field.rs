@@ -64,7 +64,7 @@ impl Field {
                 body.as_object_mut()?.insert(self.name.clone(), value.clone());
                 request.body = Body::text(body.to_string());
             }
-            Spot::Query => request.path = with_query(&request.path, &self.name, &text())?,
+            Spot::Query => request.path = with_query(&request.path, &self.name, &text()),
             Spot::Path => request.path = with_segment(&endpoint.path, &request.path, &self.name, &text())?,
         }
         Some(request)

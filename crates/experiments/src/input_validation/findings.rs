@@ -67,7 +67,7 @@ fn failures(judged: &Judged<'_>, phase: &PhaseResult) -> Vec<Finding> {
             let at = if place(judged).is_empty() { String::new() } else { format!(" at {}", judged.plan.endpoint) };
             let also: Vec<&str> =
                 cases.iter().map(|(t, _)| t.case.name.as_str()).filter(|n| *n != worst.case.name).take(5).collect();
-            let also = if also.is_empty() { String::new() } else { format!(" So is or does {}.", also.join(", ")) };
+            let also = if also.is_empty() { String::new() } else { format!(" The same goes for {}.", also.join(", ")) };
             let draft = Draft::new(NAME, "server-error-on-input", place(judged))
                 .title(capital(&format!("{} {}{at}", worst.case.name, failure.says())))
                 .figure("failed attempts", *seen as f64, "", sent, &here)
@@ -200,7 +200,7 @@ fn effects(judged: &Judged<'_>, phase: &PhaseResult) -> Vec<Finding> {
         found.push(match effect {
             Effect::FileRead => draft.done(),
             _ => draft
-                .quote("answer", &tried.first().captured.map_or("", |c| &c.body), &here)
+                .quote("answer", tried.first().captured.map_or("", |c| &c.body), &here)
                 .done(),
         });
     }

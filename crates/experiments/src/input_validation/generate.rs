@@ -1,9 +1,10 @@
 //! Bad requests derived from what the document declares, and from the catalogue. Pure: the same endpoint, sample and
 //! seed give the same cases.
 
-use prony_model::{Body, Endpoint, Header, Request, SampleRequest};
+use prony_model::{Body, Endpoint, Request, SampleRequest};
 use serde_json::{Value, json};
 
+use super::bodies;
 use super::case::{Class, NegativeCase, Wanted};
 use super::catalogue::TEXTS;
 use super::field::{Field, Kind, Spot, fields};
@@ -14,10 +15,6 @@ use crate::mutation::json_body;
 const LONG_BODY: usize = 10_000;
 /// Characters of an over-long text in a path or query: well under the 8 KiB that servers take for a request line.
 const LONG_URL: usize = 2_000;
-/// Levels of the deep nesting.
-const NESTING: u32 = 100_000;
-/// Bytes of the huge body.
-const HUGE_BYTES: u32 = 1 << 20;
 
 /// The bad requests to an endpoint, the most telling first; every one differs from every sample and from each other.
 pub(super) fn cases(endpoint: &Endpoint, base: &SampleRequest, seed: u64) -> Vec<NegativeCase> {
@@ -33,7 +30,7 @@ pub(super) fn cases(endpoint: &Endpoint, base: &SampleRequest, seed: u64) -> Vec
         }
     }
     if endpoint.body_schema.is_some() && json_body(&base.request).is_some() {
-        bodies(&mut list, endpoint);
+        bodies::add(&mut list);
     }
     methods(&mut list);
     list.cases.sort_by_key(|c| c.class);
@@ -52,14 +49,16 @@ pub(super) fn unknown_path(seed: u64) -> NegativeCase {
     }
 }
 
-struct List<'a> {
-    endpoint: &'a Endpoint,
-    base: &'a SampleRequest,
+/// The cases so far.
+pub(super) struct List<'a> {
+    pub endpoint: &'a Endpoint,
+    pub base: &'a SampleRequest,
     cases: Vec<NegativeCase>,
 }
 
 impl List<'_> {
-    fn add(
+    /// Adds a case unless its request is a sample or a case already.
+    pub(super) fn add(
         &mut self,
         class: Class,
         field: &str,
@@ -325,131 +324,6 @@ fn texts(list: &mut List<'_>, field: &Field) {
     }
 }
 
-fn bodies(list: &mut List<'_>, endpoint: &Endpoint) {
-    let Some(schema) = endpoint.body_schema.as_ref().map(|s| &s.0) else {
-        return;
-    };
-    let is_object = schema.get("type").is_some_and(|t| t == "object") || schema.get("properties").is_some();
-    let needs_fields = schema
-        .get("required")
-        .and_then(Value::as_array)
-        .is_some_and(|list| !list.is_empty());
-    let strict = if needs_fields {
-        Wanted::Refused
-    } else {
-        Wanted::Harmless
-    };
-    let whole = |body: Body| {
-        Some(Request {
-            body,
-            ..list.base.request.clone()
-        })
-    };
-    let text = |body: &str| whole(Body::text(body));
-    let sent = String::from_utf8_lossy(&list.base.request.body.to_bytes().unwrap_or_default()).into_owned();
-    let cut: String = sent
-        .chars()
-        .take(sent.chars().count().saturating_sub(1))
-        .collect();
-
-    let invalid_json = text(&cut);
-    let empty = text("");
-    let empty_object = text("{}");
-    let empty_list = text("[]");
-    let word = text("\"prony\"");
-    let null = text("null");
-    let nested = whole(Body::Repeat {
-        unit: "[".to_owned(),
-        count: NESTING,
-    });
-    let huge = whole(Body::Repeat {
-        unit: " ".to_owned(),
-        count: HUGE_BYTES,
-    });
-    let invalid_utf8 = whole(Body::Bytes(
-        sent.replacen('"', "\"\u{1}", 1)
-            .bytes()
-            .map(|b| if b == 1 { 0xff } else { b })
-            .collect(),
-    ));
-    let plain = Some(Request {
-        headers: vec![Header::new("content-type", "text/plain")],
-        ..list.base.request.clone()
-    });
-    let extra = json_body(&list.base.request).and_then(|mut body| {
-        body.as_object_mut()?
-            .insert("prony_unknown_field".to_owned(), json!(true));
-        whole(Body::text(body.to_string()))
-    });
-
-    list.add(
-        Class::InvalidJson,
-        "",
-        "invalid JSON (cut off)",
-        Wanted::Refused,
-        invalid_json,
-    );
-    list.add(Class::EmptyBody, "", "an empty body", strict, empty);
-    if is_object {
-        list.add(Class::EmptyObject, "", "an empty object", strict, empty_object);
-        list.add(
-            Class::NotAnObject,
-            "",
-            "a list instead of an object",
-            strict,
-            empty_list,
-        );
-        list.add(
-            Class::NotAnObject,
-            "",
-            "a word instead of an object",
-            strict,
-            word,
-        );
-        list.add(Class::NotAnObject, "", "null instead of an object", strict, null);
-        if schema.get("additionalProperties") == Some(&Value::Bool(false)) {
-            list.add(
-                Class::UnknownField,
-                "",
-                "an unknown field",
-                Wanted::Refused,
-                extra,
-            );
-        } else {
-            list.add(
-                Class::UnknownField,
-                "",
-                "an unknown field",
-                Wanted::Harmless,
-                extra,
-            );
-        }
-    }
-    list.add(
-        Class::WrongContentType,
-        "",
-        "the content type text/plain",
-        Wanted::Harmless,
-        plain,
-    );
-    list.add(
-        Class::InvalidUtf8,
-        "",
-        "invalid UTF-8",
-        Wanted::Harmless,
-        invalid_utf8,
-    );
-    let name = format!("{} levels of nesting", thousands(NESTING as usize));
-    list.add(Class::DeepNesting, "", name, Wanted::HarmlessOrClosed, nested);
-    list.add(
-        Class::HugeBody,
-        "",
-        "a body of 1 MiB",
-        Wanted::HarmlessOrClosed,
-        huge,
-    );
-}
-
 /// A method that the path does not have. Only such as change nothing: GET, or the read-only PROPFIND.
 fn methods(list: &mut List<'_>) {
     let method = if list.endpoint.method == "POST" {
@@ -477,7 +351,7 @@ pub(super) fn thousands(n: usize) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (k, c) in digits.chars().enumerate() {
-        if k > 0 && (digits.len() - k) % 3 == 0 {
+        if k > 0 && (digits.len() - k).is_multiple_of(3) {
             out.push(',');
         }
         out.push(c);

@@ -4,6 +4,7 @@
 //! Only what an HTTP client sees counts: statuses, bodies, closed connections, and whether a good request is still
 //! answered afterwards. Where a document does not forbid an input, a normal answer to it is no fault.
 
+mod bodies;
 mod case;
 mod catalogue;
 mod field;
@@ -223,7 +224,7 @@ impl InputValidation {
             },
             capture: Capture {
                 responses_max: requests as u32,
-                body_bytes_max: 8 << 10,
+                body_bytes_max: 16 << 10,
                 digests: true,
             },
         })

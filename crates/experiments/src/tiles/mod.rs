@@ -41,7 +41,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
             Budget::Thorough => (400, 90.0),
         };
         Ok(Box::new(Tiles {
-            tiles: asked.tiles.unwrap_or(tiles) as usize,
+            count: asked.tiles.unwrap_or(tiles) as usize,
             duration_s: asked.duration_s.unwrap_or(duration_s),
             seed: context.seed,
             limits: context.limits.clone(),
@@ -64,7 +64,7 @@ pub(crate) struct TilesParams {
 }
 
 struct Tiles {
-    tiles: usize,
+    count: usize,
     duration_s: f64,
     seed: u64,
     limits: Limits,
@@ -89,7 +89,7 @@ impl Experiment for Tiles {
         };
         let format = descriptor.format.clone();
         let (valid, paths): (Vec<Tile>, Vec<String>) = descriptor
-            .sample(self.tiles.max(1), self.seed)
+            .sample(self.count.max(1), self.seed)
             .into_iter()
             .filter_map(|tile| Some((tile, address.path(tile, &format, &inputs)?)))
             .unzip();
@@ -102,7 +102,7 @@ impl Experiment for Tiles {
             body: Vec::new(),
         };
         let outside = descriptor
-            .outside((self.tiles / 4).max(4))
+            .outside((self.count / 4).max(4))
             .into_iter()
             .filter_map(|tile| address.path(tile, &format, &inputs));
         let malformed = [

@@ -362,9 +362,9 @@ impl Simulation {
                 let Reverse((_, seq)) = coming.pop().expect("peeked");
                 let job = sent.remove(&seq).expect("sent");
                 if job.queues {
-                    waiting.push_back(job)
+                    waiting.push_back(job);
                 } else {
-                    ended.push(job)
+                    ended.push(job);
                 }
             } else {
                 active.retain(|j| {

@@ -206,6 +206,27 @@ fn tiles_of_a_documented_api_are_planned_from_its_descriptor() {
 }
 
 #[test]
+fn json_without_a_schema_promises_nothing() {
+    let of = |schema: serde_json::Value| {
+        json!({"get": {"responses": {"200": {"description": "ok",
+        "content": {"application/json": {"schema": schema}}}}}})
+    };
+    let document = json!({
+        "openapi": "3.1.0", "info": {"title": "Pictures", "version": "1"},
+        "paths": {"/one/picture": of(json!({})), "/one/record": of(json!({"type": "object", "properties": {}}))}
+    });
+    let surface = Fake::new(&[("/openapi.json", 200, document.to_string())]).discover("/");
+    assert_eq!(endpoint(&surface, "GET /one/picture").expect.content_type, None);
+    assert_eq!(
+        endpoint(&surface, "GET /one/record")
+            .expect
+            .content_type
+            .as_deref(),
+        Some("application/json")
+    );
+}
+
+#[test]
 fn nobody_answers() {
     let mut fetch = |_: &Request| {
         let mut answer = Fake::new(&[]).answer(&Request::get("/"));

@@ -1,0 +1,152 @@
+//! A classifier that gives every input the same class with the same certainty.
+
+use prony_model::{Finding, Severity, Verdict};
+
+use super::NAME;
+use super::judge::{Observed, Seen};
+use super::rules;
+use crate::answer::bounded_to;
+use crate::draft::Draft;
+use crate::leaf::Leaf;
+
+/// Fewest distinct inputs before a constant class is called degenerate.
+const INPUTS_MIN: usize = 4;
+/// Spread below which a certainty counts as the same for all.
+const SPREAD_MIN: f64 = 0.01;
+
+/// One class with one certainty for all inputs; one class with differing certainty is only good to know.
+pub(super) fn degenerate(observed: &Observed<'_>) -> Option<Finding> {
+    let base = observed.base()?;
+    let variants = observed.distinct();
+    if variants.len() + 1 < INPUTS_MIN {
+        return None;
+    }
+    let classes: Vec<&Leaf> = observed.telling(base).filter(|l| rules::is_class(l)).collect();
+    let class = *classes.first()?;
+    if !classes.iter().all(|l| is_constant(l, &variants)) {
+        return None;
+    }
+    let certainties: Vec<&Leaf> = observed
+        .telling(base)
+        .filter(|l| rules::is_certainty(l))
+        .collect();
+    let spreads = certainties.iter().any(|l| spread(l, &variants) >= SPREAD_MIN);
+    let certainty = certainties
+        .iter()
+        .copied()
+        .find(|l| !spreads && is_constant(l, &variants));
+    let draft = match certainty {
+        Some(certainty) => constant_certainty(observed, class, certainty, variants.len() + 1),
+        None => constant_class(observed, class, variants.len() + 1),
+    };
+    Some(with_evidence(
+        draft,
+        observed,
+        base,
+        &variants,
+        class,
+        certainty.or(certainties.first().copied()),
+    ))
+}
+
+fn is_constant(leaf: &Leaf, variants: &[&Seen<'_>]) -> bool {
+    variants
+        .iter()
+        .all(|v| v.leaves.get(&leaf.path).is_some_and(|l| l.value == leaf.value))
+}
+
+/// How far a number moves from its first value.
+fn spread(leaf: &Leaf, variants: &[&Seen<'_>]) -> f64 {
+    let first = leaf.value.as_f64().unwrap_or_default();
+    variants
+        .iter()
+        .filter_map(|v| v.leaves.get(&leaf.path)?.value.as_f64())
+        .fold(0.0, |spread, value| spread.max((value - first).abs()))
+}
+
+/// How likely one class is for all of `n` inputs, were both of two classes equally likely: `0.5^(n-1)`.
+fn chance(n: usize) -> f64 {
+    0.5_f64.powf(n as f64 - 1.0)
+}
+
+fn constant_certainty(observed: &Observed<'_>, class: &Leaf, certainty: &Leaf, n: usize) -> Draft {
+    let name = &observed.endpoint.name;
+    Draft::new(NAME, "degenerate-output", name)
+        .verdict(Verdict::Fail, Severity::High)
+        .title(format!(
+            "{name} gives the same class ({}) with {} {} for all {n} inputs",
+            bounded_to(&class.text(), 40),
+            certainty.key(),
+            bounded_to(&certainty.text(), 20)
+        ))
+        .detail(format!(
+            "{n} distinct inputs, one class, one certainty. Were both of two classes equally likely, {n} equal \
+             classes would come by chance in {:.1} % of such tests; that the certainty is equal in every digit as \
+             well is the stronger sign. These inputs may all belong to one class: inputs known to differ would \
+             settle it.",
+            chance(n) * 100.0
+        ))
+}
+
+fn constant_class(observed: &Observed<'_>, class: &Leaf, n: usize) -> Draft {
+    let name = &observed.endpoint.name;
+    Draft::new(NAME, "constant-class", name)
+        .advisory()
+        .title(format!(
+            "{name} gives the same class ({}) for all {n} inputs, but not with the same certainty",
+            bounded_to(&class.text(), 40)
+        ))
+        .detail(format!(
+            "That is no defect by itself: were two classes equally likely it would happen in {:.1} % of such tests, \
+             and these inputs may be of one class.",
+            chance(n) * 100.0
+        ))
+}
+
+fn with_evidence(
+    draft: Draft,
+    observed: &Observed<'_>,
+    base: &Seen<'_>,
+    variants: &[&Seen<'_>],
+    class: &Leaf,
+    certainty: Option<&Leaf>,
+) -> Finding {
+    let n = variants.len() + 1;
+    let base_value = variants.first().map_or("", |v| v.trial.base_value.as_str());
+    let row = |input: &str, seen: &Seen<'_>| {
+        let cell = |leaf: &Leaf| {
+            seen.leaves
+                .get(&leaf.path)
+                .map_or_else(|| "-".to_owned(), |l| bounded_to(&l.text(), 40))
+        };
+        vec![
+            bounded_to(input, 60),
+            cell(class),
+            certainty.map_or_else(|| "-".to_owned(), cell),
+        ]
+    };
+    let rows = std::iter::once(row(base_value, base))
+        .chain(variants.iter().map(|v| row(&v.trial.value, v)))
+        .collect();
+    let key = certainty.map_or("certainty", Leaf::key);
+    draft
+        .figure("distinct inputs", n as f64, "", n, &observed.source)
+        .figure(
+            "chance of one class, were two classes equally likely",
+            chance(n),
+            "ratio",
+            n,
+            &observed.source,
+        )
+        .table(
+            "Class and certainty by input",
+            &["Input", class.key(), key],
+            rows,
+            &observed.source,
+        )
+        .advice(
+            "Send inputs known to belong to different classes and see whether the class follows.",
+            "",
+        )
+        .done()
+}
