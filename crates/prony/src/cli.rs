@@ -17,17 +17,17 @@ use std::fmt::Write as _;
 use clap::{CommandFactory, Parser, Subcommand};
 use prony_model::ExitCode;
 
-pub(crate) use access::{AccessArgs, HeaderFromEnv};
+pub(crate) use access::AccessArgs;
 pub(crate) use check::CheckArgs;
 pub(crate) use completions::CompletionsArgs;
-pub(crate) use load::{ArrivalsArg, LoadArgs};
+pub(crate) use load::LoadArgs;
 pub(crate) use man::ManArgs;
-pub(crate) use report::{FormatArg, ReportArgs};
+pub(crate) use report::ReportArgs;
 pub(crate) use run::RunArgs;
 pub(crate) use schema::{SchemaArgs, SchemaKind};
 pub(crate) use sending::SendArgs;
 pub(crate) use serve::ServeArgs;
-pub(crate) use units::{duration, is_token, key_value};
+pub(crate) use units::{duration, is_token};
 
 /// Loads an AI inference backend, measures what it really delivers, and writes a verdict you can defend.
 ///
@@ -60,7 +60,6 @@ pub(crate) struct Cli {
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "parsed once per process")]
 pub(crate) enum Command {
     Check(CheckArgs),
     Load(LoadArgs),

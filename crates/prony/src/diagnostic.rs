@@ -2,7 +2,7 @@
 //!
 //! It knows nothing of the target's failures (those are data) and nothing of bugs (those panic).
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub(crate) struct Diagnostic {
     /// What is wrong: one sentence without a full stop.
     pub what: String,
     /// Where, when it is in a file.
-    pub place: Option<Place>,
+    pub place: Option<Box<Place>>,
     /// What to do next, one sentence each.
     pub next: Vec<String>,
 }
@@ -57,7 +57,7 @@ impl Diagnostic {
 
     /// With its place.
     pub(crate) fn at(mut self, place: Place) -> Self {
-        self.place = Some(place);
+        self.place = Some(Box::new(place));
         self
     }
 
@@ -83,7 +83,7 @@ impl Diagnostic {
         };
         let mut text = format!("{red}error:{reset} {}\n", self.what);
         for step in &self.next {
-            text += &format!("  {cyan}next:{reset} {step}\n");
+            let _ = writeln!(text, "  {cyan}next:{reset} {step}");
         }
         text
     }
@@ -117,11 +117,9 @@ impl Diagnostic {
             return self.render_plain(color);
         }
         // One word for errors, wherever they are.
-        String::from_utf8_lossy(&text)
-            .replacen("Error:", "error:", 1)
-            .lines()
-            .map(|line| format!("{}\n", line.trim_end()))
-            .collect()
+        let text = String::from_utf8_lossy(&text).replacen("Error:", "error:", 1);
+        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+        lines.join("\n") + "\n"
     }
 }
 

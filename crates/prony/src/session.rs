@@ -16,8 +16,6 @@ pub(crate) struct Session {
     pub quiet: bool,
     /// Whether to colour standard output.
     pub color: bool,
-    /// Whether to colour standard error.
-    pub color_err: bool,
     /// The command line as recorded with a run: values of sensitive headers are replaced.
     pub command: String,
 }
@@ -34,7 +32,6 @@ impl Session {
             stop,
             quiet,
             color: colors_wanted(no_color) && io::stdout().is_terminal(),
-            color_err: colors_wanted(no_color) && io::stderr().is_terminal(),
             command: recorded_command(std::env::args().skip(1)),
         })
     }

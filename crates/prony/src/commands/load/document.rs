@@ -62,6 +62,10 @@ pub(crate) struct Requests {
 
 /// Requests per second.
 #[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "units stand last in the names of a published document"
+)]
 pub(crate) struct Rates {
     /// Due.
     pub offered_per_s: f64,
@@ -142,6 +146,10 @@ pub(crate) struct QuantileMs {
 
 /// The percentiles of the last line, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "units stand last in the names of a published document"
+)]
 pub(crate) struct Percentiles {
     /// Median.
     pub p50_ms: Option<f64>,

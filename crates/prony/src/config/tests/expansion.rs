@@ -109,7 +109,7 @@ fn tiles_come_from_the_descriptor() {
     assert!(
         paths
             .iter()
-            .all(|p| p.starts_with("/slides/a/dzi_files/") && p.ends_with(".jpeg")),
+            .all(|p| p.starts_with("/slides/a/dzi_files/") && p.contains(".jpeg")),
         "{paths:?}"
     );
     assert!(
