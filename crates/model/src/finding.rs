@@ -33,7 +33,7 @@ pub struct Finding {
 impl Finding {
     /// The verdict as it counts for the run: advisory checks cap at WARN.
     pub fn counted(&self) -> Verdict {
-        if self.required || self.verdict == Verdict::Invalid {
+        if self.required {
             self.verdict
         } else {
             self.verdict.min(Verdict::Warn)

@@ -50,14 +50,20 @@ pub(crate) fn apply(send: &SendArgs, suite: &mut Suite) -> Result<Secrets, Diagn
     }
     if let Some(path) = &access.bearer_file {
         target.bearer_env = None;
-        secrets.push(("authorization".to_owned(), Secret::new(format!("Bearer {}", first_line(path)?))));
+        secrets.push((
+            "authorization".to_owned(),
+            Secret::new(format!("Bearer {}", first_line(path)?)),
+        ));
     }
     if let Some(path) = &access.api_key_file {
         target.api_key_env = None;
         secrets.push(("x-api-key".to_owned(), Secret::new(first_line(path)?)));
     }
     if let Some(name) = &target.bearer_env {
-        secrets.push(("authorization".to_owned(), Secret::new(format!("Bearer {}", variable(name)?))));
+        secrets.push((
+            "authorization".to_owned(),
+            Secret::new(format!("Bearer {}", variable(name)?)),
+        ));
     }
     if let Some(name) = &target.api_key_env {
         secrets.push(("x-api-key".to_owned(), Secret::new(variable(name)?)));
@@ -69,10 +75,15 @@ pub(crate) fn apply(send: &SendArgs, suite: &mut Suite) -> Result<Secrets, Diagn
 fn variable(name: &str) -> Result<String, Diagnostic> {
     match std::env::var(name) {
         Ok(value) if !value.trim().is_empty() => Ok(value.trim().to_owned()),
-        Ok(_) => Err(Diagnostic::usage(format!("the environment variable {name} is empty"))
-            .next(format!("set it to the secret: export {name}=..."))),
-        Err(_) => Err(Diagnostic::usage(format!("there is no environment variable {name}"))
-            .next(format!("set it to the secret: export {name}=... (the flag takes the name, not the secret itself)"))),
+        Ok(_) => Err(
+            Diagnostic::usage(format!("the environment variable {name} is empty"))
+                .next(format!("set it to the secret: export {name}=...")),
+        ),
+        Err(_) => Err(
+            Diagnostic::usage(format!("there is no environment variable {name}")).next(format!(
+                "set it to the secret: export {name}=... (the flag takes the name, not the secret itself)"
+            )),
+        ),
     }
 }
 
@@ -82,8 +93,10 @@ fn first_line(path: &Path) -> Result<String, Diagnostic> {
         .map_err(|e| Diagnostic::usage(format!("cannot read the secret in {}: {e}", path.display())))?;
     let line = text.lines().next().unwrap_or_default().trim();
     if line.is_empty() {
-        return Err(Diagnostic::usage(format!("the first line of {} is empty", path.display()))
-            .next("put the secret alone on the first line"));
+        return Err(
+            Diagnostic::usage(format!("the first line of {} is empty", path.display()))
+                .next("put the secret alone on the first line"),
+        );
     }
     Ok(line.to_owned())
 }
@@ -97,8 +110,17 @@ mod tests {
 
     #[test]
     fn sensitive_headers_never_enter_the_suite() {
-        let headers = vec![Header::new("Authorization", "Bearer hunter2"), Header::new("x-team", "blue")];
-        let send = SendArgs { access: AccessArgs { headers, ..AccessArgs::default() }, ..SendArgs::default() };
+        let headers = vec![
+            Header::new("Authorization", "Bearer hunter2"),
+            Header::new("x-team", "blue"),
+        ];
+        let send = SendArgs {
+            access: AccessArgs {
+                headers,
+                ..AccessArgs::default()
+            },
+            ..SendArgs::default()
+        };
         let mut suite = Suite::default();
         let secrets = apply(&send, &mut suite).unwrap();
         assert_eq!(secrets.len(), 1);
@@ -109,8 +131,18 @@ mod tests {
 
     #[test]
     fn a_missing_variable_is_named() {
-        let access = AccessArgs { bearer_env: Some("PRONY_TEST_NO_SUCH_VARIABLE".into()), ..AccessArgs::default() };
-        let error = apply(&SendArgs { access, ..SendArgs::default() }, &mut Suite::default()).unwrap_err();
+        let access = AccessArgs {
+            bearer_env: Some("PRONY_TEST_NO_SUCH_VARIABLE".into()),
+            ..AccessArgs::default()
+        };
+        let error = apply(
+            &SendArgs {
+                access,
+                ..SendArgs::default()
+            },
+            &mut Suite::default(),
+        )
+        .unwrap_err();
         assert!(error.what.contains("PRONY_TEST_NO_SUCH_VARIABLE"));
     }
 
@@ -118,8 +150,15 @@ mod tests {
     fn flags_win_over_the_file() {
         let mut suite = Suite::default();
         suite.run.seed = 7;
-        let send = SendArgs { seed: Some(9), timeout: Some(std::time::Duration::from_secs(2)), ..SendArgs::default() };
+        let send = SendArgs {
+            seed: Some(9),
+            timeout: Some(std::time::Duration::from_secs(2)),
+            ..SendArgs::default()
+        };
         apply(&send, &mut suite).unwrap();
-        assert_eq!((suite.run.seed, suite.run.limits.timeout_ms, suite.run.threads), (9, 2_000, 1));
+        assert_eq!(
+            (suite.run.seed, suite.run.limits.timeout_ms, suite.run.threads),
+            (9, 2_000, 1)
+        );
     }
 }

@@ -38,6 +38,9 @@ pub(crate) struct ServeArgs {
     /// Seed of everything random in the backend.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub seed: u64,
+    /// Stop when standard input closes: for whoever starts this as a part of something else.
+    #[arg(long)]
+    pub until_stdin_closes: bool,
     /// List presets and knobs, then exit.
     #[arg(long)]
     pub list: bool,

@@ -10,9 +10,11 @@ use std::time::Instant;
 
 use prony_engine::{Engine, EngineOptions, Target};
 use prony_model::{ExitCode, Nanos, Outcome, PhaseResult, Secret, Suite, Verdict};
+use prony_report::TerminalStyle;
 
 use crate::cli::LoadArgs;
 use crate::diagnostic::Diagnostic;
+use crate::runner::{TLS_HINT, write_reports};
 use crate::session::Session;
 use crate::{sending, target_url};
 
@@ -55,6 +57,9 @@ pub(crate) fn run(args: &LoadArgs, session: &Session) -> anyhow::Result<ExitCode
         session.print(&summary::text(&document, session.color))?;
     }
     stored?;
+    if let Some(dir) = &args.send.output {
+        write_reports(dir, TerminalStyle::default())?;
+    }
     if unreachable && !interrupted {
         return Err(no_connection(&plan.url, &result).into());
     }
@@ -125,7 +130,10 @@ fn no_connection(url: &str, result: &PhaseResult) -> Diagnostic {
         outcome.says()
     ));
     match outcome {
-        Outcome::Tls => diagnostic.next("check the scheme (http or https), or use --cacert or --insecure"),
+        Outcome::Tls => diagnostic.next(TLS_HINT),
+        Outcome::ConnectTimeout if url.starts_with("https:") => {
+            diagnostic.next(format!("no TLS? {TLS_HINT}"))
+        }
         Outcome::ConnectTimeout => {
             diagnostic.next("check host and port, or give it more time with --connect-timeout")
         }

@@ -1,9 +1,10 @@
 //! `prony serve`: the reference backend in this process, until it is told to stop.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use prony_backend::{PRESETS, PresetDef, Ready, ServeOptions};
@@ -30,6 +31,14 @@ pub(crate) fn run(args: &ServeArgs, session: &Session) -> anyhow::Result<ExitCod
         slides: args.slides.clone(),
         seed: args.seed,
     };
+    if args.until_stdin_closes {
+        let stop = Arc::clone(&session.stop);
+        thread::spawn(move || {
+            // An error means the same as the end: nobody is there any more.
+            let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+            stop.store(true, Ordering::Relaxed);
+        });
+    }
     prony_backend::serve(options, announce, stopped(Arc::clone(&session.stop)))?;
     Ok(ExitCode::Pass)
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use prony_engine::null_target::NullTarget;
 use prony_engine::{Engine, EngineOptions, Target, monitors};
-use prony_model::{Captured, Limits, Request, Secret, Suite, Surface, TargetSpec};
+use prony_model::{Captured, Limits, OutcomeClass, Request, Secret, Suite, Surface, TargetSpec};
 
 use super::demo::Demo;
 use super::{NullEngine, null_phase};
@@ -17,6 +17,10 @@ use crate::diagnostic::Diagnostic;
 use crate::discovery;
 use crate::session::Session;
 use crate::text::clean;
+
+/// What to do when a TLS handshake failed or never ended.
+pub(crate) const TLS_HINT: &str = "check the scheme: a port without TLS is written http://...; for a certificate that \
+                                   is not trusted use --cacert or --insecure";
 
 /// Largest document that discovery reads.
 const DOCUMENT_BYTES_MAX: u32 = 16 << 20;
@@ -58,8 +62,15 @@ impl Connection {
         };
         let engine = Engine::new(&target, options)?;
         let is_local = engine.shares_host();
-        let listening = || is_local.then(|| monitors::listening_pid(target.origin.port)).flatten();
-        let pid = spec.pid.or_else(|| demo.as_ref().map(Demo::pid)).or_else(listening);
+        let listening = || {
+            is_local
+                .then(|| monitors::listening_pid(target.origin.port))
+                .flatten()
+        };
+        let pid = spec
+            .pid
+            .or_else(|| demo.as_ref().map(Demo::pid))
+            .or_else(listening);
         Ok(Self {
             engine,
             url: target.origin.to_string(),
@@ -84,6 +95,17 @@ impl Connection {
         let engine = &mut self.engine;
         let mut fetch = |request: &Request| engine.fetch(request, &limits, DOCUMENT_BYTES_MAX);
         discovery::discover(&mut fetch, path).map_err(|answer| unreachable(&self.url, &answer).into())
+    }
+
+    /// Makes sure that somebody answers at all, whatever the answer. An error says why nobody did, and what to do.
+    pub(crate) fn reach(&mut self) -> Result<()> {
+        let answer = self.get("/");
+        match answer.outcome.class() {
+            OutcomeClass::Transport | OutcomeClass::Timeout if answer.status == 0 => {
+                Err(unreachable(&self.url, &answer).into())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// One GET, for documents that a suite names.
@@ -137,7 +159,11 @@ fn target(url: &str, spec: &TargetSpec, secrets: &[(String, Secret)]) -> Result<
     let mut target = Target::new(url)?;
     target.insecure = spec.insecure;
     target.cacert = spec.cacert.as_ref().map(PathBuf::from);
-    target.headers = spec.headers.iter().map(|h| (h.name.clone(), Secret::new(&h.value))).collect();
+    target.headers = spec
+        .headers
+        .iter()
+        .map(|h| (h.name.clone(), Secret::new(&h.value)))
+        .collect();
     target.headers.extend(secrets.iter().cloned());
     target.allow_hosts.clone_from(&spec.allow_hosts);
     Ok(target)
@@ -154,9 +180,8 @@ fn unreachable(url: &str, answer: &Captured) -> Diagnostic {
     match answer.outcome {
         prony_model::Outcome::Refused => diagnostic
             .next("start the backend, or check host and port; `prony check demo` needs no backend at all"),
-        prony_model::Outcome::Tls => {
-            diagnostic.next("check the scheme (http or https), or use --cacert or --insecure")
-        }
+        prony_model::Outcome::Tls => diagnostic.next(TLS_HINT),
+        prony_model::Outcome::ConnectTimeout if url.starts_with("https:") => diagnostic.next(TLS_HINT),
         prony_model::Outcome::Dns => diagnostic.next("check the host name for a typo"),
         _ => diagnostic.next("check that this is an HTTP server, and that --timeout is long enough"),
     }

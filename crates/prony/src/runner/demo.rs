@@ -26,14 +26,23 @@ impl Demo {
     pub(crate) fn start(preset: &str, knobs: &BTreeMap<String, String>) -> Result<Self> {
         let program = std::env::current_exe().context("cannot find the path of this program")?;
         let mut command = Command::new(program);
-        command.args(["serve", preset, "--host", "127.0.0.1", "--port", "0"]);
+        // Our end of its standard input closes when this process ends, however it ends, and the child ends with it.
+        command.args([
+            "serve",
+            preset,
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--until-stdin-closes",
+        ]);
         for (name, value) in knobs {
             command.arg("--set").arg(format!("{name}={value}"));
         }
         // Its own process group: Ctrl-C in the terminal is for us, and we end it ourselves.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         command
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = command.spawn().context("cannot start the demo backend")?;

@@ -54,10 +54,7 @@ impl Live {
                     self.experiment.clone_from(&phase.experiment);
                 }
                 self.phase = format!("{}: {} ({})", phase.experiment, phase.name, phase.shape.label());
-                let line = format!(
-                    "  ... {}",
-                    clean(&self.phase, self.style.width.saturating_sub(8))
-                );
+                let line = format!("  ... {}", clean(&self.phase, self.style.width.saturating_sub(8)));
                 self.rewrite(&line);
             }
             Event::Progressed(progress) => {

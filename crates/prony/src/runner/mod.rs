@@ -20,7 +20,8 @@ use prony_experiments::{
     BuildContext, EXPERIMENTS, Experiment, ExperimentDef, RunView, Step, judge_claim, judge_gate,
 };
 use prony_model::{
-    Event, ExitCode, Finding, GateResult, Outcome, Phase, PhaseResult, RunHeader, Secret, Severity, Suite, Surface, Verdict,
+    Event, ExitCode, Finding, GateResult, Outcome, Phase, PhaseResult, RunHeader, Secret, Severity, Shape,
+    Suite, Surface, Verdict,
 };
 use prony_report::TerminalStyle;
 
@@ -28,12 +29,16 @@ use crate::config;
 use crate::session::Session;
 use crate::text::clean;
 
-pub(crate) use connection::Connection;
+pub(crate) use connection::{Connection, TLS_HINT};
 use journal::Journal;
 use live::Live;
+pub(crate) use outcome::write_reports;
 
 /// Longest interval between two looks at the target's process.
 const WATCH_EVERY: Duration = Duration::from_millis(500);
+
+/// Most phases of a run that are measured once more because the generator did not keep its promise.
+const REPEATS_MAX: u32 = 6;
 
 /// What to run, beside the suite itself.
 pub(crate) struct RunRequest {
@@ -60,17 +65,35 @@ pub(crate) fn run(request: RunRequest, session: &Session) -> Result<ExitCode> {
 }
 
 /// Runs a suite over a connection that is already open.
-pub(crate) fn perform(mut connection: Connection, mut request: RunRequest, session: &Session) -> Result<ExitCode> {
+pub(crate) fn perform(
+    mut connection: Connection,
+    mut request: RunRequest,
+    session: &Session,
+) -> Result<ExitCode> {
     let surface = match request.surface.take() {
         Some(surface) => surface,
         None => surface_for(&mut connection, &request.suite)?,
     };
-    let phases = config::expand(&request.suite, &request.base_dir, &mut |path: &str| connection.get(path))?;
+    let phases = config::expand(&request.suite, &request.base_dir, &mut |path: &str| {
+        connection.get(path)
+    })?;
     let id = host::run_id(request.suite.run.seed);
-    let dir = request.output.take().unwrap_or_else(|| PathBuf::from("prony-runs").join(&id));
+    let dir = request
+        .output
+        .take()
+        .unwrap_or_else(|| PathBuf::from("prony-runs").join(&id));
     let header = header(&connection, &request.suite, session, id);
-    let style = TerminalStyle { color: session.color, width: host::terminal_width() };
-    let live = Live::new(session.quiet, TerminalStyle { color: session.live() && style.color, ..style });
+    let style = TerminalStyle {
+        color: session.color,
+        width: host::terminal_width(),
+    };
+    let live = Live::new(
+        session.quiet,
+        TerminalStyle {
+            color: session.live() && style.color,
+            ..style
+        },
+    );
     let journal = Journal::create(&dir, &header, live)?;
     let mut run = Run {
         connection,
@@ -79,6 +102,8 @@ pub(crate) fn perform(mut connection: Connection, mut request: RunRequest, sessi
         results: Vec::new(),
         findings: Vec::new(),
         gates: Vec::new(),
+        phases_started: 0,
+        repeats_left: REPEATS_MAX,
         watch: None,
         deadline: request.duration_max.map(|d| Instant::now() + d),
         session,
@@ -97,9 +122,18 @@ pub(crate) fn perform(mut connection: Connection, mut request: RunRequest, sessi
 /// The suite's own endpoints, or those that discovery finds when an experiment needs some.
 fn surface_for(connection: &mut Connection, suite: &Suite) -> Result<Surface> {
     if !suite.endpoint.is_empty() {
-        return Ok(Surface { endpoints: suite.endpoint.clone(), ..Surface::default() });
+        connection.reach()?;
+        return Ok(Surface {
+            endpoints: suite.endpoint.clone(),
+            ..Surface::default()
+        });
     }
-    if suite.experiment.is_empty() { Ok(Surface::default()) } else { connection.discover("/") }
+    if suite.experiment.is_empty() {
+        connection.reach()?;
+        Ok(Surface::default())
+    } else {
+        connection.discover("/")
+    }
 }
 
 fn header(connection: &Connection, suite: &Suite, session: &Session, id: String) -> RunHeader {
@@ -125,6 +159,8 @@ struct Run<'a> {
     results: Vec<PhaseResult>,
     findings: Vec<Finding>,
     gates: Vec<GateResult>,
+    phases_started: u16,
+    repeats_left: u32,
     watch: Option<Watch>,
     deadline: Option<Instant>,
     session: &'a Session,
@@ -143,7 +179,10 @@ impl Run<'_> {
             self.journal.event(&Event::Noted { text: note.clone() });
         }
         self.snapshot("before");
-        self.watch = self.connection.pid.map(|pid| Watch::start(pid, WATCH_EVERY, self.connection.epoch));
+        self.watch = self
+            .connection
+            .pid
+            .map(|pid| Watch::start(pid, WATCH_EVERY, self.connection.epoch));
         for phase in phases {
             if self.may_go_on() {
                 self.phase(phase)?;
@@ -160,13 +199,20 @@ impl Run<'_> {
         }
         let verdict = prony_report::verdict(&self.findings, &self.gates);
         let at = self.connection.engine.now();
-        self.journal.event(&Event::RunFinished { verdict, interrupted: self.session.stopped(), at });
+        self.journal.event(&Event::RunFinished {
+            verdict,
+            interrupted: self.session.stopped(),
+            at,
+        });
         Ok(())
     }
 
     fn experiments(&mut self, suite: &Suite) -> Result<()> {
-        let wanted: Vec<&ExperimentDef> =
-            EXPERIMENTS.iter().copied().filter(|def| suite.experiment.contains_key(def.name)).collect();
+        let wanted: Vec<&ExperimentDef> = EXPERIMENTS
+            .iter()
+            .copied()
+            .filter(|def| suite.experiment.contains_key(def.name))
+            .collect();
         if wanted.iter().any(|def| def.name == "client-floor") && self.may_go_on() {
             self.null_floor()?;
         }
@@ -227,11 +273,39 @@ impl Run<'_> {
         self.cut.is_none()
     }
 
-    /// Runs one phase on the target.
+    /// Runs one phase on the target; once more if the generator could not keep its promise. What the target answered has
+    /// no say in that, so repeating favours no conclusion; the first attempt stays in the recording.
     fn phase(&mut self, phase: Phase) -> Result<()> {
-        let index = self.results.len() as u16;
+        let once = matches!(phase.shape, Shape::Once { .. });
+        let mut result = self.measure(phase.clone())?;
+        let issues = &result.summary.validity.invalid;
+        if let Some(issue) = issues.first()
+            && !(once || result.summary.partial)
+            && self.repeats_left > 0
+            && !self.session.stopped()
+        {
+            self.repeats_left -= 1;
+            let text = format!(
+                "phase '{}' is measured once more: {}",
+                clean(&phase.name, 80),
+                issue.says
+            );
+            self.journal.event(&Event::Noted { text });
+            result = self.measure(phase)?;
+        }
+        self.keep(result);
+        Ok(())
+    }
+
+    /// Runs a phase under the next index.
+    fn measure(&mut self, phase: Phase) -> Result<PhaseResult> {
+        let index = self.next_index();
         let at = self.connection.engine.now();
-        self.journal.event(&Event::PhaseStarted { index, at, phase: phase.clone() });
+        self.journal.event(&Event::PhaseStarted {
+            index,
+            at,
+            phase: phase.clone(),
+        });
         let mut result = self.connection.engine.run(index, phase, &mut self.journal)?;
         if let Some(watch) = &mut self.watch {
             result.readings = watch.drain();
@@ -239,12 +313,17 @@ impl Run<'_> {
                 self.journal.event(&Event::ReadingTaken(reading.clone()));
             }
         }
-        self.keep(result);
-        Ok(())
+        self.journal.event(&Event::PhaseFinished(result.summary.clone()));
+        Ok(result)
+    }
+
+    fn next_index(&mut self) -> u16 {
+        let index = self.phases_started;
+        self.phases_started = self.phases_started.saturating_add(1);
+        index
     }
 
     fn keep(&mut self, result: PhaseResult) {
-        self.journal.event(&Event::PhaseFinished(result.summary.clone()));
         if let Some(finding) = gone(&result) {
             self.cut = Some("The target no longer accepts connections: what follows was not run.".to_owned());
             self.finding(finding);
@@ -254,11 +333,16 @@ impl Run<'_> {
 
     /// The generator alone, against a server in this process that does nothing: its own floor.
     fn null_floor(&mut self) -> Result<()> {
-        let index = self.results.len() as u16;
+        let index = self.next_index();
         let (phase, mut engine) = self.connection.null_engine()?;
         let at = self.connection.engine.now();
-        self.journal.event(&Event::PhaseStarted { index, at, phase: phase.clone() });
+        self.journal.event(&Event::PhaseStarted {
+            index,
+            at,
+            phase: phase.clone(),
+        });
         let result = engine.engine.run(index, phase, &mut self.journal)?;
+        self.journal.event(&Event::PhaseFinished(result.summary.clone()));
         self.keep(result);
         Ok(())
     }
@@ -286,7 +370,13 @@ impl Run<'_> {
 /// A finding when a whole phase met nobody listening: the target has gone.
 fn gone(result: &PhaseResult) -> Option<Finding> {
     let dead = |o: Outcome| matches!(o, Outcome::Refused | Outcome::Unreachable | Outcome::Dns);
-    let refused: u64 = result.summary.rows.iter().filter(|r| dead(r.outcome)).map(|r| r.n).sum();
+    let refused: u64 = result
+        .summary
+        .rows
+        .iter()
+        .filter(|r| dead(r.outcome))
+        .map(|r| r.n)
+        .sum();
     if refused == 0 || result.summary.ok > 0 || refused < result.summary.failed {
         return None;
     }
@@ -318,19 +408,28 @@ pub(crate) struct NullEngine {
 
 impl NullEngine {
     fn new(engine: prony_engine::Engine, target: prony_engine::null_target::NullTarget) -> Self {
-        Self { engine, _target: target }
+        Self {
+            engine,
+            _target: target,
+        }
     }
 }
 
 /// The phase that measures the generator's own floor.
 fn null_phase(seconds: f64) -> Phase {
-    use prony_model::{Capture, Item, Limits, Request, Scenario, Shape};
-    let item = Item { request: Request::get("/"), expect: prony_model::Expect::default() };
+    use prony_model::{Capture, Item, Limits, Request, Scenario};
+    let item = Item {
+        request: Request::get("/"),
+        expect: prony_model::Expect::default(),
+    };
     Phase {
         name: "null".to_owned(),
         experiment: "client-floor".to_owned(),
         scenarios: vec![Scenario::new("null", vec![item])],
-        shape: Shape::Sequential { requests: 2_000, duration_s: Some(seconds) },
+        shape: Shape::Sequential {
+            requests: 2_000,
+            duration_s: Some(seconds),
+        },
         limits: Limits::default(),
         capture: Capture::NONE,
     }

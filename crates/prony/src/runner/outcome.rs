@@ -11,8 +11,7 @@ use prony_store::StoredRun;
 use crate::replay;
 use crate::session::Session;
 
-/// Renders the recording in `dir` from what was stored, so that a later `prony report` gives the same. Every format but
-/// the terminal's becomes a file beside the recording.
+/// Writes the report files of the recording in `dir` and says how the run ended.
 pub(crate) fn publish(
     dir: &Path,
     interrupted: bool,
@@ -20,19 +19,31 @@ pub(crate) fn publish(
     style: TerminalStyle,
     session: &Session,
 ) -> Result<ExitCode> {
+    let report = write_reports(dir, style)?;
+    if json {
+        let path = dir.join("report.json");
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        session.print(&text)?;
+    } else {
+        let path = dir.join("report.md").display().to_string();
+        session.print(&terminal::closing(&report, style, Some(&path)))?;
+    }
+    Ok(if interrupted {
+        ExitCode::Interrupted
+    } else {
+        report.verdict.exit_code()
+    })
+}
+
+/// Renders the recording in `dir` from what was stored, so that a later `prony report` gives the same. Every format but
+/// the terminal's becomes a file beside the recording.
+pub(crate) fn write_reports(dir: &Path, style: TerminalStyle) -> Result<Report> {
     let stored = StoredRun::open(dir)?;
     let report = Report::build(&replay::record(&stored)?);
     for format in FORMATS.iter().filter(|f| f.name != "terminal") {
         let text = (format.render)(&report, style)?;
         let path = dir.join("report").with_extension(format.extension);
         fs::write(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
-        if json && format.name == "json" {
-            session.print(&text)?;
-        }
     }
-    if !json {
-        let path = dir.join("report.md").display().to_string();
-        session.print(&terminal::closing(&report, style, Some(&path)))?;
-    }
-    Ok(if interrupted { ExitCode::Interrupted } else { report.verdict.exit_code() })
+    Ok(report)
 }
