@@ -282,19 +282,10 @@ fn fallback(
 
 /// A note in the answer that admits a stand-in, where no field names one.
 fn admitted(endpoint: &Endpoint, seen: &[(&PhaseResult, Answer<'_>)], here: &Source) -> Option<Finding> {
-    const ADMITS: &[&str] = &[
-        "fallback",
-        "placeholder",
-        "mock",
-        "mocked",
-        "dummy",
-        "stub",
-        "template",
-    ];
     let note = seen.iter().filter_map(|(_, a)| a.json()).find_map(|document| {
         leaves(&document).into_iter().find(|l| {
-            has_word(l.key(), &["note", "warning", "notice", "message"])
-                && l.value.as_str().is_some_and(|text| has_word(text, ADMITS))
+            has_word(l.key(), &["note", "warning", "notice"])
+                && l.value.as_str().is_some_and(|text| admits(text))
         })
     })?;
     Some(
@@ -310,6 +301,25 @@ fn admitted(endpoint: &Endpoint, seen: &[(&PhaseResult, Answer<'_>)], here: &Sou
             .quote("the note", &note.text(), here)
             .done(),
     )
+}
+
+/// Whether a text says that something stood in, and not that nothing did.
+fn admits(text: &str) -> bool {
+    const ADMITS: &[&str] = &[
+        "fallback",
+        "placeholder",
+        "mock",
+        "mocked",
+        "dummy",
+        "stub",
+        "template",
+    ];
+    const DENIES: &[&str] = &["no", "not", "never", "without", "non", "none"];
+    let words = words(text);
+    words.iter().enumerate().any(|(at, word)| {
+        let before = &words[at.saturating_sub(3)..at];
+        has_word(word, ADMITS) && !before.iter().any(|w| DENIES.contains(&w.as_str()))
+    })
 }
 
 /// Another model than the one that the status endpoint or the list of models names.
@@ -398,7 +408,7 @@ mod tests {
     use prony_model::{Budget, Verdict};
     use serde_json::json;
 
-    use super::{Maker, is_model_name, is_same_model, is_stand_in, maker};
+    use super::{Maker, admits, is_model_name, is_same_model, is_stand_in, maker};
     use crate::fake::library::{Faults, Library, surface};
     use crate::fake::{complaints, run};
     use crate::leaf::leaves;
@@ -420,6 +430,14 @@ mod tests {
         assert!(!says(json!({"model": "mockingbird-7b"})));
         assert!(!says(json!({"title": "A template for letters"})));
         assert!(!says(json!({"model": "llama-3-8b"})));
+    }
+
+    #[test]
+    fn notes_admit_or_deny() {
+        assert!(admits("The model was not loaded; this text is a template."));
+        assert!(admits("Placeholder values"));
+        assert!(!admits("Labels come from a small model without any template."));
+        assert!(!admits("For research only."));
     }
 
     #[test]

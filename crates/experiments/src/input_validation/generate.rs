@@ -204,7 +204,7 @@ fn lengths(list: &mut List<'_>, field: &Field, seed: u64) {
     };
     let wanted = match (longest, field.spot) {
         (Some(max), _) if max < long => Wanted::Refused,
-        (_, Spot::Path) => Wanted::NotFound,
+        (_, Spot::Path) if field.is_id() => Wanted::NotFound,
         _ if field.schema.get("enum").is_some() => Wanted::Refused,
         _ => Wanted::Harmless,
     };
@@ -229,7 +229,8 @@ fn lengths(list: &mut List<'_>, field: &Field, seed: u64) {
             Some("uuid") => "00000000-0000-4000-8000-000000000000".to_owned(),
             _ => format!("prony-no-such-{:08x}", mix(seed) >> 32),
         };
-        let wanted = if field.spot == Spot::Path {
+        // A name may be anything; an id names something that was there before.
+        let wanted = if field.spot == Spot::Path && field.is_id() {
             Wanted::NotFound
         } else {
             Wanted::Harmless
