@@ -285,7 +285,7 @@ fn admitted(endpoint: &Endpoint, seen: &[(&PhaseResult, Answer<'_>)], here: &Sou
     let note = seen.iter().filter_map(|(_, a)| a.json()).find_map(|document| {
         leaves(&document).into_iter().find(|l| {
             has_word(l.key(), &["note", "warning", "notice"])
-                && l.value.as_str().is_some_and(|text| admits(text))
+                && l.value.as_str().is_some_and(admits)
         })
     })?;
     Some(
