@@ -284,8 +284,7 @@ fn fallback(
 fn admitted(endpoint: &Endpoint, seen: &[(&PhaseResult, Answer<'_>)], here: &Source) -> Option<Finding> {
     let note = seen.iter().filter_map(|(_, a)| a.json()).find_map(|document| {
         leaves(&document).into_iter().find(|l| {
-            has_word(l.key(), &["note", "warning", "notice"])
-                && l.value.as_str().is_some_and(admits)
+            has_word(l.key(), &["note", "warning", "notice"]) && l.value.as_str().is_some_and(admits)
         })
     })?;
     Some(
