@@ -41,9 +41,6 @@ pub(crate) struct ServeArgs {
     /// Stop when standard input closes: for whoever starts this as a part of something else.
     #[arg(long)]
     pub until_stdin_closes: bool,
-    /// Stop when standard input closes, so that it cannot outlive the program that started it.
-    #[arg(long)]
-    pub until_stdin_closes: bool,
     /// List presets and knobs, then exit.
     #[arg(long)]
     pub list: bool,

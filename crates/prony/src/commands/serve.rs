@@ -39,9 +39,6 @@ pub(crate) fn run(args: &ServeArgs, session: &Session) -> anyhow::Result<ExitCod
             stop.store(true, Ordering::Relaxed);
         });
     }
-    if args.until_stdin_closes {
-        stop_with_stdin(Arc::clone(&session.stop));
-    }
     prony_backend::serve(options, announce, stopped(Arc::clone(&session.stop)))?;
     Ok(ExitCode::Pass)
 }
@@ -53,15 +50,6 @@ fn announce(ready: &Ready) {
         .map_or_else(String::new, |at| format!(" admin http://{at}"));
     // Whoever started this may have stopped reading; the service goes on.
     let _ = writeln!(std::io::stdout(), "ready http://{}{admin}", ready.service);
-}
-
-/// Sets the stop flag when standard input ends: whoever held its other end is gone.
-fn stop_with_stdin(stop: Arc<AtomicBool>) {
-    std::thread::spawn(move || {
-        // Whether it ends or fails, nobody holds it any more.
-        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
-        stop.store(true, Ordering::Relaxed);
-    });
 }
 
 /// Completes when the stop flag is set.
