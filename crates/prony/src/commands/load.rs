@@ -9,7 +9,8 @@ mod summary;
 use std::time::Instant;
 
 use prony_engine::{Engine, EngineOptions, Target};
-use prony_model::{ExitCode, Nanos, Outcome, PhaseResult, Secret, Suite, Verdict};
+use prony_experiments::judge_gate;
+use prony_model::{ExitCode, Gate, Nanos, Outcome, PhaseResult, Secret, Suite, Verdict};
 use prony_report::TerminalStyle;
 
 use crate::cli::LoadArgs;
@@ -48,6 +49,10 @@ pub(crate) fn run(args: &LoadArgs, session: &Session) -> anyhow::Result<ExitCode
     let interrupted = session.stopped();
     let verdict = verdict(&result, args.allow_failures);
     let unreachable = is_unreachable(&result);
+    recording.judged(&judge_gate(
+        &gate(&result, args.allow_failures),
+        std::slice::from_ref(&result),
+    ));
     let stored = recording.finish(&result, verdict, interrupted, engine.now());
 
     let document = LoadDocument::new(&plan.url, &result, verdict, interrupted);
@@ -93,6 +98,25 @@ fn engine(suite: &Suite, secrets: &[(String, Secret)], session: &Session) -> any
     Ok(Engine::new(&target, options)?)
 }
 
+/// The condition that the report shows: as many failures as were allowed, or fewer.
+fn gate(result: &PhaseResult, allowed: f64) -> Gate {
+    let most = allowed_failures(result, allowed);
+    Gate {
+        phase: format!("{}/{}", result.phase.experiment, result.phase.name),
+        scenario: None,
+        check: if most == 0 {
+            "failed_count == 0".to_owned()
+        } else {
+            format!("failed_count <= {most}")
+        },
+    }
+}
+
+/// How many of the finished requests may have failed.
+fn allowed_failures(result: &PhaseResult, allowed: f64) -> u64 {
+    (allowed * (result.summary.ok + result.summary.failed) as f64).floor() as u64
+}
+
 /// FAIL when more failed than was allowed or nothing came back at all; INVALID when the numbers cannot be trusted.
 fn verdict(result: &PhaseResult, allowed: f64) -> Verdict {
     let summary = &result.summary;
@@ -101,7 +125,7 @@ fn verdict(result: &PhaseResult, allowed: f64) -> Verdict {
         Verdict::Invalid
     } else if finished == 0 {
         Verdict::Inconclusive
-    } else if summary.failed as f64 > allowed * finished as f64 {
+    } else if summary.failed > allowed_failures(result, allowed) {
         Verdict::Fail
     } else {
         Verdict::Pass

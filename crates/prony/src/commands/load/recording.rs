@@ -5,7 +5,9 @@ use std::path::Path;
 
 use anyhow::Context;
 use prony_engine::{Engine, Sink, monitors};
-use prony_model::{Captured, Event, Nanos, Phase, PhaseResult, Progress, RunHeader, Sample, Verdict};
+use prony_model::{
+    Captured, Event, GateResult, Nanos, Phase, PhaseResult, Progress, RunHeader, Sample, Verdict,
+};
 use prony_store::{RunWriter, StoreError};
 
 use super::live::LiveLine;
@@ -68,6 +70,11 @@ impl Recording {
             at,
             phase: phase.clone(),
         });
+    }
+
+    /// Whether failures stayed within what was allowed.
+    pub(super) fn judged(&mut self, result: &GateResult) {
+        self.event(&Event::GateJudged(result.clone()));
     }
 
     /// The load is over: writes the last events. The error is that of the whole recording.

@@ -6,7 +6,7 @@ use prony_model::{
 };
 
 use super::plan::Plan;
-use super::{LoadDocument, is_unreachable, nearest_rank, no_connection, summary, verdict};
+use super::{LoadDocument, gate, is_unreachable, nearest_rank, no_connection, summary, verdict};
 use crate::cli::{Cli, Command};
 
 fn plan(line: &str) -> Plan {
@@ -161,6 +161,14 @@ fn verdicts_and_exit_codes() {
     assert_eq!(
         verdict(&result(URL, &[(0.0, Outcome::Interrupted)]), 0.0),
         Verdict::Inconclusive
+    );
+    let judge = |allowed: f64| {
+        let result = result(URL, &one_bad);
+        prony_experiments::judge_gate(&gate(&result, allowed), &[result]).verdict
+    };
+    assert_eq!(
+        (judge(0.0), judge(0.01), judge(0.009)),
+        (Verdict::Fail, Verdict::Pass, Verdict::Fail)
     );
     let mut invalid = result(URL, &good);
     invalid.summary.validity.invalid.push(ValidityIssue {
