@@ -87,6 +87,10 @@ impl Recording {
     ) -> Result<(), StoreError> {
         self.live.clear();
         self.event(&Event::PhaseFinished(result.summary.clone()));
+        if interrupted {
+            let text = "Interrupted by the user: the figures are of what was sent until then.".to_owned();
+            self.event(&Event::Noted { text });
+        }
         self.snapshot("after", at);
         self.event(&Event::RunFinished {
             verdict,
