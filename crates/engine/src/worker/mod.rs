@@ -370,7 +370,10 @@ impl<'a> Worker<'a> {
             self.timer.arm(at)?;
         }
         self.waits.wait()?;
+        // What was due before the wait began (an order that a leg which is over no longer takes) says nothing about
+        // the timer.
         if let Some(due) = due
+            && due > now
             && self.timer.armed() == due
             && self.waits.len() == 1
             && self.waits.event(0).0 == TIMER
