@@ -138,6 +138,24 @@ def prony(start):
     return prony
 
 
+@pytest.fixture
+def measure(prony, tmp_path):
+    """Runs `prony ARGS -o FOLDER` and returns the end of it with its report. A run that calls its own measurement INVALID
+    (exit 4: the machine was too busy to keep the schedule) is made again, up to twice: its numbers are not offered to
+    anyone as a measurement. Whatever it offers as one must then be true."""
+
+    def measure(*args, before=lambda: None, timeout=60):
+        for attempt in range(3):
+            folder = tmp_path / f"run-{attempt}"
+            before()
+            done = prony(*args, "-o", folder, timeout=timeout)
+            if done.code != 4:
+                break
+        return done, Report(folder)
+
+    return measure
+
+
 class Server:
     """A server that a test points the binary at."""
 
@@ -268,8 +286,12 @@ def report():
 def standard_demo(tmp_path_factory):
     """`prony check demo`, once for all who look at it: the run and its report."""
     folder = tmp_path_factory.mktemp("demo")
-    done = Running(["check", "demo", "-o", folder / "out"], {}, folder).wait(180)
-    return done, Report(folder / "out")
+    for attempt in range(2):  # once more if the machine was too busy to measure at all
+        out = folder / f"out-{attempt}"
+        done = Running(["check", "demo", "-o", out], {}, folder).wait(180)
+        if done.code != 4:
+            break
+    return done, Report(out)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 """Bad input gets one clear message with what to do next, or an outcome class of its own; bounded in time and memory."""
 
+import re
+
 import pytest
 
 RSS_MAX_MIB = 200
@@ -7,7 +9,7 @@ RSS_MAX_MIB = 200
 
 def outcomes(done) -> set:
     """Names of the outcomes that a `prony load --json` counted."""
-    return {name for name, count in done.json()["outcomes"].items() if count}
+    return {row["outcome"] for row in done.json()["outcomes"] if row["n"]}
 
 
 # Misdeed of the hostile server, further flags, outcomes that name it rightly.
@@ -31,6 +33,7 @@ MISDEEDS = [
     ("not-http", [], {"malformed"}),
     ("bad-chunk", [], {"malformed"}),
     ("two-lengths", [], {"malformed"}),
+    ("control-header", [], {"malformed"}),
     ("injection", [], {"ok"}),
 ]
 
@@ -68,22 +71,27 @@ def test_nothing_that_a_target_says_acts_on_the_reader(prony, hostile, tmp_path)
     for text in (done.out, done.err, rendered.out, markdown):
         assert "\x1b" not in text and "\x07" not in text and "\u202e" not in text
     assert "<script" not in markdown.lower() and "<img" not in markdown.lower()
-    assert "](javascript:" not in markdown
+    assert not re.search(r"(?<!\\)\]\(javascript:", markdown)
     assert "speak" in markdown, "it was looked at, not thrown away"
 
 
-def test_tls_to_a_plain_port(prony, hostile):
-    target = hostile()
-    done = prony("load", target.url.replace("http:", "https:") + "/ok", "-c", 1, "-n", 2, "--timeout", "3s", "--insecure")
-    assert done.code == 69, done
-    assert "TLS" in done.text and "http://" in done.text, done
+def test_tls_to_a_plain_port(prony, archive, hostile):
+    """uvicorn answers a handshake in plain text; the hostile server waits for the rest of the request for ever."""
+    for target, named in ((archive(""), {"tls"}), (hostile(), {"connect-timeout"})):
+        url = target.url.replace("http:", "https:")
+        more = ["--insecure", "--connect-timeout", "1s"]
+        done = prony("load", f"{url}/internal/live", "-c", 1, "-n", 2, "--json", *more)
+        assert done.code == 69 and outcomes(done) == named, done
+        for done in (done, prony("check", url, *more)):
+            assert done.code == 69, done
+            assert "TLS" in done.err and "http://" in done.err, done
 
 
 def test_a_refused_connection(prony, closed_port):
     for args in (["check", f"http://127.0.0.1:{closed_port}"], ["load", f"http://127.0.0.1:{closed_port}/x", "-n", 3, "-c", 1]):
         done = prony(*args)
         assert done.code == 69, done
-        assert str(closed_port) in done.text and "nothing listens" in done.text.lower(), done
+        assert str(closed_port) in done.text and "refused" in done.err.lower() and "next:" in done.err, done
 
 
 def test_a_host_that_does_not_exist(prony):
@@ -91,7 +99,7 @@ def test_a_host_that_does_not_exist(prony):
     assert done.code == 69 and "no-such-host.invalid" in done.text, done
 
 
-@pytest.mark.parametrize("url", ["http://192.0.2.7/", "http://example.org:8000/x", "http://0.0.0.0:80/", "http://[2001:db8::1]/"])
+@pytest.mark.parametrize("url", ["http://192.0.2.7/", "https://198.51.100.1:8000/x", "http://[2001:db8::1]/"])
 def test_load_goes_to_loopback_unless_allowed_by_name(prony, url):
     for command in ("check", "load"):
         done = prony(command, url)
@@ -101,7 +109,6 @@ def test_load_goes_to_loopback_unless_allowed_by_name(prony, url):
 @pytest.mark.parametrize(
     "args, says",
     [
-        (["load", "127.0.0.1:8000"], "http://"),
         (["load", "ftp://127.0.0.1/x"], "http"),
         (["load", "http://127.0.0.1:99999/"], "port"),
         (["load", "http://127.0.0.1:1/", "-d", "10"], "10s"),
@@ -112,7 +119,7 @@ def test_load_goes_to_loopback_unless_allowed_by_name(prony, url):
         (["load", "http://127.0.0.1:1/", "-H", "no colon"], "Name: value"),
         (["load", "http://127.0.0.1:1/", "--bearer-env", "NO_SUCH_VARIABLE"], "NO_SUCH_VARIABLE"),
         (["load", "http://127.0.0.1:1/", "-f", "absent.json"], "absent.json"),
-        (["load", "http://127.0.0.1:1/", "--cacert", "absent.pem"], "absent.pem"),
+        (["load", "https://127.0.0.1:1/", "--cacert", "absent.pem"], "absent.pem"),
         (["run", "absent.toml"], "absent.toml"),
         (["run", "."], "directory"),
         (["report", "absent"], "absent"),
@@ -156,7 +163,6 @@ BROKEN = [
     ("requests = 10", 'requests = "10"', ["requests"]),
     ("requests = 10", "requests = -10", ["-10"]),
     ('url = "http://127.0.0.1:1"', 'url = "http://127.0.0.1:1', ["url"]),
-    ('url = "http://127.0.0.1:1"', 'url = "http://192.0.2.1"', ["allow"]),
     ("[target]", "[experiment.baselin]\n[target]", ["baselin", "baseline"]),
 ]
 
@@ -177,7 +183,11 @@ def test_the_unbroken_suite_is_fine(prony, tmp_path):
     path = tmp_path / "suite.toml"
     path.write_text(GOOD)
     assert prony("run", path, "--dry-run").code == 0
-    assert prony("run", path).code == 69
+    refused = prony("run", path)
+    assert refused.code == 69 and "refused" in refused.err, refused
+    path.write_text(GOOD.replace("127.0.0.1", "192.0.2.1"))
+    foreign = prony("run", path)
+    assert foreign.code == 64 and "--allow-host" in foreign.err, foreign
 
 
 def test_a_suite_that_is_not_text(prony, tmp_path):

@@ -44,7 +44,7 @@ def test_a_secret_is_sent_and_not_shown(prony, hostile, tmp_path, token_file, wa
     assert load.code == 0, load
     # The echo proves that it was sent: the answers are longer by at least the secret than without it.
     bare = prony("load", f"{target.url}/x", "-n", 5, "-c", 1, "-o", tmp_path / "bare", "--json")
-    assert load.json()["bytes_in"] >= bare.json()["bytes_in"] + 5 * len(SECRET)
+    assert load.json()["transfer"]["bytes_in"] >= bare.json()["transfer"]["bytes_in"] + 5 * len(SECRET)
     rendered = [prony("report", tmp_path / "load", "--format", f) for f in ("terminal", "markdown", "json")]
     assert not leaks(done, load, *rendered, *(p for p in (out, tmp_path / "load") if p.exists()))
 

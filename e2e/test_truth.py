@@ -44,13 +44,12 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_quantiles_and_rate(prony, report, lognormal, tmp_path, shape):
+def test_quantiles_and_rate(prony, measure, lognormal, shape):
     prony("load", f"{lognormal.url}/work", "-c", 8, "-n", 50)  # whatever is slow the first time
-    reset(lognormal)
-    done = prony("load", f"{lognormal.url}/work", *SHAPES[shape], "-o", tmp_path / "out", "--json", timeout=60)
+    url = f"{lognormal.url}/work"
+    done, found = measure("load", url, *SHAPES[shape], "--json", before=lambda: reset(lognormal))
     assert done.code == 0, done
     true = truth(lognormal)
-    found = report(tmp_path / "out")
     row = ok_row(found)
     assert row["n"] == true["count"] == 1600
     for name in QUANTILES:
@@ -70,7 +69,7 @@ def test_quantiles_and_rate(prony, report, lognormal, tmp_path, shape):
     assert abs(phase["achieved_per_s"] - true_rate) <= SHARE * true_rate, (phase["achieved_per_s"], true_rate)
 
 
-def test_a_suite_measures_the_same(prony, report, lognormal, tmp_path):
+def test_a_suite_measures_the_same(measure, lognormal, tmp_path):
     suite = tmp_path / "truth.toml"
     suite.write_text(f"""
 [target]
@@ -85,21 +84,26 @@ path = "/work"
 name = "poisson"
 scenarios = ["work"]
 shape.open = {{ rate = 150, duration_s = 8 }}
+
+[[gate]]
+phase = "poisson"
+check = "error_share <= 0.01"
 """)
-    done = prony("run", suite, "-o", tmp_path / "out", timeout=60)
+    done, found = measure("run", suite, before=lambda: reset(lognormal))
     assert done.code == 0, done
-    true, row = truth(lognormal), ok_row(report(tmp_path / "out"))
+    true, row = truth(lognormal), ok_row(found)
     assert row["n"] == true["count"]
     for name in QUANTILES:
         assert agree(quantile(row["service"], name), true["sojourn_ns"][name]), name
 
 
-def test_waiting_counts_from_when_a_request_was_due(prony, report, backend, tmp_path):
+def test_waiting_counts_from_when_a_request_was_due(measure, backend):
     """A server that takes exactly 10 ms, one at a time, asked 150 times a second: the queue grows by half a request per
     service time, and a user waits for all of it. A tool that starts its clock late would show 10 ms."""
     slow = backend("truth", "service=det", "mean_ms=10", "servers=1")
-    prony("load", f"{slow.url}/work", "--rate", 150, "--arrivals", "constant", "-d", "4s", "-o", tmp_path / "out")
-    row, true = ok_row(report(tmp_path / "out")), truth(slow)
+    shape = ["--rate", 150, "--arrivals", "constant", "-d", "4s"]
+    _, found = measure("load", f"{slow.url}/work", *shape, before=lambda: reset(slow))
+    row, true = ok_row(found), truth(slow)
     assert row["n"] == true["count"] == 600
     # 600 requests take 6 s to serve and are due within 4 s: the last one waits about 2 s, the middle one about 1 s.
     assert agree(quantile(row["response"], "p50"), true["sojourn_ns"]["p50"])
@@ -107,12 +111,12 @@ def test_waiting_counts_from_when_a_request_was_due(prony, report, backend, tmp_
     assert quantile(row["response"], "p99") > 1.9e9
 
 
-def test_every_request_is_accounted_for(prony, report, backend, tmp_path):
+def test_every_request_is_accounted_for(measure, backend):
     """A queue of two places before one server: most of a burst is refused, and none of it is lost or averaged away."""
     small = backend("truth", "service=det", "mean_ms=20", "servers=1", "queue_max=2")
-    done = prony("load", f"{small.url}/work", "--burst", 40, "-o", tmp_path / "out")
+    done, found = measure("load", f"{small.url}/work", "--burst", 40, before=lambda: reset(small))
     assert done.code == 1, done
     true = truth(small)
-    rows = {row["outcome"]: row["n"] for phase in report(tmp_path / "out").phases() for row in phase["rows"]}
+    rows = {row["outcome"]: row["n"] for phase in found.phases() for row in phase["rows"]}
     assert rows == {"ok": true["statuses"]["200"], "status-503": true["statuses"]["503"]}
     assert sum(rows.values()) == 40

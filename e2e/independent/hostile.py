@@ -127,7 +127,11 @@ def two_lengths(conn, path):
 
 def injection(conn, path):
     body = json.dumps({"name": INJECTION, "items": [{"id": INJECTION}, {"id": "../../etc/passwd"}]}).encode()
-    return whole(conn, "200 OK", body, "application/json", "x-note: \x1b[31mred\x1b[0m")
+    return whole(conn, "200 OK", body)
+
+
+def control_header(conn, path):
+    return whole(conn, "200 OK", b"{}", "application/json", "x-note: \x1b[31mred\x1b[0m")
 
 
 def echo(conn, path):
@@ -184,6 +188,7 @@ MISDEEDS = {
     "two-lengths": two_lengths,
     "injection": injection,
     "speak": injection,
+    "control-header": control_header,
     "echo": echo,
     "openapi.json": openapi,
 }
