@@ -213,7 +213,11 @@ impl Shape {
                 duration_s,
                 ..
             } => {
-                format!("open loop, {}/s {}, {duration_s} s", rounded(*rate), arrivals.label())
+                format!(
+                    "open loop, {}/s {}, {duration_s} s",
+                    rounded(*rate),
+                    arrivals.label()
+                )
             }
             Self::Burst {
                 size,

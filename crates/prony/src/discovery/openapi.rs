@@ -25,8 +25,6 @@ pub(super) struct Operation {
     pub(super) method: String,
     /// Path template, with the server's base path in front.
     pub(super) path: String,
-    /// Operation id, summary and tags in one lower-case line, for judging what it is for.
-    pub(super) words: String,
     pub(super) parameters: Vec<Parameter>,
     pub(super) body: Option<RequestBody>,
     pub(super) statuses: Vec<u16>,
@@ -112,18 +110,9 @@ fn read_operation(
     operation: &Value,
     shared: Option<&Value>,
 ) -> Operation {
-    let word = |key: &str| operation.get(key).and_then(Value::as_str).unwrap_or_default();
-    let tags: Vec<&str> = operation
-        .get("tags")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
     let mut read = Operation {
         method: method.to_ascii_uppercase(),
         path: path.to_owned(),
-        words: format!("{} {} {}", word("operationId"), word("summary"), tags.join(" ")).to_lowercase(),
         ..Operation::default()
     };
     let own = operation.get("parameters");

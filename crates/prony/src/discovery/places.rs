@@ -104,13 +104,19 @@ fn as_document(answer: &Captured) -> Option<Value> {
     (is_openapi && json.get("paths").is_some_and(Value::is_object)).then_some(json)
 }
 
+/// Whether a path ends in that extension, in any case.
+pub(super) fn has_extension(path: &str, extension: &str) -> bool {
+    path.rsplit_once('.')
+        .is_some_and(|(_, end)| end.eq_ignore_ascii_case(extension))
+}
+
 /// Same-origin paths ending in `.json` that a documentation page quotes.
 fn named_documents(page: &str) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for quoted in page.split(['"', '\'']) {
         let candidate = quoted.trim();
         let plain = candidate.len() <= 200 && candidate.starts_with('/') && !candidate.starts_with("//");
-        if plain && candidate.ends_with(".json") && !found.iter().any(|f| f == candidate) {
+        if plain && has_extension(candidate, "json") && !found.iter().any(|f| f == candidate) {
             found.push(candidate.to_owned());
         }
         if found.len() == 5 {

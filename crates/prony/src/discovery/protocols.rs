@@ -8,6 +8,7 @@ use prony_model::{
 };
 use serde_json::{Value, json};
 
+use super::places::has_extension;
 use super::{Fetch, bare};
 use crate::text;
 
@@ -30,11 +31,9 @@ pub(super) fn dzi(fetch: &mut dyn Fetch, path: &str, first: &Captured, surface: 
     let mut answer = first.clone();
     if Descriptor::parse(&answer.body).is_err() {
         // A viewer page names its descriptor.
-        let Some(named) =
-            first.body.split(['"', '\'']).map(str::trim).find(|q| {
-                q.len() <= 200 && q.ends_with(".dzi") && !q.contains("://") && !q.starts_with("//")
-            })
-        else {
+        let Some(named) = first.body.split(['"', '\'']).map(str::trim).find(|q| {
+            q.len() <= 200 && has_extension(q, "dzi") && !q.contains("://") && !q.starts_with("//")
+        }) else {
             return;
         };
         descriptor_path = if named.starts_with('/') {
@@ -153,15 +152,14 @@ fn tensor_request(inputs: &[Value], k: usize) -> Value {
     let tensors: Vec<Value> = inputs
         .iter()
         .map(|input| {
-            let shape: Vec<i64> = input
-                .get("shape")
-                .and_then(Value::as_array)
-                .map(|dims| {
+            let shape: Vec<i64> = input.get("shape").and_then(Value::as_array).map_or_else(
+                || vec![1],
+                |dims| {
                     dims.iter()
                         .map(|d| d.as_i64().filter(|&d| d > 0).unwrap_or(1).min(4096))
                         .collect()
-                })
-                .unwrap_or_else(|| vec![1]);
+                },
+            );
             let count = shape
                 .iter()
                 .fold(1i64, |n, d| n.saturating_mul(*d))
@@ -170,7 +168,7 @@ fn tensor_request(inputs: &[Value], k: usize) -> Value {
             let data: Vec<Value> = (0..count)
                 .map(|i| match datatype {
                     "BYTES" => json!(PROMPTS[(i + k) % PROMPTS.len()]),
-                    "BOOL" => json!((i + k) % 2 == 0),
+                    "BOOL" => json!((i + k).is_multiple_of(2)),
                     d if d.starts_with("FP") || d == "BF16" => {
                         json!(((i * 31 + k * 17) % 100) as f64 / 100.0)
                     }

@@ -5,6 +5,7 @@ use prony_experiments::dzi::Descriptor;
 use prony_experiments::tiles::{TileAddress, descriptors};
 use prony_model::{Endpoint, SampleRequest, Surface};
 
+use super::places::has_extension;
 use super::{Fetch, SAMPLES_MAX};
 use crate::text;
 
@@ -48,5 +49,5 @@ fn is_document(endpoint: &Endpoint) -> bool {
         .content_type
         .as_deref()
         .is_some_and(|t| t.contains("xml"));
-    is_xml || path.ends_with("dzi") || path.ends_with(".xml")
+    is_xml || path.ends_with("dzi") || has_extension(&path, "xml")
 }

@@ -86,9 +86,14 @@ fn sample(operation: &Operation, harvest: &Harvest, k: usize) -> Option<SampleRe
     }
     let mut body = Body::Empty;
     if let Some(spec) = &operation.body {
-        let (made, content_type) = maker.body(spec, &mut inputs)?;
-        body = made;
-        headers.push(Header::new("content-type", content_type));
+        match maker.body(spec, &mut inputs) {
+            Some((made, content_type)) => {
+                body = made;
+                headers.push(Header::new("content-type", content_type));
+            }
+            None if spec.required => return None,
+            None => {}
+        }
     }
     let method = operation.method.clone();
     Some(SampleRequest {
@@ -214,7 +219,7 @@ impl Maker<'_> {
         match kind {
             Kind::Object => self.object(schema, depth),
             Kind::Array => self.array(name, schema, depth),
-            Kind::Whole => Some(self.whole(name, schema)),
+            Kind::Whole => Some(Self::whole(name, schema)),
             Kind::Number => Some(json!(number(schema, 0.5))),
             Kind::Flag => Some(json!(false)),
             Kind::Text | Kind::Any => Some(Value::String(self.text(name, schema))),
@@ -265,7 +270,7 @@ impl Maker<'_> {
         Some(Value::Array(vec![one; least as usize]))
     }
 
-    fn whole(&self, name: &str, schema: &Value) -> Value {
+    fn whole(name: &str, schema: &Value) -> Value {
         let index = [
             "level",
             "z",

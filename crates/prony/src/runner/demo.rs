@@ -73,11 +73,10 @@ impl Demo {
         };
         match receiver.recv_timeout(READY_TIMEOUT) {
             Ok(Some(line)) => {
-                demo.url = line
-                    .split_whitespace()
-                    .nth(1)
+                let address = line.split_whitespace().nth(1);
+                address
                     .context("the demo backend named no address")?
-                    .to_owned();
+                    .clone_into(&mut demo.url);
                 Ok(demo)
             }
             Ok(None) => {

@@ -1,5 +1,6 @@
 //! What a person sees while a run goes on: phases as they pass, findings as they are made.
 
+use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 
 use prony_model::{Event, Finding, Nanos, Verdict};
@@ -65,10 +66,10 @@ impl Live {
                     progress.per_s
                 );
                 if progress.p50 > Nanos::ZERO {
-                    line.push_str(&format!(", p50 {}", progress.p50));
+                    let _ = write!(line, ", p50 {}", progress.p50);
                 }
                 if progress.failed > 0 {
-                    line.push_str(&format!(", {} failed", progress.failed));
+                    let _ = write!(line, ", {} failed", progress.failed);
                 }
                 self.rewrite(&line);
             }

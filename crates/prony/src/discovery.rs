@@ -11,7 +11,7 @@ mod role;
 mod tiles;
 mod value;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use prony_model::{Captured, Endpoint, Expect, Request, Role, SampleRequest, Surface};
 
@@ -200,7 +200,7 @@ fn bare(path: &str, role: Role) -> Endpoint {
         declared_statuses: Vec::new(),
         samples: vec![SampleRequest {
             request: Request::get(path),
-            inputs: Default::default(),
+            inputs: BTreeMap::new(),
         }],
         expect: Expect::default(),
     }
