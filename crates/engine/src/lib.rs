@@ -10,6 +10,7 @@ mod engine;
 mod error;
 mod host;
 mod leg;
+mod mask;
 pub mod monitors;
 pub mod null_target;
 mod prepared;

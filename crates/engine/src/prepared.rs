@@ -8,6 +8,7 @@ use prony_wire::{Clock, Link, Origin, WireError};
 
 use crate::EngineError;
 use crate::bodies::Checks;
+use crate::mask::Masks;
 
 /// Where requests go, and what they have in common.
 #[derive(Clone, Debug)]
@@ -16,6 +17,7 @@ pub(crate) struct Route {
     pub(crate) address: SocketAddr,
     pub(crate) link: Link,
     pub(crate) headers: Vec<(String, Secret)>,
+    pub(crate) masks: Masks,
 }
 
 /// One item, rendered once.

@@ -8,6 +8,7 @@ use prony_model::Secret;
 use prony_wire::{Link, Origin, dial, tls};
 
 use crate::EngineError;
+use crate::mask::Masks;
 use crate::prepared::Route;
 
 /// Longest wait for the resolver.
@@ -24,6 +25,8 @@ pub struct Target {
     pub cacert: Option<PathBuf>,
     /// Headers of every request.
     pub headers: Vec<(String, Secret)>,
+    /// Texts that a target may echo and that must not be kept: they are masked in captured responses.
+    pub masked: Vec<Secret>,
     /// Hosts that may be loaded although they are not this machine.
     pub allow_hosts: Vec<String>,
 }
@@ -37,6 +40,7 @@ impl Target {
             insecure: false,
             cacert: None,
             headers: Vec::new(),
+            masked: Vec::new(),
             allow_hosts: Vec::new(),
         })
     }
@@ -70,6 +74,7 @@ impl Target {
             address: answering(&addresses),
             link,
             headers: self.headers.clone(),
+            masks: Masks::new(&self.masked),
         })
     }
 }

@@ -471,6 +471,7 @@ impl<'a> Worker<'a> {
                 ending,
                 digest,
                 self.prepared.capture.body_bytes_max as usize,
+                &self.prepared.route.masks,
             ));
         }
         if let Some(source) = &mut self.source {

@@ -1,9 +1,10 @@
 //! From the flags that check, load and run share to the suite and its secrets. Flags win over the suite.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use prony_model::{Secret, Suite};
+use prony_engine::{EngineError, Target};
+use prony_model::{Secret, Suite, TargetSpec};
 
 use crate::cli::SendArgs;
 use crate::diagnostic::Diagnostic;
@@ -69,6 +70,26 @@ pub(crate) fn apply(send: &SendArgs, suite: &mut Suite) -> Result<Secrets, Diagn
         secrets.push(("x-api-key".to_owned(), Secret::new(variable(name)?)));
     }
     Ok(secrets)
+}
+
+/// The engine's target: the URL, what every request carries, whom to trust, what must not be kept.
+pub(crate) fn target(
+    url: &str,
+    spec: &TargetSpec,
+    secrets: &[(String, Secret)],
+) -> Result<Target, EngineError> {
+    let mut target = Target::new(url)?;
+    target.insecure = spec.insecure;
+    target.cacert = spec.cacert.as_ref().map(PathBuf::from);
+    target.headers = spec
+        .headers
+        .iter()
+        .map(|h| (h.name.clone(), Secret::new(&h.value)))
+        .collect();
+    target.headers.extend(secrets.iter().cloned());
+    target.masked = secrets.iter().map(|(_, secret)| secret.clone()).collect();
+    target.allow_hosts.clone_from(&spec.allow_hosts);
+    Ok(target)
 }
 
 /// A secret from the environment.

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use prony_model::{Captured, Header, Outcome};
 
 use super::call::Call;
+use crate::mask::Masks;
 
 /// How a request ended.
 #[derive(Clone, Debug)]
@@ -23,7 +24,13 @@ const HEADERS_MAX: usize = 64;
 const HEADER_BYTES_MAX: usize = 1024;
 
 /// The response of a call, bounded and without secrets.
-pub(super) fn captured(call: &Call, ending: &Ending, digest: u64, body_bytes_max: usize) -> Captured {
+pub(super) fn captured(
+    call: &Call,
+    ending: &Ending,
+    digest: u64,
+    body_bytes_max: usize,
+    masks: &Masks,
+) -> Captured {
     let headers = call
         .answer
         .headers()
@@ -39,7 +46,8 @@ pub(super) fn captured(call: &Call, ending: &Ending, digest: u64, body_bytes_max
             let value = if secret.iter().any(|s| name.eq_ignore_ascii_case(s)) {
                 "***".to_owned()
             } else {
-                String::from_utf8_lossy(&value[..value.len().min(HEADER_BYTES_MAX)]).into_owned()
+                let kept = String::from_utf8_lossy(&value[..value.len().min(HEADER_BYTES_MAX)]).into_owned();
+                masks.apply(kept, value.len() > HEADER_BYTES_MAX)
             };
             Header { name, value }
         })
@@ -62,6 +70,7 @@ pub(super) fn captured(call: &Call, ending: &Ending, digest: u64, body_bytes_max
             let _ = write!(head, "{byte:02x}");
         }
     }
+    let cut = (kept.len() as u64) < ending.body_bytes;
     let body = text.map_or_else(|| String::from_utf8_lossy(kept).into_owned(), str::to_owned);
     Captured {
         seq: call.order.seq,
@@ -70,12 +79,12 @@ pub(super) fn captured(call: &Call, ending: &Ending, digest: u64, body_bytes_max
         status: ending.status,
         outcome: ending.outcome,
         headers,
-        cut: (kept.len() as u64) < ending.body_bytes,
+        cut,
         binary: text.is_none(),
-        body,
+        body: masks.apply(body, cut),
         body_bytes: ending.body_bytes,
-        head,
+        head: masks.apply(head, cut),
         digest: format!("{digest:016x}"),
-        error: ending.error.clone(),
+        error: masks.apply(ending.error.clone(), false),
     }
 }

@@ -8,7 +8,7 @@ mod summary;
 
 use std::time::Instant;
 
-use prony_engine::{Engine, EngineOptions, Target};
+use prony_engine::{Engine, EngineOptions};
 use prony_experiments::judge_gate;
 use prony_model::{ExitCode, Gate, Nanos, Outcome, PhaseResult, Secret, Suite, Verdict};
 use prony_report::TerminalStyle;
@@ -77,17 +77,7 @@ pub(crate) fn run(args: &LoadArgs, session: &Session) -> anyhow::Result<ExitCode
 
 /// The engine for a target, with the headers that every request carries.
 fn engine(suite: &Suite, secrets: &[(String, Secret)], session: &Session) -> anyhow::Result<Engine> {
-    let spec = &suite.target;
-    let mut target = Target::new(&spec.url)?;
-    target.insecure = spec.insecure;
-    target.cacert = spec.cacert.as_ref().map(Into::into);
-    target.allow_hosts.clone_from(&spec.allow_hosts);
-    target.headers = spec
-        .headers
-        .iter()
-        .map(|h| (h.name.clone(), Secret::new(&h.value)))
-        .collect();
-    target.headers.extend(secrets.iter().cloned());
+    let target = sending::target(&suite.target.url, &suite.target, secrets)?;
     let options = EngineOptions {
         seed: suite.run.seed,
         threads: suite.run.threads,

@@ -1,7 +1,6 @@
 //! A target that answers: the engine bound to it, and the process behind it when that is on this host.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -9,12 +8,13 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use prony_engine::null_target::NullTarget;
 use prony_engine::{Engine, EngineOptions, Target, monitors};
-use prony_model::{Captured, Limits, OutcomeClass, Request, Secret, Suite, Surface, TargetSpec};
+use prony_model::{Captured, Limits, Outcome, Request, Secret, Suite, Surface};
 
 use super::demo::Demo;
 use super::{NullEngine, null_phase};
 use crate::diagnostic::Diagnostic;
 use crate::discovery;
+use crate::sending;
 use crate::session::Session;
 use crate::text::clean;
 
@@ -51,7 +51,7 @@ impl Connection {
             None => None,
         };
         let url = demo.as_ref().map_or(spec.url.as_str(), |demo| demo.url.as_str());
-        let target = target(url, spec, secrets)?;
+        let target = sending::target(url, spec, secrets)?;
         let epoch = Instant::now();
         let options = EngineOptions {
             seed: suite.run.seed,
@@ -97,15 +97,17 @@ impl Connection {
         discovery::discover(&mut fetch, path).map_err(|answer| unreachable(&self.url, &answer).into())
     }
 
-    /// Makes sure that somebody answers at all, whatever the answer. An error says why nobody did, and what to do.
+    /// Makes sure that somebody listens, whatever the answer. An error says why nobody does, and what to do.
     pub(crate) fn reach(&mut self) -> Result<()> {
         let answer = self.get("/");
-        match answer.outcome.class() {
-            OutcomeClass::Transport | OutcomeClass::Timeout if answer.status == 0 => {
-                Err(unreachable(&self.url, &answer).into())
-            }
-            _ => Ok(()),
+        let nobody = matches!(
+            answer.outcome,
+            Outcome::Dns | Outcome::Refused | Outcome::Unreachable | Outcome::ConnectTimeout | Outcome::Tls
+        );
+        if nobody {
+            return Err(unreachable(&self.url, &answer).into());
         }
+        Ok(())
     }
 
     /// One GET, for documents that a suite names.
@@ -154,21 +156,6 @@ fn planted_faults(preset: &str, knobs: &BTreeMap<String, String>) -> Option<Stri
     })
 }
 
-/// The engine's target: the URL, what every request carries, whom to trust.
-fn target(url: &str, spec: &TargetSpec, secrets: &[(String, Secret)]) -> Result<Target> {
-    let mut target = Target::new(url)?;
-    target.insecure = spec.insecure;
-    target.cacert = spec.cacert.as_ref().map(PathBuf::from);
-    target.headers = spec
-        .headers
-        .iter()
-        .map(|h| (h.name.clone(), Secret::new(&h.value)))
-        .collect();
-    target.headers.extend(secrets.iter().cloned());
-    target.allow_hosts.clone_from(&spec.allow_hosts);
-    Ok(target)
-}
-
 /// Nobody answered: what was tried, what happened, what to do next.
 fn unreachable(url: &str, answer: &Captured) -> Diagnostic {
     let why = if answer.error.is_empty() {
@@ -178,11 +165,11 @@ fn unreachable(url: &str, answer: &Captured) -> Diagnostic {
     };
     let diagnostic = Diagnostic::unreachable(format!("no answer from {url}: {why}"));
     match answer.outcome {
-        prony_model::Outcome::Refused => diagnostic
+        Outcome::Refused => diagnostic
             .next("start the backend, or check host and port; `prony check demo` needs no backend at all"),
-        prony_model::Outcome::Tls => diagnostic.next(TLS_HINT),
-        prony_model::Outcome::ConnectTimeout if url.starts_with("https:") => diagnostic.next(TLS_HINT),
-        prony_model::Outcome::Dns => diagnostic.next("check the host name for a typo"),
+        Outcome::Tls => diagnostic.next(TLS_HINT),
+        Outcome::ConnectTimeout if url.starts_with("https:") => diagnostic.next(TLS_HINT),
+        Outcome::Dns => diagnostic.next("check the host name for a typo"),
         _ => diagnostic.next("check that this is an HTTP server, and that --timeout is long enough"),
     }
 }
