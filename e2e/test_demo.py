@@ -43,8 +43,8 @@ def test_the_planted_faults_are_found(standard_demo):
     assert_all_found(done.sane(), found)
 
 
-def test_the_planted_faults_are_found_quickly(prony, report, tmp_path):
-    assert_all_found(prony("check", "demo", "--quick", "-o", tmp_path / "out", timeout=120), report(tmp_path / "out"))
+def test_the_planted_faults_are_found_quickly(measure):
+    assert_all_found(*measure("check", "demo", "--quick", timeout=120))
 
 
 def test_the_report_says_it_in_plain_words(standard_demo):
@@ -62,9 +62,8 @@ def test_the_report_has_the_sections_people_expect(standard_demo):
         assert any(section in heading for heading in headings), (section, headings)
 
 
-def test_the_clean_twin_has_none_of_them(prony, report, tmp_path):
-    done = prony("check", "demo:enso-fixed", "-o", tmp_path / "out", timeout=180)
-    found = report(tmp_path / "out")
+def test_the_clean_twin_has_none_of_them(measure):
+    done, found = measure("check", "demo:enso-fixed", timeout=180)
     planted = {finding for ids, _ in PLANTED.values() for finding in ids}
     assert not [f for f in found.faults() if f["id"] in planted], [f for f in found.faults() if f["id"] in planted]
     assert done.code == 0, done

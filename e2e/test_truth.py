@@ -106,9 +106,11 @@ def test_waiting_counts_from_when_a_request_was_due(measure, backend):
     row, true = ok_row(found), truth(slow)
     assert row["n"] == true["count"] == 600
     # 600 requests take 6 s to serve and are due within 4 s: the last one waits about 2 s, the middle one about 1 s.
-    assert agree(quantile(row["response"], "p50"), true["sojourn_ns"]["p50"])
-    assert quantile(row["response"], "p50") > 0.95e9
-    assert quantile(row["response"], "p99") > 1.9e9
+    assert agree(row["response"]["mean_ns"], true["sojourn_ns"]["mean"])
+    assert agree(row["response"]["max"], true["sojourn_ns"]["max"])
+    assert row["response"]["mean_ns"] > 0.95e9 and row["response"]["max"] > 1.9e9
+    # Neighbours in a growing queue are nearly one observation: a median of them would be a guess, and is not offered.
+    assert all(q["needs_n"] > 0 for q in row["response"]["quantiles"])
 
 
 def test_every_request_is_accounted_for(measure, backend):
