@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Why [`crate::serve`] returned without serving, or stopped.
+/// Why [`serve`](crate::serve()) returned without serving, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum BackendError {
     /// No preset of that name.

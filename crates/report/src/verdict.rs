@@ -78,7 +78,7 @@ mod tests {
             Fail
         );
         assert_eq!(verdict(&[finding(Fail, true)], &[gate(Invalid)]), Invalid);
-        assert_eq!(verdict(&[finding(Invalid, false)], &[]), Invalid);
+        assert_eq!(verdict(&[finding(Invalid, false)], &[]), Warn);
     }
 
     #[test]
