@@ -35,7 +35,7 @@ const NO_ENDPOINT: &str = "no endpoint";
 /// Registry entry.
 pub(crate) static DEF: ExperimentDef = ExperimentDef {
     name: NAME,
-    title: "Input validation",
+    title: "Edge cases: input validation",
     question: "What happens with bad input?",
     from_budget: Budget::Quick,
     build: |context, value| {
