@@ -15,7 +15,6 @@ pub(crate) struct Live {
     /// Whether a line that is rewritten in place is on the screen.
     line_open: bool,
     rewrites: bool,
-    experiment: String,
     passed: u32,
     phase: String,
 }
@@ -29,7 +28,6 @@ impl Live {
             style,
             line_open: false,
             rewrites,
-            experiment: String::new(),
             passed: 0,
             phase: String::new(),
         }
@@ -51,9 +49,6 @@ impl Live {
         }
         match event {
             Event::PhaseStarted { phase, .. } => {
-                if phase.experiment != self.experiment {
-                    self.experiment.clone_from(&phase.experiment);
-                }
                 self.phase = format!("{}: {} ({})", phase.experiment, phase.name, phase.shape.label());
                 let line = format!("  ... {}", clean(&self.phase, self.style.width.saturating_sub(8)));
                 self.rewrite(&line);
