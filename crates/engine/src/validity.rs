@@ -311,6 +311,8 @@ mod tests {
                 bytes_in: 0,
                 item: 0,
                 connect_us: 0,
+                tls_us: 0,
+                attempt: 0,
                 status: 200,
                 scenario: 0,
                 step: 0,

@@ -389,6 +389,7 @@ impl<'a> Worker<'a> {
     /// Handles what the wait reported; whether the timer fired.
     fn handle_events(&mut self) -> bool {
         let mut fired = false;
+        let mut freed = 0;
         for token in std::mem::take(&mut self.again) {
             self.on_edge(token, false);
         }
@@ -398,11 +399,14 @@ impl<'a> Worker<'a> {
                 fired = true;
             } else {
                 self.on_edge(token, hung_up);
-                // The next request leaves from the handler that read the last answer.
-                if self.source.as_ref().is_some_and(Source::has_free_user) {
+                freed += 1;
+                if freed % 16 == 0 && self.source.as_ref().is_some_and(Source::has_free_user) {
                     self.issue_due(self.stamp);
                 }
             }
+        }
+        if self.source.as_ref().is_some_and(Source::has_free_user) {
+            self.issue_due(self.stamp);
         }
         fired
     }
@@ -419,6 +423,8 @@ impl<'a> Worker<'a> {
             bytes_in: 0,
             item,
             connect_us: 0,
+            tls_us: 0,
+            attempt: 0,
             status: 0,
             scenario,
             step: order.step,
@@ -456,6 +462,8 @@ impl<'a> Worker<'a> {
             bytes_in: u32::try_from(ending.body_bytes).unwrap_or(u32::MAX),
             item: call.item,
             connect_us: call.connect_us,
+            tls_us: call.tls_us,
+            attempt: call.attempt,
             status: ending.status,
             scenario: call.scenario,
             step: call.order.step,

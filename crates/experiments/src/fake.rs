@@ -174,6 +174,8 @@ fn sample(seq: u64, phase: u16, scenario: u16, item: u32, at: Nanos, sent: &Item
         bytes_in: reply.body.len() as u32,
         item,
         connect_us: 0,
+        tls_us: 0,
+        attempt: 0,
         status: reply.status,
         scenario,
         step: 0,

@@ -28,6 +28,8 @@ pub(crate) fn phase(name: &str, requests: &[(f64, Outcome, u16)]) -> PhaseResult
                 bytes_in: 10,
                 item: 0,
                 connect_us: 0,
+                tls_us: 0,
+                attempt: 0,
                 status,
                 scenario: 0,
                 step: 0,

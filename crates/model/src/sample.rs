@@ -3,7 +3,7 @@
 use crate::{Nanos, Outcome};
 
 /// Encoded size of a [`Sample`] in bytes.
-pub const SAMPLE_BYTES: usize = 72;
+pub const SAMPLE_BYTES: usize = 80;
 
 /// The record of one request.
 ///
@@ -27,8 +27,10 @@ pub struct Sample {
     pub bytes_in: u32,
     /// Index into the scenario's items.
     pub item: u32,
-    /// Time to connect (DNS, TCP and TLS) in microseconds, saturating; 0 on a reused connection.
+    /// Time to connect (TCP and TLS) in microseconds, saturating; 0 on a reused connection.
     pub connect_us: u32,
+    /// The part of `connect_us` that the TLS handshake took; 0 without TLS.
+    pub tls_us: u32,
     /// HTTP status; 0 when none came.
     pub status: u16,
     /// Index into the phase's scenarios.
@@ -39,10 +41,38 @@ pub struct Sample {
     pub phase: u16,
     /// Worker thread.
     pub worker: u16,
+    /// Which attempt at its arrival it is, from 0; above 0 only under a retry policy.
+    pub attempt: u8,
     /// How it ended.
     pub outcome: Outcome,
     /// Circumstances, see [`SampleFlags`].
     pub flags: SampleFlags,
+}
+
+impl Default for Sample {
+    /// A good answer at time zero, of no bytes: a base for records made by hand.
+    fn default() -> Self {
+        Self {
+            seq: 0,
+            intended: Nanos::ZERO,
+            sent: Nanos::ZERO,
+            first_byte: Nanos::ZERO,
+            done: Nanos::ZERO,
+            digest: 0,
+            bytes_in: 0,
+            item: 0,
+            connect_us: 0,
+            tls_us: 0,
+            status: 200,
+            scenario: 0,
+            step: 0,
+            phase: 0,
+            worker: 0,
+            attempt: 0,
+            outcome: Outcome::Ok,
+            flags: SampleFlags::default(),
+        }
+    }
 }
 
 /// Circumstances of one request, as bits.
@@ -91,7 +121,7 @@ impl Sample {
         (self.first_byte.0 != 0).then(|| self.first_byte - self.sent)
     }
 
-    /// Little-endian encoding, for the store.
+    /// Little-endian encoding, for the store. The last three bytes are zero.
     pub fn encode(&self) -> [u8; SAMPLE_BYTES] {
         let mut out = [0; SAMPLE_BYTES];
         out[0..8].copy_from_slice(&self.seq.to_le_bytes());
@@ -110,6 +140,8 @@ impl Sample {
         out[68..70].copy_from_slice(&self.worker.to_le_bytes());
         out[70] = self.outcome as u8;
         out[71] = self.flags.0;
+        out[72..76].copy_from_slice(&self.tls_us.to_le_bytes());
+        out[76] = self.attempt;
         out
     }
 
@@ -133,6 +165,8 @@ impl Sample {
             step: u16_at(64),
             phase: u16_at(66),
             worker: u16_at(68),
+            tls_us: u32_at(72),
+            attempt: bytes[76],
             outcome: Outcome::from_code(bytes[70])?,
             flags: SampleFlags(bytes[71]),
         })
@@ -156,6 +190,8 @@ mod tests {
             bytes_in: 13,
             item: 21,
             connect_us: 34,
+            tls_us: 21,
+            attempt: 2,
             status: 404,
             scenario: 55,
             step: 89,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! head   8 bytes "PRONYSEG", version u32, crc32 of these 12 bytes
-//! chunk  4 bytes "chk\xA7", phase u16, count u32, crc32 of phase, count and payload, payload = count x 72 bytes
+//! chunk  4 bytes "chk\xA7", phase u16, count u32, crc32 of phase, count and payload, payload = count x 80 bytes
 //! ```
 //!
 //! All numbers are little endian. A chunk whose checksum does not match is skipped: the reader looks for the next
@@ -15,7 +15,7 @@ use prony_model::{SAMPLE_BYTES, Sample};
 /// First bytes of the file.
 pub const FILE_MAGIC: [u8; 8] = *b"PRONYSEG";
 /// Version of the format.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Length of the head of the file.
 pub const HEAD_BYTES: usize = 16;
 /// First bytes of a chunk. Not ASCII at the end, so that text copied over the file never looks like one.

@@ -59,9 +59,9 @@ proptest! {
         fs::write(&path, &bytes[..cut_at]).unwrap();
 
         let run = StoredRun::open(&scratch.dir).unwrap();
-        let whole = cut_at.saturating_sub(16) / (14 + 16 * 72);
+        let whole = cut_at.saturating_sub(16) / (14 + 16 * 80);
         prop_assert_eq!(all_samples(&run), &written[..whole * 16]);
-        let at_an_edge = cut_at >= 16 && (cut_at - 16).is_multiple_of(14 + 16 * 72);
+        let at_an_edge = cut_at >= 16 && (cut_at - 16).is_multiple_of(14 + 16 * 80);
         prop_assert_eq!(run.damage.is_empty(), at_an_edge);
     }
 
@@ -79,7 +79,7 @@ proptest! {
         let expected: Vec<Sample> = match at.checked_sub(16) {
             None => written,
             Some(at) => {
-                let lost = at / (14 + 16 * 72);
+                let lost = at / (14 + 16 * 80);
                 written.chunks(16).enumerate().filter(|(i, _)| *i != lost).flat_map(|(_, c)| c.to_vec()).collect()
             }
         };
@@ -248,6 +248,8 @@ fn sample() -> impl Strategy<Value = Sample> {
             bytes_in: bytes,
             item: bytes / 3,
             connect_us: bytes / 7,
+            tls_us: 0,
+            attempt: 0,
             status,
             scenario: status / 3,
             step: status / 5,

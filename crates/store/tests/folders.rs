@@ -116,7 +116,7 @@ fn a_newer_version_is_named() {
             refused,
             StoreError::Newer {
                 found: 7,
-                known: 1,
+                known: 2,
                 ..
             }
         ),

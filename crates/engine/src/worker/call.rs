@@ -36,6 +36,8 @@ pub(super) struct Call {
     pub(super) item: u32,
     pub(super) flags: SampleFlags,
     pub(super) connect_us: u32,
+    pub(super) tls_us: u32,
+    pub(super) attempt: u8,
     /// Zero until its first byte was handed to the socket.
     pub(super) sent: Nanos,
     pub(super) first_byte: Nanos,
@@ -76,6 +78,8 @@ impl Call {
             item,
             flags: SampleFlags::default(),
             connect_us: 0,
+            tls_us: 0,
+            attempt: 0,
             sent: Nanos::ZERO,
             first_byte: Nanos::ZERO,
             deadline,

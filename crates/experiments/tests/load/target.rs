@@ -403,6 +403,8 @@ impl Simulation {
             bytes_in: 100,
             item: job.item,
             connect_us: 0,
+            tls_us: 0,
+            attempt: 0,
             status: if job.fails { 500 } else { 200 },
             scenario: job.scenario,
             step: job.step,

@@ -62,6 +62,8 @@ pub(crate) fn numbered(seq: u64) -> Sample {
         bytes_in: 10,
         item: 0,
         connect_us: 0,
+        tls_us: 0,
+        attempt: 0,
         status: 200,
         scenario: 0,
         step: 0,

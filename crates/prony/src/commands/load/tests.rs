@@ -39,6 +39,8 @@ fn result(line: &str, requests: &[(f64, Outcome)]) -> PhaseResult {
                 bytes_in: 100,
                 item: 0,
                 connect_us: 0,
+                tls_us: 0,
+                attempt: 0,
                 status: 200,
                 scenario: 0,
                 step: 0,
