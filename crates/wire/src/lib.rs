@@ -1,4 +1,5 @@
-//! Bytes and messages: where a target is, how to reach it, how HTTP/1.1 is written and read, and when to wake.
+//! Bytes and messages: where a target is, how to reach it, how HTTP/1.1 is written and read, how event streams are
+//! read, and when to wake.
 //!
 //! It stamps times and keeps no statistics; it knows nothing of phases, samples or verdicts. Everything here is
 //! non-blocking unless its name says otherwise, so that one thread can drive thousands of connections.
@@ -9,6 +10,7 @@ mod error;
 pub mod http1;
 mod origin;
 mod pace;
+pub mod sse;
 mod stream;
 pub mod tls;
 
