@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use prony_model::{
     Capture, Captured, Expect, Item, Limits, Nanos, Outcome, Phase, PhaseResult, Request, Scenario, Shape,
 };
-use prony_wire::Clock;
+use prony_wire::{Clock, Peer};
 
 use crate::choice::{Chooser, mix};
 use crate::collector::{Collector, NoSink, Sink};
@@ -79,14 +79,20 @@ impl Engine {
         self.clock.now()
     }
 
-    /// The address that requests go to.
-    pub fn address(&self) -> std::net::SocketAddr {
-        self.route.address
+    /// Where connections go.
+    pub fn peer(&self) -> &Peer {
+        &self.route.peer
     }
 
-    /// Whether the target is reached over loopback: it shares this machine's cores.
+    /// How long the resolver took to find the target; `None` when there was nothing to ask it. It is asked once,
+    /// before any load, so that no request's time holds a part of it.
+    pub fn dns(&self) -> Option<Nanos> {
+        self.route.dns
+    }
+
+    /// Whether the target is reached without leaving this machine: it shares its cores.
     pub fn shares_host(&self) -> bool {
-        self.route.address.ip().is_loopback()
+        self.route.peer.is_here()
     }
 
     /// Runs a phase to its end and returns what it left. Blocks.

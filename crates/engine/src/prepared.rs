@@ -1,10 +1,10 @@
 //! A phase made ready to send: requests as bytes, checks compiled, addresses known. Shared read-only by the workers.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 
-use prony_model::{Capture, Limits, Phase, Request, Secret};
+use prony_model::{Capture, Limits, Nanos, Phase, Request, Secret};
 use prony_wire::http1::{RequestParts, render};
-use prony_wire::{Clock, Link, Origin, WireError};
+use prony_wire::{Clock, Link, Origin, Peer, WireError};
 
 use crate::EngineError;
 use crate::bodies::Checks;
@@ -14,7 +14,11 @@ use crate::mask::Masks;
 #[derive(Clone, Debug)]
 pub(crate) struct Route {
     pub(crate) origin: Origin,
-    pub(crate) address: SocketAddr,
+    pub(crate) peer: Peer,
+    /// How long the resolver took; `None` when it was not asked.
+    pub(crate) dns: Option<Nanos>,
+    /// Addresses that connections start from, in turn; none when the system chooses.
+    pub(crate) sources: Vec<IpAddr>,
     pub(crate) link: Link,
     pub(crate) headers: Vec<(String, Secret)>,
     pub(crate) masks: Masks,

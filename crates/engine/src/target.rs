@@ -1,11 +1,14 @@
 //! What to load: its origin, how to trust it, what every request carries. Sends nothing.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use prony_model::Secret;
-use prony_wire::{Link, Origin, dial, tls};
+use prony_model::{Nanos, Secret};
+use prony_wire::{Link, Origin, Peer, TlsOptions, WireError, dial, tls};
+use rustix::fs::{Access, access};
 
 use crate::EngineError;
 use crate::mask::Masks;
@@ -19,10 +22,16 @@ const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Target {
     /// Scheme, host, port and base path.
     pub origin: Origin,
-    /// Trust any certificate.
-    pub insecure: bool,
-    /// PEM file with further authorities to trust.
-    pub cacert: Option<PathBuf>,
+    /// Connect to this Unix domain socket; the origin then only names the host in the requests.
+    pub unix_socket: Option<PathBuf>,
+    /// Connect to this host and port instead of the origin's; the requests still name the origin's.
+    pub connect_to: Option<(String, u16)>,
+    /// Addresses of this machine that connections start from, in turn; the system chooses when there are none.
+    pub sources: Vec<IpAddr>,
+    /// Whom to trust, and who to be.
+    pub tls: TlsOptions,
+    /// Name to send and to verify in the TLS handshake instead of the origin's host.
+    pub server_name: Option<String>,
     /// Headers of every request.
     pub headers: Vec<(String, Secret)>,
     /// Texts that a target may echo and that must not be kept: they are masked in captured responses.
@@ -37,54 +46,98 @@ impl Target {
         let origin = Origin::parse(url)?;
         Ok(Self {
             origin,
-            insecure: false,
-            cacert: None,
+            unix_socket: None,
+            connect_to: None,
+            sources: Vec::new(),
+            tls: TlsOptions::default(),
+            server_name: None,
             headers: Vec::new(),
             masked: Vec::new(),
             allow_hosts: Vec::new(),
         })
     }
 
-    /// Resolves the host, checks that it may be loaded, and sets up TLS.
+    /// Finds out where to connect, checks that it may be loaded, and sets up TLS.
     pub(crate) fn route(&self) -> Result<Route, EngineError> {
         let origin = &self.origin;
-        let addresses = dial::resolve_blocking(&origin.host, origin.port, RESOLVE_TIMEOUT)?;
-        let allowed = self
-            .allow_hosts
-            .iter()
-            .any(|h| h.eq_ignore_ascii_case(&origin.host));
-        if let Some(outside) = addresses.iter().find(|a| !is_here(a))
-            && !allowed
-        {
-            return Err(EngineError::NotAllowed {
-                host: origin.host.clone(),
-                address: outside.ip().to_string(),
-            });
+        let (peer, dns) = match &self.unix_socket {
+            Some(path) => (self.socket(path)?, None),
+            None => self.resolve()?,
+        };
+        for &source in &self.sources {
+            dial::can_start_from(source).map_err(|e| WireError::Source {
+                address: source,
+                why: e.to_string(),
+            })?;
         }
         let link = if origin.is_tls() {
-            Link::Tls(
-                tls::client_config(self.insecure, self.cacert.as_deref())?,
-                tls::server_name(&origin.host)?,
-            )
+            let name = self.server_name.as_ref().unwrap_or(&origin.host);
+            Link::Tls(tls::client_config(&self.tls)?, tls::server_name(name)?)
         } else {
             Link::Plain
         };
         Ok(Route {
             origin: origin.clone(),
-            address: answering(&addresses),
+            peer,
+            dns,
+            sources: self.sources.clone(),
             link,
             headers: self.headers.clone(),
             masks: Masks::new(&self.masked),
         })
     }
-}
 
-fn is_here(address: &SocketAddr) -> bool {
-    match address.ip() {
-        std::net::IpAddr::V4(v4) => v4.is_loopback(),
-        std::net::IpAddr::V6(v6) => v6
-            .to_ipv4_mapped()
-            .map_or_else(|| v6.is_loopback(), |v4| v4.is_loopback()),
+    /// The address of the host, and how long the resolver took; `None` when there was nothing to ask it.
+    fn resolve(&self) -> Result<(Peer, Option<Nanos>), EngineError> {
+        let (host, port) = match &self.connect_to {
+            Some((host, port)) => (host.as_str(), *port),
+            None => (self.origin.host.as_str(), self.origin.port),
+        };
+        let asked = Instant::now();
+        let addresses = dial::resolve_blocking(host, port, RESOLVE_TIMEOUT)?;
+        let took = Nanos(u64::try_from(asked.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        let is_name = host.parse::<IpAddr>().is_err();
+        let allowed = self.allow_hosts.iter().any(|h| h.eq_ignore_ascii_case(host));
+        if let Some(outside) = addresses.iter().find(|a| !Peer::Tcp(**a).is_here())
+            && !allowed
+        {
+            return Err(EngineError::NotAllowed {
+                host: host.to_owned(),
+                address: outside.ip().to_string(),
+            });
+        }
+        Ok((Peer::Tcp(answering(&addresses)), is_name.then_some(took)))
+    }
+
+    /// A Unix domain socket that is there and may be written to. Whether somebody listens, the load will show.
+    fn socket(&self, path: &Path) -> Result<Peer, WireError> {
+        let fail = |why: String| WireError::Socket {
+            path: path.display().to_string(),
+            why,
+        };
+        if !self.sources.is_empty() || self.connect_to.is_some() {
+            return Err(fail(
+                "it has no address: take out --bind and --connect-to".to_owned(),
+            ));
+        }
+        let found = std::fs::metadata(path).map_err(|e| match e.kind() {
+            io::ErrorKind::NotFound => {
+                fail("there is no such file: start the server, or check the path".to_owned())
+            }
+            io::ErrorKind::PermissionDenied => {
+                fail("no permission to look into its folder: run as the server's user or group".to_owned())
+            }
+            _ => fail(e.to_string()),
+        })?;
+        if !found.file_type().is_socket() {
+            return Err(fail(
+                "it is no socket: give the path that the server listens on".to_owned(),
+            ));
+        }
+        access(path, Access::WRITE_OK).map_err(|_| {
+            fail("no permission to write to it: run as the server's user or group".to_owned())
+        })?;
+        Ok(Peer::Unix(path.to_owned()))
     }
 }
 
@@ -101,6 +154,11 @@ fn answering(addresses: &[SocketAddr]) -> SocketAddr {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::os::unix::net::UnixListener;
+
+    use prony_wire::{Peer, WireError};
+
     use super::Target;
     use crate::EngineError;
 
@@ -118,6 +176,59 @@ mod tests {
                 .unwrap()
                 .route()
                 .is_ok()
+        );
+    }
+
+    #[test]
+    fn what_is_connected_to_must_be_allowed_not_what_is_named() {
+        let mut target = Target::new("http://example.invalid").unwrap();
+        target.connect_to = Some(("127.0.0.1".to_owned(), 9));
+        let route = target.route().unwrap();
+        assert_eq!(route.peer, Peer::Tcp("127.0.0.1:9".parse().unwrap()));
+        assert_eq!(route.origin.authority(), "example.invalid");
+        assert_eq!(route.dns, None, "an address needs no resolver");
+        target.connect_to = Some(("192.0.2.1".to_owned(), 9));
+        target.allow_hosts.push("example.invalid".to_owned());
+        assert!(matches!(target.route(), Err(EngineError::NotAllowed { .. })));
+    }
+
+    #[test]
+    fn a_name_takes_time_to_resolve() {
+        let route = Target::new("http://localhost:9").unwrap().route().unwrap();
+        assert!(route.dns.is_some_and(|took| took.0 > 0));
+    }
+
+    #[test]
+    fn a_socket_must_be_there_and_be_one() {
+        let path = std::env::temp_dir().join(format!("prony-target-{}.sock", std::process::id()));
+        let mut target = Target::new("http://localhost/x").unwrap();
+        target.unix_socket = Some(path.clone());
+        let why = |target: &Target| match target.route() {
+            Err(EngineError::Wire(WireError::Socket { why, .. })) => why,
+            other => panic!("{other:?}"),
+        };
+        assert!(why(&target).contains("no such file"));
+        std::fs::write(&path, "").unwrap();
+        assert!(why(&target).contains("no socket"));
+        std::fs::remove_file(&path).unwrap();
+        let _listener = UnixListener::bind(&path).unwrap();
+        let route = target.route().unwrap();
+        assert_eq!((&route.peer, route.dns), (&Peer::Unix(path.clone()), None));
+        target.sources.push(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        assert!(why(&target).contains("--bind"));
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn a_source_must_be_ours() {
+        let mut target = Target::new("http://127.0.0.1:9").unwrap();
+        target.sources = vec![IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2))];
+        assert!(target.route().is_ok());
+        target.sources.push(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
+        let error = target.route().unwrap_err().to_string();
+        assert!(
+            error.contains("192.0.2.1") && error.contains("ip address"),
+            "{error}"
         );
     }
 }

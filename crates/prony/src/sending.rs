@@ -79,8 +79,8 @@ pub(crate) fn target(
     secrets: &[(String, Secret)],
 ) -> Result<Target, EngineError> {
     let mut target = Target::new(url)?;
-    target.insecure = spec.insecure;
-    target.cacert = spec.cacert.as_ref().map(PathBuf::from);
+    target.tls.insecure = spec.insecure;
+    target.tls.cacert = spec.cacert.as_ref().map(PathBuf::from);
     target.headers = spec
         .headers
         .iter()

@@ -44,7 +44,25 @@ pub enum WireError {
         /// The resolver's words.
         why: String,
     },
-    /// A certificate file cannot be read.
+    /// The Unix domain socket cannot be used.
+    #[error("Unix socket {path:?}: {why}")]
+    Socket {
+        /// Its path.
+        path: String,
+        /// What is wrong, and what to do.
+        why: String,
+    },
+    /// Connections cannot start from this address.
+    #[error(
+        "connections cannot start from {address}: {why}; `ip address` lists the addresses of this machine"
+    )]
+    Source {
+        /// The address.
+        address: std::net::IpAddr,
+        /// The system's words.
+        why: String,
+    },
+    /// A certificate or key file cannot be used.
     #[error("certificate file {path:?}: {why}")]
     Certificate {
         /// The file.

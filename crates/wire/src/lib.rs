@@ -15,7 +15,9 @@ mod stream;
 pub mod tls;
 
 pub use clock::Clock;
+pub use dial::Peer;
 pub use error::WireError;
 pub use origin::{Origin, Scheme};
 pub use pace::{Timer, Waits};
 pub use stream::{Link, LinkError, Received, Stream};
+pub use tls::TlsOptions;

@@ -1,21 +1,22 @@
 //! One non-blocking connection, plain or TLS: connect, handshake, bytes in, bytes out. Knows no HTTP.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
-use rustls::{ClientConfig, ClientConnection};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind};
 use rustls_pki_types::ServerName;
 
-use crate::{dial, tls};
+use crate::dial::{self, Peer};
+use crate::tls;
 
 /// How to secure a connection.
 #[derive(Clone, Debug)]
 pub enum Link {
-    /// Plain TCP.
+    /// No TLS.
     Plain,
     /// TLS with this configuration, verified for this name.
     Tls(Arc<ClientConfig>, ServerName<'static>),
@@ -44,9 +45,9 @@ pub enum Received {
 /// A connection in progress or made.
 #[derive(Debug)]
 pub enum Stream {
-    /// Plain TCP.
+    /// Without TLS.
     Plain(OwnedFd),
-    /// TLS over TCP.
+    /// With TLS.
     Tls(Box<TlsStream>),
 }
 
@@ -58,9 +59,10 @@ pub struct TlsStream {
 }
 
 impl Stream {
-    /// Starts to connect. Register it, then call [`Stream::ready`] at each edge until it says yes.
-    pub fn dial(address: &SocketAddr, link: &Link) -> Result<Self, LinkError> {
-        let fd = dial::start(address).map_err(LinkError::Io)?;
+    /// Starts to connect, from the address `source` when one is given. Register it, then at each edge ask
+    /// [`Stream::connected`], and after it [`Stream::ready`], until they say yes.
+    pub fn dial(peer: &Peer, source: Option<IpAddr>, link: &Link) -> Result<Self, LinkError> {
+        let fd = dial::start(peer, source).map_err(LinkError::Io)?;
         match link {
             Link::Plain => Ok(Self::Plain(fd)),
             Link::Tls(config, name) => {
@@ -74,21 +76,21 @@ impl Stream {
         }
     }
 
-    /// Whether the TCP connection is made. The handshake, if any, comes after it.
+    /// Whether the connection is made. The handshake, if any, comes after it.
     pub fn connected(&self) -> Result<bool, LinkError> {
+        dial::finished(self).map_err(LinkError::Io)
+    }
+
+    /// Tries a connection that waits for room in a Unix domain socket's queue once more; whether it is made.
+    pub fn connect_again(&self, peer: &Peer) -> Result<bool, LinkError> {
+        dial::again(self, peer).map_err(LinkError::Io)
+    }
+
+    /// Whether the handshake took up an earlier session; `None` before its end and without TLS.
+    pub fn resumed(&self) -> Option<bool> {
         match self {
-            Self::Plain(fd) => dial::finished(fd).map_err(LinkError::Io),
-            Self::Tls(tls) => {
-                let socket = tls.socket.as_fd();
-                rustix::net::sockopt::socket_error(socket)
-                    .and_then(|e| e)
-                    .map_err(LinkError::Io)?;
-                match rustix::net::getpeername(socket) {
-                    Ok(peer) => Ok(peer.is_some()),
-                    Err(Errno::NOTCONN) => Ok(false),
-                    Err(e) => Err(LinkError::Io(e)),
-                }
-            }
+            Self::Plain(_) => None,
+            Self::Tls(tls) => Some(tls.session.handshake_kind()? == HandshakeKind::Resumed),
         }
     }
 

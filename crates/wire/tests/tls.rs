@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
-use prony_wire::{Link, LinkError, Received, Stream, WireError, tls};
+use prony_wire::{Link, LinkError, Peer, Received, Stream, TlsOptions, WireError, tls};
 use rustls::{ServerConfig, ServerConnection};
 
 /// A server for `localhost` that greets whoever finishes the handshake; and its certificate as PEM.
@@ -41,7 +41,7 @@ fn server() -> (SocketAddr, String) {
 
 /// Says hello and counts the bytes of the answer.
 fn greet(address: &SocketAddr, link: &Link) -> Result<usize, LinkError> {
-    let mut stream = Stream::dial(address, link)?;
+    let mut stream = Stream::dial(&Peer::Tcp(*address), None, link)?;
     while !stream.connected()? || !stream.ready()? {
         thread::yield_now();
     }
@@ -70,10 +70,12 @@ fn trust_decides() {
     let (address, pem) = server();
     let name = tls::server_name("localhost").unwrap();
     let link = |insecure, cacert: Option<&PathBuf>| {
-        Link::Tls(
-            tls::client_config(insecure, cacert.map(PathBuf::as_path)).unwrap(),
-            name.clone(),
-        )
+        let options = TlsOptions {
+            insecure,
+            cacert: cacert.cloned(),
+            ..TlsOptions::default()
+        };
+        Link::Tls(tls::client_config(&options).unwrap(), name.clone())
     };
     assert_eq!(greet(&address, &link(true, None)), Ok(100_000));
     let path = file("ca.pem", &pem);
@@ -88,8 +90,12 @@ fn trust_decides() {
 #[test]
 fn a_file_without_certificates_is_a_user_error() {
     let path = file("empty.pem", "nothing here\n");
-    let error = tls::client_config(false, Some(&path)).unwrap_err();
+    let options = TlsOptions {
+        cacert: Some(path.clone()),
+        ..TlsOptions::default()
+    };
+    let error = tls::client_config(&options).unwrap_err();
     std::fs::remove_file(&path).unwrap();
     assert!(matches!(error, WireError::Certificate { .. }), "{error}");
-    assert!(tls::client_config(false, Some(&path)).is_err(), "a missing file");
+    assert!(tls::client_config(&options).is_err(), "a missing file");
 }

@@ -45,6 +45,7 @@ struct Slot {
 pub(super) struct Connections {
     slots: Vec<Slot>,
     free: Vec<u32>,
+    dials: usize,
 }
 
 /// A slot and its generation, as an event token.
@@ -60,6 +61,13 @@ impl Connections {
             (self.slots.len() - 1) as u32
         });
         (slot, token(slot, self.slots[slot as usize].generation))
+    }
+
+    /// How many connections were begun before; counts this one.
+    pub(super) fn dials(&mut self) -> usize {
+        let before = self.dials;
+        self.dials = before.wrapping_add(1);
+        before
     }
 
     /// Gives a slot back that was not filled.

@@ -1,5 +1,7 @@
 //! One exchange on one connection: dial, send, receive, and what every way it can go wrong is called.
 
+use std::net::IpAddr;
+
 use prony_model::{Nanos, Outcome, SampleFlags};
 use prony_wire::http1::{Broken, Fed, Head, ResponseParser};
 use prony_wire::{LinkError, Received, Stream, dial};
@@ -78,7 +80,8 @@ impl Worker<'_> {
     fn dial(&mut self, call: Option<Box<Call>>) {
         let dialled = self.now();
         let (slot, token) = self.connections.next_slot();
-        let made = Stream::dial(&self.prepared.route.address, &self.prepared.route.link).and_then(|stream| {
+        let route = &self.prepared.route;
+        let made = Stream::dial(&route.peer, self.source_address(), &route.link).and_then(|stream| {
             self.waits.add(&stream, token).map_err(LinkError::Io)?;
             Ok(stream)
         });
@@ -102,6 +105,13 @@ impl Worker<'_> {
                 self.unconnected(call, &error);
             }
         }
+    }
+
+    /// The address that the next connection starts from: each in turn, so that each has its own range of ports.
+    fn source_address(&mut self) -> Option<IpAddr> {
+        let sources = &self.prepared.route.sources;
+        let turn = self.connections.dials();
+        (!sources.is_empty()).then(|| sources[turn % sources.len()])
     }
 
     /// A connection could not be made.

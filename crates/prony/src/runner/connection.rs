@@ -59,13 +59,13 @@ impl Connection {
             rate_max: suite.run.rate_max,
             stop: Arc::clone(&session.stop),
             epoch,
+            ..EngineOptions::default()
         };
         let engine = Engine::new(&target, options)?;
         let is_local = engine.shares_host();
         let listening = || {
-            is_local
-                .then(|| monitors::listening_pid(target.origin.port))
-                .flatten()
+            let port = engine.peer().port().filter(|_| is_local);
+            port.and_then(monitors::listening_pid)
         };
         let pid = spec
             .pid

@@ -41,10 +41,8 @@ impl Recording {
         };
         let target = &plan.suite.target;
         let listening = || {
-            engine
-                .shares_host()
-                .then(|| monitors::listening_pid(engine.address().port()))
-                .flatten()
+            let port = engine.peer().port().filter(|_| engine.shares_host());
+            port.and_then(monitors::listening_pid)
         };
         let container = target.container.as_deref().and_then(monitors::container_pid);
         let pid = target
