@@ -113,6 +113,11 @@ fn each_fault_has_its_name() {
         b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello",
         b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\nhello",
         b"HTTP/1.1 200 OK\r\ncontent-length: -5\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 5, 5\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\ncontent-length: 5\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntransfer-encoding: gzip\r\n\r\n0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999999999999\r\n\r\nhello",
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n",
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhello\r\n0\r\n\r\n",
@@ -144,6 +149,9 @@ fn limits_hold_before_memory_does() {
         Broken::BodyTooLarge
     );
     assert_eq!(big(b"HTTP/1.1 200 OK\r\n\r\n12345678901"), Broken::BodyTooLarge);
+    // What fits below the limit is handed on, however the bytes come.
+    let (seen, _) = read(&[b"HTTP/1.1 200 OK\r\n\r\n12345678901"], false, 1000, 10);
+    assert_eq!(seen.body, b"1234567890");
     assert_eq!(
         big(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nb\r\n12345678901\r\n0\r\n\r\n"),
         Broken::BodyTooLarge
@@ -178,6 +186,32 @@ fn the_head_cache_changes_nothing() {
         assert_eq!(fed, Fed::Done { used: bytes.len() });
         assert_eq!(seen.body, if no_body { b"" } else { &bytes[38..] });
     }
+}
+
+#[test]
+fn a_remembered_head_counts_towards_the_limit() {
+    let last = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    let long = [b"HTTP/1.1 100 Continue\r\n\r\n".as_slice(), last].concat();
+    let mut parser = ResponseParser::new(last.len() as u64, 1000);
+    let mut cache = HeadCache::default();
+    let mut feed = |bytes: &[u8]| {
+        parser.reset(false);
+        parser.feed(bytes, &mut cache, &mut Seen::default())
+    };
+    assert_eq!(feed(&long), Err(Broken::HeadTooLarge));
+    assert_eq!(feed(last), Ok(Fed::Done { used: last.len() }));
+    assert_eq!(feed(&long), Err(Broken::HeadTooLarge));
+}
+
+#[test]
+fn chunks_from_an_old_server_end_the_connection() {
+    let head = b"HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n";
+    let (seen, end) = whole(head);
+    assert_eq!(
+        (seen.body.as_slice(), end),
+        (b"ab".as_slice(), Ok(Some(head.len())))
+    );
+    assert!(!seen.head.unwrap().keep_alive);
 }
 
 fn response() -> impl Strategy<Value = Vec<u8>> {

@@ -110,6 +110,10 @@ pub(super) fn parse(raw: &[u8], no_body: bool) -> Result<Head, Broken> {
     for line in response.headers.iter() {
         seen.take(line, raw)?;
     }
+    if seen.length.is_some() && (seen.chunked || seen.other_coding) {
+        // RFC 9112, section 6.3: the mark of request smuggling and response splitting.
+        return Err(Broken::Malformed("both a transfer-encoding and a content-length"));
+    }
     let framing = if no_body || status < 200 || status == 204 || status == 304 {
         Framing::None
     } else if seen.chunked {
@@ -120,8 +124,13 @@ pub(super) fn parse(raw: &[u8], no_body: bool) -> Result<Head, Broken> {
         seen.length.map_or(Framing::Close, Framing::Length)
     };
     let by_default = response.version == Some(1);
-    let keep_alive =
-        (by_default || seen.keep_alive) && !seen.close && framing != Framing::Close && status != 101;
+    // RFC 9112, section 6.1: HTTP/1.0 knows no transfer codings, so whoever says both may be wrong about either.
+    let doubtful = !by_default && seen.chunked;
+    let keep_alive = (by_default || seen.keep_alive)
+        && !seen.close
+        && !doubtful
+        && framing != Framing::Close
+        && status != 101;
     Ok(Head {
         status,
         framing,
@@ -157,19 +166,15 @@ impl Seen {
                 }
             }
             17 if line.name.eq_ignore_ascii_case("transfer-encoding") => {
-                let last = line
-                    .value
-                    .rsplit(|b| *b == b',')
-                    .next()
-                    .unwrap_or_default()
-                    .trim_ascii();
-                if self.chunked {
-                    return Err(Broken::Malformed("a transfer coding after chunked"));
-                }
-                if last.eq_ignore_ascii_case(b"chunked") {
-                    self.chunked = true;
-                } else if !last.eq_ignore_ascii_case(b"identity") {
-                    self.other_coding = true;
+                for coding in line.value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
+                    if self.chunked {
+                        return Err(Broken::Malformed("a transfer coding after chunked"));
+                    }
+                    if coding.eq_ignore_ascii_case(b"chunked") {
+                        self.chunked = true;
+                    } else if !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity") {
+                        self.other_coding = true;
+                    }
                 }
             }
             10 if line.name.eq_ignore_ascii_case("connection") => {

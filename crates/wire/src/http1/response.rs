@@ -95,6 +95,11 @@ impl ResponseParser {
         self.body_bytes
     }
 
+    /// Bytes held of a head that is split over reads; never more than one over the limit of a head.
+    pub fn held_bytes(&self) -> usize {
+        self.held.len()
+    }
+
     /// Takes bytes as they come from the connection.
     pub fn feed(
         &mut self,
@@ -127,13 +132,7 @@ impl ResponseParser {
                 State::Chunked(chunks) => {
                     let (n, body) = chunks.take(rest)?;
                     let done = chunks.is_done();
-                    self.body_bytes += body.len() as u64;
-                    if self.body_bytes > self.body_bytes_max {
-                        return Err(Broken::BodyTooLarge);
-                    }
-                    if !body.is_empty() {
-                        events.body(body);
-                    }
+                    self.bounded_body(body, events)?;
                     used += n;
                     if done {
                         self.state = State::Done;
@@ -142,18 +141,26 @@ impl ResponseParser {
                     }
                 }
                 State::Close => {
-                    self.body_bytes += rest.len() as u64;
-                    if self.body_bytes > self.body_bytes_max {
-                        return Err(Broken::BodyTooLarge);
-                    }
-                    if !rest.is_empty() {
-                        events.body(rest);
-                    }
+                    self.bounded_body(rest, events)?;
                     return Ok(Fed::More);
                 }
                 State::Done => return Ok(Fed::Done { used }),
             }
         }
+    }
+
+    /// Hands on body bytes whose number nobody declared, up to the limit.
+    fn bounded_body(&mut self, bytes: &[u8], events: &mut impl Events) -> Result<(), Broken> {
+        let room = self.body_bytes_max - self.body_bytes;
+        let n = usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len());
+        self.body_bytes += n as u64;
+        if n > 0 {
+            events.body(&bytes[..n]);
+        }
+        if n < bytes.len() {
+            return Err(Broken::BodyTooLarge);
+        }
+        Ok(())
     }
 
     /// The peer closed its side: complete, or how it is not.
@@ -180,6 +187,7 @@ impl ResponseParser {
         }
         if self.held.is_empty() {
             if let Some((head, n)) = cache.find(input, self.no_body) {
+                self.count_head(n)?;
                 self.begin(head, &input[..n], events)?;
                 return Ok(Some(n));
             }
@@ -231,16 +239,21 @@ impl ResponseParser {
         if !raw.starts_with(b"HTTP/1.") {
             return Err(Broken::Malformed("it does not start with HTTP/1."));
         }
-        self.head_bytes += raw.len();
-        if self.head_bytes > self.head_bytes_max {
-            return Err(Broken::HeadTooLarge);
-        }
+        self.count_head(raw.len())?;
         let head = head::parse(raw, self.no_body)?;
         if head.status < 200 && head.status != 101 {
             return Ok(());
         }
         cache.keep(raw, head, self.no_body);
         self.begin(head, raw, events)
+    }
+
+    fn count_head(&mut self, bytes: usize) -> Result<(), Broken> {
+        self.head_bytes += bytes;
+        if self.head_bytes > self.head_bytes_max {
+            return Err(Broken::HeadTooLarge);
+        }
+        Ok(())
     }
 
     fn begin(&mut self, head: Head, raw: &[u8], events: &mut impl Events) -> Result<(), Broken> {
