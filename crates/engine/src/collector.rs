@@ -3,17 +3,19 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use prony_model::{Captured, Nanos, Outcome, Progress, Sample};
+use prony_model::{Captured, Nanos, Progress, Sample};
 use prony_wire::Clock;
 
-use crate::rows::Rows;
+use crate::books::Books;
 use crate::worker::{Message, Report};
-
-/// Samples of a phase that are kept in memory; beyond them histograms go on.
-pub(crate) const SAMPLES_MAX: usize = 1_000_000;
 
 /// Hears what happens while a phase runs. All methods are called on the thread that called `run`.
 pub trait Sink {
+    /// Whether [`Sink::samples`] is to be called with every finished request. Otherwise it hears only of the first
+    /// ones, and the load costs less.
+    fn wants_all(&self) -> bool {
+        true
+    }
     /// Finished requests, in chunks, in no particular order.
     fn samples(&mut self, samples: &[Sample]);
     /// Once a second.
@@ -27,6 +29,9 @@ pub trait Sink {
 pub struct NoSink;
 
 impl Sink for NoSink {
+    fn wants_all(&self) -> bool {
+        false
+    }
     fn samples(&mut self, _: &[Sample]) {}
     fn progress(&mut self, _: &Progress) {}
     fn captured(&mut self, _: u16, _: &Captured) {}
@@ -38,8 +43,6 @@ pub(crate) struct Collector<'s> {
     clock: Clock,
     sink: &'s mut dyn Sink,
     pub(crate) samples: Vec<Sample>,
-    /// Rows of all samples, once there are more than are kept.
-    pub(crate) rows: Option<Rows>,
     pub(crate) captures: Vec<Captured>,
     pub(crate) reports: Vec<Report>,
     progress: Progress,
@@ -55,7 +58,6 @@ impl<'s> Collector<'s> {
             clock,
             sink,
             samples: Vec::new(),
-            rows: None,
             captures: Vec::new(),
             reports: Vec::new(),
             progress: Progress {
@@ -68,6 +70,21 @@ impl<'s> Collector<'s> {
         }
     }
 
+    /// Whether someone wants to see every sample.
+    pub(crate) fn wants_all(&self) -> bool {
+        self.sink.wants_all()
+    }
+
+    /// The accounts of the samples that were not kept, added up; `None` when all were.
+    pub(crate) fn books(&self) -> Option<Books> {
+        let mut accounts = self.reports.iter().filter_map(|r| r.books.as_deref());
+        let mut sum = accounts.next()?.clone();
+        for account in accounts {
+            sum.merge(account);
+        }
+        Some(sum)
+    }
+
     /// Receives until `workers` workers ended. `ready` is called when as many are ready as are alive.
     pub(crate) fn gather(&mut self, receiver: &Receiver<Message>, workers: u32, mut ready: impl FnMut()) {
         let (mut ended, mut told) = (0, 0);
@@ -76,15 +93,26 @@ impl<'s> Collector<'s> {
         while ended < workers {
             match receiver.recv_timeout(Duration::from_millis(100)) {
                 Ok(Message::Ready) => told += 1,
-                Ok(Message::Samples {
+                Ok(Message::Samples { samples, keep }) => {
+                    self.sink.samples(&samples);
+                    if keep {
+                        self.samples.extend_from_slice(&samples);
+                    }
+                }
+                Ok(Message::Progress {
                     worker,
-                    samples,
                     in_flight,
+                    done,
+                    failed,
+                    responses,
                 }) => {
                     if let Some(slot) = self.in_flight.get_mut(worker as usize) {
                         *slot = in_flight;
                     }
-                    self.take(&samples);
+                    self.progress.done += done;
+                    self.progress.failed += failed;
+                    self.last_second
+                        .extend(responses.iter().map(|response| response.0));
                 }
                 Ok(Message::Captured(captured)) => {
                     self.sink.captured(self.index, &captured);
@@ -102,32 +130,6 @@ impl<'s> Collector<'s> {
                 ready();
             }
             self.report_progress();
-        }
-    }
-
-    fn take(&mut self, samples: &[Sample]) {
-        self.sink.samples(samples);
-        for sample in samples {
-            self.progress.done += u64::from(!sample.outcome.is_own());
-            self.progress.failed += u64::from(sample.outcome.is_failure());
-            if sample.outcome == Outcome::Ok {
-                self.last_second.push(sample.response().0);
-            }
-        }
-        let room = SAMPLES_MAX - self.samples.len();
-        if samples.len() > room && self.rows.is_none() {
-            let mut rows = Rows::default();
-            for sample in &self.samples {
-                rows.add(sample);
-            }
-            self.rows = Some(rows);
-        }
-        self.samples
-            .extend_from_slice(&samples[..samples.len().min(room)]);
-        if let Some(rows) = &mut self.rows {
-            for sample in samples {
-                rows.add(sample);
-            }
         }
     }
 

@@ -16,7 +16,7 @@ use crate::collector::{Collector, NoSink, Sink};
 use crate::leg::{Leg, LegKind, legs};
 use crate::prepared::{Prepared, Route};
 use crate::summary::{summarise, summarise_long};
-use crate::worker::{self, Message, Share, Shared};
+use crate::worker::{self, Message, Share, Shared, Wanted};
 use crate::{EngineError, Target, host, validity};
 
 /// Messages that the collector may be behind before workers have to wait.
@@ -37,6 +37,9 @@ pub struct EngineOptions {
     pub threads: u32,
     /// Most requests per second in any phase; 0 means no bound.
     pub rate_max: f64,
+    /// So many samples of a phase are kept whole, and its quantiles are exact. Those beyond are added up in histograms
+    /// of three digits.
+    pub samples_max: u64,
     /// Set it to end the current phase at once. What was recorded is kept.
     pub stop: Arc<AtomicBool>,
     /// The instant that times count from.
@@ -49,6 +52,7 @@ impl Default for EngineOptions {
             seed: 0,
             threads: 0,
             rate_max: 0.0,
+            samples_max: 1_000_000,
             stop: Arc::new(AtomicBool::new(false)),
             epoch: Instant::now(),
         }
@@ -120,18 +124,22 @@ impl Engine {
             ..
         } = course;
         let ended = self.now();
+        let books = collector.books();
         let Collector {
             mut samples,
-            rows,
             captures,
             reports,
             ..
         } = collector;
         samples.sort_unstable_by_key(|s| (s.intended, s.seq));
         let partial = stopped || dead;
-        let mut summary = match &rows {
+        let mut summary = match books {
             None => summarise(index, &phase, &samples, started, ended, partial),
-            Some(rows) => summarise_long(index, &phase, &samples, rows, started, ended, partial),
+            Some(mut books) => {
+                books.add_all(&samples);
+                let most = reports.iter().map(|r| r.flight_max).sum();
+                summarise_long(index, &phase, &samples, (&books, most), (started, ended), partial)
+            }
         };
         summary.connections = reports.iter().map(|r| r.connections).sum();
         let stolen = steal
@@ -143,16 +151,13 @@ impl Engine {
         validity::add_little(&mut summary.validity, counted, spans, summary.ok + summary.failed);
         if dead {
             let says = "no connection to the target succeeded; the phase was ended early".to_owned();
-            summary
-                .validity
-                .warnings
-                .push(validity::issue("dead-target", says));
+            summary.validity.tell(false, "dead-target", says);
         }
         Ok(PhaseResult {
             index,
             phase,
+            samples_cut: (samples.len() as u64) < summary.offered,
             summary,
-            samples_cut: rows.is_some(),
             samples,
             captures,
             readings: Vec::new(),
@@ -233,6 +238,7 @@ struct Course<'a, 's> {
     chooser: Chooser,
     collector: Collector<'s>,
     captures_left: u32,
+    kept_left: u64,
     next_seq: u64,
     stopped: bool,
     dead: bool,
@@ -254,6 +260,7 @@ impl<'a, 's> Course<'a, 's> {
             chooser,
             collector,
             captures_left: phase.capture.responses_max,
+            kept_left: engine.options.samples_max,
             next_seq: 0,
             stopped: false,
             dead: false,
@@ -304,6 +311,7 @@ impl<'a, 's> Course<'a, 's> {
         self.chooser.skip_to(self.next_seq);
         let (sender, receiver): (SyncSender<Message>, Receiver<Message>) = sync_channel(CHANNEL);
         let first_report = self.collector.reports.len();
+        let all = self.collector.wants_all();
         thread::scope(|scope| -> Result<(), EngineError> {
             for worker in 0..workers {
                 let share = Share {
@@ -313,11 +321,15 @@ impl<'a, 's> Course<'a, 's> {
                 };
                 let captures =
                     self.captures_left / workers + u32::from(self.captures_left % workers > worker);
+                let wanted = Wanted {
+                    kept: self.kept_left.div_ceil(u64::from(workers)),
+                    all,
+                };
                 let (shared, chooser, sender) = (&shared, self.chooser.clone(), sender.clone());
                 let spawned = thread::Builder::new()
                     .name(format!("prony-load-{worker}"))
                     .spawn_scoped(scope, move || {
-                        worker::run(shared, share, chooser, captures, sender);
+                        worker::run(shared, share, chooser, captures, wanted, sender);
                     });
                 if let Err(e) = spawned {
                     // Those that run already end at once: their start is in the past and nothing is left to send.
@@ -340,6 +352,7 @@ impl<'a, 's> Course<'a, 's> {
         for report in &self.collector.reports[first_report..] {
             self.next_seq = self.next_seq.max(report.next_seq);
             self.captures_left = self.captures_left.saturating_sub(report.captures);
+            self.kept_left = self.kept_left.saturating_sub(report.kept);
             self.stopped |= report.stopped;
             self.dead |= report.dead;
             if let Some(error) = &report.error {

@@ -4,6 +4,7 @@
 //! phases and their shapes, not experiments or verdicts, and stores nothing: a [`Sink`] hears what happens.
 
 mod bodies;
+mod books;
 mod choice;
 mod collector;
 mod engine;

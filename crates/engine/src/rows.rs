@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use hdrhistogram::Histogram;
-use prony_model::{Distribution, Nanos, Outcome, Quantile, Sample, SampleFlags};
+use prony_model::{Distribution, Nanos, Outcome, Quantile, Sample};
 use prony_stats::order;
+
+use crate::books::{Books, Line, METRICS, Times, times};
 
 /// The quantiles of every distribution.
 pub(crate) const QUANTILES: [f64; 5] = [0.5, 0.9, 0.95, 0.99, 0.999];
@@ -13,27 +14,17 @@ pub(crate) const QUANTILES: [f64; 5] = [0.5, 0.9, 0.95, 0.99, 0.999];
 /// Confidence of the intervals.
 const CONFIDENCE: f64 = 0.95;
 
-/// Values from which the dependence of a longer series is estimated, for each of the four times: it belongs to the
-/// process, not to the length. Objectives use the first two.
-const DEPENDENCE_MAX: [usize; 4] = [1 << 15, 1 << 15, 1 << 13, 1 << 13];
+/// Values from which the dependence of a longer series is estimated, for each of [`times`]: it belongs to the process,
+/// not to the length. Objectives use the first two.
+const DEPENDENCE_MAX: [usize; METRICS] = [1 << 15, 1 << 15, 1 << 13, 1 << 13, 1 << 13, 1 << 13, 1 << 13];
 
 /// Scenario, step, outcome.
 pub(crate) type Key = (u16, u16, Outcome);
 
-/// What a sample adds to a row: response, service, lag, and time to first byte.
-fn durations(sample: &Sample) -> [Option<Nanos>; 4] {
-    [
-        Some(sample.response()),
-        Some(sample.service()),
-        Some(sample.lag()),
-        sample.ttfb(),
-    ]
-}
-
-/// One row: its count and its four distributions.
+/// One row: its count and its distributions, in the order of [`times`].
 pub(crate) struct Row {
     pub(crate) n: u64,
-    pub(crate) distributions: [Distribution; 4],
+    pub(crate) distributions: [Distribution; METRICS],
 }
 
 /// Exact rows of samples in send order.
@@ -50,7 +41,7 @@ pub(crate) fn exact(samples: &[Sample]) -> BTreeMap<Key, Row> {
         distributions: std::array::from_fn(|metric| {
             let values: Vec<f64> = group
                 .iter()
-                .filter_map(|s| durations(s)[metric])
+                .filter_map(|s| times(s)[metric])
                 .map(|t| t.0 as f64)
                 .collect();
             distribution(&values, DEPENDENCE_MAX[metric])
@@ -129,90 +120,27 @@ fn quantile(p: f64, value: Nanos, needs: u64, interval: Option<(Nanos, Nanos)>) 
     }
 }
 
-/// Rows as histograms of three digits: their size depends on the range of the times, not on their number.
-#[derive(Debug, Default)]
-pub(crate) struct Rows {
-    rows: BTreeMap<Key, [Option<Histogram<u64>>; 4]>,
-    /// Totals that need no histogram.
-    pub(crate) totals: Totals,
-}
-
-/// What is counted over all samples.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Totals {
-    pub(crate) ok: u64,
-    pub(crate) failed: u64,
-    pub(crate) own: u64,
-    pub(crate) bytes_in: u64,
-    pub(crate) connections: u64,
-    /// Sum of sent-to-done spans in nanoseconds.
-    pub(crate) flight_ns: u128,
-}
-
-impl Totals {
-    pub(crate) fn add(&mut self, sample: &Sample) {
-        if sample.outcome == Outcome::Ok {
-            self.ok += 1;
-        } else if sample.outcome.is_own() {
-            self.own += 1;
-        } else {
-            self.failed += 1;
+/// The rows of an account. Dependence comes from `exact`, the rows of the samples that were kept.
+pub(crate) fn binned(books: &Books, exact: &BTreeMap<Key, Row>) -> BTreeMap<Key, Row> {
+    let row = |line: &Line| {
+        let kept = exact.get(&line.key);
+        Row {
+            n: line.n,
+            distributions: std::array::from_fn(|metric| match &line.times[metric] {
+                None => Distribution::default(),
+                Some(times) => {
+                    let like = kept.map(|row| &row.distributions[metric]);
+                    // What was never seen among the kept samples is taken as fully dependent.
+                    let worth = like.map_or(0.0, |d| if d.n > 0 { d.n_eff / d.n as f64 } else { 0.0 });
+                    from_histogram(times, worth)
+                }
+            }),
         }
-        self.bytes_in += u64::from(sample.bytes_in);
-        self.connections += u64::from(sample.flags.contains(SampleFlags::NEW_CONNECTION));
-        self.flight_ns += u128::from(sample.service().0);
-    }
-
-    pub(crate) fn offered(&self) -> u64 {
-        self.ok + self.failed + self.own
-    }
+    };
+    books.lines().iter().map(|line| (line.key, row(line))).collect()
 }
 
-impl Rows {
-    pub(crate) fn add(&mut self, sample: &Sample) {
-        self.totals.add(sample);
-        let row = self
-            .rows
-            .entry((sample.scenario, sample.step, sample.outcome))
-            .or_default();
-        for (histogram, value) in row.iter_mut().zip(durations(sample)) {
-            if let Some(value) = value {
-                let histogram = histogram.get_or_insert_with(|| {
-                    let mut new =
-                        Histogram::new_with_bounds(1, 3_600_000_000_000, 3).expect("fixed, valid bounds");
-                    new.auto(true);
-                    new
-                });
-                histogram.saturating_record(value.0);
-            }
-        }
-    }
-
-    /// The rows. Dependence comes from `exact`, the rows of the samples that were kept.
-    pub(crate) fn finish(&self, exact: &BTreeMap<Key, Row>) -> BTreeMap<Key, Row> {
-        let row = |key: &Key, histograms: &[Option<Histogram<u64>>; 4]| {
-            let kept = exact.get(key);
-            Row {
-                n: histograms[0].as_ref().map_or(0, Histogram::len),
-                distributions: std::array::from_fn(|metric| match &histograms[metric] {
-                    None => Distribution::default(),
-                    Some(h) => {
-                        let like = kept.map(|row| &row.distributions[metric]);
-                        // What was never seen among the kept samples is taken as fully dependent.
-                        let worth = like.map_or(0.0, |d| if d.n > 0 { d.n_eff / d.n as f64 } else { 0.0 });
-                        from_histogram(h, worth)
-                    }
-                }),
-            }
-        };
-        self.rows
-            .iter()
-            .map(|(key, histograms)| (*key, row(key, histograms)))
-            .collect()
-    }
-}
-
-fn from_histogram(histogram: &Histogram<u64>, worth: f64) -> Distribution {
+fn from_histogram(histogram: &Times, worth: f64) -> Distribution {
     let n = histogram.len();
     let n_eff = n as f64 * worth;
     let at = |rank: u64| Nanos(histogram.value_at_quantile(rank as f64 / n as f64));
@@ -238,7 +166,8 @@ fn from_histogram(histogram: &Histogram<u64>, worth: f64) -> Distribution {
 
 #[cfg(test)]
 mod tests {
-    use super::{Rows, exact};
+    use super::{binned, exact};
+    use crate::books::Books;
     use prony_model::{Nanos, Outcome, Sample, SampleFlags};
 
     fn sample(seq: u64, service_ns: u64) -> Sample {
@@ -274,11 +203,8 @@ mod tests {
             .map(|i| sample(i, 1_000_000 + crate::choice::mix(3, i) % 9_000_000))
             .collect();
         let exact = exact(&samples);
-        let mut rows = Rows::default();
-        for sample in &samples {
-            rows.add(sample);
-        }
-        let binned = rows.finish(&exact);
+        let books = Books::of(&samples);
+        let binned = binned(&books, &exact);
         assert_eq!(binned.len(), exact.len());
         for (key, row) in &exact {
             let other = &binned[key];
@@ -299,7 +225,7 @@ mod tests {
             }
         }
         assert_eq!(
-            (rows.totals.ok, rows.totals.failed, rows.totals.bytes_in),
+            (books.totals.ok, books.totals.failed, books.totals.bytes_in),
             (18_000, 2_000, 140_000)
         );
     }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use prony_model::{Nanos, Phase, PhaseSummary, Sample, Shape, SummaryRow};
 
-use crate::rows::{self, Key, Row, Rows, Totals};
+use crate::books::Books;
+use crate::rows::{self, Key, Row};
 use crate::validity;
 
 /// The summary of a phase from all its samples. `partial` tells that it was cut short.
@@ -27,16 +28,12 @@ pub fn summarise(
         sorted = copy;
         &sorted
     };
-    let mut totals = Totals::default();
-    for sample in samples {
-        totals.add(sample);
-    }
     let rows = rows::exact(samples);
     assemble(Parts {
         index,
         phase,
-        samples,
-        totals,
+        books: &Books::of(samples),
+        in_flight_max: most_in_flight(samples),
         rows: &rows,
         started,
         ended,
@@ -44,23 +41,22 @@ pub fn summarise(
     })
 }
 
-/// The summary of a phase with more samples than were kept: rows from histograms, the rest from the kept samples.
+/// The summary of a phase with more samples than were kept: rows from histograms, the rest from the account of all.
+/// `in_flight_max` is what the workers counted.
 pub(crate) fn summarise_long(
     index: u16,
     phase: &Phase,
     kept: &[Sample],
-    rows: &Rows,
-    started: Nanos,
-    ended: Nanos,
+    (books, in_flight_max): (&Books, u32),
+    (started, ended): (Nanos, Nanos),
     partial: bool,
 ) -> PhaseSummary {
-    let finished = rows.finish(&rows::exact(kept));
     assemble(Parts {
         index,
         phase,
-        samples: kept,
-        totals: rows.totals,
-        rows: &finished,
+        books,
+        in_flight_max,
+        rows: &rows::binned(books, &rows::exact(kept)),
         started,
         ended,
         partial,
@@ -71,8 +67,8 @@ pub(crate) fn summarise_long(
 struct Parts<'a> {
     index: u16,
     phase: &'a Phase,
-    samples: &'a [Sample],
-    totals: Totals,
+    books: &'a Books,
+    in_flight_max: u32,
     rows: &'a BTreeMap<Key, Row>,
     started: Nanos,
     ended: Nanos,
@@ -83,19 +79,20 @@ fn assemble(parts: Parts<'_>) -> PhaseSummary {
     let Parts {
         index,
         phase,
-        samples,
-        totals,
+        books,
+        in_flight_max,
         rows,
         started,
         ended,
         partial,
     } = parts;
-    let spans = step_spans(samples, started, ended);
+    let totals = &books.totals;
+    let spans = books.span_s(started, ended);
     let seconds = (ended - started).as_secs_f64();
     let per_s = |n: u64| if seconds > 0.0 { n as f64 / seconds } else { 0.0 };
     let row = |(&(scenario, step, outcome), row): (&Key, &Row)| {
         let span = spans.get(&step).copied().unwrap_or(seconds);
-        let [response, service, lag, ttfb] = row.distributions.clone();
+        let [response, service, lag, ttfb, transfer, connect, tls] = row.distributions.clone();
         SummaryRow {
             scenario: phase
                 .scenarios
@@ -110,6 +107,9 @@ fn assemble(parts: Parts<'_>) -> PhaseSummary {
             service,
             lag,
             ttfb,
+            transfer,
+            connect,
+            tls,
         }
     };
     PhaseSummary {
@@ -132,11 +132,11 @@ fn assemble(parts: Parts<'_>) -> PhaseSummary {
         } else {
             0.0
         },
-        in_flight_max: most_in_flight(samples),
+        in_flight_max,
         bytes_in: totals.bytes_in,
         connections: totals.connections,
         rows: rows.iter().map(row).collect(),
-        validity: validity::judge(phase, samples, started),
+        validity: validity::judge(phase, books),
         partial,
     }
 }
@@ -149,22 +149,6 @@ fn concurrency(shape: &Shape, step: u16) -> u32 {
         Shape::Ladder { connections, .. } => connections.get(step as usize).copied().unwrap_or_default(),
         Shape::Open { .. } | Shape::Burst { .. } | Shape::Stages { .. } => 0,
     }
-}
-
-/// Length of each step in seconds, from its first intended start to its last end. The only step lasts as long as
-/// the phase.
-fn step_spans(samples: &[Sample], started: Nanos, ended: Nanos) -> BTreeMap<u16, f64> {
-    let mut ends: BTreeMap<u16, (Nanos, Nanos)> = BTreeMap::new();
-    for sample in samples {
-        let span = ends.entry(sample.step).or_insert((sample.intended, sample.done));
-        *span = (span.0.min(sample.intended), span.1.max(sample.done));
-    }
-    if let [only] = ends.values_mut().collect::<Vec<_>>().as_mut_slice() {
-        **only = (started, ended);
-    }
-    ends.into_iter()
-        .map(|(step, (from, to))| (step, (to - from).as_secs_f64()))
-        .collect()
 }
 
 /// Most overlapping sent-to-done spans.

@@ -1,20 +1,20 @@
 //! Whether the generator kept its promise. The bounds are those of the methodology; a bound counts only above a
 //! minimum number of requests, so that one late send does not condemn a phase of twenty.
 
-use prony_model::{Nanos, Outcome, Phase, Sample, Shape, Validity, ValidityIssue};
+use prony_model::{Nanos, Outcome, Phase, Shape, Validity};
 use prony_stats::order::nearest_rank;
 
+use crate::books::{Books, OWN_LAG, RESPONSE, Times, is_unsent};
 use crate::worker::Report;
 
 /// Late sends beyond this share make a phase invalid.
 const LATE_SHARE_MAX: f64 = 0.01;
 /// Fewer late sends, or late beats of the timer, than this are told as a warning only: in a short phase one of them
 /// is the 99th percentile.
-const LATE_MIN: usize = 5;
+const LATE_MIN: u64 = 5;
 /// Arrivals never sent beyond this share make a phase invalid.
 const SHED_SHARE_MAX: f64 = 0.001;
-/// Window and bounds of the rate check.
-const RATE_WINDOW: Nanos = Nanos(10_000_000_000);
+/// Bounds of the rate check.
 const RATE_SENDS_MIN: u64 = 100;
 const RATE_ERROR_MAX: f64 = 0.01;
 /// Change of a quantile by our own lag: warning, invalid, and the least change that matters at all.
@@ -33,54 +33,32 @@ const LITTLE_REQUESTS_MIN: u64 = 100;
 /// CPU shares of a shorter leg say nothing.
 const WALL_MIN: Nanos = Nanos(1_000_000_000);
 
-/// When the generator would have been ready to send: lag less the time the target took to accept a connection.
-fn own_lag(sample: &Sample) -> Nanos {
-    sample.lag() - Nanos(u64::from(sample.connect_us) * 1000)
-}
-
-/// What the samples alone show.
-pub(crate) fn judge(phase: &Phase, samples: &[Sample], started: Nanos) -> Validity {
+/// What the requests alone show.
+pub(crate) fn judge(phase: &Phase, books: &Books) -> Validity {
     let mut validity = Validity::default();
-    let unsent = |s: &&Sample| matches!(s.outcome, Outcome::Shed | Outcome::LocalExhausted);
-    let shed = samples.iter().filter(unsent).count();
-    if !samples.is_empty() {
-        validity.shed_share = shed as f64 / samples.len() as f64;
+    let (offered, shed) = (books.totals.offered(), books.totals.unsent);
+    if offered > 0 {
+        validity.shed_share = shed as f64 / offered as f64;
     }
     if validity.shed_share > SHED_SHARE_MAX {
         let says = format!(
-            "{shed} of {} arrivals were never sent ({:.2} %, bound {} %): raise in_flight_max, or the target holds too many",
-            samples.len(),
+            "{shed} of {offered} arrivals were never sent ({:.2} %, bound {} %): raise in_flight_max, or the target holds too many",
             validity.shed_share * 100.0,
             SHED_SHARE_MAX * 100.0
         );
-        let list = if shed >= LATE_MIN {
-            &mut validity.invalid
-        } else {
-            &mut validity.warnings
-        };
-        list.push(issue("shed", says));
+        validity.tell(shed >= LATE_MIN, "shed", says);
     }
-    judge_lateness(&mut validity, phase, samples);
+    judge_lateness(&mut validity, phase, books);
     if matches!(phase.shape, Shape::Open { .. } | Shape::Stages { .. }) {
-        judge_rate(&mut validity, samples, started);
+        judge_rate(&mut validity, books);
     }
     validity
 }
 
-fn judge_lateness(validity: &mut Validity, phase: &Phase, samples: &[Sample]) {
-    let sent: Vec<&Sample> = samples
-        .iter()
-        .filter(|s| !matches!(s.outcome, Outcome::Shed | Outcome::LocalExhausted))
-        .collect();
-    let mut lags: Vec<Nanos> = sent.iter().map(|s| own_lag(s)).collect();
-    lags.sort_unstable();
+fn judge_lateness(validity: &mut Validity, phase: &Phase, books: &Books) {
+    let lags = books.over(OWN_LAG, |o| !is_unsent(o));
+    let responses = books.over(RESPONSE, |o| o == Outcome::Ok);
     validity.lag_p99 = at(&lags, 0.99);
-    let mut responses: Vec<Nanos> = sent
-        .iter()
-        .filter(|s| s.outcome == Outcome::Ok)
-        .map(|s| s.response())
-        .collect();
-    responses.sort_unstable();
     let median = at(&responses, 0.5);
     // Requests of one burst are written one after the other: 20 microseconds each.
     let unavoidable = match phase.shape {
@@ -88,7 +66,7 @@ fn judge_lateness(validity: &mut Validity, phase: &Phase, samples: &[Sample]) {
         _ => Nanos::ZERO,
     };
     let bound = Nanos(1_000_000).max(Nanos(median.0 / 10)) + unavoidable;
-    let late = lags.iter().filter(|lag| **lag > bound).count();
+    let late = lags.count_between(lags.next_non_equivalent(bound.0), u64::MAX);
     if !lags.is_empty() {
         validity.late_share = late as f64 / lags.len() as f64;
     }
@@ -99,19 +77,9 @@ fn judge_lateness(validity: &mut Validity, phase: &Phase, samples: &[Sample]) {
             validity.late_share * 100.0,
             LATE_SHARE_MAX * 100.0
         );
-        let list = if late >= LATE_MIN {
-            &mut validity.invalid
-        } else {
-            &mut validity.warnings
-        };
-        list.push(issue("late-sends", says));
+        validity.tell(late >= LATE_MIN, "late-sends", says);
     }
-    let mut without: Vec<Nanos> = sent
-        .iter()
-        .filter(|s| s.outcome == Outcome::Ok)
-        .map(|s| s.response() - own_lag(s))
-        .collect();
-    without.sort_unstable();
+    let without = books.without_lag();
     for (p, n_min) in [(0.5, 20), (0.95, 59), (0.99, 299)] {
         let (with, without) = (at(&responses, p), at(&without, p));
         let moved = with - without;
@@ -127,41 +95,25 @@ fn judge_lateness(validity: &mut Validity, phase: &Phase, samples: &[Sample]) {
                 share * 100.0,
                 SHIFT_MAX * 100.0
             );
-            let list = if share > SHIFT_MAX {
-                &mut validity.invalid
-            } else {
-                &mut validity.warnings
-            };
-            list.push(issue("late-sends", says));
+            validity.tell(share > SHIFT_MAX, "late-sends", says);
         }
     }
 }
 
-fn judge_rate(validity: &mut Validity, samples: &[Sample], started: Nanos) {
-    let window = |at: Nanos| ((at - started).0 / RATE_WINDOW.0) as usize;
-    let Some(last) = samples.iter().map(|s| window(s.intended)).max() else {
-        return;
-    };
-    let (mut wanted, mut sent) = (vec![0_u64; last + 1], vec![0_u64; last + 1]);
-    for sample in samples {
-        wanted[window(sample.intended)] += 1;
-        if let Some(count) = sent.get_mut(window(sample.intended + own_lag(sample))) {
-            *count += 1;
-        }
-    }
-    let errors = wanted.iter().zip(&sent).filter(|(w, _)| **w >= RATE_SENDS_MIN);
+fn judge_rate(validity: &mut Validity, books: &Books) {
+    let errors = books.windows().filter(|w| w.wanted >= RATE_SENDS_MIN);
     let worst = errors
-        .map(|(w, s)| (w.abs_diff(*s), *w))
+        .map(|w| (w.wanted.abs_diff(w.sent), w.wanted))
         .max_by(|a, b| (a.0 as f64 / a.1 as f64).total_cmp(&(b.0 as f64 / b.1 as f64)));
     if let Some((difference, wanted)) = worst {
         validity.rate_error = difference as f64 / wanted as f64;
-        if validity.rate_error > RATE_ERROR_MAX && difference as usize >= LATE_MIN {
+        if validity.rate_error > RATE_ERROR_MAX && difference >= LATE_MIN {
             let says = format!(
                 "{difference} of {wanted} arrivals of one 10 s window were sent in another ({:.1} %, bound {} %)",
                 validity.rate_error * 100.0,
                 RATE_ERROR_MAX * 100.0
             );
-            validity.invalid.push(issue("rate", says));
+            validity.tell(true, "rate", says);
         }
     }
 }
@@ -184,12 +136,12 @@ pub(crate) fn add_reports(validity: &mut Validity, phase: &Phase, reports: &[Rep
             BUSY_MAX * 100.0
         );
         if matches!(phase.shape, Shape::Open { .. } | Shape::Stages { .. }) {
-            validity.invalid.push(issue("worker-busy", share));
+            validity.tell(true, "worker-busy", share);
         } else {
             let says = format!(
                 "{share}: the generator was the limit, so the throughput is a lower bound; use more threads"
             );
-            validity.warnings.push(issue("worker-busy", says));
+            validity.tell(false, "worker-busy", says);
         }
     }
     validity.steal_share = steal_share;
@@ -200,36 +152,29 @@ pub(crate) fn add_reports(validity: &mut Validity, phase: &Phase, reports: &[Rep
             STEAL_WARN * 100.0,
             STEAL_MAX * 100.0
         );
-        let list = if steal_share > STEAL_MAX {
-            &mut validity.invalid
-        } else {
-            &mut validity.warnings
-        };
-        list.push(issue("steal", says));
+        validity.tell(steal_share > STEAL_MAX, "steal", says);
     }
     let mut timer: Vec<Nanos> = reports
         .iter()
         .flat_map(|r| r.timer_late.iter().copied())
         .collect();
     timer.sort_unstable();
-    validity.timer_p99 = at(&timer, 0.99);
+    validity.timer_p99 = match nearest_rank(0.99, timer.len() as u64) {
+        0 => Nanos::ZERO,
+        rank => timer[rank as usize - 1],
+    };
     if timer.len() >= TIMER_MIN && validity.timer_p99 > TIMER_MAX {
         let says = format!(
             "the timer fired {} late at p99 (bound {TIMER_MAX})",
             validity.timer_p99
         );
-        let late = timer.iter().filter(|beat| **beat > TIMER_MAX).count();
-        let list = if late >= LATE_MIN {
-            &mut validity.invalid
-        } else {
-            &mut validity.warnings
-        };
-        list.push(issue("timer", says));
+        let late = timer.iter().filter(|beat| **beat > TIMER_MAX).count() as u64;
+        validity.tell(late >= LATE_MIN, "timer", says);
     }
     validity.dropped = reports.iter().map(|r| r.dropped).sum();
     if validity.dropped > 0 {
         let says = format!("{} samples found no room and are missing", validity.dropped);
-        validity.invalid.push(issue("dropped", says));
+        validity.tell(true, "dropped", says);
     }
 }
 
@@ -246,27 +191,23 @@ pub(crate) fn add_little(validity: &mut Validity, counted: u128, spans: u128, re
             validity.little_error * 100.0,
             LITTLE_MAX * 100.0
         );
-        validity.invalid.push(issue("little", says));
+        validity.tell(true, "little", says);
     }
 }
 
-pub(crate) fn issue(name: &str, says: String) -> ValidityIssue {
-    ValidityIssue {
-        name: name.to_owned(),
-        says,
-    }
-}
-
-fn at(sorted: &[Nanos], p: f64) -> Nanos {
-    match nearest_rank(p, sorted.len() as u64) {
-        0 => Nanos::ZERO,
-        rank => sorted[rank as usize - 1],
-    }
+/// Nearest-rank quantile; zero when there is nothing.
+fn at(times: &Times, p: f64) -> Nanos {
+    Nanos(if times.is_empty() {
+        0
+    } else {
+        times.value_at_quantile(p)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::{add_little, add_reports, judge};
+    use crate::books::Books;
     use crate::worker::Report;
     use prony_model::{
         Arrivals, Capture, Limits, Nanos, Outcome, Phase, Sample, SampleFlags, Shape, Validity,
@@ -331,24 +272,25 @@ mod tests {
 
     #[test]
     fn a_punctual_phase_is_valid() {
-        let validity = judge(&phase(OPEN), &samples(1000, 0, 0), Nanos::ZERO);
+        let validity = judge(&phase(OPEN), &Books::of(&samples(1000, 0, 0)));
         assert!(
             validity.is_valid() && validity.warnings.is_empty(),
             "{validity:?}"
         );
-        assert_eq!(validity.lag_p99, Nanos(5000));
+        // Histograms keep three digits.
+        assert!(validity.lag_p99.0.abs_diff(5000) <= 5, "{validity:?}");
     }
 
     #[test]
     fn late_sends_condemn_only_in_numbers() {
-        let invalid = judge(&phase(OPEN), &samples(1000, 20, 3000), Nanos::ZERO);
+        let invalid = judge(&phase(OPEN), &Books::of(&samples(1000, 20, 3000)));
         // Twice: by their share, and because they moved the 99th percentile.
         assert_eq!(names(&invalid.invalid), ["late-sends", "late-sends"]);
         assert!(invalid.invalid[0].says.contains("20 of 1000"), "{invalid:?}");
-        let one = judge(&phase(OPEN), &samples(20, 1, 3000), Nanos::ZERO);
+        let one = judge(&phase(OPEN), &Books::of(&samples(20, 1, 3000)));
         assert!(one.is_valid(), "{one:?}");
         assert_eq!(names(&one.warnings), ["late-sends"]);
-        let few = judge(&phase(OPEN), &samples(1000, 9, 3000), Nanos::ZERO);
+        let few = judge(&phase(OPEN), &Books::of(&samples(1000, 9, 3000)));
         assert!(few.is_valid() && few.warnings.is_empty(), "{few:?}");
     }
 
@@ -358,13 +300,13 @@ mod tests {
         for sample in &mut all[..100] {
             sample.connect_us = 30_000;
         }
-        assert!(judge(&phase(OPEN), &all, Nanos::ZERO).is_valid());
+        assert!(judge(&phase(OPEN), &Books::of(&all)).is_valid());
     }
 
     #[test]
     fn a_moved_quantile_is_told() {
         // 0.6 ms late is below the bound for single sends, yet it is most of what a median shows.
-        let validity = judge(&phase(CLOSED), &samples(200, 200, 600), Nanos::ZERO);
+        let validity = judge(&phase(CLOSED), &Books::of(&samples(200, 200, 600)));
         assert!(!validity.is_valid(), "{validity:?}");
         assert!(validity.invalid[0].says.contains("p50"), "{validity:?}");
     }
@@ -375,14 +317,14 @@ mod tests {
         for sample in &mut all[..6] {
             sample.outcome = Outcome::Shed;
         }
-        assert_eq!(names(&judge(&phase(OPEN), &all, Nanos::ZERO).invalid), ["shed"]);
+        assert_eq!(names(&judge(&phase(OPEN), &Books::of(&all)).invalid), ["shed"]);
         // 3,000 arrivals over 30 s; those of the first window go out in the second.
         let mut all = samples(3000, 0, 0);
         for sample in &mut all[..1000] {
             sample.sent = Nanos(15_000_000_000);
             sample.done = Nanos(15_002_000_000);
         }
-        let validity = judge(&phase(OPEN), &all, Nanos::ZERO);
+        let validity = judge(&phase(OPEN), &Books::of(&all));
         assert!(names(&validity.invalid).contains(&"rate"), "{validity:?}");
         assert!((validity.rate_error - 1.0).abs() < 1e-9);
     }

@@ -28,7 +28,7 @@ use connection::Connections;
 use outbox::Outbox;
 use source::Source;
 
-pub(crate) use outbox::{Message, Report};
+pub(crate) use outbox::{Message, Report, Wanted};
 pub(crate) use source::Share;
 
 /// Read buffer: large reads cost a third of small ones on large bodies.
@@ -68,9 +68,10 @@ pub(crate) fn run(
     share: Share,
     chooser: Chooser,
     captures: u32,
+    wanted: Wanted,
     sender: SyncSender<Message>,
 ) {
-    let outbox = Outbox::new(share.worker as u16, sender);
+    let outbox = Outbox::new(share.worker as u16, sender, wanted);
     match loop_parts(shared.prepared.clock) {
         Ok((waits, timer)) => Worker::new(shared, share, chooser, captures, outbox, waits, timer).run(),
         Err(error) => {
@@ -433,7 +434,7 @@ impl<'a> Worker<'a> {
             outcome: Outcome::Shed,
             flags: prony_model::SampleFlags::default(),
         };
-        self.outbox.push(sample, self.flight.now);
+        self.outbox.push(sample);
     }
 
     /// Records the end of a request and frees its user.
@@ -472,7 +473,7 @@ impl<'a> Worker<'a> {
             outcome: ending.outcome,
             flags: call.flags,
         };
-        self.outbox.push(sample, self.flight.now);
+        self.outbox.push(sample);
         if call.flags.contains(prony_model::SampleFlags::CAPTURED) {
             self.outbox.capture(captured(
                 &call,

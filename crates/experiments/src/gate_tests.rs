@@ -52,6 +52,9 @@ pub(crate) fn phase(name: &str, requests: &[(f64, Outcome, u16)]) -> PhaseResult
         service: Distribution::default(),
         lag: Distribution::default(),
         ttfb: Distribution::default(),
+        transfer: Distribution::default(),
+        connect: Distribution::default(),
+        tls: Distribution::default(),
     };
     let rows: Vec<SummaryRow> = Outcome::ALL.iter().map(|&o| row(o)).filter(|r| r.n > 0).collect();
     let (ok, offered) = (count(Outcome::Ok), requests.len() as u64);

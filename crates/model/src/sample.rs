@@ -8,7 +8,7 @@ pub const SAMPLE_BYTES: usize = 80;
 /// The record of one request.
 ///
 /// Three durations, never mixed: response = done - intended (objectives use it), service = done - sent
-/// (the target's part plus the wire), lag = sent - intended (our own error).
+/// (the target's part plus the wire), lag = sent - intended (our own error, and the wait for a new connection).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sample {
     /// Position in the phase's schedule, from 0.
@@ -111,9 +111,19 @@ impl Sample {
         self.done - self.sent
     }
 
-    /// How late it was sent, our own error (includes the wait for a connection that was asked for in time).
+    /// How late it was sent. Includes the wait for a connection that was asked for in time.
     pub fn lag(&self) -> Nanos {
         self.sent - self.intended
+    }
+
+    /// The part of the lag that is our own: without the time that the target took to accept a connection.
+    pub fn own_lag(&self) -> Nanos {
+        self.lag() - Nanos(u64::from(self.connect_us) * 1000)
+    }
+
+    /// From the first byte received to the end; `None` when no byte came.
+    pub fn transfer(&self) -> Option<Nanos> {
+        (self.first_byte.0 != 0).then(|| self.done - self.first_byte)
     }
 
     /// From the first byte sent to the first byte received; `None` when no byte came.

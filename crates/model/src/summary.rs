@@ -72,10 +72,19 @@ pub struct SummaryRow {
     pub response: Distribution,
     /// done - sent.
     pub service: Distribution,
-    /// sent - intended: our own error.
+    /// sent - intended, less the time to connect: our own error.
     pub lag: Distribution,
     /// First byte - sent, for those that got a byte.
     pub ttfb: Distribution,
+    /// done - first byte, for those that got a byte.
+    #[serde(default)]
+    pub transfer: Distribution,
+    /// TCP and TLS, for those that opened a connection.
+    #[serde(default)]
+    pub connect: Distribution,
+    /// The TLS handshake, for those that made one.
+    #[serde(default)]
+    pub tls: Distribution,
 }
 
 /// A distribution of times with honest quantiles.

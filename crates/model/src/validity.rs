@@ -37,6 +37,19 @@ impl Validity {
     pub fn is_valid(&self) -> bool {
         self.invalid.is_empty()
     }
+
+    /// Notes that a bound was passed: one that makes the phase invalid, or one that deserves a warning.
+    pub fn tell(&mut self, condemns: bool, name: &str, says: String) {
+        let list = if condemns {
+            &mut self.invalid
+        } else {
+            &mut self.warnings
+        };
+        list.push(ValidityIssue {
+            name: name.to_owned(),
+            says,
+        });
+    }
 }
 
 /// One bound that was passed.

@@ -1,12 +1,18 @@
-//! From a worker to the collector: chunks over a bounded channel. A full channel never stops the load.
+//! What a worker makes of its finished requests: the first of them go to the collector whole, in chunks over a bounded
+//! channel; the rest are added to the worker's own account. A full channel never stops the load.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{SyncSender, TrySendError};
 
-use prony_model::{Captured, Nanos, Sample};
+use prony_model::{Captured, Nanos, Outcome, Sample};
 
-/// Samples per chunk.
-const CHUNK: usize = 1024;
+use crate::books::Books;
+
+/// Samples per chunk: what a worker does with them at once must not hold up its next request.
+const CHUNK: usize = 256;
+
+/// Response times per message that the live view may look at.
+const GLIMPSE: usize = 256;
 
 /// Chunks that wait for a full channel before samples are dropped and counted.
 const WAITING_MAX: usize = 256;
@@ -16,11 +22,17 @@ const WAITING_MAX: usize = 256;
 pub(crate) enum Message {
     /// Its connections for the leg are open, or have failed to open.
     Ready,
-    /// Finished requests, and how many are in flight.
-    Samples {
+    /// Finished requests; `keep` tells that they are not in the worker's own account.
+    Samples { samples: Vec<Sample>, keep: bool },
+    /// How far a worker is.
+    Progress {
         worker: u16,
-        samples: Vec<Sample>,
         in_flight: u32,
+        /// Finished since the last message, and how many of them failed.
+        done: u64,
+        failed: u64,
+        /// Some of the response times of good answers since then.
+        responses: Vec<Nanos>,
     },
     /// A response kept whole.
     Captured(Box<Captured>),
@@ -41,8 +53,12 @@ pub(crate) struct Report {
     pub(crate) flight_max: u32,
     /// How late the timer fired, each time an arrival was due.
     pub(crate) timer_late: Vec<Nanos>,
-    /// Samples that found no room.
+    /// Samples that found no room on their way to the recording.
     pub(crate) dropped: u64,
+    /// Samples that it handed over to be kept.
+    pub(crate) kept: u64,
+    /// The account of those that it did not.
+    pub(crate) books: Option<Box<Books>>,
     /// The number after the last arrival it issued.
     pub(crate) next_seq: u64,
     /// Captures it took.
@@ -57,31 +73,59 @@ pub(crate) struct Report {
     pub(crate) error: Option<prony_wire::WireError>,
 }
 
-/// Collects samples into chunks and hands them over when there is room.
+/// What the collector wants of a worker's samples.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    /// So many are to be kept.
+    pub(crate) kept: u64,
+    /// Whether someone wants to see all the others too.
+    pub(crate) all: bool,
+}
+
+/// Collects samples into chunks and hands them over, or adds them up.
 #[derive(Debug)]
 pub(super) struct Outbox {
     worker: u16,
     sender: SyncSender<Message>,
     chunk: Vec<Sample>,
     waiting: VecDeque<Message>,
-    pub(super) dropped: u64,
+    wanted: Wanted,
+    kept: u64,
+    dropped: u64,
+    books: Option<Box<Books>>,
+    done: u64,
+    failed: u64,
+    responses: Vec<Nanos>,
 }
 
 impl Outbox {
-    pub(super) fn new(worker: u16, sender: SyncSender<Message>) -> Self {
+    pub(super) fn new(worker: u16, sender: SyncSender<Message>, wanted: Wanted) -> Self {
         Self {
             worker,
             sender,
             chunk: Vec::with_capacity(CHUNK),
             waiting: VecDeque::new(),
+            wanted,
+            kept: 0,
             dropped: 0,
+            books: None,
+            done: 0,
+            failed: 0,
+            responses: Vec::with_capacity(GLIMPSE),
         }
     }
 
-    pub(super) fn push(&mut self, sample: Sample, in_flight: u32) {
+    pub(super) fn push(&mut self, sample: Sample) {
+        self.done += u64::from(!sample.outcome.is_own());
+        if sample.outcome != Outcome::Ok {
+            self.failed += u64::from(sample.outcome.is_failure());
+        } else if self.responses.len() < GLIMPSE {
+            self.responses.push(sample.response());
+        }
         self.chunk.push(sample);
         if self.chunk.len() >= CHUNK {
-            self.hand_over(in_flight);
+            self.settle();
+            self.offer();
         }
     }
 
@@ -94,22 +138,42 @@ impl Outbox {
         self.offer();
     }
 
-    /// Hands over what there is, without waiting.
+    /// Hands over what there is, without waiting, and says how far the worker is.
     pub(super) fn hand_over(&mut self, in_flight: u32) {
-        if !self.chunk.is_empty() {
-            if self.waiting.len() >= WAITING_MAX {
-                self.dropped += self.chunk.len() as u64;
-                self.chunk.clear();
-            } else {
-                let samples = std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK));
-                self.waiting.push_back(Message::Samples {
-                    worker: self.worker,
-                    samples,
-                    in_flight,
-                });
-            }
+        self.settle();
+        if self.waiting.len() < WAITING_MAX {
+            self.waiting.push_back(Message::Progress {
+                worker: self.worker,
+                in_flight,
+                done: std::mem::take(&mut self.done),
+                failed: std::mem::take(&mut self.failed),
+                responses: self.responses.clone(),
+            });
+            self.responses.clear();
         }
         self.offer();
+    }
+
+    /// Empties the chunk: to the collector, into the account, or both.
+    fn settle(&mut self) {
+        if self.chunk.is_empty() {
+            return;
+        }
+        let n = self.chunk.len() as u64;
+        let room = self.waiting.len() < WAITING_MAX;
+        let keep = room && self.kept < self.wanted.kept;
+        if keep {
+            self.kept += n;
+        } else {
+            self.books.get_or_insert_default().add_all(&self.chunk);
+        }
+        if keep || (room && self.wanted.all) {
+            let samples = std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK));
+            self.waiting.push_back(Message::Samples { samples, keep });
+        } else {
+            self.dropped += if self.wanted.all { n } else { 0 };
+            self.chunk.clear();
+        }
     }
 
     fn offer(&mut self) {
@@ -130,6 +194,8 @@ impl Outbox {
     pub(super) fn finish(mut self, mut report: Report) {
         self.hand_over(0);
         report.dropped = self.dropped;
+        report.kept = self.kept;
+        report.books = self.books.take();
         for message in self.waiting.drain(..).chain([Message::Ended(Box::new(report))]) {
             if self.sender.send(message).is_err() {
                 return;

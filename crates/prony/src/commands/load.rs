@@ -24,6 +24,9 @@ use live::LiveLine;
 use plan::Plan;
 use recording::Recording;
 
+/// Samples that are kept whole. A longer load is added up in histograms, so that its memory does not grow.
+const SAMPLES_MAX: u64 = 65_536;
+
 /// Sends the load and says what came back.
 pub(crate) fn run(args: &LoadArgs, session: &Session) -> anyhow::Result<ExitCode> {
     if target_url::preset(&args.url).is_some() {
@@ -82,6 +85,7 @@ fn engine(suite: &Suite, secrets: &[(String, Secret)], session: &Session) -> any
         seed: suite.run.seed,
         threads: suite.run.threads,
         rate_max: suite.run.rate_max,
+        samples_max: SAMPLES_MAX,
         stop: session.stop.clone(),
         epoch: Instant::now(),
     };

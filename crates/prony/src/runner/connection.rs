@@ -126,6 +126,7 @@ impl Connection {
             rate_max: 0.0,
             stop: Arc::clone(&self.stop),
             epoch: self.epoch,
+            ..EngineOptions::default()
         };
         let engine = Engine::new(&Target::new(&url)?, options)?;
         Ok((null_phase(1.0), NullEngine::new(engine, null)))

@@ -50,6 +50,9 @@ fn row(scenario: &str, step: u16, connections: u32, outcome: Outcome, n: u64, p5
         service: distribution(n, p50 * 0.9),
         lag: distribution(n, 0.02),
         ttfb: distribution(n, p50 * 0.8),
+        transfer: distribution(n, p50 * 0.1),
+        connect: Distribution::default(),
+        tls: Distribution::default(),
     }
 }
 

@@ -118,6 +118,10 @@ impl Recording {
 }
 
 impl Sink for Recording {
+    fn wants_all(&self) -> bool {
+        self.writer.is_some()
+    }
+
     fn samples(&mut self, samples: &[Sample]) {
         if let Some(writer) = &mut self.writer
             && let Err(error) = writer.samples(samples)
