@@ -14,6 +14,8 @@ const FLOORS: &[(&str, u8)] = &[
     ("prony-store", 1),
     ("prony-engine", 2),
     ("prony", 3),
+    // The fuzz targets, in a workspace of their own.
+    ("prony-fuzz", 2),
 ];
 /// The reference target stands beside the floors: it imports none of them, and only the binary may carry it.
 const BESIDE: &str = "prony-backend";
