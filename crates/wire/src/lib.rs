@@ -8,6 +8,7 @@ mod clock;
 pub mod dial;
 mod error;
 pub mod http1;
+pub mod http2;
 mod origin;
 mod pace;
 pub mod sse;

@@ -28,6 +28,14 @@ pub struct Span {
 }
 
 impl Span {
+    /// From `start` up to but not including `end`.
+    pub(crate) fn new(start: usize, end: usize) -> Self {
+        Self {
+            start: start as u32,
+            end: end as u32,
+        }
+    }
+
     /// The bytes in the head that the span was made for.
     pub fn of<'a>(&self, raw: &'a [u8]) -> &'a [u8] {
         raw.get(self.start as usize..self.end as usize)

@@ -32,6 +32,10 @@ pub enum Fed {
 
 /// Receives the parts of a response as they come.
 pub trait Events {
+    /// Whether the raw bytes of the head are wanted. A protocol that has no such bytes writes them only then.
+    fn wants_head(&self) -> bool {
+        true
+    }
     /// The final head, with its raw bytes. Once per response, before any body.
     fn head(&mut self, head: &Head, raw: &[u8]);
     /// A piece of the decoded body.
