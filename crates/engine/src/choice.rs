@@ -4,7 +4,11 @@
 //! scenario that is furthest behind its share is next. So `n` requests over `n` scenarios of equal weight send each
 //! exactly once. Ties are broken by the seed, or by position where the phase sends one request at a time.
 
+use std::sync::Arc;
+
 use prony_model::{Order, Scenario, Shape};
+
+use crate::trace::Trace;
 
 #[derive(Clone, Debug)]
 struct Line {
@@ -33,6 +37,8 @@ pub(crate) struct Chooser {
     seed: u64,
     turns: Turns,
     next: u64,
+    /// Decides the scenarios where it names them.
+    trace: Option<Arc<Trace>>,
 }
 
 impl Chooser {
@@ -61,7 +67,15 @@ impl Chooser {
             seed,
             turns,
             next: 0,
+            trace: None,
         }
+    }
+
+    /// The same with the scenarios that a trace names.
+    #[must_use]
+    pub(crate) fn following(mut self, trace: Option<Arc<Trace>>) -> Self {
+        self.trace = trace.filter(|trace| !trace.scenarios.is_empty());
+        self
     }
 
     /// Scenario and item of arrival `seq`; `seq` must not be below an earlier one.
@@ -93,6 +107,21 @@ impl Chooser {
             line.taken += 1;
             return (index as u16, ((line.taken - 1) % line.items) as u32);
         }
+        let index = match &self.trace {
+            Some(trace) => usize::from(trace.scenarios[seq as usize % trace.scenarios.len()]),
+            None => self.furthest_behind(seq),
+        };
+        let line = &mut self.lines[index];
+        let k = if line.random {
+            mix(self.seed.rotate_left(32) ^ index as u64, line.taken)
+        } else {
+            line.taken
+        };
+        line.taken += 1;
+        (index as u16, (k % line.items) as u32)
+    }
+
+    fn furthest_behind(&self, seq: u64) -> usize {
         let mut best = (f64::NEG_INFINITY, 0_u64, 0_usize);
         for (i, line) in self.lines.iter().enumerate() {
             if line.share <= 0.0 {
@@ -109,14 +138,7 @@ impl Chooser {
                 best = (behind, tie, i);
             }
         }
-        let line = &mut self.lines[best.2];
-        let k = if line.random {
-            mix(self.seed.rotate_left(32) ^ best.2 as u64, line.taken)
-        } else {
-            line.taken
-        };
-        line.taken += 1;
-        (best.2 as u16, (k % line.items) as u32)
+        best.2
     }
 }
 

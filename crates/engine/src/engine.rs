@@ -17,7 +17,7 @@ use crate::leg::{Leg, LegKind, legs};
 use crate::prepared::{Prepared, Route};
 use crate::summary::{summarise, summarise_long};
 use crate::worker::{self, Message, Share, Shared, Wanted};
-use crate::{EngineError, Target, host, validity};
+use crate::{EngineError, Target, Trace, host, validity};
 
 /// Messages that the collector may be behind before workers have to wait.
 const CHANNEL: usize = 256;
@@ -102,8 +102,12 @@ impl Engine {
     /// Runs a phase to its end and returns what it left. Blocks.
     pub fn run(&mut self, index: u16, phase: Phase, sink: &mut dyn Sink) -> Result<PhaseResult, EngineError> {
         let prepared = Prepared::new(index, &phase, self.route.clone(), self.clock)?;
+        let names: Vec<&str> = phase.scenarios.iter().map(|s| s.name.as_str()).collect();
+        let trace =
+            Trace::load(&phase.shape, &names)?.map(|trace| Arc::new(trace.capped(self.options.rate_max)));
         let legs = legs(
             &phase,
+            trace.clone(),
             self.options.rate_max,
             mix(self.options.seed, u64::from(index)),
         )?;
@@ -114,6 +118,7 @@ impl Engine {
             &prepared,
             &phase,
             &legs,
+            trace,
             Collector::new(index, self.clock, sink),
         );
         course.run()?;
@@ -250,9 +255,10 @@ impl<'a, 's> Course<'a, 's> {
         prepared: &'a Prepared,
         phase: &Phase,
         legs: &'a [Leg],
+        trace: Option<Arc<Trace>>,
         collector: Collector<'s>,
     ) -> Self {
-        let chooser = Chooser::new(&phase.scenarios, engine.options.seed, &phase.shape);
+        let chooser = Chooser::new(&phase.scenarios, engine.options.seed, &phase.shape).following(trace);
         Self {
             engine,
             prepared,

@@ -2,6 +2,8 @@
 
 use prony_wire::WireError;
 
+use crate::TableError;
+
 /// A phase or target that cannot be run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
@@ -26,6 +28,9 @@ pub enum EngineError {
         /// What is wrong and what would be right.
         why: String,
     },
+    /// A file of rows, for a feed or a trace, that cannot be used.
+    #[error(transparent)]
+    Table(#[from] TableError),
     /// A body check that cannot be compiled.
     #[error("scenario {scenario:?}: {why}")]
     Check {

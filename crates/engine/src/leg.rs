@@ -1,9 +1,12 @@
 //! A phase as legs: stretches that all workers start together and finish before the next begins. Pure.
 
-use prony_model::{Nanos, Phase, Shape, Stage};
+use std::sync::Arc;
+
+use prony_model::{Arrivals, Nanos, Phase, Shape, Stage};
 
 use crate::EngineError;
 use crate::schedule::Schedule;
+use crate::trace::Trace;
 
 /// One leg.
 #[derive(Clone, Debug)]
@@ -58,14 +61,20 @@ impl Leg {
     }
 }
 
-/// The legs of a phase. `seed` is the phase's own.
-pub(crate) fn legs(phase: &Phase, rate_max: f64, seed: u64) -> Result<Vec<Leg>, EngineError> {
+/// The legs of a phase. `seed` is the phase's own; `trace` is that of a replay.
+pub(crate) fn legs(
+    phase: &Phase,
+    trace: Option<Arc<Trace>>,
+    rate_max: f64,
+    seed: u64,
+) -> Result<Vec<Leg>, EngineError> {
     let wrong = |why: &str| EngineError::Phase {
         phase: phase.name.clone(),
         why: why.to_owned(),
     };
-    let timed = |stages: &[Stage], arrivals, in_flight_max| {
-        let schedule = Box::new(Schedule::new(stages, arrivals, rate_max, seed));
+    let timed = |schedule: Schedule, in_flight_max: &u32| {
+        let schedule = Box::new(schedule);
+        let in_flight_max = *in_flight_max;
         vec![Leg::new(
             0,
             LegKind::Timed {
@@ -74,6 +83,17 @@ pub(crate) fn legs(phase: &Phase, rate_max: f64, seed: u64) -> Result<Vec<Leg>, 
             },
         )]
     };
+    let rates = |from: f64, stages: &[Stage], arrivals: &Arrivals| {
+        Schedule::new(from, stages, *arrivals, rate_max, seed)
+    };
+    if let Shape::Open { arrivals, .. }
+    | Shape::Stages { arrivals, .. }
+    | Shape::Ramp { arrivals, .. }
+    | Shape::Spike { arrivals, .. } = &phase.shape
+        && !arrivals.is_sound()
+    {
+        return Err(wrong("the burstiness of its arrivals must be above 0"));
+    }
     let legs = match &phase.shape {
         Shape::Sequential { requests, duration_s } => vec![alone(*requests, *duration_s)],
         Shape::Once { duration_s } => {
@@ -102,19 +122,50 @@ pub(crate) fn legs(phase: &Phase, rate_max: f64, seed: u64) -> Result<Vec<Leg>, 
             duration_s,
             in_flight_max,
         } => timed(
-            &[Stage {
-                rate: *rate,
-                duration_s: *duration_s,
-                jump: true,
-            }],
-            *arrivals,
-            *in_flight_max,
+            rates(*rate, &[stage(*rate, *duration_s)], arrivals),
+            in_flight_max,
         ),
         Shape::Stages {
             stages,
             arrivals,
             in_flight_max,
-        } => timed(stages, *arrivals, *in_flight_max),
+        } => {
+            let from = stages.first().map_or(0.0, |s| s.rate);
+            timed(rates(from, stages, arrivals), in_flight_max)
+        }
+        Shape::Ramp {
+            from,
+            to,
+            duration_s,
+            arrivals,
+            in_flight_max,
+        } => {
+            let ramp = Stage {
+                jump: false,
+                ..stage(*to, *duration_s)
+            };
+            timed(rates(*from, &[ramp], arrivals), in_flight_max)
+        }
+        Shape::Spike {
+            base,
+            peak,
+            at_s,
+            spike_s,
+            duration_s,
+            arrivals,
+            in_flight_max,
+        } => {
+            let stages = [
+                stage(*base, *at_s),
+                stage(*peak, *spike_s),
+                stage(*base, duration_s - at_s - spike_s),
+            ];
+            timed(rates(*base, &stages, arrivals), in_flight_max)
+        }
+        Shape::Replay { in_flight_max, .. } => {
+            let trace = trace.ok_or_else(|| wrong("its trace was not read"))?;
+            timed(Schedule::replay(trace), in_flight_max)
+        }
         Shape::Burst {
             size,
             count,
@@ -160,6 +211,15 @@ pub(crate) fn legs(phase: &Phase, rate_max: f64, seed: u64) -> Result<Vec<Leg>, 
         return Err(wrong("it sends nothing: give it at least one burst or step"));
     }
     Ok(legs)
+}
+
+/// A stage at one rate throughout.
+fn stage(rate: f64, duration_s: f64) -> Stage {
+    Stage {
+        rate,
+        duration_s,
+        jump: true,
+    }
 }
 
 fn alone(requests: u64, duration_s: Option<f64>) -> Leg {

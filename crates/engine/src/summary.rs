@@ -147,7 +147,7 @@ fn concurrency(shape: &Shape, step: u16) -> u32 {
         Shape::Sequential { .. } | Shape::Once { .. } => 1,
         Shape::Closed { connections, .. } => *connections,
         Shape::Ladder { connections, .. } => connections.get(step as usize).copied().unwrap_or_default(),
-        Shape::Open { .. } | Shape::Burst { .. } | Shape::Stages { .. } => 0,
+        _ => 0,
     }
 }
 

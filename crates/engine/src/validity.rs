@@ -49,7 +49,7 @@ pub(crate) fn judge(phase: &Phase, books: &Books) -> Validity {
         validity.tell(shed >= LATE_MIN, "shed", says);
     }
     judge_lateness(&mut validity, phase, books);
-    if matches!(phase.shape, Shape::Open { .. } | Shape::Stages { .. }) {
+    if phase.shape.is_scheduled() {
         judge_rate(&mut validity, books);
     }
     validity
@@ -135,7 +135,7 @@ pub(crate) fn add_reports(validity: &mut Validity, phase: &Phase, reports: &[Rep
             long().map(busy).fold(0.0, f64::max) * 100.0,
             BUSY_MAX * 100.0
         );
-        if matches!(phase.shape, Shape::Open { .. } | Shape::Stages { .. }) {
+        if phase.shape.is_scheduled() {
             validity.tell(true, "worker-busy", share);
         } else {
             let says = format!(

@@ -20,7 +20,7 @@ mod verdict;
 pub use finding::{Evidence, Figure, Finding, Recommendation, Severity, Source, Table};
 pub use judgement::{ClaimResult, GateResult, Upheld};
 pub use outcome::{Outcome, OutcomeClass};
-pub use plan::{Arrivals, Capture, Item, Limits, Order, Phase, Scenario, Shape, Stage};
+pub use plan::{Arrivals, Capture, Item, Limits, Order, Phase, Scenario, Shape, Stage, TimeUnit};
 pub use request::{Body, BodyCheck, Expect, Header, JsonText, Request, Secret};
 pub use run::{Captured, Event, PhaseResult, Progress, Reading, RunHeader, SystemSnapshot};
 pub use sample::{SAMPLE_BYTES, Sample, SampleFlags};

@@ -161,6 +161,86 @@ pub enum Shape {
         #[serde(default = "default_in_flight")]
         in_flight_max: u32,
     },
+    /// Open loop whose rate moves linearly from one value to another.
+    Ramp {
+        /// Arrivals per second at the start.
+        from: f64,
+        /// Arrivals per second at the end.
+        to: f64,
+        /// Its length.
+        duration_s: f64,
+        /// How arrivals are spaced.
+        #[serde(default)]
+        arrivals: Arrivals,
+        /// Arrivals beyond so many in flight are shed, and counted.
+        #[serde(default = "default_in_flight")]
+        in_flight_max: u32,
+    },
+    /// Open loop at a base rate with one stretch at another: steps 0, 1 and 2 are before, during and after it.
+    Spike {
+        /// Arrivals per second before and after.
+        base: f64,
+        /// Arrivals per second during the spike.
+        peak: f64,
+        /// Start of the spike, from the start of the phase.
+        at_s: f64,
+        /// Length of the spike.
+        spike_s: f64,
+        /// Length of the whole phase.
+        duration_s: f64,
+        /// How arrivals are spaced.
+        #[serde(default)]
+        arrivals: Arrivals,
+        /// Arrivals beyond so many in flight are shed, and counted.
+        #[serde(default = "default_in_flight")]
+        in_flight_max: u32,
+    },
+    /// Open loop with the arrivals of a recorded trace. The first row is due at once, the others as long after it as
+    /// the trace says.
+    Replay {
+        /// CSV file with a header line, or NDJSON file (`.ndjson`, `.jsonl`), in order of time.
+        file: String,
+        /// So many times as fast as recorded.
+        #[serde(default = "one")]
+        speed: f64,
+        /// Column of the time; in NDJSON a key, or a JSON pointer that starts with `/`.
+        #[serde(default = "timestamp")]
+        time: String,
+        /// Unit of the time.
+        #[serde(default)]
+        unit: TimeUnit,
+        /// Column that names the scenario of each row; without one they are drawn by weight.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scenario: Option<String>,
+        /// Arrivals beyond so many in flight are shed, and counted.
+        #[serde(default = "default_in_flight")]
+        in_flight_max: u32,
+    },
+}
+
+fn timestamp() -> String {
+    "timestamp".to_owned()
+}
+
+/// Unit of a trace's times.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum TimeUnit {
+    /// Seconds since any moment.
+    #[default]
+    #[serde(rename = "s")]
+    Seconds,
+    /// Milliseconds.
+    #[serde(rename = "ms")]
+    Millis,
+    /// Microseconds.
+    #[serde(rename = "us")]
+    Micros,
+    /// Nanoseconds.
+    #[serde(rename = "ns")]
+    Nanos,
+    /// Date and time, as in RFC 3339; a blank may stand for the `T`, and no zone means UTC.
+    #[serde(rename = "date")]
+    Date,
 }
 
 fn default_in_flight() -> u32 {
@@ -174,7 +254,24 @@ fn one_burst() -> u32 {
 impl Shape {
     /// Whether arrivals are independent of answers.
     pub fn is_open(&self) -> bool {
-        matches!(self, Self::Open { .. } | Self::Stages { .. } | Self::Burst { .. })
+        self.is_scheduled() || matches!(self, Self::Burst { .. })
+    }
+
+    /// Whether each arrival has a time of its own that a schedule decided: every open loop but a burst.
+    pub fn is_scheduled(&self) -> bool {
+        matches!(
+            self,
+            Self::Open { .. }
+                | Self::Stages { .. }
+                | Self::Ramp { .. }
+                | Self::Spike { .. }
+                | Self::Replay { .. }
+        )
+    }
+
+    /// Whether it has users who wait for their answers: a closed loop, or a burst.
+    pub fn has_users(&self) -> bool {
+        !self.is_scheduled()
     }
 
     /// One line for people: `closed loop, 8 connections, 200 requests`.
@@ -241,6 +338,46 @@ impl Shape {
                     .collect();
                 format!("open loop {}, stages {}", arrivals.label(), steps.join(", "))
             }
+            Self::Ramp {
+                from,
+                to,
+                duration_s,
+                arrivals,
+                ..
+            } => {
+                format!(
+                    "open loop, {}/s to {}/s {}, {duration_s} s",
+                    rounded(*from),
+                    rounded(*to),
+                    arrivals.label()
+                )
+            }
+            Self::Spike {
+                base,
+                peak,
+                at_s,
+                spike_s,
+                duration_s,
+                arrivals,
+                ..
+            } => {
+                format!(
+                    "open loop, {}/s {}, {duration_s} s, with {}/s for {spike_s} s from {at_s} s",
+                    rounded(*base),
+                    arrivals.label(),
+                    rounded(*peak)
+                )
+            }
+            Self::Replay { file, speed, .. } => {
+                let faster = if (*speed - 1.0).abs() < f64::EPSILON {
+                    String::new()
+                } else {
+                    format!(" at {speed} times its speed")
+                };
+                // The folder is of one machine only.
+                let name = file.rsplit('/').next().unwrap_or(file);
+                format!("open loop, replay of {name}{faster}")
+            }
         }
     }
 }
@@ -264,21 +401,36 @@ pub struct Stage {
 }
 
 /// How open-loop arrivals are spaced.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Arrivals {
     /// Exponential gaps: independent users.
     #[default]
     Poisson,
     /// Equal gaps.
     Constant,
+    /// Gamma-distributed gaps: `{ gamma = { burstiness = 0.5 } }`.
+    Gamma {
+        /// Shape of the distribution, as vLLM's benchmark calls it: 1 is Poisson, less is burstier, more is more even.
+        /// The coefficient of variation of the gaps is 1 / sqrt(burstiness).
+        burstiness: f64,
+    },
 }
 
 impl Arrivals {
-    fn label(self) -> &'static str {
+    /// Whether its numbers make sense.
+    pub fn is_sound(self) -> bool {
         match self {
-            Self::Poisson => "Poisson",
-            Self::Constant => "evenly spaced",
+            Self::Poisson | Self::Constant => true,
+            Self::Gamma { burstiness } => burstiness.is_finite() && burstiness > 0.0,
+        }
+    }
+
+    fn label(self) -> String {
+        match self {
+            Self::Poisson => "Poisson".to_owned(),
+            Self::Constant => "evenly spaced".to_owned(),
+            Self::Gamma { burstiness } => format!("gamma with burstiness {burstiness}"),
         }
     }
 }
@@ -297,6 +449,11 @@ pub struct Limits {
     pub body_bytes_max: u64,
     /// Reuse connections.
     pub keep_alive: bool,
+    /// Requests on one connection before it is closed and another opened; 0 means no bound. Without `keep_alive` it is
+    /// one.
+    pub requests_per_connection: u32,
+    /// Users of a closed loop start, and so open their connections, at this rate per second; 0 means all at once.
+    pub connect_rate: f64,
     /// Redirects to follow, on the same host only.
     pub redirects_max: u32,
 }
@@ -309,7 +466,20 @@ impl Default for Limits {
             head_bytes_max: 64 << 10,
             body_bytes_max: 1 << 30,
             keep_alive: true,
+            requests_per_connection: 0,
+            connect_rate: 0.0,
             redirects_max: 0,
+        }
+    }
+}
+
+impl Limits {
+    /// Most requests on one connection; `None` without a bound.
+    pub fn requests_on_one(&self) -> Option<u32> {
+        match (self.keep_alive, self.requests_per_connection) {
+            (false, _) => Some(1),
+            (true, 0) => None,
+            (true, n) => Some(n),
         }
     }
 }

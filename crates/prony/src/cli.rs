@@ -20,7 +20,7 @@ use prony_model::ExitCode;
 pub(crate) use access::AccessArgs;
 pub(crate) use check::CheckArgs;
 pub(crate) use completions::CompletionsArgs;
-pub(crate) use load::LoadArgs;
+pub(crate) use load::{ArrivalsArg, LoadArgs};
 pub(crate) use man::ManArgs;
 pub(crate) use report::ReportArgs;
 pub(crate) use run::RunArgs;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 use prony_model::Arrivals;
 
 use super::SendArgs;
@@ -17,12 +17,15 @@ use super::units::rate;
 ///
 /// The last line of the output is for scripts: p50=... p99=... p99.9=... of the answers that were as expected.
 #[derive(Args, Clone, Debug)]
+#[command(group(ArgGroup::new("open-loop").args(["rate", "ramp", "replay"])))]
 #[command(after_help = "Examples:
   prony load http://127.0.0.1:8000/health                      50 connections for 10 seconds
   prony load http://127.0.0.1:8000/health -c 64 -d 30s         closed loop
   prony load http://127.0.0.1:8000/health -c 1 -n 1000         a thousand requests, one at a time
   prony load http://127.0.0.1:8000/health --rate 2000 -d 30s   open loop: latency under load
   prony load http://127.0.0.1:8000/slow --burst 50             50 requests at the same moment
+  prony load http://127.0.0.1:8000/health --ramp 10:500 -d 60s from 10 to 500 requests per second
+  prony load http://127.0.0.1:8000/health --replay trace.csv --speed 2
   prony load http://127.0.0.1:8000/score -T application/json -b '{\"id\":7}'
   prony load http://127.0.0.1:8000/health --json | jq .latency.response.p99_ms
 
@@ -60,22 +63,70 @@ pub(crate) struct LoadArgs {
     /// Open loop: so many requests per second, whatever the target does.
     #[arg(long, value_name = "PER_SECOND", value_parser = rate, conflicts_with = "burst", help_heading = "Load")]
     pub rate: Option<f64>,
-    /// How the open loop spaces requests: random gaps like independent users, or equal gaps.
+    /// Open loop whose rate moves evenly from one number of requests per second to another.
+    #[arg(
+        long,
+        value_name = "FROM:TO",
+        value_parser = ramp,
+        conflicts_with_all = ["connections", "requests", "rate", "burst"],
+        help_heading = "Load"
+    )]
+    pub ramp: Option<(f64, f64)>,
+    /// Open loop with the arrivals of a trace: a CSV or NDJSON file with the time of each in its column `timestamp`, in
+    /// seconds. A suite can name other columns, units, and a scenario for each row.
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["connections", "requests", "rate", "burst", "ramp", "duration"],
+        help_heading = "Load"
+    )]
+    pub replay: Option<PathBuf>,
+    /// Replay the trace so many times as fast as it was recorded.
+    #[arg(
+        long,
+        value_name = "FACTOR",
+        default_value_t = 1.0,
+        value_parser = positive,
+        requires = "replay",
+        help_heading = "Load"
+    )]
+    pub speed: f64,
+    /// How an open loop spaces requests: random gaps like independent users, equal gaps, or gamma-distributed gaps with
+    /// --burstiness.
     #[arg(
         long,
         value_name = "HOW",
         default_value = "poisson",
-        requires = "rate",
+        requires = "open-loop",
+        conflicts_with = "replay",
         help_heading = "Load"
     )]
     pub arrivals: ArrivalsArg,
+    /// Shape of the gamma distribution, as in vLLM's benchmark: 1 is Poisson, less is burstier, more is more even.
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        value_parser = positive,
+        required_if_eq("arrivals", "gamma"),
+        help_heading = "Load"
+    )]
+    pub burstiness: Option<f64>,
+    /// Pause of each connection of a closed loop between an answer and its next request, in milliseconds.
+    #[arg(
+        long,
+        value_name = "MS",
+        value_parser = positive,
+        conflicts_with_all = ["rate", "burst", "ramp", "replay"],
+        help_heading = "Load"
+    )]
+    pub think: Option<f64>,
     /// Most requests in flight in an open loop. Those beyond are not sent, and counted as shed.
     #[arg(
         long,
         value_name = "NUMBER",
         default_value_t = 1000,
         value_parser = clap::value_parser!(u32).range(1..=100_000),
-        requires = "rate",
+        requires = "open-loop",
         help_heading = "Load"
     )]
     pub in_flight: u32,
@@ -114,8 +165,26 @@ pub(crate) struct LoadArgs {
     #[arg(short = 'T', long, value_name = "TYPE", help_heading = "Request")]
     pub content_type: Option<String>,
     /// Open a new connection for every request.
-    #[arg(long, help_heading = "Request")]
+    #[arg(long, conflicts_with = "requests_per_connection", help_heading = "Connection")]
     pub no_keepalive: bool,
+    /// Close each connection after so many requests and open a new one. Default: as long as the target keeps it.
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        value_parser = clap::value_parser!(u32).range(1..),
+        help_heading = "Connection"
+    )]
+    pub requests_per_connection: Option<u32>,
+    /// Start so many connections of a closed loop per second instead of all at once: 10,000 connections then do not
+    /// arrive as one flood. What a connection waits for its start is not counted as late.
+    #[arg(
+        long,
+        value_name = "PER_SECOND",
+        value_parser = rate,
+        conflicts_with_all = ["rate", "burst"],
+        help_heading = "Connection"
+    )]
+    pub connect_rate: Option<f64>,
     /// Follow so many redirects on the same host. A redirect that is not followed is a failure.
     #[arg(long, value_name = "NUMBER", default_value_t = 0, help_heading = "Request")]
     pub redirects: u32,
@@ -144,14 +213,43 @@ pub(crate) enum ArrivalsArg {
     Poisson,
     /// Equal gaps.
     Constant,
+    /// Gamma-distributed gaps.
+    Gamma,
 }
 
-impl From<ArrivalsArg> for Arrivals {
-    fn from(arg: ArrivalsArg) -> Self {
-        match arg {
-            ArrivalsArg::Poisson => Self::Poisson,
-            ArrivalsArg::Constant => Self::Constant,
+impl LoadArgs {
+    /// How an open loop spaces its requests.
+    pub(crate) fn spacing(&self) -> Arrivals {
+        match self.arrivals {
+            ArrivalsArg::Poisson => Arrivals::Poisson,
+            ArrivalsArg::Constant => Arrivals::Constant,
+            ArrivalsArg::Gamma => Arrivals::Gamma {
+                burstiness: self.burstiness.unwrap_or(1.0),
+            },
         }
+    }
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value > 0.0 && value.is_finite() => Ok(value),
+        _ => Err(format!("{text:?} is not a number above 0")),
+    }
+}
+
+/// `10:500`, in requests per second.
+fn ramp(text: &str) -> Result<(f64, f64), String> {
+    let wrong = || format!("{text:?} is no ramp; write two rates, as in 10:500");
+    let (from, to) = text.split_once(':').ok_or_else(wrong)?;
+    let side = |text: &str| {
+        text.trim()
+            .parse::<f64>()
+            .ok()
+            .filter(|rate| *rate >= 0.0 && rate.is_finite())
+    };
+    match (side(from), side(to)) {
+        (Some(from), Some(to)) if from + to > 0.0 => Ok((from, to)),
+        _ => Err(wrong()),
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use prony_experiments::dzi::{Descriptor, Tile};
 use prony_model::{
     Body, Captured, DziPick, DziSpec, Expect, Header, HttpSpec, Item, Phase, PhaseSpec, Request, Scenario,
-    ScenarioKind, ScenarioSpec, Suite,
+    ScenarioKind, ScenarioSpec, Shape, Suite,
 };
 
 use super::template::{Bindings, bindings, fill, fill_json, fill_path, item_count};
@@ -56,10 +56,28 @@ pub(crate) fn expand(
         };
         made.insert(&spec.name, scenario);
     }
-    suite.phase.iter().map(|spec| phase(spec, suite, &made)).collect()
+    suite
+        .phase
+        .iter()
+        .map(|spec| phase(spec, suite, base_dir, &made))
+        .collect()
 }
 
-fn phase(spec: &PhaseSpec, suite: &Suite, made: &BTreeMap<&str, Scenario>) -> Result<Phase, Diagnostic> {
+/// The shape with its file where it stands.
+pub(super) fn shape(shape: &Shape, base_dir: &Path) -> Shape {
+    let mut shape = shape.clone();
+    if let Shape::Replay { file, .. } = &mut shape {
+        *file = base_dir.join(&*file).to_string_lossy().into_owned();
+    }
+    shape
+}
+
+fn phase(
+    spec: &PhaseSpec,
+    suite: &Suite,
+    base_dir: &Path,
+    made: &BTreeMap<&str, Scenario>,
+) -> Result<Phase, Diagnostic> {
     let scenario = |name: &String| {
         let found = made.get(name.as_str()).cloned();
         found
@@ -69,7 +87,7 @@ fn phase(spec: &PhaseSpec, suite: &Suite, made: &BTreeMap<&str, Scenario>) -> Re
         name: spec.name.clone(),
         experiment: "suite".to_owned(),
         scenarios: spec.scenarios.iter().map(scenario).collect::<Result<_, _>>()?,
-        shape: spec.shape.clone(),
+        shape: shape(&spec.shape, base_dir),
         limits: spec.limits.clone().unwrap_or_else(|| suite.run.limits.clone()),
         capture: spec.capture,
     })

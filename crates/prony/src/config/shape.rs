@@ -1,6 +1,6 @@
 //! Whether a load shape can end and can begin. It must not know files.
 
-use prony_model::Shape;
+use prony_model::{Arrivals, Shape};
 
 /// The key that is wrong (relative to the shape), what is wrong, and what to do.
 pub(super) struct ShapeProblem {
@@ -22,6 +22,9 @@ pub(super) fn table(shape: &Shape) -> &'static str {
         Shape::Burst { .. } => "burst",
         Shape::Ladder { .. } => "ladder",
         Shape::Stages { .. } => "stages",
+        Shape::Ramp { .. } => "ramp",
+        Shape::Spike { .. } => "spike",
+        Shape::Replay { .. } => "replay",
     }
 }
 
@@ -45,11 +48,12 @@ pub(super) fn problem(shape: &Shape) -> Option<ShapeProblem> {
             .or_else(|| not_negative("think_ms", *think_ms)),
         Shape::Open {
             rate,
+            arrivals,
             duration_s,
             in_flight_max,
-            ..
         } => positive("rate", *rate)
             .or_else(|| positive("duration_s", *duration_s))
+            .or_else(|| spacing(*arrivals))
             .or_else(|| at_least_one("in_flight_max", u64::from(*in_flight_max))),
         Shape::Burst {
             size,
@@ -71,10 +75,48 @@ pub(super) fn problem(shape: &Shape) -> Option<ShapeProblem> {
                 .or_else(|| duration(*duration_s))
                 .or_else(|| not_negative("idle_s", *idle_s))
         }
+        Shape::Ramp {
+            from,
+            to,
+            duration_s,
+            arrivals,
+            in_flight_max,
+        } => not_negative("from", *from)
+            .or_else(|| not_negative("to", *to))
+            .or_else(|| positive("to", from + to))
+            .or_else(|| positive("duration_s", *duration_s))
+            .or_else(|| spacing(*arrivals))
+            .or_else(|| at_least_one("in_flight_max", u64::from(*in_flight_max))),
+        Shape::Spike {
+            base,
+            peak,
+            at_s,
+            spike_s,
+            duration_s,
+            arrivals,
+            in_flight_max,
+        } => not_negative("base", *base)
+            .or_else(|| positive("peak", *peak))
+            .or_else(|| not_negative("at_s", *at_s))
+            .or_else(|| positive("spike_s", *spike_s))
+            .or_else(|| positive("duration_s", *duration_s))
+            .or_else(|| {
+                (at_s + spike_s > *duration_s).then(|| ShapeProblem {
+                    key: "duration_s",
+                    what: format!("the spike ends at {} s, after the phase", at_s + spike_s),
+                    next: "make `duration_s` at least `at_s` + `spike_s`",
+                })
+            })
+            .or_else(|| spacing(*arrivals))
+            .or_else(|| at_least_one("in_flight_max", u64::from(*in_flight_max))),
+        // Its file is looked at where files are.
+        Shape::Replay {
+            speed, in_flight_max, ..
+        } => positive("speed", *speed).or_else(|| at_least_one("in_flight_max", u64::from(*in_flight_max))),
         Shape::Stages {
             stages,
+            arrivals,
             in_flight_max,
-            ..
         } => {
             let wrong = |key, what: &str, next| {
                 Some(ShapeProblem {
@@ -107,9 +149,17 @@ pub(super) fn problem(shape: &Shape) -> Option<ShapeProblem> {
                     "give each stage a length in seconds",
                 );
             }
-            at_least_one("in_flight_max", u64::from(*in_flight_max))
+            spacing(*arrivals).or_else(|| at_least_one("in_flight_max", u64::from(*in_flight_max)))
         }
     }
+}
+
+fn spacing(arrivals: Arrivals) -> Option<ShapeProblem> {
+    (!arrivals.is_sound()).then(|| ShapeProblem {
+        key: "arrivals",
+        what: "`burstiness` is not above 0".to_owned(),
+        next: "1 is Poisson, less is burstier, more is more even",
+    })
 }
 
 fn no_end(is_endless: bool, next: &'static str) -> Option<ShapeProblem> {

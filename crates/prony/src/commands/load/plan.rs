@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
+use prony_engine::Trace;
 use prony_model::{
     Capture, Captured, Expect, Header, HttpSpec, Order, Outcome, Phase, PhaseSpec, ScenarioSpec, Shape,
-    Suite, TargetSpec,
+    Suite, TargetSpec, TimeUnit,
 };
 use url::Position;
 
-use crate::cli::{LoadArgs, is_token};
+use crate::cli::{ArrivalsArg, LoadArgs, is_token};
 use crate::config;
 use crate::diagnostic::Diagnostic;
 use crate::target_url;
@@ -45,6 +46,8 @@ impl Plan {
             ..Suite::default()
         };
         suite.run.limits.keep_alive = !args.no_keepalive;
+        suite.run.limits.requests_per_connection = args.requests_per_connection.unwrap_or(0);
+        suite.run.limits.connect_rate = args.connect_rate.unwrap_or(0.0);
         suite.run.limits.redirects_max = args.redirects;
         suite.scenario.push(ScenarioSpec {
             name: NAME.to_owned(),
@@ -57,7 +60,7 @@ impl Plan {
             name: NAME.to_owned(),
             description: String::new(),
             scenarios: vec![NAME.to_owned()],
-            shape: shape(args),
+            shape: shape(args)?,
             limits: None,
             capture: Capture::NONE,
             advisory: false,
@@ -84,7 +87,7 @@ impl Plan {
             Shape::Closed {
                 requests, duration_s, ..
             } => (requests, duration_s),
-            Shape::Open { duration_s, .. } => (None, Some(duration_s)),
+            Shape::Open { duration_s, .. } | Shape::Ramp { duration_s, .. } => (None, Some(duration_s)),
             Shape::Burst { size, .. } => (Some(u64::from(size)), None),
             _ => (None, None),
         }
@@ -146,22 +149,53 @@ fn http(args: &LoadArgs, path: String) -> Result<HttpSpec, Diagnostic> {
     })
 }
 
-fn shape(args: &LoadArgs) -> Shape {
+fn shape(args: &LoadArgs) -> Result<Shape, Diagnostic> {
     let duration = args.send.duration;
+    let duration_s = duration.unwrap_or(DURATION).as_secs_f64();
+    if args.burstiness.is_some() && args.arrivals != ArrivalsArg::Gamma {
+        return Err(
+            Diagnostic::usage("--burstiness is for gamma-distributed gaps only").next("add --arrivals gamma")
+        );
+    }
     if let Some(size) = args.burst {
-        return Shape::Burst {
+        return Ok(Shape::Burst {
             size,
             count: 1,
             interval_s: 0.0,
-        };
+        });
     }
-    if let Some(rate) = args.rate {
-        return Shape::Open {
-            rate,
-            arrivals: args.arrivals.into(),
-            duration_s: duration.unwrap_or(DURATION).as_secs_f64(),
+    if let Some((from, to)) = args.ramp {
+        return Ok(Shape::Ramp {
+            from,
+            to,
+            duration_s,
+            arrivals: args.spacing(),
+            in_flight_max: args.in_flight,
+        });
+    }
+    if let Some(file) = &args.replay {
+        let file = file
+            .to_str()
+            .ok_or_else(|| Diagnostic::usage("the name of the trace is not UTF-8"))?;
+        let shape = Shape::Replay {
+            file: file.to_owned(),
+            speed: args.speed,
+            time: "timestamp".to_owned(),
+            unit: TimeUnit::Seconds,
+            scenario: None,
             in_flight_max: args.in_flight,
         };
+        // A trace that cannot be used is told before anything is started.
+        Trace::load(&shape, &[NAME]).map_err(|error| Diagnostic::usage(error.to_string()))?;
+        return Ok(shape);
+    }
+    if let Some(rate) = args.rate {
+        return Ok(Shape::Open {
+            rate,
+            arrivals: args.spacing(),
+            duration_s,
+            in_flight_max: args.in_flight,
+        });
     }
     let until = if args.requests.is_some() {
         duration
@@ -172,10 +206,10 @@ fn shape(args: &LoadArgs) -> Shape {
         .requests
         .and_then(|n| u32::try_from(n).ok())
         .unwrap_or(u32::MAX);
-    Shape::Closed {
+    Ok(Shape::Closed {
         connections: args.connections.unwrap_or(CONNECTIONS).min(most),
         requests: args.requests,
         duration_s: until.map(|d| d.as_secs_f64()),
-        think_ms: 0.0,
-    }
+        think_ms: args.think.unwrap_or(0.0),
+    })
 }
