@@ -6,6 +6,7 @@
 
 mod call;
 mod capture;
+mod conclude;
 mod connection;
 mod exchange;
 mod outbox;

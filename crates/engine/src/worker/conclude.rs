@@ -1,0 +1,82 @@
+//! What a complete answer comes to, whatever protocol brought it: a redirect to follow, or a judgement. Does no I/O.
+
+use prony_model::{Nanos, Outcome, SampleFlags};
+use prony_wire::http1::Head;
+
+use super::Worker;
+use super::call::{Call, Detour};
+use super::capture::Ending;
+use crate::bodies;
+
+impl Worker<'_> {
+    /// A complete answer: follow it, or judge it. `ending` has its status and length.
+    pub(super) fn conclude(&mut self, mut call: Box<Call>, head: &Head, mut ending: Ending, now: Nanos) {
+        let prepared = self.prepared;
+        let plan = prepared.item(call.scenario, call.item);
+        if (300..400).contains(&head.status)
+            && prepared.limits.redirects_max > 0
+            && !plan.checks.accepts(head.status)
+            && let Some(location) = head.location
+        {
+            let location = String::from_utf8_lossy(location.of(&call.answer.head)).into_owned();
+            match self.follow(&call, head, &location) {
+                Ok(Some(detour)) => {
+                    call.detour = Some(Box::new(detour));
+                    call.answer.clear();
+                    call.flags.insert(SampleFlags::REDIRECTED);
+                    return self.place(call);
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    ending.outcome = Outcome::RedirectLoop;
+                    ending.error = error;
+                    return self.end(call, &ending, now);
+                }
+            }
+        }
+        let content_type = head
+            .content_type
+            .map_or(&[][..], |span| span.of(&call.answer.head));
+        let (outcome, error) = plan.checks.judge(&bodies::Answer {
+            status: head.status,
+            content_type,
+            body: &call.answer.body,
+            body_bytes: ending.body_bytes,
+            digest: call.answer.digest(),
+        });
+        ending.outcome = outcome;
+        ending.error = error;
+        self.end(call, &ending, now);
+    }
+
+    /// The next request of a redirect that stays at home; `None` when it leaves; an error when it goes in circles.
+    fn follow(&self, call: &Call, head: &Head, location: &str) -> Result<Option<Detour>, String> {
+        let prepared = self.prepared;
+        let (from, hops) = match &call.detour {
+            Some(detour) => (detour.target.as_str(), detour.hops),
+            None => (prepared.item(call.scenario, call.item).target.as_str(), 0),
+        };
+        let Some(target) = prepared.route.origin.follow(from, location) else {
+            return Ok(None);
+        };
+        let shown: String = target.chars().take(200).collect();
+        if target == from && head.status != 303 {
+            return Err(format!("{shown} redirects to itself"));
+        }
+        if hops >= prepared.limits.redirects_max {
+            return Err(format!(
+                "more than {} redirects, the last to {shown}",
+                prepared.limits.redirects_max
+            ));
+        }
+        match prepared.redirected(call.scenario, call.item, head.status, &target) {
+            Ok((bytes, no_body)) => Ok(Some(Detour {
+                bytes,
+                target,
+                no_body,
+                hops: hops + 1,
+            })),
+            Err(_) => Ok(None),
+        }
+    }
+}
