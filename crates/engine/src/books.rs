@@ -133,8 +133,8 @@ pub(crate) struct Books {
     /// First intended start and last end of each step.
     spans: BTreeMap<u16, (Nanos, Nanos)>,
     windows: BTreeMap<u64, Window>,
-    /// Service times of good answers on new connections, without and with the time to connect: what their response
-    /// times would have been without our own lag.
+    /// Service times of good answers that waited for the target before they were sent, without and with that wait: what
+    /// their response times would have been without our own lag.
     fresh: [Option<Times>; 2],
 }
 
@@ -165,7 +165,7 @@ impl Books {
                 record(times, value);
             }
         }
-        if sample.connect_us > 0 && sample.outcome == Outcome::Ok {
+        if sample.own_lag() != sample.lag() && sample.outcome == Outcome::Ok {
             record(&mut self.fresh[0], sample.service());
             record(&mut self.fresh[1], sample.response() - sample.own_lag());
         }
@@ -260,7 +260,7 @@ impl Books {
         let mut sum = self.over(SERVICE, |o| o == Outcome::Ok);
         if let [Some(service), Some(whole)] = &self.fresh {
             sum.subtract(service)
-                .expect("new connections are some of all requests");
+                .expect("those that waited are some of all requests");
             sum.add(whole).expect("a histogram that grows holds any other");
         }
         sum

@@ -4,6 +4,7 @@
 //! in these types; the reference backend does not know them.
 
 mod finding;
+mod http_version;
 mod judgement;
 mod outcome;
 mod plan;
@@ -20,6 +21,7 @@ mod verdict;
 pub use finding::{Evidence, Figure, Finding, Recommendation, Severity, Source, Table};
 pub use judgement::{ClaimResult, GateResult, Upheld};
 pub use outcome::{Outcome, OutcomeClass};
+pub use http_version::HttpVersion;
 pub use plan::{Arrivals, Capture, Item, Limits, Order, Phase, Scenario, Shape, Stage, TimeUnit};
 pub use request::{Body, BodyCheck, Expect, Header, JsonText, Request, Secret};
 pub use run::{Captured, Event, PhaseResult, Progress, Reading, RunHeader, SystemSnapshot};

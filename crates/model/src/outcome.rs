@@ -56,6 +56,8 @@ outcomes! {
     Tls = 13, "tls", Transport, "failed in the TLS handshake";
     /// The peer reset the connection, or closed it before any byte of the answer.
     Reset = 14, "reset", Transport, "lost its connection before an answer";
+    /// The peer does not speak the protocol that was asked for.
+    WrongProtocol = 15, "wrong-protocol", Transport, "met a server that does not speak the protocol asked for";
     /// No connection in time.
     ConnectTimeout = 20, "connect-timeout", Timeout, "got no connection in time";
     /// The request could not be written in time: the peer does not read.
