@@ -16,8 +16,8 @@ use crate::collector::{Collector, NoSink, Sink};
 use crate::leg::{Leg, LegKind, legs};
 use crate::prepared::{Prepared, Route};
 use crate::summary::{summarise, summarise_long};
-use crate::worker::{self, Message, Share, Shared, Wanted};
-use crate::{EngineError, Target, Trace, host, validity};
+use crate::worker::{self, LINGERING_MAX, Message, Share, Shared, Wanted};
+use crate::{EngineError, Target, Trace, descriptors, host, validity};
 
 /// Messages that the collector may be behind before workers have to wait.
 const CHANNEL: usize = 256;
@@ -111,6 +111,11 @@ impl Engine {
             self.options.rate_max,
             mix(self.options.seed, u64::from(index)),
         )?;
+        let lingering = match phase.limits.requests_on_one() {
+            Some(_) => LINGERING_MAX as u64 * u64::from(self.options.threads.max(1)),
+            None => 0,
+        };
+        descriptors::provide(&legs, lingering)?;
         let steal = host::CpuTimes::now();
         let started = self.now();
         let mut course = Course::new(

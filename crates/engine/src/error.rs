@@ -39,6 +39,19 @@ pub enum EngineError {
         /// What is wrong.
         why: String,
     },
+    /// The process may not open the files that the connections need.
+    #[error(
+        "{connections} connections need {needed} open files, but this process may open {limit}: allow more with `ulimit -n \
+         {needed}` (as root, or in /etc/security/limits.conf), or use fewer connections"
+    )]
+    Descriptors {
+        /// Connections asked for.
+        connections: u64,
+        /// Files that they need, with those that are open anyway.
+        needed: u64,
+        /// What is allowed.
+        limit: u64,
+    },
     /// The operating system refused a thread.
     #[error("a worker thread cannot start: {why}")]
     Thread {

@@ -8,6 +8,7 @@ mod books;
 mod choice;
 mod collector;
 mod date;
+mod descriptors;
 mod engine;
 mod error;
 mod host;

@@ -27,7 +27,9 @@ pub(crate) struct Route {
 /// One item, rendered once.
 #[derive(Clone, Debug)]
 pub(crate) struct PreparedItem {
-    pub(crate) bytes: Vec<u8>,
+    bytes: Vec<u8>,
+    /// The same with `connection: close`, where connections are closed after a number of requests.
+    last_bytes: Option<Vec<u8>>,
     /// Request target as sent.
     pub(crate) target: String,
     /// Whether the answer has no body by method.
@@ -71,8 +73,12 @@ impl Prepared {
                 })?;
                 let target = route.origin.target(&item.request.path);
                 let method = item.request.method.clone();
+                let rendered = |keep| bytes(&route, keep, &item.request, &method, &target, true);
+                let keep_alive = phase.limits.keep_alive;
+                let counted = keep_alive && phase.limits.requests_on_one().is_some();
                 Ok(PreparedItem {
-                    bytes: bytes(&route, &phase.limits, &item.request, &method, &target, true)?,
+                    bytes: rendered(keep_alive)?,
+                    last_bytes: counted.then(|| rendered(false)).transpose()?,
                     target,
                     no_body: method == "HEAD",
                     idempotent: is_idempotent(&method),
@@ -119,15 +125,32 @@ impl Prepared {
         };
         let method = if to_get { "GET" } else { request.method.as_str() };
         Ok((
-            bytes(&self.route, &self.limits, request, method, target, !to_get)?,
+            bytes(
+                &self.route,
+                self.limits.keep_alive,
+                request,
+                method,
+                target,
+                !to_get,
+            )?,
             method == "HEAD",
         ))
     }
 }
 
+impl PreparedItem {
+    /// The request as sent; `last` when it is the last on its connection.
+    pub(crate) fn bytes(&self, last: bool) -> &[u8] {
+        match &self.last_bytes {
+            Some(bytes) if last => bytes,
+            _ => &self.bytes,
+        }
+    }
+}
+
 fn bytes(
     route: &Route,
-    limits: &Limits,
+    keep_alive: bool,
     request: &Request,
     method: &str,
     target: &str,
@@ -141,7 +164,7 @@ fn bytes(
         common: &route.headers,
         headers: &request.headers,
         body: body.as_deref(),
-        keep_alive: limits.keep_alive,
+        keep_alive,
     })
 }
 

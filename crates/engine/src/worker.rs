@@ -9,9 +9,11 @@ mod capture;
 mod conclude;
 mod connection;
 mod exchange;
+mod linger;
 mod outbox;
 mod source;
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 
@@ -29,6 +31,7 @@ use connection::Connections;
 use outbox::Outbox;
 use source::Source;
 
+pub(crate) use linger::LINGERING_MAX;
 pub(crate) use outbox::{Message, Report, Wanted};
 pub(crate) use source::Share;
 
@@ -107,6 +110,8 @@ struct Worker<'a> {
     idle: Vec<u32>,
     /// Tokens of connections that may have more to read.
     again: Vec<u64>,
+    /// Tokens of connections that the peer is to close, and until when it may.
+    lingering: VecDeque<(u64, Nanos)>,
     source: Option<Source>,
     /// Requests not yet answered, sent or not.
     active: u32,
@@ -182,6 +187,7 @@ impl<'a> Worker<'a> {
             connections: Connections::default(),
             idle: Vec::new(),
             again: Vec::new(),
+            lingering: VecDeque::new(),
             source: None,
             active: 0,
             spare: Vec::new(),
@@ -281,6 +287,7 @@ impl<'a> Worker<'a> {
                 leg.step,
                 self.share,
                 self.shared.rate_max,
+                self.prepared.limits.connect_rate,
                 Nanos(start).max(Nanos(1)),
             );
             self.source = Some(source);
@@ -306,7 +313,9 @@ impl<'a> Worker<'a> {
 
     /// Timeouts, the dead target, the end of the leg, the outbox.
     fn tick(&mut self, now: Nanos) {
+        self.connect_again();
         self.expire(now);
+        self.close_lingering(now);
         let users = self.source.as_ref().map_or(0, Source::users);
         let bound = if users > 0 {
             u64::from(users) * DEAD_AFTER

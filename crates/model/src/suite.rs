@@ -1,6 +1,7 @@
 //! A suite: the whole of what a person can ask for, as one value. `prony check` makes one, `prony run` reads one.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -63,12 +64,33 @@ pub struct TargetSpec {
     /// Environment variable whose value becomes `x-api-key`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key_env: Option<String>,
+    /// Unix domain socket to connect to; the URL then only names the host in the requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unix_socket: Option<String>,
+    /// `HOST:PORT` to connect to instead of the URL's; the requests still name the URL's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect_to: Option<String>,
+    /// Addresses of this machine that connections start from, in turn: each has its own range of ports.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bind: Vec<IpAddr>,
     /// Accept any certificate.
     #[serde(default, skip_serializing_if = "is_false")]
     pub insecure: bool,
     /// PEM file with further trusted roots.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cacert: Option<String>,
+    /// PEM file with the client certificate and its chain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cert: Option<String>,
+    /// PEM file with the key of `cert`; by default it is in the same file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Name to send and to verify in the TLS handshake instead of the URL's host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
+    /// Make a whole TLS handshake on every connection instead of taking up the session of an earlier one.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub no_tls_resumption: bool,
     /// Hosts other than loopback that may be loaded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow_hosts: Vec<String>,

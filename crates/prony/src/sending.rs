@@ -3,12 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use prony_engine::{EngineError, Target};
+use prony_engine::Target;
 use prony_model::{Secret, Suite, TargetSpec};
+use prony_wire::TlsOptions;
 
-use crate::cli::SendArgs;
+use crate::cli::{AccessArgs, SendArgs};
 use crate::diagnostic::Diagnostic;
 use crate::session::is_sensitive;
+use crate::target_url;
 
 /// Headers whose values are secrets: they go on the wire and nowhere else.
 pub(crate) type Secrets = Vec<(String, Secret)>;
@@ -30,10 +32,7 @@ pub(crate) fn apply(send: &SendArgs, suite: &mut Suite) -> Result<Secrets, Diagn
     target.container = send.container.clone().or(target.container.take());
 
     let access = &send.access;
-    target.insecure |= access.insecure;
-    if let Some(path) = &access.cacert {
-        target.cacert = Some(path.display().to_string());
-    }
+    connection(access, target);
     target.allow_hosts.extend(access.allow_host.iter().cloned());
     target.bearer_env = access.bearer_env.clone().or(target.bearer_env.take());
     target.api_key_env = access.api_key_env.clone().or(target.api_key_env.take());
@@ -72,15 +71,50 @@ pub(crate) fn apply(send: &SendArgs, suite: &mut Suite) -> Result<Secrets, Diagn
     Ok(secrets)
 }
 
+/// Writes the flags that say where to connect, whom to trust and who to be into the target.
+fn connection(access: &AccessArgs, target: &mut TargetSpec) {
+    let file = |flag: &Option<PathBuf>, kept: &mut Option<String>| {
+        if let Some(path) = flag {
+            *kept = Some(path.display().to_string());
+        }
+    };
+    file(&access.unix_socket, &mut target.unix_socket);
+    target.connect_to = access.connect_to.clone().or(target.connect_to.take());
+    if !access.bind.is_empty() {
+        target.bind.clone_from(&access.bind);
+    }
+    target.insecure |= access.insecure;
+    file(&access.cacert, &mut target.cacert);
+    if access.cert.is_some() {
+        // A key belongs to its certificate: that of the suite is of no use to another.
+        target.key = None;
+    }
+    file(&access.cert, &mut target.cert);
+    file(&access.key, &mut target.key);
+    target.server_name = access.server_name.clone().or(target.server_name.take());
+    target.no_tls_resumption |= access.no_tls_resumption;
+}
+
 /// The engine's target: the URL, what every request carries, whom to trust, what must not be kept.
 pub(crate) fn target(
     url: &str,
     spec: &TargetSpec,
     secrets: &[(String, Secret)],
-) -> Result<Target, EngineError> {
+) -> anyhow::Result<Target> {
     let mut target = Target::new(url)?;
-    target.tls.insecure = spec.insecure;
-    target.tls.cacert = spec.cacert.as_ref().map(PathBuf::from);
+    target.unix_socket = spec.unix_socket.as_ref().map(PathBuf::from);
+    if let Some(text) = &spec.connect_to {
+        target.connect_to = Some(target_url::host_and_port(text).map_err(Diagnostic::usage)?);
+    }
+    target.sources.clone_from(&spec.bind);
+    target.tls = TlsOptions {
+        insecure: spec.insecure,
+        cacert: spec.cacert.as_ref().map(PathBuf::from),
+        cert: spec.cert.as_ref().map(PathBuf::from),
+        key: spec.key.as_ref().map(PathBuf::from),
+        no_resumption: spec.no_tls_resumption,
+    };
+    target.server_name.clone_from(&spec.server_name);
     target.headers = spec
         .headers
         .iter()

@@ -53,6 +53,19 @@ pub(crate) fn parse(target: &str) -> Result<Url, Diagnostic> {
     Ok(url)
 }
 
+/// The host and the port of `HOST:PORT`; an IPv6 address stands in brackets, and is returned without them.
+pub(crate) fn host_and_port(text: &str) -> Result<(String, u16), String> {
+    let wrong = || format!("{text:?} is not HOST:PORT; write 127.0.0.1:8000 or [::1]:8000");
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let host = inner.unwrap_or(host);
+    let is_host = !host.is_empty() && (inner.is_some() || !host.contains(':'));
+    match port.parse::<u16>() {
+        Ok(port) if port > 0 && is_host && !host.contains(['/', '@', ' ']) => Ok((host.to_owned(), port)),
+        _ => Err(wrong()),
+    }
+}
+
 fn check_preset(name: &str) -> Result<(), Diagnostic> {
     let mut names = prony_backend::PRESETS.iter().map(|preset| preset.name);
     if names.clone().any(|known| known == name) {
@@ -67,7 +80,17 @@ fn check_preset(name: &str) -> Result<(), Diagnostic> {
 
 #[cfg(test)]
 mod tests {
-    use super::{check, parse, preset};
+    use super::{check, host_and_port, parse, preset};
+
+    #[test]
+    fn hosts_with_ports() {
+        for (text, host, port) in [("a.b:80", "a.b", 80), ("[::1]:9", "::1", 9), ("1.2.3.4:5", "1.2.3.4", 5)] {
+            assert_eq!(host_and_port(text), Ok((host.to_owned(), port)));
+        }
+        for wrong in ["a", ":80", "a:", "a:0", "a:99999", "::1:80", "http://a:80", "a b:80"] {
+            assert!(host_and_port(wrong).unwrap_err().contains("HOST:PORT"), "{wrong}");
+        }
+    }
 
     #[test]
     fn urls_and_presets() {

@@ -44,6 +44,8 @@ pub(super) struct Call {
     pub(super) deadline: Nanos,
     /// Bytes of the request handed to the socket.
     pub(super) written: usize,
+    /// Whether it is the last on its connection, and says so.
+    pub(super) last: bool,
     /// Whether the peer stopped reading: an answer may still come, but nothing more is written.
     pub(super) deaf: bool,
     pub(super) detour: Option<Box<Detour>>,
@@ -84,6 +86,7 @@ impl Call {
             first_byte: Nanos::ZERO,
             deadline,
             written: 0,
+            last: false,
             deaf: false,
             detour: None,
             answer: Answer::default(),

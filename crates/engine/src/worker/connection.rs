@@ -17,6 +17,8 @@ pub(super) enum Stage {
     Idle,
     /// A request is under way.
     Busy,
+    /// Done with: the peer is to close it.
+    Lingering,
 }
 
 /// One connection.
@@ -27,6 +29,10 @@ pub(super) struct Connection {
     pub(super) parser: ResponseParser,
     /// When it was asked for.
     pub(super) dialled: Nanos,
+    /// When the handshake began; zero without one.
+    pub(super) shaking: Nanos,
+    /// Requests that were begun on it.
+    pub(super) requests: u32,
     /// Whether the peer closed its side; what it sent before may still be unread.
     pub(super) hung_up: bool,
     /// Whether an answer came over it before.

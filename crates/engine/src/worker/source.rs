@@ -59,7 +59,16 @@ pub(super) struct Timed {
 
 impl Source {
     /// The worker's share of a leg that starts at `start`.
-    pub(super) fn new(kind: &LegKind, step: u16, share: Share, rate_max: f64, start: Nanos) -> Self {
+    ///
+    /// `connect_rate` is that of the limits: users start at this rate per second, or all at once when it is 0.
+    pub(super) fn new(
+        kind: &LegKind,
+        step: u16,
+        share: Share,
+        rate_max: f64,
+        connect_rate: f64,
+        start: Nanos,
+    ) -> Self {
         let (i, n) = (u64::from(share.worker), u64::from(share.workers));
         let part = |whole: u64| whole / n + u64::from(whole % n > i);
         let (users, left, end, think) = match kind {
@@ -99,6 +108,18 @@ impl Source {
         } else {
             Nanos::ZERO
         };
+        // User k of the worker is user i + k n of the leg. A burst's connections are open before it starts.
+        let starts_at =
+            |user: u32| start + Nanos::from_secs_f64((i + u64::from(user) * n) as f64 / connect_rate);
+        let staggered = connect_rate > 0.0 && matches!(kind, LegKind::Loop { .. });
+        let (free, later) = if staggered {
+            let later = (0..users).map(|user| Reverse((starts_at(user), user)));
+            (Vec::new(), later.collect())
+        } else {
+            // Taken from the back, so that user 0 starts first.
+            let free = (0..users).rev().map(|user| (user, start));
+            (free.collect(), BinaryHeap::new())
+        };
         Self::Loop(Box::new(Users {
             step,
             next_seq: share.first_seq + i,
@@ -112,9 +133,8 @@ impl Source {
             } else {
                 start + Nanos(gap.0 / n * i)
             },
-            // Taken from the back, so that user 0 starts first.
-            free: (0..users).rev().map(|u| (u, start)).collect(),
-            later: BinaryHeap::new(),
+            free,
+            later,
             failures: vec![0; users as usize],
         }))
     }

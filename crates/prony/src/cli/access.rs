@@ -1,11 +1,13 @@
 //! Flags that say how to reach the target and with which credentials. Secrets are named here, never held.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::Args;
 use prony_model::Header;
 
 use super::units::{header, is_token, key_value};
+use crate::target_url;
 
 /// How to reach the target.
 #[derive(Args, Clone, Debug, Default)]
@@ -32,12 +34,34 @@ pub(crate) struct AccessArgs {
     /// Host other than this one that may be loaded. Repeat for more. Without it, load goes to loopback only.
     #[arg(long, value_name = "HOST")]
     pub allow_host: Vec<String>,
+    /// Connect to this Unix domain socket. The URL then only names the host and the path in the requests.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["connect_to", "bind"], help_heading = "Connection")]
+    pub unix_socket: Option<PathBuf>,
+    /// Connect to this host and port instead of the URL's. The requests and TLS still name the URL's host.
+    #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port, help_heading = "Connection")]
+    pub connect_to: Option<String>,
+    /// Address of this machine to connect from. Repeat for more, taken in turn: each has its own range of ports.
+    #[arg(long, value_name = "ADDRESS", help_heading = "Connection")]
+    pub bind: Vec<IpAddr>,
     /// Accept any TLS certificate.
-    #[arg(long)]
+    #[arg(long, help_heading = "TLS")]
     pub insecure: bool,
     /// PEM file with further roots to trust.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
     pub cacert: Option<PathBuf>,
+    /// PEM file with the client certificate and its chain, for a server that wants one.
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    pub cert: Option<PathBuf>,
+    /// PEM file with the key of --cert, if it is not in the same file. It is never printed or stored.
+    #[arg(long, value_name = "FILE", requires = "cert", help_heading = "TLS")]
+    pub key: Option<PathBuf>,
+    /// Name to send and to verify in the TLS handshake instead of the URL's host.
+    #[arg(long, value_name = "NAME", help_heading = "TLS")]
+    pub server_name: Option<String>,
+    /// Make a whole TLS handshake on every connection. By default a new connection takes up the session of an earlier
+    /// one where the server allows it, as browsers do; that is cheaper for both sides.
+    #[arg(long, help_heading = "TLS")]
+    pub no_tls_resumption: bool,
 }
 
 /// A header whose value is in an environment variable.
@@ -58,4 +82,9 @@ fn header_from_env(text: &str) -> Result<HeaderFromEnv, String> {
         return Err(format!("{text:?} names no variable; write {name}=VARIABLE"));
     }
     Ok(HeaderFromEnv { name, variable })
+}
+
+/// The text as it stands, once it is known to be a host and a port.
+fn host_and_port(text: &str) -> Result<String, String> {
+    target_url::host_and_port(text).map(|_| text.to_owned())
 }

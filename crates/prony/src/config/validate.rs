@@ -62,6 +62,31 @@ fn target(suite: &Suite, document: &Document) -> Checked {
             .error("target.knobs", "knobs are for the embedded backend only")
             .next("remove them, or use `url = \"demo:enso\"`"));
     }
+    if let Some(text) = &spec.connect_to {
+        target_url::host_and_port(text).map_err(|why| document.error("target.connect_to", why))?;
+    }
+    if spec.unix_socket.is_some() {
+        let clash = [
+            ("connect_to", spec.connect_to.is_some()),
+            ("bind", !spec.bind.is_empty()),
+        ];
+        if let Some((key, _)) = clash.iter().find(|(_, given)| *given) {
+            return Err(document
+                .error(&format!("target.{key}"), format!("`{key}` is of no use with `unix_socket`"))
+                .next("remove one of the two"));
+        }
+    }
+    if spec.key.is_some() && spec.cert.is_none() {
+        return Err(document
+            .error("target.key", "a key without its certificate")
+            .next("name the certificate's file in `cert`"));
+    }
+    if target_url::preset(&spec.url).is_some() && (spec.unix_socket.is_some() || spec.connect_to.is_some()) {
+        let key = if spec.unix_socket.is_some() { "unix_socket" } else { "connect_to" };
+        return Err(document
+            .error(&format!("target.{key}"), "the demo backend listens on a port of its own")
+            .next(format!("remove `{key}`, or give the URL of another target")));
+    }
     match spec.headers.iter().position(|h| !is_token(&h.name)) {
         Some(i) => Err(document.error(&format!("target.headers.{i}.name"), "this is no header name")),
         None => Ok(()),
@@ -80,6 +105,11 @@ fn run(suite: &Suite, document: &Document) -> Checked {
             .next("one thread is enough for most targets"));
     }
     let limits = &suite.run.limits;
+    if !(limits.connect_rate >= 0.0 && limits.connect_rate.is_finite()) {
+        return Err(document
+            .error("run.limits.connect_rate", "`connect_rate` is below 0")
+            .next("write users per second; 0 means all at once"));
+    }
     for (key, value) in [
         ("timeout_ms", limits.timeout_ms),
         ("connect_timeout_ms", limits.connect_timeout_ms),

@@ -1,5 +1,6 @@
 //! A printed suite reads back as the same suite, whatever is in it.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::collections::BTreeMap;
 
 use prony_model::{
@@ -225,6 +226,8 @@ fn limits() -> impl Strategy<Value = Limits> {
         timeout_ms: timeout_ms.into(),
         redirects_max,
         keep_alive,
+        requests_per_connection: redirects_max / 2,
+        connect_rate: f64::from(redirects_max) / 4.0,
         ..Limits::default()
     })
 }
@@ -245,6 +248,13 @@ fn target() -> impl Strategy<Value = TargetSpec> {
                 headers,
                 api_key_env: bearer_env.clone(),
                 cacert: bearer_env.clone(),
+                unix_socket: bearer_env.clone(),
+                connect_to: bearer_env.clone(),
+                bind: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+                cert: bearer_env.clone(),
+                key: bearer_env.clone(),
+                server_name: bearer_env.clone(),
+                no_tls_resumption: insecure,
                 bearer_env,
                 insecure,
                 allow_hosts,

@@ -1,0 +1,141 @@
+//! What this machine must have for connections: open files and local ports. Raises the limit of open files as far as
+//! it may, refuses a phase that cannot have its connections, and says what to do when something runs out.
+
+use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::EngineError;
+use crate::leg::{Leg, LegKind};
+
+/// Open files that are not connections: the recording, epoll sets, timers, the terminal, monitors.
+const OTHER_FILES: u64 = 64;
+
+/// Sees to it that the process may open the files that the legs need. `lingering` connections are on their way out
+/// while their users have new ones already.
+///
+/// What a closed loop or a burst needs is known, and a lower limit is an error. An open loop needs what the target
+/// makes of it: its cap only raises the limit.
+pub(crate) fn provide(legs: &[Leg], lingering: u64) -> Result<(), EngineError> {
+    let (mut needed, mut wished) = (0, 0);
+    for leg in legs {
+        match &leg.kind {
+            LegKind::Loop { users, requests, .. } => {
+                needed = needed.max(u64::from(*users).min(requests.unwrap_or(u64::MAX)));
+            }
+            LegKind::Burst { size } => needed = needed.max(u64::from(*size)),
+            LegKind::Timed { in_flight_max, .. } => wished = wished.max(u64::from(*in_flight_max)),
+        }
+    }
+    let files = |connections: u64| connections + lingering.min(connections) + OTHER_FILES;
+    let limit = raised(files(needed.max(wished)));
+    if files(needed) > limit {
+        return Err(EngineError::Descriptors {
+            connections: needed,
+            needed: files(needed),
+            limit,
+        });
+    }
+    Ok(())
+}
+
+/// The limit of open files, raised to the most that is allowed when `files` are more than it.
+fn raised(files: u64) -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let (soft, hard) = (
+        limit.current.unwrap_or(u64::MAX),
+        limit.maximum.unwrap_or(u64::MAX),
+    );
+    if files <= soft || soft >= hard {
+        return soft;
+    }
+    let most = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if setrlimit(Resource::Nofile, most).is_ok() {
+        hard
+    } else {
+        soft
+    }
+}
+
+/// Why no connection was made, in words that say what to do when the reason is here.
+pub(crate) fn explain(errno: Errno) -> String {
+    match errno {
+        Errno::ADDRNOTAVAIL => "no local port is free for this target: a port rests for a minute after its connection \
+             was closed here; keep connections alive, open fewer in a second, connect from more addresses with --bind \
+             (127.0.0.2 and so on for a target on this machine), or widen net.ipv4.ip_local_port_range"
+            .to_owned(),
+        Errno::MFILE => format!(
+            "this process has all its {} files open: allow more with `ulimit -n`, or use fewer connections",
+            getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+        ),
+        Errno::NFILE => "this machine has all its files open: raise fs.file-max, or use fewer connections".to_owned(),
+        Errno::NOBUFS | Errno::NOMEM => {
+            format!("the kernel has no memory for another connection ({errno}): use fewer connections")
+        }
+        Errno::NOENT => "no connection: the socket file is gone".to_owned(),
+        Errno::ACCESS | Errno::PERM => format!("no connection: {errno}; run as a user that may, or open the firewall"),
+        other => format!("no connection: {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::{explain, provide};
+    use crate::EngineError;
+    use crate::leg::{Leg, LegKind};
+    use prony_model::Nanos;
+
+    fn users(users: u32, requests: Option<u64>) -> Vec<Leg> {
+        let kind = LegKind::Loop {
+            users,
+            requests,
+            duration: None,
+            think: Nanos::ZERO,
+        };
+        vec![Leg {
+            step: 0,
+            kind,
+            after_start: Nanos::ZERO,
+            after_end: Nanos::ZERO,
+        }]
+    }
+
+    #[test]
+    fn a_loop_that_cannot_have_its_connections_is_refused_with_the_number() {
+        assert_eq!(provide(&users(10, None), 0), Ok(()));
+        let Err(error) = provide(&users(u32::MAX, None), 512) else {
+            panic!("four thousand million files")
+        };
+        let needed = u64::from(u32::MAX) + 512 + 64;
+        assert!(
+            matches!(error, EngineError::Descriptors { needed: n, .. } if n == needed),
+            "{error:?}"
+        );
+        assert!(
+            error.to_string().contains(&format!("ulimit -n {needed}")),
+            "{error}"
+        );
+        assert_eq!(
+            provide(&users(u32::MAX, Some(3)), 0),
+            Ok(()),
+            "three requests need three"
+        );
+    }
+
+    #[test]
+    fn what_runs_out_here_says_what_to_do() {
+        for (errno, words) in [
+            (Errno::ADDRNOTAVAIL, "--bind"),
+            (Errno::ADDRNOTAVAIL, "ip_local_port_range"),
+            (Errno::MFILE, "ulimit -n"),
+            (Errno::NFILE, "fs.file-max"),
+            (Errno::NOENT, "socket file"),
+        ] {
+            assert!(explain(errno).contains(words), "{errno}: {}", explain(errno));
+        }
+    }
+}
