@@ -4,14 +4,14 @@ use std::net::IpAddr;
 
 use prony_model::{Nanos, Outcome, SampleFlags};
 use prony_wire::http1::{Broken, Fed, ResponseParser};
-use prony_wire::{LinkError, Peer, Received, Stream, dial};
+use prony_wire::{LinkError, Received, Stream, dial};
 use rustix::io::Errno;
 
 use super::Worker;
 use super::call::{Call, Order};
 use super::capture::Ending;
 use super::connection::{Connection, Stage};
-use crate::{bodies, descriptors};
+use crate::bodies;
 
 /// Reads of one connection before others get their turn.
 const READS_MAX: u32 = 16;
@@ -94,8 +94,6 @@ impl Worker<'_> {
                     stage: Stage::Connecting,
                     parser,
                     dialled,
-                    shaking: Nanos::ZERO,
-                    requests: 0,
                     hung_up: false,
                     used: false,
                     call,
@@ -149,9 +147,8 @@ impl Worker<'_> {
         match connection.stage {
             Stage::Busy => self.advance(slot),
             Stage::Connecting | Stage::Handshaking => self.connect(slot),
-            // An idle connection has nothing to say: whatever it says, it is of no further use. One that lingers was
-            // waiting for this.
-            Stage::Idle | Stage::Lingering => {
+            // An idle connection has nothing to say: whatever it says, it is of no further use.
+            Stage::Idle => {
                 let quiet = connection.stream.read(&mut self.buffer) == Ok(Received::Blocked);
                 if !quiet {
                     self.connections.take(slot);
@@ -167,17 +164,8 @@ impl Worker<'_> {
         };
         if connection.stage == Stage::Connecting {
             match connection.stream.connected() {
-                Ok(false) => {
-                    // A socket that is not connected yet says that it hangs.
-                    connection.hung_up = false;
-                    return;
-                }
-                Ok(true) => {
-                    connection.stage = Stage::Handshaking;
-                    if self.prepared.route.origin.is_tls() {
-                        connection.shaking = self.prepared.clock.now();
-                    }
-                }
+                Ok(false) => return,
+                Ok(true) => connection.stage = Stage::Handshaking,
                 Err(error) => return self.drop_unconnected(slot, &error),
             }
         }
@@ -185,31 +173,6 @@ impl Worker<'_> {
             Ok(false) => {}
             Ok(true) => self.connected(slot),
             Err(error) => self.drop_unconnected(slot, &error),
-        }
-    }
-
-    /// Tries connections that wait for room in a Unix domain socket's queue: no edge will tell of it.
-    pub(super) fn connect_again(&mut self) {
-        let peer = &self.prepared.route.peer;
-        if !matches!(peer, Peer::Unix(_)) {
-            return;
-        }
-        let waiting: Vec<u32> = self
-            .connections
-            .slots()
-            .filter(|(_, c)| c.stage == Stage::Connecting)
-            .map(|(slot, _)| slot)
-            .collect();
-        for slot in waiting {
-            let Some(connection) = self.connections.at(slot) else {
-                continue;
-            };
-            match connection.stream.connect_again(peer) {
-                Ok(true) => self.connect(slot),
-                // The queue is still full, so the others need not ask.
-                Ok(false) => return,
-                Err(error) => self.drop_unconnected(slot, &error),
-            }
         }
     }
 
@@ -227,13 +190,14 @@ impl Worker<'_> {
             return;
         };
         if let Some(call) = &mut connection.call {
-            call.connect_us = micros(now - connection.dialled);
-            if connection.shaking != Nanos::ZERO {
-                call.tls_us = micros(now - connection.shaking);
-            }
+            let span = now - connection.dialled;
+            call.connect_us = u32::try_from(span.0.div_ceil(1000)).unwrap_or(u32::MAX);
             call.flags.insert(SampleFlags::NEW_CONNECTION);
             connection.stage = Stage::Busy;
             self.send(slot);
+            // A hasty answer may lie there already, and its edge be the one that told of the connection.
+            let token = self.connections.token(slot);
+            self.again.push(token);
         } else {
             connection.stage = Stage::Idle;
             self.idle.push(slot);
@@ -256,9 +220,6 @@ impl Worker<'_> {
         if !connection.used && call.connect_us == 0 {
             call.flags.insert(SampleFlags::NEW_CONNECTION);
         }
-        connection.requests += 1;
-        let most = self.prepared.limits.requests_on_one();
-        call.last = most.is_some_and(|most| connection.requests >= most);
         call.written = 0;
         call.deaf = false;
         if call.sent == Nanos::ZERO {
@@ -277,7 +238,7 @@ impl Worker<'_> {
         let Some(call) = &mut connection.call else { return };
         let bytes = match &call.detour {
             Some(detour) => detour.bytes.as_slice(),
-            None => prepared.item(call.scenario, call.item).bytes(call.last),
+            None => prepared.item(call.scenario, call.item).bytes.as_slice(),
         };
         while call.written < bytes.len() && !call.deaf {
             match connection.stream.write(&bytes[call.written..]) {
@@ -305,7 +266,7 @@ impl Worker<'_> {
         let Some(call) = &connection.call else { return };
         let length = match &call.detour {
             Some(detour) => detour.bytes.len(),
-            None => prepared.item(call.scenario, call.item).bytes(call.last).len(),
+            None => prepared.item(call.scenario, call.item).bytes.len(),
         };
         if call.written < length && !call.deaf {
             self.write(slot);
@@ -388,20 +349,17 @@ impl Worker<'_> {
         connection.used = true;
         let unsent = call.deaf
             || call.written
-                < call.detour.as_ref().map_or(
-                    prepared.item(call.scenario, call.item).bytes(call.last).len(),
-                    |d| d.bytes.len(),
-                );
-        let intact = !trailing && !unsent && !connection.hung_up;
-        let reusable = intact && head.keep_alive && !call.last;
-        // Whether either side has said that the connection ends here; a redirected request does not say so.
-        let parting =
-            !head.keep_alive || (call.last && (call.detour.is_none() || !prepared.limits.keep_alive));
+                < call
+                    .detour
+                    .as_ref()
+                    .map_or(prepared.item(call.scenario, call.item).bytes.len(), |d| {
+                        d.bytes.len()
+                    });
+        let reusable =
+            prepared.limits.keep_alive && head.keep_alive && !trailing && !unsent && !connection.hung_up;
+        connection.stage = Stage::Idle;
         if reusable {
-            connection.stage = Stage::Idle;
             self.idle.push(slot);
-        } else if intact && parting {
-            self.linger(slot, now);
         } else {
             self.connections.take(slot);
         }
@@ -485,11 +443,7 @@ impl Worker<'_> {
             };
             let length = match &call.detour {
                 Some(detour) => detour.bytes.len(),
-                None => self
-                    .prepared
-                    .item(call.scenario, call.item)
-                    .bytes(call.last)
-                    .len(),
+                None => self.prepared.item(call.scenario, call.item).bytes.len(),
             };
             let (outcome, error) = match connection.stage {
                 Stage::Connecting => (Outcome::ConnectTimeout, "no connection in time"),
@@ -571,11 +525,6 @@ fn failed(broken: Broken) -> Reading {
     Reading::Failed { outcome, error }
 }
 
-/// Microseconds, rounded up: what took time is never 0.
-fn micros(span: Nanos) -> u32 {
-    u32::try_from(span.0.div_ceil(1000)).unwrap_or(u32::MAX)
-}
-
 fn connect_failure(error: &LinkError) -> (Outcome, String) {
     match error {
         LinkError::Tls(why) => (Outcome::Tls, why.clone()),
@@ -587,7 +536,7 @@ fn connect_failure(error: &LinkError) -> (Outcome, String) {
                 errno if dial::is_local_exhaustion(errno) => Outcome::LocalExhausted,
                 _ => Outcome::Unreachable,
             };
-            (outcome, descriptors::explain(*errno))
+            (outcome, format!("no connection: {errno}"))
         }
     }
 }

@@ -1,53 +1,20 @@
-//! Servers that misbehave on purpose: each ends in its own outcome, within its timeout and in bounded memory.
+//! Misdeeds that take more than one answer: redirects, lies about keeping the connection, a peer that does not read,
+//! bodies that fail their checks.
 
+use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use prony_engine::{Engine, EngineOptions, NoSink, Target};
 use prony_model::{
-    BodyCheck, Capture, Captured, Expect, Item, Limits, Nanos, Outcome, Phase, PhaseResult, Request,
-    SampleFlags, Scenario, Shape,
+    BodyCheck, Capture, Captured, Expect, Limits, Outcome, Phase, Request, SampleFlags, Shape,
 };
 
-/// A server with one thread per connection, each handled by `serve` with the connection's number.
-struct Rogue {
-    url: String,
-    connections: Arc<AtomicUsize>,
-}
-
-fn rogue(serve: impl Fn(&mut TcpStream, usize) + Send + Sync + 'static) -> Rogue {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let connections = Arc::new(AtomicUsize::new(0));
-    let (count, serve) = (Arc::clone(&connections), Arc::new(serve));
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let (serve, number) = (Arc::clone(&serve), count.fetch_add(1, Ordering::SeqCst));
-            thread::spawn(move || {
-                let mut stream = stream;
-                serve(&mut stream, number);
-            });
-        }
-    });
-    Rogue { url, connections }
-}
-
-/// Reads one request head; false when the client is gone.
-fn request(stream: &mut TcpStream) -> Option<String> {
-    let mut text = Vec::new();
-    let mut byte = [0];
-    while !text.ends_with(b"\r\n\r\n") {
-        if stream.read(&mut byte).ok()? == 0 {
-            return None;
-        }
-        text.push(byte[0]);
-    }
-    Some(String::from_utf8_lossy(&text).into_owned())
-}
+use crate::server::{GOOD, Rogue, phase, request, rogue, run, sequential};
 
 /// Answers every request with the same bytes and keeps the connection.
 fn says(answer: &[u8]) -> Rogue {
@@ -70,43 +37,14 @@ fn says_and_closes(answer: &[u8]) -> Rogue {
     })
 }
 
+/// For what must end in an answer: far more time than a busy machine needs.
 fn limits() -> Limits {
-    Limits {
-        connect_timeout_ms: 500,
-        timeout_ms: 500,
-        head_bytes_max: 4096,
-        body_bytes_max: 1 << 20,
-        ..Limits::default()
-    }
+    crate::server::limits(60_000)
 }
 
-fn phase(request: Request, expect: Expect, limits: Limits, shape: Shape) -> Phase {
-    Phase {
-        name: "p".to_owned(),
-        experiment: "test".to_owned(),
-        scenarios: vec![Scenario::new("s", vec![Item { request, expect }])],
-        shape,
-        limits,
-        capture: Capture::responses(100),
-    }
-}
-
-fn run(url: &str, phase: Phase) -> PhaseResult {
-    let options = EngineOptions {
-        epoch: Instant::now(),
-        ..EngineOptions::default()
-    };
-    Engine::new(&Target::new(url).unwrap(), options)
-        .unwrap()
-        .run(0, phase, &mut NoSink)
-        .unwrap()
-}
-
-fn sequential(requests: u64) -> Shape {
-    Shape::Sequential {
-        requests,
-        duration_s: None,
-    }
+/// For what only a timeout ends.
+fn brief() -> Limits {
+    crate::server::limits(500)
 }
 
 /// One GET with the test's limits.
@@ -163,108 +101,51 @@ fn refused_and_nobody_there() {
 }
 
 #[test]
-fn every_broken_answer_has_its_name() {
-    let head = |rest: &str| format!("HTTP/1.1 200 OK\r\n{rest}\r\n");
-    let giant = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "a".repeat(100_000));
-    for (answer, outcome) in [
-        (head("content-length: 5\r\n") + "hello", Outcome::Ok),
-        (
-            head("transfer-encoding: chunked\r\n") + "5\r\nhello\r\n0\r\n\r\n",
-            Outcome::Ok,
-        ),
-        (
-            "HTTP/1.1 100 Continue\r\n\r\n".to_owned() + &head("content-length: 0\r\n"),
-            Outcome::Ok,
-        ),
-        (
-            head("content-length: 9\r\n") + "hello more",
-            Outcome::TrailingBytes,
-        ),
-        (
-            head("content-length: 5\r\ncontent-length: 6\r\n") + "hello",
-            Outcome::Malformed,
-        ),
-        ("220 mail.example ESMTP\r\n".to_owned(), Outcome::Malformed),
-        (giant, Outcome::HeadersTooLarge),
-        (head("content-length: 99999999999\r\n"), Outcome::BodyTooLarge),
-        (head("content-length: 5\r\n") + "hel", Outcome::BodyTimeout),
-        ("HTTP/1.1 200 OK\r\nx".to_owned(), Outcome::HeadersTimeout),
-        (
-            "HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n".to_owned(),
-            Outcome::Status503,
-        ),
-    ] {
-        let captured = get(&says(answer.as_bytes()).url);
-        assert_eq!(captured.outcome, outcome, "{answer:.60} {captured:?}");
-        assert_eq!(captured.error.is_empty(), outcome == Outcome::Ok, "{captured:?}");
-    }
-    for (answer, outcome) in [
-        (head("content-length: 50\r\n") + "hello", Outcome::Truncated),
-        (head("") + "until close", Outcome::Ok),
-        ("HTTP/1.1 200 O".to_owned(), Outcome::Truncated),
-        (String::new(), Outcome::Reset),
-    ] {
-        assert_eq!(
-            get(&says_and_closes(answer.as_bytes()).url).outcome,
-            outcome,
-            "{answer:?}"
-        );
-    }
-}
-
-#[test]
-fn a_reset_in_the_middle() {
-    let server = rogue(|stream, _| {
-        // The request stays unread, so the close becomes a reset.
-        let mut byte = [0];
-        let _ = stream.read(&mut byte);
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nhello");
-        thread::sleep(Duration::from_millis(20));
-    });
-    assert_eq!(get(&server.url).outcome, Outcome::Reset);
-}
-
-#[test]
-fn an_endless_body_ends_at_its_bound() {
+fn nothing_of_a_long_body_is_held() {
+    const PIECES: usize = 4096;
     let server = rogue(|stream, _| {
         request(stream);
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
         let piece = vec![b'x'; 65536];
-        while stream.write_all(&piece).is_ok() {}
-    });
-    let captured = get(&server.url);
-    assert_eq!(captured.outcome, Outcome::BodyTooLarge);
-    assert!(captured.cut && captured.body.len() <= 256 << 10);
-    // Without a bound the timeout ends it, and nothing of it is held.
-    let captured = get_with(
-        &server.url,
-        Limits {
-            body_bytes_max: u64::MAX,
-            ..limits()
-        },
-    );
-    assert_eq!(captured.outcome, Outcome::BodyTimeout);
-    assert!(captured.body.len() <= 256 << 10 && captured.body_bytes > 1 << 20);
-}
-
-#[test]
-fn slow_headers_meet_the_timeout_and_not_much_more() {
-    let server = rogue(|stream, _| {
-        request(stream);
-        for byte in b"HTTP/1.1 200 OK\r\nx: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy" {
-            if stream.write_all(&[*byte]).is_err() {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+        for _ in 0..PIECES {
+            if stream.write_all(&piece).is_err() {
                 return;
             }
-            thread::sleep(Duration::from_millis(20));
         }
     });
-    let result = run(
-        &server.url,
-        phase(Request::get("/"), Expect::default(), limits(), sequential(1)),
+    let before = resident_bytes_max();
+    let unbounded = Limits {
+        body_bytes_max: u64::MAX,
+        ..limits()
+    };
+    let asked = Phase {
+        capture: Capture::NONE,
+        ..phase(Request::get("/"), Expect::default(), unbounded, sequential(1))
+    };
+    let sample = run(&server.url, asked).samples[0];
+    assert_eq!(
+        (sample.outcome, sample.bytes_in as usize),
+        (Outcome::Ok, PIECES * 65536)
     );
-    let sample = result.samples[0];
-    assert_eq!(sample.outcome, Outcome::HeadersTimeout);
-    assert!(sample.first_byte > Nanos::ZERO && sample.response() >= Nanos(500_000_000));
+    let grown = resident_bytes_max() - before;
+    assert!(grown < 128 << 20, "256 MiB of body took {} MiB", grown >> 20);
+
+    // What is captured of it has its own bound.
+    let unbounded = Limits {
+        body_bytes_max: u64::MAX,
+        ..limits()
+    };
+    let captured = get_with(&server.url, unbounded);
+    assert!(captured.cut && captured.body.len() <= 256 << 10);
+    assert_eq!(captured.body_bytes, PIECES as u64 * 65536);
+}
+
+/// The most memory that this process ever had resident (proc(5), VmHWM).
+fn resident_bytes_max() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    kib << 10
 }
 
 #[test]
@@ -277,10 +158,7 @@ fn a_peer_that_does_not_read() {
         },
         ..Request::json("POST", "/", &serde_json::Value::Null)
     };
-    let result = run(
-        &server.url,
-        phase(big, Expect::default(), limits(), sequential(1)),
-    );
+    let result = run(&server.url, phase(big, Expect::default(), brief(), sequential(1)));
     assert_eq!(result.samples[0].outcome, Outcome::WriteTimeout);
 }
 
@@ -473,7 +351,7 @@ fn tls_to_a_plain_port_says_so() {
     let captured = get(&talkative.url.replace("http://", "https://"));
     assert_eq!(captured.outcome, Outcome::Tls);
     assert!(captured.error.contains("use http://"), "{}", captured.error);
-    assert_eq!(get(&url).outcome, Outcome::ConnectTimeout);
+    assert_eq!(get_with(&url, brief()).outcome, Outcome::ConnectTimeout);
 }
 
 #[test]
@@ -524,4 +402,26 @@ fn the_stop_flag_cuts_at_once_and_keeps_what_there_is() {
             .count(),
         1
     );
+}
+
+#[test]
+fn answers_that_lie_there_before_their_requests() {
+    // While the worker still opens connections, the first of them are answered already: what was said before the
+    // request left must be read without another word from the server.
+    let server = rogue(|stream, _| {
+        let _ = stream.write_all(GOOD);
+        let _ = request(stream);
+        while request(stream).is_some() && stream.write_all(GOOD).is_ok() {}
+    });
+    let shape = Shape::Closed {
+        connections: 100,
+        requests: Some(100),
+        duration_s: None,
+        think_ms: 0.0,
+    };
+    let result = run(
+        &server.url,
+        phase(Request::get("/"), Expect::default(), crate::server::limits(5000), shape),
+    );
+    assert_eq!(result.summary.ok, 100, "{:?}", result.captures);
 }
