@@ -4,14 +4,14 @@ use std::net::IpAddr;
 
 use prony_model::{Nanos, Outcome, SampleFlags};
 use prony_wire::http1::{Broken, Fed, ResponseParser};
-use prony_wire::{LinkError, Received, Stream, dial};
+use prony_wire::{LinkError, Peer, Received, Stream, dial};
 use rustix::io::Errno;
 
 use super::Worker;
 use super::call::{Call, Order};
 use super::capture::Ending;
 use super::connection::{Connection, Stage};
-use crate::bodies;
+use crate::{bodies, descriptors};
 
 /// Reads of one connection before others get their turn.
 const READS_MAX: u32 = 16;
@@ -94,6 +94,8 @@ impl Worker<'_> {
                     stage: Stage::Connecting,
                     parser,
                     dialled,
+                    shaking: Nanos::ZERO,
+                    requests: 0,
                     hung_up: false,
                     used: false,
                     call,
@@ -147,8 +149,9 @@ impl Worker<'_> {
         match connection.stage {
             Stage::Busy => self.advance(slot),
             Stage::Connecting | Stage::Handshaking => self.connect(slot),
-            // An idle connection has nothing to say: whatever it says, it is of no further use.
-            Stage::Idle => {
+            // An idle connection has nothing to say: whatever it says, it is of no further use. One that lingers was
+            // waiting for this.
+            Stage::Idle | Stage::Lingering => {
                 let quiet = connection.stream.read(&mut self.buffer) == Ok(Received::Blocked);
                 if !quiet {
                     self.connections.take(slot);
@@ -164,8 +167,17 @@ impl Worker<'_> {
         };
         if connection.stage == Stage::Connecting {
             match connection.stream.connected() {
-                Ok(false) => return,
-                Ok(true) => connection.stage = Stage::Handshaking,
+                Ok(false) => {
+                    // A socket that is not connected yet says that it hangs.
+                    connection.hung_up = false;
+                    return;
+                }
+                Ok(true) => {
+                    connection.stage = Stage::Handshaking;
+                    if self.prepared.route.origin.is_tls() {
+                        connection.shaking = self.prepared.clock.now();
+                    }
+                }
                 Err(error) => return self.drop_unconnected(slot, &error),
             }
         }
@@ -173,6 +185,31 @@ impl Worker<'_> {
             Ok(false) => {}
             Ok(true) => self.connected(slot),
             Err(error) => self.drop_unconnected(slot, &error),
+        }
+    }
+
+    /// Tries connections that wait for room in a Unix domain socket's queue: no edge will tell of it.
+    pub(super) fn connect_again(&mut self) {
+        let peer = &self.prepared.route.peer;
+        if !matches!(peer, Peer::Unix(_)) {
+            return;
+        }
+        let waiting: Vec<u32> = self
+            .connections
+            .slots()
+            .filter(|(_, c)| c.stage == Stage::Connecting)
+            .map(|(slot, _)| slot)
+            .collect();
+        for slot in waiting {
+            let Some(connection) = self.connections.at(slot) else {
+                continue;
+            };
+            match connection.stream.connect_again(peer) {
+                Ok(true) => self.connect(slot),
+                // The queue is still full, so the others need not ask.
+                Ok(false) => return,
+                Err(error) => self.drop_unconnected(slot, &error),
+            }
         }
     }
 
@@ -190,8 +227,10 @@ impl Worker<'_> {
             return;
         };
         if let Some(call) = &mut connection.call {
-            let span = now - connection.dialled;
-            call.connect_us = u32::try_from(span.0.div_ceil(1000)).unwrap_or(u32::MAX);
+            call.connect_us = micros(now - connection.dialled);
+            if connection.shaking != Nanos::ZERO {
+                call.tls_us = micros(now - connection.shaking);
+            }
             call.flags.insert(SampleFlags::NEW_CONNECTION);
             connection.stage = Stage::Busy;
             self.send(slot);
@@ -220,6 +259,9 @@ impl Worker<'_> {
         if !connection.used && call.connect_us == 0 {
             call.flags.insert(SampleFlags::NEW_CONNECTION);
         }
+        connection.requests += 1;
+        let most = self.prepared.limits.requests_on_one();
+        call.last = most.is_some_and(|most| connection.requests >= most);
         call.written = 0;
         call.deaf = false;
         if call.sent == Nanos::ZERO {
@@ -238,7 +280,7 @@ impl Worker<'_> {
         let Some(call) = &mut connection.call else { return };
         let bytes = match &call.detour {
             Some(detour) => detour.bytes.as_slice(),
-            None => prepared.item(call.scenario, call.item).bytes.as_slice(),
+            None => prepared.item(call.scenario, call.item).bytes(call.last),
         };
         while call.written < bytes.len() && !call.deaf {
             match connection.stream.write(&bytes[call.written..]) {
@@ -266,7 +308,7 @@ impl Worker<'_> {
         let Some(call) = &connection.call else { return };
         let length = match &call.detour {
             Some(detour) => detour.bytes.len(),
-            None => prepared.item(call.scenario, call.item).bytes.len(),
+            None => prepared.item(call.scenario, call.item).bytes(call.last).len(),
         };
         if call.written < length && !call.deaf {
             self.write(slot);
@@ -349,17 +391,20 @@ impl Worker<'_> {
         connection.used = true;
         let unsent = call.deaf
             || call.written
-                < call
-                    .detour
-                    .as_ref()
-                    .map_or(prepared.item(call.scenario, call.item).bytes.len(), |d| {
-                        d.bytes.len()
-                    });
-        let reusable =
-            prepared.limits.keep_alive && head.keep_alive && !trailing && !unsent && !connection.hung_up;
-        connection.stage = Stage::Idle;
+                < call.detour.as_ref().map_or(
+                    prepared.item(call.scenario, call.item).bytes(call.last).len(),
+                    |d| d.bytes.len(),
+                );
+        let intact = !trailing && !unsent && !connection.hung_up;
+        let reusable = intact && head.keep_alive && !call.last;
+        // Whether either side has said that the connection ends here; a redirected request does not say so.
+        let parting =
+            !head.keep_alive || (call.last && (call.detour.is_none() || !prepared.limits.keep_alive));
         if reusable {
+            connection.stage = Stage::Idle;
             self.idle.push(slot);
+        } else if intact && parting {
+            self.linger(slot, now);
         } else {
             self.connections.take(slot);
         }
@@ -443,7 +488,11 @@ impl Worker<'_> {
             };
             let length = match &call.detour {
                 Some(detour) => detour.bytes.len(),
-                None => self.prepared.item(call.scenario, call.item).bytes.len(),
+                None => self
+                    .prepared
+                    .item(call.scenario, call.item)
+                    .bytes(call.last)
+                    .len(),
             };
             let (outcome, error) = match connection.stage {
                 Stage::Connecting => (Outcome::ConnectTimeout, "no connection in time"),
@@ -525,6 +574,11 @@ fn failed(broken: Broken) -> Reading {
     Reading::Failed { outcome, error }
 }
 
+/// Microseconds, rounded up: what took time is never 0.
+fn micros(span: Nanos) -> u32 {
+    u32::try_from(span.0.div_ceil(1000)).unwrap_or(u32::MAX)
+}
+
 fn connect_failure(error: &LinkError) -> (Outcome, String) {
     match error {
         LinkError::Tls(why) => (Outcome::Tls, why.clone()),
@@ -536,7 +590,7 @@ fn connect_failure(error: &LinkError) -> (Outcome, String) {
                 errno if dial::is_local_exhaustion(errno) => Outcome::LocalExhausted,
                 _ => Outcome::Unreachable,
             };
-            (outcome, format!("no connection: {errno}"))
+            (outcome, descriptors::explain(*errno))
         }
     }
 }
