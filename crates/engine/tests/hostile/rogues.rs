@@ -140,7 +140,7 @@ fn nothing_of_a_long_body_is_held() {
     assert_eq!(captured.body_bytes, PIECES as u64 * 65536);
 }
 
-/// The most memory that this process ever had resident (proc(5), VmHWM).
+/// The most memory that this process ever had resident (`VmHWM` of proc(5)).
 fn resident_bytes_max() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
@@ -421,7 +421,12 @@ fn answers_that_lie_there_before_their_requests() {
     };
     let result = run(
         &server.url,
-        phase(Request::get("/"), Expect::default(), crate::server::limits(5000), shape),
+        phase(
+            Request::get("/"),
+            Expect::default(),
+            crate::server::limits(5000),
+            shape,
+        ),
     );
     assert_eq!(result.summary.ok, 100, "{:?}", result.captures);
 }

@@ -191,10 +191,10 @@ fn every_split_through_the_engine() {
 #[test]
 fn every_cut_through_the_engine() {
     for answer in [PLAIN, CHUNKED, INTERIM] {
-        let served = AtomicUsize::new(0);
+        let cuts = AtomicUsize::new(0);
         let server = rogue(move |stream, _| {
             if request(stream).is_some() {
-                let at = served.fetch_add(1, Ordering::SeqCst);
+                let at = cuts.fetch_add(1, Ordering::SeqCst);
                 let _ = stream.write_all(&answer[..at.min(answer.len())]);
             }
         });
