@@ -14,6 +14,7 @@ use prony_wire::{Clock, Peer};
 use crate::choice::{Chooser, mix};
 use crate::collector::{Collector, NoSink, Sink};
 use crate::leg::{Leg, LegKind, legs};
+use crate::mask::Masks;
 use crate::prepared::{Prepared, Route};
 use crate::summary::{summarise, summarise_long};
 use crate::worker::{self, LINGERING_MAX, Message, Share, Shared, Wanted};
@@ -65,6 +66,7 @@ pub struct Engine {
     route: Route,
     options: EngineOptions,
     clock: Clock,
+    first_errors: Vec<(Outcome, String)>,
 }
 
 impl Engine {
@@ -75,6 +77,7 @@ impl Engine {
             route: target.route()?,
             options,
             clock,
+            first_errors: Vec::new(),
         })
     }
 
@@ -92,6 +95,11 @@ impl Engine {
     /// before any load, so that no request's time holds a part of it.
     pub fn dns(&self) -> Option<Nanos> {
         self.route.dns
+    }
+
+    /// What the first failure of each kind in the last phase said, bounded and without secrets.
+    pub fn first_errors(&self) -> &[(Outcome, String)] {
+        &self.first_errors
     }
 
     /// Whether the target is reached without leaving this machine: it shares its cores.
@@ -152,6 +160,8 @@ impl Engine {
             }
         };
         summary.connections = reports.iter().map(|r| r.connections).sum();
+        let told = reports.iter().flat_map(|r| &r.first_errors);
+        self.first_errors = first_of_each(told, &self.route.masks);
         let stolen = steal
             .zip(host::CpuTimes::now())
             .map_or(0.0, |(before, after)| after.steal_since(&before));
@@ -238,6 +248,24 @@ impl Engine {
             Err(error) => unsent(error.to_string()),
         }
     }
+}
+
+/// Longest error text that is kept, in characters.
+const ERROR_CHARS_MAX: usize = 300;
+
+/// The first words of each kind of failure. They may quote the target.
+fn first_of_each<'a>(
+    told: impl Iterator<Item = &'a (Outcome, String)>,
+    masks: &Masks,
+) -> Vec<(Outcome, String)> {
+    let mut first: Vec<(Outcome, String)> = Vec::new();
+    for (outcome, error) in told {
+        if first.iter().all(|(kind, _)| kind != outcome) {
+            let whole = masks.apply(error.clone(), false);
+            first.push((*outcome, whole.chars().take(ERROR_CHARS_MAX).collect()));
+        }
+    }
+    first
 }
 
 /// The course of one phase over its legs.

@@ -449,6 +449,9 @@ impl<'a> Worker<'a> {
 
     /// Records the end of a request and frees its user.
     fn end(&mut self, call: Box<Call>, ending: &Ending, now: Nanos) {
+        if ending.outcome != Outcome::Ok {
+            self.report.failed(ending.outcome, &ending.error);
+        }
         let never_sent = call.sent == Nanos::ZERO;
         if never_sent {
             // Its span counts from its intended start, as in its sample.

@@ -19,9 +19,9 @@ mod validity;
 mod verdict;
 
 pub use finding::{Evidence, Figure, Finding, Recommendation, Severity, Source, Table};
+pub use http_version::HttpVersion;
 pub use judgement::{ClaimResult, GateResult, Upheld};
 pub use outcome::{Outcome, OutcomeClass};
-pub use http_version::HttpVersion;
 pub use plan::{Arrivals, Capture, Item, Limits, Order, Phase, Scenario, Shape, Stage, TimeUnit};
 pub use request::{Body, BodyCheck, Expect, Header, JsonText, Request, Secret};
 pub use run::{Captured, Event, PhaseResult, Progress, Reading, RunHeader, SystemSnapshot};

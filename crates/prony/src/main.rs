@@ -96,11 +96,13 @@ fn explain(error: &anyhow::Error, color: bool) -> ExitCode {
     diagnostic.code
 }
 
-/// Whether the error is that the target has no address: nothing is wrong with the command line then.
+/// Whether the error is that the target is not there: nothing is wrong with the command line then.
 fn is_unreachable(error: &anyhow::Error) -> bool {
     matches!(
         error.downcast_ref::<EngineError>(),
-        Some(EngineError::Wire(WireError::Unresolved { .. }))
+        Some(EngineError::Wire(
+            WireError::Unresolved { .. } | WireError::Socket { .. }
+        ))
     )
 }
 

@@ -137,6 +137,10 @@ fn surface_for(connection: &mut Connection, suite: &Suite) -> Result<Surface> {
 }
 
 fn header(connection: &Connection, suite: &Suite, session: &Session, id: String) -> RunHeader {
+    let mut host = host::facts();
+    if let Some(dns) = connection.engine.dns() {
+        host.insert("dns".to_owned(), dns.to_string());
+    }
     RunHeader {
         format: RunHeader::FORMAT,
         prony: env!("CARGO_PKG_VERSION").to_owned(),
@@ -145,7 +149,7 @@ fn header(connection: &Connection, suite: &Suite, session: &Session, id: String)
         started_at: host::wall_clock(),
         seed: suite.run.seed,
         target: connection.url.clone(),
-        host: host::facts(),
+        host,
         shared_host: connection.is_local,
         suite: suite.clone(),
     }

@@ -96,11 +96,7 @@ fn connection(access: &AccessArgs, target: &mut TargetSpec) {
 }
 
 /// The engine's target: the URL, what every request carries, whom to trust, what must not be kept.
-pub(crate) fn target(
-    url: &str,
-    spec: &TargetSpec,
-    secrets: &[(String, Secret)],
-) -> anyhow::Result<Target> {
+pub(crate) fn target(url: &str, spec: &TargetSpec, secrets: &[(String, Secret)]) -> anyhow::Result<Target> {
     let mut target = Target::new(url)?;
     target.unix_socket = spec.unix_socket.as_ref().map(PathBuf::from);
     if let Some(text) = &spec.connect_to {

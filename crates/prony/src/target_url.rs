@@ -84,10 +84,23 @@ mod tests {
 
     #[test]
     fn hosts_with_ports() {
-        for (text, host, port) in [("a.b:80", "a.b", 80), ("[::1]:9", "::1", 9), ("1.2.3.4:5", "1.2.3.4", 5)] {
+        for (text, host, port) in [
+            ("a.b:80", "a.b", 80),
+            ("[::1]:9", "::1", 9),
+            ("1.2.3.4:5", "1.2.3.4", 5),
+        ] {
             assert_eq!(host_and_port(text), Ok((host.to_owned(), port)));
         }
-        for wrong in ["a", ":80", "a:", "a:0", "a:99999", "::1:80", "http://a:80", "a b:80"] {
+        for wrong in [
+            "a",
+            ":80",
+            "a:",
+            "a:0",
+            "a:99999",
+            "::1:80",
+            "http://a:80",
+            "a b:80",
+        ] {
             assert!(host_and_port(wrong).unwrap_err().contains("HOST:PORT"), "{wrong}");
         }
     }

@@ -37,7 +37,9 @@ pub enum WireError {
         why: &'static str,
     },
     /// The host name did not resolve.
-    #[error("host {host:?} did not resolve: {why}")]
+    #[error(
+        "host {host:?} did not resolve: {why}; check the name for a typo, or say where it is with --connect-to HOST:PORT"
+    )]
     Unresolved {
         /// The name.
         host: String,

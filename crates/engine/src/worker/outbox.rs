@@ -69,8 +69,19 @@ pub(crate) struct Report {
     pub(crate) dead: bool,
     /// Whether the stop flag ended it.
     pub(crate) stopped: bool,
+    /// What the first failure of each kind said.
+    pub(crate) first_errors: Vec<(Outcome, String)>,
     /// A refusal of the operating system that ended it.
     pub(crate) error: Option<prony_wire::WireError>,
+}
+
+impl Report {
+    /// Keeps the words of a failure if it is the first of its kind that has any.
+    pub(crate) fn failed(&mut self, outcome: Outcome, error: &str) {
+        if !error.is_empty() && self.first_errors.iter().all(|(kind, _)| *kind != outcome) {
+            self.first_errors.push((outcome, error.to_owned()));
+        }
+    }
 }
 
 /// What the collector wants of a worker's samples.

@@ -20,6 +20,7 @@ use crate::session::Session;
 use crate::{sending, target_url};
 
 pub(crate) use document::LoadDocument;
+use document::Reached;
 use live::LiveLine;
 use plan::Plan;
 use recording::Recording;
@@ -58,7 +59,8 @@ pub(crate) fn run(args: &LoadArgs, session: &Session) -> anyhow::Result<ExitCode
     ));
     let stored = recording.finish(&result, verdict, interrupted, engine.now());
 
-    let document = LoadDocument::new(&plan.url, &result, verdict, interrupted);
+    let reached = Reached::of(&engine);
+    let document = LoadDocument::new(&plan.url, &reached, &result, verdict, interrupted);
     if args.send.json {
         session.print(&(serde_json::to_string_pretty(&document)? + "\n"))?;
     } else {
@@ -69,7 +71,7 @@ pub(crate) fn run(args: &LoadArgs, session: &Session) -> anyhow::Result<ExitCode
         write_reports(dir, TerminalStyle::default())?;
     }
     if unreachable && !interrupted {
-        return Err(no_connection(&plan.url, &result).into());
+        return Err(no_connection(&plan.url, &reached, &result).into());
     }
     Ok(if interrupted {
         ExitCode::Interrupted
@@ -138,16 +140,20 @@ fn is_unreachable(result: &PhaseResult) -> bool {
     finished().next().is_some() && finished().all(|row| no_connection(row.outcome))
 }
 
-fn no_connection(url: &str, result: &PhaseResult) -> Diagnostic {
+fn no_connection(url: &str, reached: &Reached, result: &PhaseResult) -> Diagnostic {
     let rows = result.summary.rows.iter().filter(|row| !row.outcome.is_own());
     let outcome = rows
         .max_by_key(|row| row.n)
         .map_or(Outcome::Unreachable, |row| row.outcome);
+    let why = reached.first_error(outcome);
+    let words = why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
     let diagnostic = Diagnostic::unreachable(format!(
-        "no request to {url} got a connection: each {}",
+        "no request to {url} got a connection: each {}{words}",
         outcome.says()
     ));
     match outcome {
+        // The words say what to do.
+        Outcome::Tls if why.is_some() => diagnostic,
         Outcome::Tls => diagnostic.next(TLS_HINT),
         Outcome::ConnectTimeout if url.starts_with("https:") => {
             diagnostic.next(format!("no TLS? {TLS_HINT}"))

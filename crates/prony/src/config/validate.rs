@@ -72,7 +72,10 @@ fn target(suite: &Suite, document: &Document) -> Checked {
         ];
         if let Some((key, _)) = clash.iter().find(|(_, given)| *given) {
             return Err(document
-                .error(&format!("target.{key}"), format!("`{key}` is of no use with `unix_socket`"))
+                .error(
+                    &format!("target.{key}"),
+                    format!("`{key}` is of no use with `unix_socket`"),
+                )
                 .next("remove one of the two"));
         }
     }
@@ -82,9 +85,16 @@ fn target(suite: &Suite, document: &Document) -> Checked {
             .next("name the certificate's file in `cert`"));
     }
     if target_url::preset(&spec.url).is_some() && (spec.unix_socket.is_some() || spec.connect_to.is_some()) {
-        let key = if spec.unix_socket.is_some() { "unix_socket" } else { "connect_to" };
+        let key = if spec.unix_socket.is_some() {
+            "unix_socket"
+        } else {
+            "connect_to"
+        };
         return Err(document
-            .error(&format!("target.{key}"), "the demo backend listens on a port of its own")
+            .error(
+                &format!("target.{key}"),
+                "the demo backend listens on a port of its own",
+            )
             .next(format!("remove `{key}`, or give the URL of another target")));
     }
     match spec.headers.iter().position(|h| !is_token(&h.name)) {

@@ -168,6 +168,8 @@ fn unreachable(url: &str, answer: &Captured) -> Diagnostic {
     match answer.outcome {
         Outcome::Refused => diagnostic
             .next("start the backend, or check host and port; `prony check demo` needs no backend at all"),
+        // The words of a handshake say what to do.
+        Outcome::Tls if !answer.error.is_empty() => diagnostic,
         Outcome::Tls => diagnostic.next(TLS_HINT),
         Outcome::ConnectTimeout if url.starts_with("https:") => diagnostic.next(TLS_HINT),
         Outcome::Dns => diagnostic.next("check the host name for a typo"),

@@ -1,11 +1,13 @@
 //! What `prony load --json` prints, and what its text summary is made from. It computes nothing but unit conversions
 //! and the nearest-rank percentiles of the last line.
 
+use prony_engine::Engine;
 use prony_model::{Distribution, Nanos, Outcome, PhaseResult, Quantile, SummaryRow, Validity, Verdict};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::nearest_rank;
+use crate::text::clean;
 
 /// The result of `prony load`. Times are milliseconds.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -16,6 +18,10 @@ pub(crate) struct LoadDocument {
     pub prony: String,
     /// URL that was loaded.
     pub target: String,
+    /// Where connections went: address and port, or `unix:` and the path of a socket.
+    pub address: String,
+    /// How long the resolver took to find the address, once, before the load; null when there was no name to resolve.
+    pub dns_ms: Option<f64>,
     /// Method and path of the request.
     pub request: String,
     /// The load shape in words.
@@ -86,6 +92,36 @@ pub(crate) struct OutcomeCount {
     pub n: u64,
     /// Response time of these requests.
     pub response: Times,
+    /// What went wrong with the first of them, in words; null when there is nothing to add to the outcome.
+    pub first_error: Option<String>,
+}
+
+/// How the target was reached, and what went wrong first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reached {
+    /// Where connections went.
+    pub address: String,
+    /// The resolver's time.
+    pub dns: Option<Nanos>,
+    /// What the first failure of each kind said.
+    pub first_errors: Vec<(Outcome, String)>,
+}
+
+impl Reached {
+    /// After a phase.
+    pub(super) fn of(engine: &Engine) -> Self {
+        Self {
+            address: engine.peer().to_string(),
+            dns: engine.dns(),
+            first_errors: engine.first_errors().to_vec(),
+        }
+    }
+
+    /// What went wrong first with this outcome; it may quote the target.
+    pub(super) fn first_error(&self, outcome: Outcome) -> Option<String> {
+        let found = self.first_errors.iter().find(|(kind, _)| *kind == outcome)?;
+        Some(clean(&found.1, 300))
+    }
 }
 
 /// The durations of good answers.
@@ -95,8 +131,14 @@ pub(crate) struct Latency {
     pub response: Times,
     /// From when it was sent to the end of its answer.
     pub service: Times,
+    /// From when its connection was asked for to when it was made, with TLS; of requests that opened one.
+    pub connect: Times,
+    /// The TLS handshake's part of it.
+    pub tls: Times,
     /// From when it was sent to the first byte of its answer.
     pub ttfb: Times,
+    /// From the first byte of its answer to the last.
+    pub transfer: Times,
     /// From when it was due to when it was sent: the generator's own error.
     pub lag: Times,
 }
@@ -185,7 +227,13 @@ impl LoadDocument {
     pub(crate) const FORMAT: u32 = 1;
 
     /// The document of a finished (or interrupted) phase.
-    pub(crate) fn new(url: &str, result: &PhaseResult, verdict: Verdict, interrupted: bool) -> Self {
+    pub(crate) fn new(
+        url: &str,
+        reached: &Reached,
+        result: &PhaseResult,
+        verdict: Verdict,
+        interrupted: bool,
+    ) -> Self {
         let summary = &result.summary;
         let duration_s = (summary.ended - summary.started).as_secs_f64();
         let request = result
@@ -199,6 +247,8 @@ impl LoadDocument {
             format: Self::FORMAT,
             prony: env!("CARGO_PKG_VERSION").to_owned(),
             target: url.to_owned(),
+            address: reached.address.clone(),
+            dns_ms: reached.dns.map(Nanos::as_millis_f64),
             request: request.unwrap_or_default(),
             shape: summary.shape.clone(),
             open_loop: summary.open_loop,
@@ -216,7 +266,7 @@ impl LoadDocument {
                 achieved_per_s: summary.achieved_per_s,
                 ok_per_s: summary.ok_per_s,
             },
-            outcomes: outcomes(&summary.rows),
+            outcomes: outcomes(&summary.rows, reached),
             latency: ok.map(Latency::of).unwrap_or_default(),
             percentiles: Percentiles::of(result, ok),
             transfer: Transfer {
@@ -237,7 +287,7 @@ impl LoadDocument {
     }
 }
 
-fn outcomes(rows: &[SummaryRow]) -> Vec<OutcomeCount> {
+fn outcomes(rows: &[SummaryRow], reached: &Reached) -> Vec<OutcomeCount> {
     let mut counts: Vec<OutcomeCount> = rows
         .iter()
         .map(|row| OutcomeCount {
@@ -245,6 +295,7 @@ fn outcomes(rows: &[SummaryRow]) -> Vec<OutcomeCount> {
             says: row.outcome.says().to_owned(),
             n: row.n,
             response: Times::of(&row.response),
+            first_error: reached.first_error(row.outcome),
         })
         .collect();
     counts.sort_by_key(|count| std::cmp::Reverse(count.n));
@@ -256,7 +307,10 @@ impl Latency {
         Self {
             response: Times::of(&row.response),
             service: Times::of(&row.service),
+            connect: Times::of(&row.connect),
+            tls: Times::of(&row.tls),
             ttfb: Times::of(&row.ttfb),
+            transfer: Times::of(&row.transfer),
             lag: Times::of(&row.lag),
         }
     }

@@ -154,7 +154,7 @@ fn shape(args: &LoadArgs) -> Result<Shape, Diagnostic> {
     let duration_s = duration.unwrap_or(DURATION).as_secs_f64();
     if args.burstiness.is_some() && args.arrivals != ArrivalsArg::Gamma {
         return Err(
-            Diagnostic::usage("--burstiness is for gamma-distributed gaps only").next("add --arrivals gamma")
+            Diagnostic::usage("--burstiness is for gamma-distributed gaps only").next("add --arrivals gamma"),
         );
     }
     if let Some(size) = args.burst {

@@ -146,7 +146,7 @@ impl Sink for Recording {
 
 fn header(plan: &Plan, engine: &Engine, session: &Session) -> RunHeader {
     let now = jiff::Timestamp::now();
-    let host = BTreeMap::from([
+    let mut host = BTreeMap::from([
         (
             "os".to_owned(),
             format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
@@ -158,6 +158,9 @@ fn header(plan: &Plan, engine: &Engine, session: &Session) -> RunHeader {
                 .to_string(),
         ),
     ]);
+    if let Some(dns) = engine.dns() {
+        host.insert("dns".to_owned(), dns.to_string());
+    }
     RunHeader {
         format: RunHeader::FORMAT,
         prony: env!("CARGO_PKG_VERSION").to_owned(),

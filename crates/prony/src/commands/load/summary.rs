@@ -31,7 +31,10 @@ fn last_line(document: &LoadDocument) -> String {
 }
 
 fn head(out: &mut String, d: &LoadDocument) {
-    let _ = writeln!(out, "target     {}", d.target);
+    let found = d
+        .dns_ms
+        .map_or_else(String::new, |ms| format!(", found in {}", time(ms)));
+    let _ = writeln!(out, "target     {} at {}{found}", d.target, d.address);
     let _ = writeln!(
         out,
         "load       {}{}",
@@ -83,6 +86,16 @@ fn outcomes(out: &mut String, counts: &[OutcomeCount]) {
             }
         );
     }
+    let mut told = counts
+        .iter()
+        .filter_map(|c| Some((c.outcome.name(), c.first_error.as_ref()?)))
+        .peekable();
+    if told.peek().is_some() {
+        let _ = writeln!(out, "\nthe first of each kind of failure");
+    }
+    for (name, error) in told {
+        let _ = writeln!(out, "{name:<18} {error}");
+    }
     trim_line_ends(out);
 }
 
@@ -102,10 +115,13 @@ fn latency(out: &mut String, d: &LoadDocument) {
     let rows = [
         ("response", &d.latency.response),
         ("service", &d.latency.service),
+        ("connect", &d.latency.connect),
+        ("TLS handshake", &d.latency.tls),
         ("first byte", &d.latency.ttfb),
+        ("transfer", &d.latency.transfer),
         ("send lag", &d.latency.lag),
     ];
-    for (name, times) in rows {
+    for (name, times) in rows.into_iter().filter(|(_, times)| times.n > 0) {
         times_line(out, name, times);
     }
     let response = &d.latency.response;

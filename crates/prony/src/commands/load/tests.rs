@@ -6,7 +6,7 @@ use prony_model::{
 };
 
 use super::plan::Plan;
-use super::{LoadDocument, gate, is_unreachable, nearest_rank, no_connection, summary, verdict};
+use super::{LoadDocument, Reached, gate, is_unreachable, nearest_rank, no_connection, summary, verdict};
 use crate::cli::{Cli, Command};
 
 fn plan(line: &str) -> Plan {
@@ -65,7 +65,21 @@ fn result(line: &str, requests: &[(f64, Outcome)]) -> PhaseResult {
 }
 
 fn document(result: &PhaseResult, allowed: f64) -> LoadDocument {
-    LoadDocument::new("http://127.0.0.1:8000/x", result, verdict(result, allowed), false)
+    let reached = Reached {
+        address: "127.0.0.1:8000".to_owned(),
+        dns: Some(Nanos(412_000)),
+        first_errors: vec![(
+            Outcome::Status4xx,
+            "status 404\u{1b}[2J instead of 2xx".to_owned(),
+        )],
+    };
+    LoadDocument::new(
+        "http://127.0.0.1:8000/x",
+        &reached,
+        result,
+        verdict(result, allowed),
+        false,
+    )
 }
 
 const URL: &str = "http://127.0.0.1:8000/x?y=1";
@@ -190,7 +204,22 @@ fn unreachable_means_that_no_request_got_a_connection() {
     )));
     assert!(!is_unreachable(&result(URL, &[(1.0, Outcome::Interrupted)])));
     assert!(!is_unreachable(&result(URL, &[])));
-    insta::assert_snapshot!(no_connection("http://h/", &result(URL, &refused)).render(false));
+    insta::assert_snapshot!(
+        no_connection("http://h/", &Reached::default(), &result(URL, &refused)).render(false)
+    );
+}
+
+#[test]
+fn a_failed_handshake_says_why_and_nothing_else() {
+    let reached = Reached {
+        first_errors: vec![(Outcome::Tls, "the certificate has expired: renew it".to_owned())],
+        ..Reached::default()
+    };
+    let text = no_connection("https://h/", &reached, &result(URL, &[(1.0, Outcome::Tls)])).render(false);
+    assert!(
+        text.contains("has expired") && !text.contains("http://..."),
+        "{text}"
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A printed suite reads back as the same suite, whatever is in it.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use prony_model::{
     Arrivals, Body, BodyCheck, Budget, Capture, Claim, DziPick, DziSpec, Endpoint, Expect, Gate, Header,
