@@ -109,9 +109,8 @@ pub(crate) fn is_unsent(outcome: Outcome) -> bool {
 }
 
 /// One scenario, step and outcome.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Line {
-    pub(crate) key: Key,
     pub(crate) n: u64,
     pub(crate) times: [Option<Times>; METRICS],
 }
@@ -123,18 +122,61 @@ pub(crate) struct Window {
     pub(crate) sent: u64,
 }
 
+/// First intended start and last end of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span {
+    from: Nanos,
+    to: Nanos,
+}
+
+impl Default for Span {
+    fn default() -> Self {
+        Self {
+            from: Nanos(u64::MAX),
+            to: Nanos::ZERO,
+        }
+    }
+}
+
+/// A few entries by key, of which the one that was asked for last is most often asked for next.
+#[derive(Clone, Debug)]
+struct Recent<K, V> {
+    entries: Vec<(K, V)>,
+    last: usize,
+}
+
+impl<K, V> Default for Recent<K, V> {
+    fn default() -> Self {
+        Self {
+            entries: Vec::new(),
+            last: 0,
+        }
+    }
+}
+
+impl<K: Copy + Eq, V: Default> Recent<K, V> {
+    /// The entry of a key, made when there is none.
+    fn at(&mut self, key: K) -> &mut V {
+        if self.entries.get(self.last).is_none_or(|(k, _)| *k != key) {
+            let found = self.entries.iter().position(|(k, _)| *k == key);
+            self.last = found.unwrap_or_else(|| {
+                self.entries.push((key, V::default()));
+                self.entries.len() - 1
+            });
+        }
+        &mut self.entries[self.last].1
+    }
+}
+
 /// The account.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Books {
-    lines: Vec<Line>,
-    /// The line of the last sample: the next is most often its like.
-    last: usize,
+    lines: Recent<Key, Line>,
     pub(crate) totals: Totals,
-    /// First intended start and last end of each step.
-    spans: BTreeMap<u16, (Nanos, Nanos)>,
-    windows: BTreeMap<u64, Window>,
-    /// Service times of good answers that waited for the target before they were sent, without and with that wait: what
-    /// their response times would have been without our own lag.
+    spans: Recent<u16, Span>,
+    windows: Recent<u64, Window>,
+    /// Service times of good answers on new connections, without and with the time to connect: what their response
+    /// times would have been without our own lag.
     fresh: [Option<Times>; 2],
 }
 
@@ -154,11 +196,7 @@ impl Books {
 
     fn add(&mut self, sample: &Sample) {
         self.totals.add(sample);
-        let key = (sample.scenario, sample.step, sample.outcome);
-        if self.lines.get(self.last).is_none_or(|line| line.key != key) {
-            self.last = self.find(key);
-        }
-        let line = &mut self.lines[self.last];
+        let line = self.lines.at((sample.scenario, sample.step, sample.outcome));
         line.n += 1;
         for (times, value) in line.times.iter_mut().zip(times(sample)) {
             if let Some(value) = value {
@@ -169,43 +207,19 @@ impl Books {
             record(&mut self.fresh[0], sample.service());
             record(&mut self.fresh[1], sample.response() - sample.own_lag());
         }
-        let span = self
-            .spans
-            .entry(sample.step)
-            .or_insert((sample.intended, sample.done));
-        *span = (span.0.min(sample.intended), span.1.max(sample.done));
+        let span = self.spans.at(sample.step);
+        span.from = span.from.min(sample.intended);
+        span.to = span.to.max(sample.done);
         let window = |at: Nanos| at.0 / RATE_WINDOW.0;
-        let wanted = window(sample.intended);
-        let sent = window(sample.intended + sample.own_lag());
-        let entry = self.windows.entry(wanted).or_default();
-        entry.wanted += 1;
-        if sent == wanted {
-            entry.sent += 1;
-        } else {
-            self.windows.entry(sent).or_default().sent += 1;
-        }
-    }
-
-    fn find(&mut self, key: Key) -> usize {
-        self.lines
-            .iter()
-            .position(|line| line.key == key)
-            .unwrap_or_else(|| {
-                self.lines.push(Line {
-                    key,
-                    n: 0,
-                    times: Default::default(),
-                });
-                self.lines.len() - 1
-            })
+        self.windows.at(window(sample.intended)).wanted += 1;
+        self.windows.at(window(sample.intended + sample.own_lag())).sent += 1;
     }
 
     /// Adds another account, without loss.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.totals.merge(&other.totals);
-        for from in &other.lines {
-            let at = self.find(from.key);
-            let into = &mut self.lines[at];
+        for (key, from) in &other.lines.entries {
+            let into = self.lines.at(*key);
             into.n += from.n;
             for (into, from) in into.times.iter_mut().zip(&from.times) {
                 merge(into, from.as_ref());
@@ -214,42 +228,48 @@ impl Books {
         for (into, from) in self.fresh.iter_mut().zip(&other.fresh) {
             merge(into, from.as_ref());
         }
-        for (step, (from, to)) in &other.spans {
-            let span = self.spans.entry(*step).or_insert((*from, *to));
-            *span = (span.0.min(*from), span.1.max(*to));
+        for (step, from) in &other.spans.entries {
+            let span = self.spans.at(*step);
+            span.from = span.from.min(from.from);
+            span.to = span.to.max(from.to);
         }
-        for (at, window) in &other.windows {
-            let into = self.windows.entry(*at).or_default();
-            into.wanted += window.wanted;
-            into.sent += window.sent;
+        for (at, from) in &other.windows.entries {
+            let into = self.windows.at(*at);
+            into.wanted += from.wanted;
+            into.sent += from.sent;
         }
     }
 
-    pub(crate) fn lines(&self) -> &[Line] {
-        &self.lines
+    pub(crate) fn lines(&self) -> &[(Key, Line)] {
+        &self.lines.entries
     }
 
     pub(crate) fn windows(&self) -> impl Iterator<Item = &Window> {
-        self.windows.values()
+        self.windows.entries.iter().map(|(_, window)| window)
     }
 
     /// Length of each step in seconds, from its first intended start to its last end. The only step lasts as long as
     /// the phase.
     pub(crate) fn span_s(&self, started: Nanos, ended: Nanos) -> BTreeMap<u16, f64> {
-        let seconds = |(from, to): (Nanos, Nanos)| (to - from).as_secs_f64();
-        if let [step] = self.spans.keys().collect::<Vec<_>>().as_slice() {
-            return BTreeMap::from([(**step, seconds((started, ended)))]);
+        let seconds = |from: Nanos, to: Nanos| (to - from).as_secs_f64();
+        match self.spans.entries.as_slice() {
+            [(step, _)] => BTreeMap::from([(*step, seconds(started, ended))]),
+            several => several
+                .iter()
+                .map(|(step, span)| (*step, seconds(span.from, span.to)))
+                .collect(),
         }
-        self.spans
-            .iter()
-            .map(|(step, span)| (*step, seconds(*span)))
-            .collect()
     }
 
     /// One of [`times`] over the lines whose outcome is of a kind; empty when there is none.
     pub(crate) fn over(&self, metric: usize, kind: impl Fn(Outcome) -> bool) -> Times {
         let mut sum = None;
-        for line in self.lines.iter().filter(|line| kind(line.key.2)) {
+        for (_, line) in self
+            .lines
+            .entries
+            .iter()
+            .filter(|((.., outcome), _)| kind(*outcome))
+        {
             merge(&mut sum, line.times[metric].as_ref());
         }
         sum.unwrap_or_else(new_times)
@@ -304,19 +324,16 @@ mod tests {
     }
 
     fn same(a: &Books, b: &Books) {
-        assert_eq!(a.totals, b.totals);
-        assert_eq!(a.spans, b.spans);
-        assert_eq!(a.windows, b.windows);
-        assert_eq!(a.without_lag(), b.without_lag());
-        let sorted = |books: &Books| {
-            let mut lines = books.lines.clone();
-            lines.sort_by_key(|line| line.key);
-            lines
-        };
-        for (a, b) in sorted(a).iter().zip(&sorted(b)) {
-            assert_eq!((a.key, a.n, &a.times), (b.key, b.n, &b.times));
+        fn sorted<K: Copy + Ord, V: Clone>(entries: &[(K, V)]) -> Vec<(K, V)> {
+            let mut all = entries.to_vec();
+            all.sort_by_key(|(key, _)| *key);
+            all
         }
-        assert_eq!(a.lines.len(), b.lines.len());
+        assert_eq!(a.totals, b.totals);
+        assert_eq!(sorted(&a.spans.entries), sorted(&b.spans.entries));
+        assert_eq!(sorted(&a.windows.entries), sorted(&b.windows.entries));
+        assert_eq!(a.without_lag(), b.without_lag());
+        assert_eq!(sorted(&a.lines.entries), sorted(&b.lines.entries));
     }
 
     proptest! {
@@ -339,8 +356,12 @@ mod tests {
     #[test]
     fn memory_does_not_grow_with_the_number_of_requests() {
         let size = |books: &Books| -> usize {
-            let times = books.lines.iter().flat_map(|l| l.times.iter().flatten());
-            times.map(hdrhistogram::Histogram::distinct_values).sum::<usize>() + books.windows.len()
+            let times = books
+                .lines
+                .entries
+                .iter()
+                .flat_map(|(_, l)| l.times.iter().flatten());
+            times.map(hdrhistogram::Histogram::distinct_values).sum::<usize>() + books.windows.entries.len()
         };
         let mut books = Books::of(&samples(20_000));
         let before = size(&books);

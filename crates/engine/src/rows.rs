@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use prony_model::{Distribution, Nanos, Outcome, Quantile, Sample};
 use prony_stats::order;
 
-use crate::books::{Books, Line, METRICS, Times, times};
+use crate::books::{Books, Line, METRICS, RESPONSE, SERVICE, Times, times};
 
 /// The quantiles of every distribution.
 pub(crate) const QUANTILES: [f64; 5] = [0.5, 0.9, 0.95, 0.99, 0.999];
@@ -16,7 +16,22 @@ const CONFIDENCE: f64 = 0.95;
 
 /// Values from which the dependence of a longer series is estimated, for each of [`times`]: it belongs to the process,
 /// not to the length. Objectives use the first two.
-const DEPENDENCE_MAX: [usize; METRICS] = [1 << 15, 1 << 15, 1 << 13, 1 << 13, 1 << 13, 1 << 13, 1 << 13];
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dependence([usize; METRICS]);
+
+impl Dependence {
+    /// Where every sample of a phase was kept.
+    const WHOLE: Self = Self::of(1 << 15, 1 << 13);
+    /// Where they were not: the start of a long phase stands for the rest, and the end of a load must cost little.
+    pub(crate) const START: Self = Self::of(1 << 14, 1 << 11);
+
+    const fn of(objectives: usize, others: usize) -> Self {
+        let mut values = [others; METRICS];
+        values[RESPONSE] = objectives;
+        values[SERVICE] = objectives;
+        Self(values)
+    }
+}
 
 /// Scenario, step, outcome.
 pub(crate) type Key = (u16, u16, Outcome);
@@ -29,6 +44,11 @@ pub(crate) struct Row {
 
 /// Exact rows of samples in send order.
 pub(crate) fn exact(samples: &[Sample]) -> BTreeMap<Key, Row> {
+    exact_with(samples, Dependence::WHOLE)
+}
+
+/// The same with a choice of how much is spent on their dependence.
+pub(crate) fn exact_with(samples: &[Sample], dependence: Dependence) -> BTreeMap<Key, Row> {
     let mut groups: BTreeMap<Key, Vec<&Sample>> = BTreeMap::new();
     for sample in samples {
         groups
@@ -44,7 +64,7 @@ pub(crate) fn exact(samples: &[Sample]) -> BTreeMap<Key, Row> {
                 .filter_map(|s| times(s)[metric])
                 .map(|t| t.0 as f64)
                 .collect();
-            distribution(&values, DEPENDENCE_MAX[metric])
+            distribution(&values, dependence.0[metric])
         }),
     };
     groups.into_iter().map(|(key, group)| (key, row(group))).collect()
@@ -112,7 +132,7 @@ fn quantile(p: f64, value: Nanos, needs: u64, interval: Option<(Nanos, Nanos)>) 
         },
         None => Quantile {
             p,
-            value: Nanos::ZERO,
+            value,
             lo: Nanos::ZERO,
             hi: Nanos::ZERO,
             needs_n: needs,
@@ -122,9 +142,9 @@ fn quantile(p: f64, value: Nanos, needs: u64, interval: Option<(Nanos, Nanos)>) 
 
 /// The rows of an account. Dependence comes from `exact`, the rows of the samples that were kept.
 pub(crate) fn binned(books: &Books, exact: &BTreeMap<Key, Row>) -> BTreeMap<Key, Row> {
-    let row = |line: &Line| {
-        let kept = exact.get(&line.key);
-        Row {
+    let row = |(key, line): &(Key, Line)| {
+        let kept = exact.get(key);
+        let row = Row {
             n: line.n,
             distributions: std::array::from_fn(|metric| match &line.times[metric] {
                 None => Distribution::default(),
@@ -135,9 +155,10 @@ pub(crate) fn binned(books: &Books, exact: &BTreeMap<Key, Row>) -> BTreeMap<Key,
                     from_histogram(times, worth)
                 }
             }),
-        }
+        };
+        (*key, row)
     };
-    books.lines().iter().map(|line| (line.key, row(line))).collect()
+    books.lines().iter().map(row).collect()
 }
 
 fn from_histogram(histogram: &Times, worth: f64) -> Distribution {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use prony_model::{Nanos, Phase, PhaseSummary, Sample, Shape, SummaryRow};
 
 use crate::books::Books;
-use crate::rows::{self, Key, Row};
+use crate::rows::{self, Dependence, Key, Row};
 use crate::validity;
 
 /// The summary of a phase from all its samples. `partial` tells that it was cut short.
@@ -56,7 +56,7 @@ pub(crate) fn summarise_long(
         phase,
         books,
         in_flight_max,
-        rows: &rows::binned(books, &rows::exact(kept)),
+        rows: &rows::binned(books, &rows::exact_with(kept, Dependence::START)),
         started,
         ended,
         partial,

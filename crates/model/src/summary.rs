@@ -120,12 +120,12 @@ impl Distribution {
 pub struct Quantile {
     /// Probability in (0, 1).
     pub p: f64,
-    /// Nearest-rank estimate.
+    /// Nearest-rank estimate. Without an interval (see `needs_n`) it is no evidence.
     pub value: Nanos,
     /// Lower end of the interval.
     pub lo: Nanos,
     /// Upper end of the interval.
     pub hi: Nanos,
-    /// 0 when estimable; else the number of independent observations it needs, and the times mean nothing.
+    /// 0 when estimable; else the number of independent observations it needs, and the interval means nothing.
     pub needs_n: u64,
 }

@@ -122,15 +122,16 @@ impl Stream {
     /// unless the peer has closed.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<Received, LinkError> {
         match self {
-            Self::Plain(fd) => loop {
-                return match recv(&*fd, &mut *buffer, RecvFlags::empty()) {
-                    Ok((_, 0)) => Ok(Received::Closed),
-                    Ok((_, n)) => Ok(Received::Bytes(n)),
-                    Err(Errno::AGAIN) => Ok(Received::Blocked),
-                    Err(Errno::INTR) => continue,
-                    Err(e) => Err(LinkError::Io(e)),
-                };
-            },
+            Self::Plain(fd) => receive(fd, buffer, RecvFlags::empty()),
+            Self::Tls(tls) => tls.read(buffer),
+        }
+    }
+
+    /// Like [`Stream::read`], for bytes that nobody looks at: on plain TCP the kernel throws them away without copying
+    /// them (`MSG_TRUNC`, tcp(7)). What `buffer` holds afterwards means nothing; its length bounds what is taken.
+    pub fn discard(&mut self, buffer: &mut [u8]) -> Result<Received, LinkError> {
+        match self {
+            Self::Plain(fd) => receive(fd, buffer, RecvFlags::TRUNC),
             Self::Tls(tls) => tls.read(buffer),
         }
     }
@@ -231,6 +232,18 @@ impl TlsStream {
             }
         }
         Ok(())
+    }
+}
+
+fn receive(fd: &OwnedFd, buffer: &mut [u8], flags: RecvFlags) -> Result<Received, LinkError> {
+    loop {
+        return match recv(fd, &mut *buffer, flags) {
+            Ok((_, 0)) => Ok(Received::Closed),
+            Ok((_, n)) => Ok(Received::Bytes(n)),
+            Err(Errno::AGAIN) => Ok(Received::Blocked),
+            Err(Errno::INTR) => continue,
+            Err(e) => Err(LinkError::Io(e)),
+        };
     }
 }
 

@@ -114,6 +114,11 @@ impl Answer {
         }
     }
 
+    /// Whether anyone looks at the bytes of the body that are still to come.
+    pub(super) fn wants_more(&self) -> bool {
+        self.want_digest || self.body.len() < self.body_keep
+    }
+
     fn recycle(&mut self) {
         self.clear();
         if self.body.capacity() > SPARE_BYTES_MAX {

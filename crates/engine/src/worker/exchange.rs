@@ -16,6 +16,12 @@ use crate::{bodies, descriptors};
 /// Reads of one connection before others get their turn.
 const READS_MAX: u32 = 16;
 
+/// What is left of an unwanted body from which the kernel is asked to throw it away.
+const DISCARD_LEAST: usize = 16 << 10;
+
+/// First read of an answer whose body is large and unwanted.
+const HEAD_READ: usize = 4 << 10;
+
 /// How reading an answer stands.
 enum Reading {
     /// More will come; an edge will tell.
@@ -343,16 +349,44 @@ impl Worker<'_> {
         } = connection;
         let Some(call) = call else { return Reading::Waits };
         for _ in 0..READS_MAX {
-            match stream.read(&mut self.buffer) {
+            // Of a body that nobody looks at the kernel throws the rest away; the head of such an answer is read in
+            // a small piece, so that most of the body is still there to be thrown away.
+            let awaited = usize::try_from(parser.awaited()).unwrap_or(usize::MAX);
+            let unwanted = !call.answer.wants_more();
+            let discards = unwanted && awaited >= DISCARD_LEAST;
+            let most = if discards {
+                awaited.min(self.buffer.len())
+            } else if unwanted && self.large_bodies && parser.head().is_none() {
+                HEAD_READ
+            } else {
+                self.buffer.len()
+            };
+            let buffer = &mut self.buffer[..most];
+            let received = if discards {
+                stream.discard(buffer)
+            } else {
+                stream.read(buffer)
+            };
+            match received {
                 Ok(Received::Blocked) => return Reading::Waits,
                 Ok(Received::Bytes(n)) => {
                     self.stamp = self.prepared.clock.now();
                     if call.first_byte == Nanos::ZERO {
                         call.first_byte = self.stamp;
                     }
-                    match parser.feed(&self.buffer[..n], &mut self.cache, &mut call.answer) {
-                        Ok(Fed::Done { used }) => return Reading::Done { trailing: used < n },
-                        Ok(Fed::More) if n < self.buffer.len() && stream.short_read_drains() && !*hung_up => {
+                    let fed = if discards {
+                        Ok(parser.skip(n as u64))
+                    } else {
+                        parser.feed(&buffer[..n], &mut self.cache, &mut call.answer)
+                    };
+                    match fed {
+                        Ok(Fed::Done { used }) => {
+                            self.large_bodies = parser.body_bytes() >= DISCARD_LEAST as u64;
+                            return Reading::Done {
+                                trailing: !discards && used < n,
+                            };
+                        }
+                        Ok(Fed::More) if n < most && stream.short_read_drains() && !*hung_up => {
                             return Reading::Waits;
                         }
                         Ok(Fed::More) => {}

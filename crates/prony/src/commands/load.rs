@@ -26,7 +26,7 @@ use plan::Plan;
 use recording::Recording;
 
 /// Samples that are kept whole. A longer load is added up in histograms, so that its memory does not grow.
-const SAMPLES_MAX: u64 = 65_536;
+const SAMPLES_MAX: u64 = 32_768;
 
 /// Sends the load and says what came back.
 pub(crate) fn run(args: &LoadArgs, session: &Session) -> anyhow::Result<ExitCode> {

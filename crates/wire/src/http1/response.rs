@@ -104,6 +104,28 @@ impl ResponseParser {
         self.held.len()
     }
 
+    /// How many bytes of a body of declared length are still to come; 0 in every other state.
+    pub fn awaited(&self) -> u64 {
+        match self.state {
+            State::Length(left) => left,
+            _ => 0,
+        }
+    }
+
+    /// Counts `n` bytes of the body that were thrown away unseen: no more than [`ResponseParser::awaited`].
+    pub fn skip(&mut self, n: u64) -> Fed {
+        if let State::Length(left) = &mut self.state {
+            let n = n.min(*left);
+            *left -= n;
+            self.body_bytes += n;
+            if *left == 0 {
+                self.state = State::Done;
+                return Fed::Done { used: 0 };
+            }
+        }
+        Fed::More
+    }
+
     /// Takes bytes as they come from the connection.
     pub fn feed(
         &mut self,

@@ -359,7 +359,11 @@ impl Percentiles {
         }
         let at = |p: f64| {
             let time = match ok {
-                Some(row) if result.samples_cut => row.response.at(p).map(|q| q.value),
+                Some(row) if result.samples_cut => {
+                    let quantiles = row.response.quantiles.iter();
+                    let found = quantiles.filter(|q| (q.p - p).abs() < 1e-9).map(|q| q.value);
+                    found.last()
+                }
                 _ => nearest_rank(&sorted, p),
             };
             time.map(Nanos::as_millis_f64)
