@@ -119,6 +119,7 @@ pub fn explain(error: &rustls::Error) -> String {
             | AlertDescription::CertificateExpired
             | AlertDescription::CertificateRevoked
             | AlertDescription::CertificateUnknown
+            | AlertDescription::DecryptError
             | AlertDescription::AccessDenied,
         ) => {
             "the server does not accept our client certificate: give one that it trusts with --cert FILE --key FILE"

@@ -33,7 +33,7 @@ fn last_line(document: &LoadDocument) -> String {
 fn head(out: &mut String, d: &LoadDocument) {
     let found = d
         .dns_ms
-        .map_or_else(String::new, |ms| format!(", found in {}", time(ms)));
+        .map_or_else(String::new, |ms| format!(", resolved in {}", time(ms)));
     let _ = writeln!(out, "target     {} at {}{found}", d.target, d.address);
     let _ = writeln!(
         out,
