@@ -1,0 +1,58 @@
+"""The freeze: a server that answers in a millisecond but stands still for a second every ten, asked a thousand times a second.
+
+A tool that counts from when it managed to send shows a p99 of a few milliseconds. What a user waits is about 900."""
+
+import math
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+RATE, SECONDS = 1000, 30
+SHARE, FLOOR_MS = 0.02, 0.05
+QUANTILES = {"p50_ms": 0.5, "p99_ms": 0.99, "p99.9_ms": 0.999}
+
+
+@pytest.fixture
+def freezing(server):
+    return server(sys.executable, Path(__file__).parent / "independent" / "freezing.py")
+
+
+def nearest_rank(values, p) -> float:
+    ordered = sorted(values)
+    return ordered[math.ceil(p * len(ordered)) - 1]
+
+
+def analytic(truth) -> list:
+    """Response times in ms that follow from the freezes alone, as they really were: a request due in one waits for its end,
+    and is then served like any other."""
+    service = nearest_rank([done - arrived for arrived, done in truth["requests"]], 0.5)
+    first = min(arrived for arrived, _ in truth["requests"])
+    due = [first + i * 1_000_000_000 // RATE for i in range(RATE * SECONDS)]
+    waits = [max([end - at for began, end in truth["freezes"] if began <= at < end], default=0) for at in due]
+    return [(wait + service) / 1e6 for wait in waits]
+
+
+def agree(measured_ms, true_ms) -> bool:
+    return abs(measured_ms - true_ms) <= SHARE * true_ms + FLOOR_MS
+
+
+def test_a_server_that_stands_still(measure, freezing):
+    reset = lambda: httpx.post(f"{freezing.admin}/reset", trust_env=False)  # noqa: E731
+    shape = ["--rate", RATE, "--arrivals", "constant", "-d", f"{SECONDS}s", "--in-flight", 4000]
+    done, _ = measure("load", freezing.url, *shape, "--json", before=reset, timeout=120)
+    assert done.code == 0, done
+    truth = httpx.get(f"{freezing.admin}/truth", trust_env=False, timeout=60).json()
+    reported = done.json()
+    assert reported["requests"]["ok"] == len(truth["requests"]) == RATE * SECONDS
+    assert len(truth["freezes"]) == 3, truth["freezes"]
+    # Stamped by the kernel on arrival and by the server at the end; and what the freezes alone make of the schedule.
+    stamped = [(end - arrived) / 1e6 for arrived, end in truth["requests"]]
+    figures = {
+        name: (reported["percentiles"][name], nearest_rank(stamped, p), nearest_rank(analytic(truth), p))
+        for name, p in QUANTILES.items()
+    }
+    print(figures)
+    for name, (measured, by_stamps, by_analysis) in figures.items():
+        assert agree(measured, by_stamps) and agree(measured, by_analysis), (name, figures)

@@ -1,0 +1,86 @@
+"""The generator itself overloaded: it must say INVALID and why, every time, and never when it had its core to itself.
+
+PRONY_OVERLOAD_RUNS sets how many runs of each kind are made."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+RUNS = int(os.environ.get("PRONY_OVERLOAD_RUNS", 5))
+OWN_CORE, OTHER_CORE = min(os.sched_getaffinity(0)), max(os.sched_getaffinity(0))
+# Reasons that name the generator, not the target.
+OWN_REASONS = {"late-sends", "worker-busy", "timer", "rate"}
+
+
+@pytest.fixture
+def target(backend):
+    """Answers at once, on the other core."""
+    one = backend("truth", "service=det", "mean_ms=0", "servers=64")
+    subprocess.run(["taskset", "-a", "-p", "-c", str(OTHER_CORE), str(one.child.pid)], check=True, stdout=subprocess.DEVNULL)
+    return one
+
+
+@pytest.fixture
+def hogs():
+    """Two busy loops on the generator's core."""
+    spin = [sys.executable, "-c", "while True: pass"]
+    running = [subprocess.Popen(["taskset", "-c", str(OWN_CORE), *spin]) for _ in range(2)]
+    yield running
+    for hog in running:
+        hog.kill()
+        hog.wait()
+
+
+@pytest.fixture
+def pinned(start, target):
+    """Runs an open loop on the generator's core, two seconds long, and returns its end with its JSON."""
+
+    def pinned(rate):
+        mask = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {OWN_CORE})  # inherited by the child
+        try:
+            running = start("load", f"{target.url}/work", "--rate", rate, "--arrivals", "constant", "-d", "2s", "--json")
+        finally:
+            os.sched_setaffinity(0, mask)
+        done = running.wait(60).sane()
+        return done, done.json()
+
+    return pinned
+
+
+def core_busy_s() -> float:
+    """Seconds that the generator's core has been busy so far, whoever kept it so (proc_stat(5))."""
+    with open("/proc/stat") as stat:
+        (line,) = [line for line in stat if line.startswith(f"cpu{OWN_CORE} ")]
+    user, nice, system, _, _, irq, softirq, steal, *_ = map(int, line.split()[1:])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def test_an_overloaded_generator_says_so(pinned, hogs):
+    for run in range(RUNS):
+        done, document = pinned(150_000)
+        assert (done.code, document["verdict"]) == (4, "invalid"), f"run {run}: {done}"
+        reasons = {issue["name"] for issue in document["validity"]["invalid"]}
+        assert reasons & OWN_REASONS, f"run {run}: {reasons}\n{done}"
+        assert all(issue["says"] for issue in document["validity"]["invalid"])
+
+
+def test_an_idle_generator_is_believed(pinned):
+    disturbed = 0
+    for run in range(RUNS):
+        for _ in range(10):
+            before, own = core_busy_s(), os.times()
+            done, document = pinned(1000)
+            if done.code != 4:
+                break
+            # Somebody else had the core, by the kernel's account and not by the binary's: this run was not idle.
+            after = os.times()
+            own_s = after.children_user + after.children_system - own.children_user - own.children_system
+            others_s = core_busy_s() - before - own_s
+            assert others_s > 0.1, f"run {run}: INVALID although others had the core for {others_s:.2f} s only\n{done}"
+            disturbed += 1
+        assert (done.code, document["verdict"]) == (0, "pass"), f"run {run}: {done}"
+        assert document["requests"]["ok"] == 2000
+    print(f"{RUNS} idle runs, {disturbed} made again")
