@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 use prony_model::{Nanos, Outcome, Sample, SampleFlags};
 
-use crate::rows::Key;
+use crate::rows::{self, Key};
 
 /// How many times a sample is looked at: see [`times`].
 pub(crate) const METRICS: usize = 7;
@@ -67,6 +67,9 @@ pub(crate) struct Totals {
     pub(crate) own: u64,
     /// Those of `own` that were never sent: shed, or this machine ran out of something.
     pub(crate) unsent: u64,
+    /// Requests that left, and those of them that were sent again.
+    pub(crate) attempts: u64,
+    pub(crate) retried: u64,
     pub(crate) bytes_in: u64,
     pub(crate) connections: u64,
     /// Sum of sent-to-done spans in nanoseconds.
@@ -75,6 +78,16 @@ pub(crate) struct Totals {
 
 impl Totals {
     fn add(&mut self, sample: &Sample) {
+        if sample.is_request() {
+            self.attempts += u64::from(!is_unsent(sample.outcome));
+            self.retried += u64::from(sample.flags.contains(SampleFlags::RETRIED));
+            self.bytes_in += u64::from(sample.bytes_in);
+            self.connections += u64::from(sample.flags.contains(SampleFlags::NEW_CONNECTION));
+            self.flight_ns += u128::from(sample.service().0);
+        }
+        if !sample.is_arrival() {
+            return;
+        }
         if sample.outcome == Outcome::Ok {
             self.ok += 1;
         } else if sample.outcome.is_own() {
@@ -83,9 +96,6 @@ impl Totals {
         } else {
             self.failed += 1;
         }
-        self.bytes_in += u64::from(sample.bytes_in);
-        self.connections += u64::from(sample.flags.contains(SampleFlags::NEW_CONNECTION));
-        self.flight_ns += u128::from(sample.service().0);
     }
 
     fn merge(&mut self, other: &Self) {
@@ -93,6 +103,8 @@ impl Totals {
         self.failed += other.failed;
         self.own += other.own;
         self.unsent += other.unsent;
+        self.attempts += other.attempts;
+        self.retried += other.retried;
         self.bytes_in += other.bytes_in;
         self.connections += other.connections;
         self.flight_ns += other.flight_ns;
@@ -108,10 +120,12 @@ pub(crate) fn is_unsent(outcome: Outcome) -> bool {
     matches!(outcome, Outcome::Shed | Outcome::LocalExhausted)
 }
 
-/// One scenario, step and outcome.
+/// One scenario, part, step and outcome.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Line {
     pub(crate) n: u64,
+    /// Whether it holds arrivals whose requests have lines of their own.
+    pub(crate) whole: bool,
     pub(crate) times: [Option<Times>; METRICS],
 }
 
@@ -196,20 +210,25 @@ impl Books {
 
     fn add(&mut self, sample: &Sample) {
         self.totals.add(sample);
-        let line = self.lines.at((sample.scenario, sample.step, sample.outcome));
+        let (arrival, request) = (sample.is_arrival(), sample.is_request());
+        let line = self.lines.at(rows::key(sample));
         line.n += 1;
+        line.whole |= !request;
         for (times, value) in line.times.iter_mut().zip(times(sample)) {
             if let Some(value) = value {
                 record(times, value);
             }
         }
-        if sample.own_lag() != sample.lag() && sample.outcome == Outcome::Ok {
+        if arrival && sample.own_lag() != sample.lag() && sample.outcome == Outcome::Ok {
             record(&mut self.fresh[0], sample.service());
             record(&mut self.fresh[1], sample.response() - sample.own_lag());
         }
         let span = self.spans.at(sample.step);
         span.from = span.from.min(sample.intended);
         span.to = span.to.max(sample.done);
+        if !arrival {
+            return;
+        }
         let window = |at: Nanos| at.0 / RATE_WINDOW.0;
         self.windows.at(window(sample.intended)).wanted += 1;
         self.windows.at(window(sample.intended + sample.own_lag())).sent += 1;
@@ -221,6 +240,7 @@ impl Books {
         for (key, from) in &other.lines.entries {
             let into = self.lines.at(*key);
             into.n += from.n;
+            into.whole |= from.whole;
             for (into, from) in into.times.iter_mut().zip(&from.times) {
                 merge(into, from.as_ref());
             }
@@ -264,11 +284,19 @@ impl Books {
     /// One of [`times`] over the lines whose outcome is of a kind; empty when there is none.
     pub(crate) fn over(&self, metric: usize, kind: impl Fn(Outcome) -> bool) -> Times {
         let mut sum = None;
+        // Our own lag is looked at request by request, what a user waits arrival by arrival.
+        let counts = |key: &Key, line: &Line| {
+            if metric == OWN_LAG {
+                !line.whole
+            } else {
+                key.1 == 0
+            }
+        };
         for (_, line) in self
             .lines
             .entries
             .iter()
-            .filter(|((.., outcome), _)| kind(*outcome))
+            .filter(|(key, line)| kind(key.3) && counts(key, line))
         {
             merge(&mut sum, line.times[metric].as_ref());
         }
@@ -316,7 +344,7 @@ mod tests {
                     } else {
                         Outcome::Ok
                     },
-                    flags: SampleFlags(u8::from(connect_us > 0)),
+                    flags: SampleFlags(u16::from(connect_us > 0)),
                     ..Sample::default()
                 }
             })

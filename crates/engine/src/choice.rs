@@ -18,6 +18,26 @@ struct Line {
     taken: u64,
 }
 
+impl Line {
+    /// The item that `k` falls on, after a turn was taken.
+    fn pick(&self, index: usize, k: u64) -> Pick {
+        Pick {
+            scenario: index as u16,
+            item: (k % self.items) as u32,
+            turn: self.taken - 1,
+        }
+    }
+}
+
+/// What an arrival takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Pick {
+    pub(crate) scenario: u16,
+    pub(crate) item: u32,
+    /// Number among the arrivals of its scenario, from 0.
+    pub(crate) turn: u64,
+}
+
 /// Who is next among scenarios that are equally far behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turns {
@@ -52,7 +72,7 @@ impl Chooser {
         let lines = scenarios
             .iter()
             .map(|s| Line {
-                items: s.items.len() as u64,
+                items: s.arrivals() as u64,
                 random: s.order == Order::Random && turns != Turns::OneAfterAnother,
                 share: if total > 0.0 {
                     weight(s) / total
@@ -79,13 +99,38 @@ impl Chooser {
     }
 
     /// Scenario and item of arrival `seq`; `seq` must not be below an earlier one.
-    pub(crate) fn pick(&mut self, seq: u64) -> (u16, u32) {
+    pub(crate) fn pick(&mut self, seq: u64) -> Pick {
         if let [line] = self.lines.as_slice() {
             let k = if line.random { mix(self.seed, seq) } else { seq };
-            return (0, (k % line.items) as u32);
+            return Pick {
+                scenario: 0,
+                item: (k % line.items) as u32,
+                turn: seq,
+            };
         }
         self.skip_to(seq);
         self.step()
+    }
+
+    /// The first arrival that would find its scenario used up, where `lasts` gives the arrivals that each has.
+    pub(crate) fn used_up(&self, lasts: &[Option<u64>]) -> u64 {
+        let ends = |i: usize| lasts.get(i).copied().flatten();
+        if let [_] = self.lines.as_slice() {
+            return ends(0).unwrap_or(u64::MAX);
+        }
+        let taken = self.lines.iter().enumerate().filter(|(_, line)| line.share > 0.0);
+        if !taken.clone().any(|(i, _)| ends(i).is_some()) {
+            return u64::MAX;
+        }
+        let mut chooser = self.clone();
+        // A trace need not name the scenario at all; then its own end comes first.
+        let most = self.trace.as_ref().map_or(u64::MAX, |t| t.len() as u64);
+        (0..most)
+            .find(|_| {
+                let pick = chooser.step();
+                ends(pick.scenario.into()).is_some_and(|last| pick.turn >= last)
+            })
+            .unwrap_or(u64::MAX)
     }
 
     /// Replays the arrivals before `seq`.
@@ -97,7 +142,7 @@ impl Chooser {
         }
     }
 
-    fn step(&mut self) -> (u16, u32) {
+    fn step(&mut self) -> Pick {
         let seq = self.next;
         self.next += 1;
         if self.turns == Turns::OneAfterAnother {
@@ -105,7 +150,7 @@ impl Chooser {
             let index = unfinished.unwrap_or_default();
             let line = &mut self.lines[index];
             line.taken += 1;
-            return (index as u16, ((line.taken - 1) % line.items) as u32);
+            return line.pick(index, line.taken - 1);
         }
         let index = match &self.trace {
             Some(trace) => usize::from(trace.scenarios[seq as usize % trace.scenarios.len()]),
@@ -118,7 +163,7 @@ impl Chooser {
             line.taken
         };
         line.taken += 1;
-        (index as u16, (k % line.items) as u32)
+        line.pick(index, k)
     }
 
     fn furthest_behind(&self, seq: u64) -> usize {
@@ -184,13 +229,20 @@ mod tests {
         }
     }
 
+    fn pick(chooser: &mut Chooser, seq: u64) -> (u16, u32) {
+        let pick = chooser.pick(seq);
+        (pick.scenario, pick.item)
+    }
+
     #[test]
     fn equal_weights_take_each_once_per_round() {
         let scenarios = vec![scenario(3, 1.0); 7];
         for shape in [SEQUENTIAL, BURST] {
             let mut chooser = Chooser::new(&scenarios, 5, &shape);
             for round in 0..9_u32 {
-                let mut seen: Vec<_> = (0..7).map(|i| chooser.pick(u64::from(round * 7 + i))).collect();
+                let mut seen: Vec<_> = (0..7)
+                    .map(|i| pick(&mut chooser, u64::from(round * 7 + i)))
+                    .collect();
                 if shape == SEQUENTIAL {
                     assert!(seen.is_sorted());
                 }
@@ -207,7 +259,7 @@ mod tests {
         let mut chooser = Chooser::new(&scenarios, 9, &BURST);
         let mut taken = [0.0_f64; 4];
         for seq in 0..2000 {
-            taken[chooser.pick(seq).0 as usize] += 1.0;
+            taken[chooser.pick(seq).scenario as usize] += 1.0;
             for (t, w) in taken.iter().zip(weights) {
                 assert!(
                     (t - w / 8.5 * (seq + 1) as f64).abs() <= 2.0,
@@ -242,7 +294,7 @@ mod tests {
     fn once_means_each_item_once_in_order() {
         let scenarios = vec![scenario(2, 9.0), scenario(1, 0.0), scenario(3, 1.0)];
         let mut chooser = Chooser::new(&scenarios, 3, &Shape::Once { duration_s: None });
-        let all: Vec<_> = (0..6).map(|seq| chooser.pick(seq)).collect();
+        let all: Vec<_> = (0..6).map(|seq| pick(&mut chooser, seq)).collect();
         assert_eq!(all, [(0, 0), (0, 1), (1, 0), (2, 0), (2, 1), (2, 2)]);
     }
 
@@ -255,9 +307,23 @@ mod tests {
         let mut chooser = Chooser::new(&scenarios, 3, &BURST);
         let mut seen = [0; 10];
         for seq in 0..2000 {
-            seen[chooser.pick(seq).1 as usize] += 1;
+            seen[chooser.pick(seq).item as usize] += 1;
         }
         // Expected 200 each, standard deviation 13.4.
         assert!(seen.iter().all(|n| (130..270).contains(n)), "{seen:?}");
+    }
+
+    #[test]
+    fn a_used_up_scenario_ends_the_arrivals() {
+        let one = Chooser::new(&[scenario(3, 1.0)], 3, &BURST);
+        assert_eq!((one.used_up(&[None]), one.used_up(&[Some(7)])), (u64::MAX, 7));
+        let two = Chooser::new(&[scenario(1, 3.0), scenario(1, 1.0)], 3, &BURST);
+        assert_eq!(two.used_up(&[None, None]), u64::MAX);
+        let end = two.used_up(&[None, Some(5)]);
+        let mut chooser = two.clone();
+        let taken = (0..end).filter(|seq| chooser.pick(*seq).scenario == 1).count();
+        assert_eq!((taken, chooser.pick(end).scenario), (5, 1));
+        let never = Chooser::new(&[scenario(1, 1.0), scenario(1, 0.0)], 3, &BURST);
+        assert_eq!(never.used_up(&[None, Some(1)]), u64::MAX);
     }
 }

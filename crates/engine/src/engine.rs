@@ -109,7 +109,13 @@ impl Engine {
 
     /// Runs a phase to its end and returns what it left. Blocks.
     pub fn run(&mut self, index: u16, phase: Phase, sink: &mut dyn Sink) -> Result<PhaseResult, EngineError> {
-        let prepared = Prepared::new(index, &phase, self.route.clone(), self.clock)?;
+        let prepared = Prepared::new(
+            index,
+            &phase,
+            self.route.clone(),
+            self.clock,
+            mix(self.options.seed, u64::from(index)).rotate_left(29),
+        )?;
         let names: Vec<&str> = phase.scenarios.iter().map(|s| s.name.as_str()).collect();
         let trace =
             Trace::load(&phase.shape, &names)?.map(|trace| Arc::new(trace.capped(self.options.rate_max)));
@@ -274,6 +280,8 @@ struct Course<'a, 's> {
     prepared: &'a Prepared,
     legs: &'a [Leg],
     chooser: Chooser,
+    /// Where a feed is used up.
+    seq_end: u64,
     collector: Collector<'s>,
     captures_left: u32,
     kept_left: u64,
@@ -292,11 +300,13 @@ impl<'a, 's> Course<'a, 's> {
         collector: Collector<'s>,
     ) -> Self {
         let chooser = Chooser::new(&phase.scenarios, engine.options.seed, &phase.shape).following(trace);
+        let seq_end = chooser.used_up(&prepared.lasts());
         Self {
             engine,
             prepared,
             legs,
             chooser,
+            seq_end,
             collector,
             captures_left: phase.capture.responses_max,
             kept_left: engine.options.samples_max,
@@ -355,6 +365,7 @@ impl<'a, 's> Course<'a, 's> {
             for worker in 0..workers {
                 let share = Share {
                     first_seq: self.next_seq,
+                    seq_end: self.seq_end,
                     worker,
                     workers,
                 };

@@ -31,6 +31,18 @@ pub enum EngineError {
     /// A file of rows, for a feed or a trace, that cannot be used.
     #[error(transparent)]
     Table(#[from] TableError),
+    /// A scenario whose feeds, steps or placeholders do not fit together.
+    #[error("scenario {scenario:?}: {why}")]
+    Script {
+        /// Name of the scenario.
+        scenario: String,
+        /// What is wrong.
+        why: String,
+        /// The name that is not known; empty when no name is the matter.
+        word: String,
+        /// The names that are.
+        known: Vec<String>,
+    },
     /// A body check that cannot be compiled.
     #[error("scenario {scenario:?}: {why}")]
     Check {

@@ -98,7 +98,7 @@ pub(crate) fn legs(
         Shape::Sequential { requests, duration_s } => vec![alone(*requests, *duration_s)],
         Shape::Once { duration_s } => {
             vec![alone(
-                phase.scenarios.iter().map(|s| s.items.len() as u64).sum(),
+                phase.scenarios.iter().map(|s| s.arrivals() as u64).sum(),
                 *duration_s,
             )]
         }

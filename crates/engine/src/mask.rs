@@ -1,5 +1,6 @@
 //! Secrets that a target sends back are masked before a response is kept. Knows texts, not where they stand.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use prony_model::Secret;
@@ -39,6 +40,17 @@ impl Masks {
         spellings.sort_by_key(|s| std::cmp::Reverse(s.len()));
         spellings.dedup();
         Self { spellings }
+    }
+
+    /// These and further secrets.
+    pub(crate) fn with(&self, secrets: &[Secret]) -> Cow<'_, Self> {
+        if secrets.is_empty() {
+            return Cow::Borrowed(self);
+        }
+        let mut all = Self::new(secrets);
+        all.spellings.extend_from_slice(&self.spellings);
+        all.spellings.sort_by_key(|s| std::cmp::Reverse(s.len()));
+        Cow::Owned(all)
     }
 
     /// The text without any secret. `cut` tells that it is the start of a longer one: then a secret that the cut went

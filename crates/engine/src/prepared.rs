@@ -8,7 +8,10 @@ use prony_wire::{Clock, Link, Origin, Peer, WireError};
 
 use crate::EngineError;
 use crate::bodies::Checks;
+use crate::choice::mix;
 use crate::mask::Masks;
+use crate::script::Script;
+use crate::template::Template;
 
 /// Where requests go, and what they have in common.
 #[derive(Clone, Debug)]
@@ -37,6 +40,11 @@ pub(crate) struct PreparedItem {
     /// Whether it may be sent again when a reused connection turns out closed.
     pub(crate) idempotent: bool,
     pub(crate) checks: Checks,
+    /// What is filled in for every arrival; `bytes` is then of no use.
+    pub(crate) template: Option<Template>,
+    /// Whether the head or the body of the answer is needed for what comes after it.
+    pub(crate) needs_head: bool,
+    pub(crate) needs_body: bool,
     request: Request,
 }
 
@@ -50,10 +58,19 @@ pub(crate) struct Prepared {
     pub(crate) clock: Clock,
     /// Items by scenario.
     pub(crate) items: Vec<Vec<PreparedItem>>,
+    /// By scenario, what it is beyond its requests.
+    scripts: Vec<Option<Box<Script>>>,
 }
 
 impl Prepared {
-    pub(crate) fn new(index: u16, phase: &Phase, route: Route, clock: Clock) -> Result<Self, EngineError> {
+    /// `seed` decides the values that are filled in.
+    pub(crate) fn new(
+        index: u16,
+        phase: &Phase,
+        route: Route,
+        clock: Clock,
+        seed: u64,
+    ) -> Result<Self, EngineError> {
         let wrong = |why: &str| EngineError::Phase {
             phase: phase.name.clone(),
             why: why.to_owned(),
@@ -62,22 +79,45 @@ impl Prepared {
             return Err(wrong("it has no scenario: name at least one"));
         }
         let mut items = Vec::with_capacity(phase.scenarios.len());
-        for scenario in &phase.scenarios {
+        let mut scripts = Vec::with_capacity(phase.scenarios.len());
+        for (k, scenario) in phase.scenarios.iter().enumerate() {
             if scenario.items.is_empty() {
                 return Err(wrong(&format!("scenario {:?} has no request", scenario.name)));
             }
-            let prepare = |item: &prony_model::Item| {
+            let script = Script::new(scenario, mix(seed, k as u64))?;
+            if let Some(script) = &script {
+                script.check_users(scenario, &phase.shape)?;
+                if phase.limits.redirects_max > 0 && script.drafts.iter().any(Option::is_some) {
+                    return Err(wrong(&format!(
+                        "redirects cannot be followed in scenario {:?}, whose requests have {{{{...}}}} in them: set \
+                         redirects_max to 0",
+                        scenario.name
+                    )));
+                }
+            }
+            let prepare = |(i, item): (usize, &prony_model::Item)| {
+                let request = script
+                    .as_ref()
+                    .map_or(&item.request, |s| s.request(i, &item.request));
+                let (needs_head, needs_body) = script.as_ref().map_or((false, false), |s| s.needs(i));
                 let checks = Checks::new(&item.expect).map_err(|why| EngineError::Check {
                     scenario: scenario.name.clone(),
                     why,
                 })?;
-                let target = route.origin.target(&item.request.path);
+                let target = route.origin.target(&request.path);
                 let method = item.request.method.clone();
-                let rendered = |keep| bytes(&route, keep, &item.request, &method, &target, true);
+                let rendered = |keep| bytes(&route, keep, request, &method, &target, true);
                 let keep_alive = phase.limits.keep_alive;
                 let counted = keep_alive && phase.limits.requests_on_one().is_some();
+                let bytes = rendered(keep_alive)?;
                 Ok(PreparedItem {
-                    bytes: rendered(keep_alive)?,
+                    template: script
+                        .as_ref()
+                        .and_then(|s| s.drafts[i].as_ref())
+                        .map(|draft| draft.finish(&bytes)),
+                    needs_head,
+                    needs_body,
+                    bytes,
                     last_bytes: counted.then(|| rendered(false)).transpose()?,
                     target,
                     no_body: method == "HEAD",
@@ -90,9 +130,11 @@ impl Prepared {
                 scenario
                     .items
                     .iter()
+                    .enumerate()
                     .map(prepare)
                     .collect::<Result<Vec<_>, EngineError>>()?,
             );
+            scripts.push(script.map(Box::new));
         }
         Ok(Self {
             index,
@@ -101,15 +143,35 @@ impl Prepared {
             capture: phase.capture,
             clock,
             items,
+            scripts,
         })
+    }
+
+    /// What a scenario is beyond its requests.
+    pub(crate) fn script(&self, scenario: u16) -> Option<&Script> {
+        self.scripts[scenario as usize].as_deref()
+    }
+
+    /// Most requests that an arrival may take one after the other.
+    pub(crate) fn requests_max(&self) -> u64 {
+        let scripts = self.scripts.iter().flatten();
+        scripts.map(|s| s.requests_max()).max().unwrap_or(1)
+    }
+
+    /// Arrivals of each scenario after which one of its feeds is used up.
+    pub(crate) fn lasts(&self) -> Vec<Option<u64>> {
+        self.scripts
+            .iter()
+            .map(|s| s.as_ref().and_then(|s| s.lasts()))
+            .collect()
     }
 
     pub(crate) fn item(&self, scenario: u16, item: u32) -> &PreparedItem {
         &self.items[scenario as usize][item as usize]
     }
 
-    /// The request that follows a redirect, and its method. 303 turns into GET, and so do 301 and 302 after a POST
-    /// (RFC 9110, section 15.4); 307 and 308 repeat the request.
+    /// The request that follows a redirect, and whether its answer has no body. 303 turns into GET, and so do 301 and
+    /// 302 after a POST (RFC 9110, section 15.4); 307 and 308 repeat the request.
     pub(crate) fn redirected(
         &self,
         scenario: u16,

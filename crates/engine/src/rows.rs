@@ -33,8 +33,13 @@ impl Dependence {
     }
 }
 
-/// Scenario, step, outcome.
-pub(crate) type Key = (u16, u16, Outcome);
+/// Scenario, part, step, outcome.
+pub(crate) type Key = (u16, u16, u16, Outcome);
+
+/// The row of a sample. A flow's own row comes before those of its steps.
+pub(crate) fn key(sample: &Sample) -> Key {
+    (sample.scenario, sample.part(), sample.step, sample.outcome)
+}
 
 /// One row: its count and its distributions, in the order of [`times`].
 pub(crate) struct Row {
@@ -51,10 +56,7 @@ pub(crate) fn exact(samples: &[Sample]) -> BTreeMap<Key, Row> {
 pub(crate) fn exact_with(samples: &[Sample], dependence: Dependence) -> BTreeMap<Key, Row> {
     let mut groups: BTreeMap<Key, Vec<&Sample>> = BTreeMap::new();
     for sample in samples {
-        groups
-            .entry((sample.scenario, sample.step, sample.outcome))
-            .or_default()
-            .push(sample);
+        groups.entry(key(sample)).or_default().push(sample);
     }
     let row = |group: Vec<&Sample>| Row {
         n: group.len() as u64,
@@ -258,14 +260,14 @@ mod tests {
         assert_eq!(
             keys,
             [
-                (0, 0, Outcome::Ok),
-                (0, 0, Outcome::Status5xx),
-                (0, 1, Outcome::Ok)
+                (0, 0, 0, Outcome::Ok),
+                (0, 0, 0, Outcome::Status5xx),
+                (0, 0, 1, Outcome::Ok)
             ]
         );
-        assert_eq!(rows[&(0, 0, Outcome::Ok)].distributions[1].max, Nanos(9));
+        assert_eq!(rows[&(0, 0, 0, Outcome::Ok)].distributions[1].max, Nanos(9));
         assert_eq!(
-            rows[&(0, 0, Outcome::Ok)].distributions[1].quantiles[0].needs_n,
+            rows[&(0, 0, 0, Outcome::Ok)].distributions[1].quantiles[0].needs_n,
             6
         );
     }

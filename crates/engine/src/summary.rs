@@ -90,14 +90,15 @@ fn assemble(parts: Parts<'_>) -> PhaseSummary {
     let spans = books.span_s(started, ended);
     let seconds = (ended - started).as_secs_f64();
     let per_s = |n: u64| if seconds > 0.0 { n as f64 / seconds } else { 0.0 };
-    let row = |(&(scenario, step, outcome), row): (&Key, &Row)| {
+    let row = |(&(scenario, part, step, outcome), row): (&Key, &Row)| {
         let span = spans.get(&step).copied().unwrap_or(seconds);
         let [response, service, lag, ttfb, transfer, connect, tls] = row.distributions.clone();
         SummaryRow {
             scenario: phase
                 .scenarios
                 .get(scenario as usize)
-                .map_or_else(String::new, |s| s.name.clone()),
+                .map_or_else(String::new, |s| s.part(part)),
+            part: part > 0,
             step,
             connections: concurrency(&phase.shape, step),
             outcome,
@@ -124,6 +125,8 @@ fn assemble(parts: Parts<'_>) -> PhaseSummary {
         ok: totals.ok,
         failed: totals.failed,
         own: totals.own,
+        attempts: totals.attempts,
+        retried: totals.retried,
         offered_per_s: per_s(totals.offered()),
         achieved_per_s: per_s(totals.ok + totals.failed),
         ok_per_s: per_s(totals.ok),
@@ -153,8 +156,9 @@ fn concurrency(shape: &Shape, step: u16) -> u32 {
 
 /// Most overlapping sent-to-done spans.
 fn most_in_flight(samples: &[Sample]) -> u32 {
-    let mut starts: Vec<Nanos> = samples.iter().map(|s| s.sent).collect();
-    let mut ends: Vec<Nanos> = samples.iter().map(|s| s.done).collect();
+    let requests = || samples.iter().filter(|s| s.is_request());
+    let mut starts: Vec<Nanos> = requests().map(|s| s.sent).collect();
+    let mut ends: Vec<Nanos> = requests().map(|s| s.done).collect();
     starts.sort_unstable();
     ends.sort_unstable();
     let (mut most, mut ended) = (0, 0);

@@ -9,25 +9,29 @@ mod capture;
 mod conclude;
 mod connection;
 mod exchange;
+mod flow;
 mod linger;
 mod outbox;
+mod retry;
 mod source;
 
+use std::collections::BinaryHeap;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 
-use prony_model::{Nanos, Outcome, Sample};
+use prony_model::{Nanos, Outcome, Sample, SampleFlags};
 use prony_wire::http1::HeadCache;
 use prony_wire::{Clock, Timer, Waits, WireError};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::choice::Chooser;
+use crate::choice::{Chooser, Pick};
 use crate::leg::{Leg, LegKind};
 use crate::prepared::Prepared;
 use call::Call;
 use capture::{Ending, captured};
 use connection::Connections;
+use flow::Later;
 use outbox::Outbox;
 use source::Source;
 
@@ -119,6 +123,8 @@ struct Worker<'a> {
     source: Option<Source>,
     /// Requests not yet answered, sent or not.
     active: u32,
+    /// Arrivals that wait for their next request.
+    later: BinaryHeap<Later>,
     /// Ended calls, to be used again.
     #[expect(
         clippy::vec_box,
@@ -196,6 +202,7 @@ impl<'a> Worker<'a> {
             lingering: VecDeque::new(),
             source: None,
             active: 0,
+            later: BinaryHeap::new(),
             spare: Vec::new(),
             stamp: Nanos::ZERO,
             large_bodies: false,
@@ -304,6 +311,7 @@ impl<'a> Worker<'a> {
 
     /// Issues everything that is due; returns the time after that.
     fn issue_due(&mut self, now: Nanos) -> Nanos {
+        self.resume(now);
         let mut issued = false;
         while let Some(order) = self.source.as_mut().and_then(|s| s.due(now)) {
             issued = true;
@@ -354,7 +362,9 @@ impl<'a> Worker<'a> {
     /// How long requests in flight may go on after a leg ended by time: their own timeout, but no more than two
     /// seconds or three times the slowest answer so far. Where the number of requests ends the leg, their timeout.
     fn grace(&self) -> Nanos {
-        let timeout = Nanos(self.prepared.limits.timeout_ms.saturating_mul(1_000_000));
+        let longest = self.prepared.requests_max();
+        let timeout = self.prepared.limits.timeout_ms.saturating_mul(1_000_000);
+        let timeout = Nanos(timeout.saturating_mul(longest));
         let timed = match &self.shared.leg.kind {
             LegKind::Loop { duration, .. } => duration.is_some(),
             LegKind::Timed { .. } => true,
@@ -382,6 +392,7 @@ impl<'a> Worker<'a> {
             Some(_) => now + IDLE_TICK,
         };
         let due = self.source.as_mut().and_then(Source::next_at);
+        let due = due.into_iter().chain(self.later.peek().map(|l| l.at)).min();
         let at = due.map_or(tick, |due| due.min(tick));
         // A tick that is already armed is left alone: no system call while answers keep coming.
         if self.timer.armed() > at || self.timer.armed() <= now {
@@ -435,7 +446,8 @@ impl<'a> Worker<'a> {
     }
 
     fn shed(&mut self, order: call::Order) {
-        let (scenario, item) = self.chooser.pick(order.seq);
+        let Pick { scenario, item, .. } = self.chooser.pick(order.seq);
+        let composite = self.prepared.script(scenario).is_some_and(|s| s.composite);
         let sample = Sample {
             seq: order.seq,
             intended: order.intended,
@@ -454,13 +466,22 @@ impl<'a> Worker<'a> {
             phase: self.prepared.index,
             worker: self.share.worker as u16,
             outcome: Outcome::Shed,
-            flags: prony_model::SampleFlags::default(),
+            flags: if composite {
+                SampleFlags::WHOLE
+            } else {
+                SampleFlags::default()
+            },
         };
         self.outbox.push(sample);
     }
 
-    /// Records the end of a request and frees its user.
-    fn end(&mut self, call: Box<Call>, ending: &Ending, now: Nanos) {
+    /// Records the end of a request, and frees its user unless its arrival takes more requests.
+    fn end(&mut self, mut call: Box<Call>, ending: &Ending, now: Nanos) {
+        let weighed = call
+            .journey
+            .take()
+            .map(|journey| self.weigh(&mut call, ending, journey, now));
+        let ending = weighed.as_ref().map_or(ending, |(ending, _)| ending);
         if ending.outcome != Outcome::Ok {
             self.report.failed(ending.outcome, &ending.error);
         }
@@ -472,7 +493,6 @@ impl<'a> Worker<'a> {
             self.flight.down(now);
             self.slowest = self.slowest.max(now - call.sent);
         }
-        self.active -= 1;
         let digest = call.answer.digest();
         let sample = Sample {
             seq: call.order.seq,
@@ -499,19 +519,29 @@ impl<'a> Worker<'a> {
             flags: call.flags,
         };
         self.outbox.push(sample);
-        if call.flags.contains(prony_model::SampleFlags::CAPTURED) {
+        if call.flags.contains(SampleFlags::CAPTURED) {
+            let script = self.prepared.script(call.scenario);
+            let secrets = script.map_or_else(Vec::new, |script| {
+                let carried = weighed.as_ref().map_or(&[][..], |(_, onward)| onward.carried());
+                script.secrets(self.who(&call.order, call.turn), carried)
+            });
             self.outbox.capture(captured(
                 &call,
                 ending,
                 digest,
                 self.prepared.capture.body_bytes_max as usize,
-                &self.prepared.route.masks,
+                &self.prepared.route.masks.with(&secrets),
             ));
         }
-        if let Some(source) = &mut self.source {
-            source.freed(call.order.user, now, ending.unconnected);
-        }
+        let user = call.order.user;
         self.spare.push(call);
+        if let Some((ending, onward)) = weighed {
+            return self.proceed(onward, &ending, now);
+        }
+        self.active -= 1;
+        if let Some(source) = &mut self.source {
+            source.freed(user, now, ending.unconnected);
+        }
     }
 }
 

@@ -149,6 +149,8 @@ fn summary(phase: &Phase, index: u16, samples: &[Sample], ended: Nanos) -> Phase
         ok,
         failed: samples.len() as u64 - ok,
         own: 0,
+        attempts: 0,
+        retried: 0,
         offered_per_s: 0.0,
         achieved_per_s: 0.0,
         ok_per_s: 0.0,

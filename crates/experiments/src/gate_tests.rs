@@ -43,6 +43,7 @@ pub(crate) fn phase(name: &str, requests: &[(f64, Outcome, u16)]) -> PhaseResult
     let count = |wanted: Outcome| requests.iter().filter(|r| r.1 == wanted).count() as u64;
     let row = |outcome: Outcome| SummaryRow {
         scenario: "s".to_owned(),
+        part: false,
         step: 0,
         connections: 1,
         outcome,
@@ -89,6 +90,8 @@ pub(crate) fn phase(name: &str, requests: &[(f64, Outcome, u16)]) -> PhaseResult
             ok,
             failed: offered - ok,
             own: 0,
+            attempts: 0,
+            retried: 0,
             offered_per_s: offered as f64 / at.as_secs_f64(),
             achieved_per_s: offered as f64 / at.as_secs_f64(),
             ok_per_s: ok as f64 / at.as_secs_f64(),

@@ -338,7 +338,7 @@ impl<'a> View<'a> {
         self.phase
             .samples
             .iter()
-            .filter(move |s| wanted.is_none_or(|index| s.scenario == index))
+            .filter(move |s| s.is_arrival() && wanted.is_none_or(|index| s.scenario == index))
     }
 
     /// Requests whose outcome passes.
@@ -349,7 +349,7 @@ impl<'a> View<'a> {
             .summary
             .rows
             .iter()
-            .filter(|row| mine(&row.scenario) && counts(row.outcome));
+            .filter(|row| !row.part && mine(&row.scenario) && counts(row.outcome));
         rows.map(|row| row.n).sum()
     }
 

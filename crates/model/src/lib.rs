@@ -7,6 +7,7 @@ mod finding;
 mod http_version;
 mod judgement;
 mod outcome;
+mod placeholder;
 mod plan;
 mod request;
 mod run;
@@ -17,21 +18,24 @@ mod surface;
 mod time;
 mod validity;
 mod verdict;
+mod workload;
 
 pub use finding::{Evidence, Figure, Finding, Recommendation, Severity, Source, Table};
 pub use http_version::HttpVersion;
 pub use judgement::{ClaimResult, GateResult, Upheld};
 pub use outcome::{Outcome, OutcomeClass};
+pub use placeholder::{Piece, Placeholder, Slot, pieces};
 pub use plan::{Arrivals, Capture, Item, Limits, Order, Phase, Scenario, Shape, Stage, TimeUnit};
 pub use request::{Body, BodyCheck, Expect, Header, JsonText, Request, Secret};
 pub use run::{Captured, Event, PhaseResult, Progress, Reading, RunHeader, SystemSnapshot};
 pub use sample::{SAMPLE_BYTES, Sample, SampleFlags};
 pub use suite::{
     Budget, Claim, DziPick, DziSpec, EndpointSpec, Gate, HttpSpec, PhaseSpec, RunSpec, ScenarioKind,
-    ScenarioSpec, Suite, TargetSpec,
+    ScenarioSpec, StepSpec, Suite, TargetSpec,
 };
 pub use summary::{Distribution, PhaseSummary, Quantile, SummaryRow};
 pub use surface::{Endpoint, Parameter, Place, Role, SampleRequest, Surface};
 pub use time::Nanos;
 pub use validity::{Validity, ValidityIssue};
 pub use verdict::{ExitCode, Verdict};
+pub use workload::{Carry, Feed, FeedOrder, FeedPer, Flow, Generate, Retry, RetryOn, Slots, Step, Until};

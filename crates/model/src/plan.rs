@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Expect, Request};
+use crate::{Expect, Flow, Request, Retry, Slots};
 
 /// One uninterrupted stretch of load with one shape. The engine runs it; everything else reads its record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -39,6 +39,15 @@ pub struct Scenario {
     /// Share of arrivals, relative to the other scenarios of the phase.
     #[serde(default = "one")]
     pub weight: f64,
+    /// Fill in `{{...}}` for every arrival.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots: Option<Slots>,
+    /// The items are the steps of one arrival.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow: Option<Flow>,
+    /// Send again what failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
 }
 
 impl Scenario {
@@ -49,6 +58,32 @@ impl Scenario {
             items,
             order: Order::InTurn,
             weight: 1.0,
+            slots: None,
+            flow: None,
+            retry: None,
+        }
+    }
+
+    /// Whether an arrival may take several requests: then each of them has a record, and the arrival one more.
+    pub fn is_composite(&self) -> bool {
+        self.flow.is_some() || self.retry.is_some()
+    }
+
+    /// How many different arrivals there are: one for a flow, else one for each item.
+    pub fn arrivals(&self) -> usize {
+        if self.flow.is_some() { 1 } else { self.items.len() }
+    }
+
+    /// The name of a row of the summary: the scenario's for `part` 0, the arrivals; that of a step of a flow, or of the
+    /// attempts, for the others.
+    pub fn part(&self, part: u16) -> String {
+        match (part, &self.flow) {
+            (0, _) => self.name.clone(),
+            (k, Some(flow)) => {
+                let step = flow.steps.get(usize::from(k) - 1);
+                format!("{}/{}", self.name, step.map_or("?", |s| s.name.as_str()))
+            }
+            (_, None) => format!("{}/attempts", self.name),
         }
     }
 }

@@ -77,7 +77,7 @@ impl Default for Sample {
 
 /// Circumstances of one request, as bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SampleFlags(pub u8);
+pub struct SampleFlags(pub u16);
 
 impl SampleFlags {
     /// A new connection was opened for it.
@@ -90,6 +90,15 @@ impl SampleFlags {
     pub const WAITED: Self = Self(16);
     /// Its response was captured.
     pub const CAPTURED: Self = Self(8);
+    /// It failed, and the request was sent again under a retry policy: `attempt` counts on.
+    pub const RETRIED: Self = Self(32);
+    /// One attempt of an arrival that may take several; the arrival has a record of its own.
+    pub const ATTEMPT: Self = Self(64);
+    /// One step of a flow (`item` tells which); the flow has a record of its own.
+    pub const STEP: Self = Self(128);
+    /// The record of a whole arrival that may take several requests, from the intended start of its first to the end of
+    /// its last. `item` is the last step reached, `attempt` counts all superseded attempts.
+    pub const WHOLE: Self = Self(256);
 
     /// Whether all bits of `other` are set.
     pub fn contains(self, other: Self) -> bool {
@@ -103,6 +112,25 @@ impl SampleFlags {
 }
 
 impl Sample {
+    /// Whether it stands for an arrival: all of them are offered = ok + failed + own.
+    pub fn is_arrival(&self) -> bool {
+        self.part() == 0
+    }
+
+    /// Whether it stands for one request on the wire (or for one that was never sent).
+    pub fn is_request(&self) -> bool {
+        !self.flags.contains(SampleFlags::WHOLE)
+    }
+
+    /// Which part of its arrival it is: 0 for the arrival itself, `item + 1` for a step of a flow, 1 for an attempt.
+    pub fn part(&self) -> u16 {
+        if self.flags.contains(SampleFlags::STEP) {
+            u16::try_from(self.item + 1).unwrap_or(u16::MAX)
+        } else {
+            u16::from(self.flags.contains(SampleFlags::ATTEMPT))
+        }
+    }
+
     /// From the intended start to the end: what a user waits.
     pub fn response(&self) -> Nanos {
         self.done - self.intended
@@ -137,7 +165,7 @@ impl Sample {
         (self.first_byte.0 != 0).then(|| self.first_byte - self.sent)
     }
 
-    /// Little-endian encoding, for the store. The last three bytes are zero.
+    /// Little-endian encoding, for the store. The last two bytes are zero.
     pub fn encode(&self) -> [u8; SAMPLE_BYTES] {
         let mut out = [0; SAMPLE_BYTES];
         out[0..8].copy_from_slice(&self.seq.to_le_bytes());
@@ -155,7 +183,9 @@ impl Sample {
         out[66..68].copy_from_slice(&self.phase.to_le_bytes());
         out[68..70].copy_from_slice(&self.worker.to_le_bytes());
         out[70] = self.outcome as u8;
-        out[71] = self.flags.0;
+        let [low, high] = self.flags.0.to_le_bytes();
+        out[71] = low;
+        out[77] = high;
         out[72..76].copy_from_slice(&self.tls_us.to_le_bytes());
         out[76] = self.attempt;
         out
@@ -184,7 +214,7 @@ impl Sample {
             tls_us: u32_at(72),
             attempt: bytes[76],
             outcome: Outcome::from_code(bytes[70])?,
-            flags: SampleFlags(bytes[71]),
+            flags: SampleFlags(u16::from_le_bytes([bytes[71], bytes[77]])),
         })
     }
 }
@@ -193,6 +223,26 @@ impl Sample {
 mod tests {
     use super::{Sample, SampleFlags};
     use crate::{Nanos, Outcome};
+
+    #[test]
+    fn a_wait_for_the_target_is_not_our_lag() {
+        let sample = Sample {
+            intended: Nanos(1_000_000),
+            sent: Nanos(9_000_000),
+            done: Nanos(10_000_000),
+            connect_us: 7_000,
+            ..Sample::default()
+        };
+        assert_eq!(
+            (sample.lag(), sample.own_lag()),
+            (Nanos(8_000_000), Nanos(1_000_000))
+        );
+        let waited = Sample {
+            flags: SampleFlags::WAITED,
+            ..sample
+        };
+        assert_eq!((waited.lag(), waited.own_lag()), (Nanos(8_000_000), Nanos::ZERO));
+    }
 
     #[test]
     fn encoding_round_trips() {
@@ -214,30 +264,11 @@ mod tests {
             phase: 144,
             worker: 233,
             outcome: Outcome::Status4xx,
-            flags: SampleFlags(11),
+            flags: SampleFlags(0x0103),
         };
         let mut bytes = sample.encode();
         assert_eq!(Sample::decode(&bytes), Some(sample));
         bytes[70] = 250;
         assert_eq!(Sample::decode(&bytes), None);
     }
-}
-#[test]
-fn a_wait_for_the_target_is_not_our_lag() {
-    let sample = Sample {
-        intended: Nanos(1_000_000),
-        sent: Nanos(9_000_000),
-        done: Nanos(10_000_000),
-        connect_us: 7_000,
-        ..Sample::default()
-    };
-    assert_eq!(
-        (sample.lag(), sample.own_lag()),
-        (Nanos(8_000_000), Nanos(1_000_000))
-    );
-    let waited = Sample {
-        flags: SampleFlags::WAITED,
-        ..sample
-    };
-    assert_eq!((waited.lag(), waited.own_lag()), (Nanos(8_000_000), Nanos::ZERO));
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Capture, Endpoint, Expect, Header, JsonText, Limits, Order, Shape};
+use crate::{Capture, Carry, Endpoint, Expect, Feed, Header, JsonText, Limits, Order, Retry, Shape, Until};
 
 /// A suite file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,6 +26,9 @@ pub struct Suite {
     /// Experiments to run, by name, with their parameters: `[experiment.baseline]`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub experiment: BTreeMap<String, serde_json::Value>,
+    /// Where the values of `{{NAME.COLUMN}}` in requests come from: `[feed.NAME]`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub feed: BTreeMap<String, Feed>,
     /// Scenarios that phases refer to by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scenario: Vec<ScenarioSpec>,
@@ -169,6 +172,31 @@ pub struct ScenarioSpec {
     /// Tiles planned from a deep-zoom descriptor: `[scenario.dzi]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dzi: Option<DziSpec>,
+    /// Steps of a flow, each with its request: `[[scenario.step]]`. One arrival takes them all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub step: Vec<StepSpec>,
+    /// Send again what failed: `[scenario.retry]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+}
+
+/// One step of a flow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StepSpec {
+    /// Its name, unique in its flow.
+    pub name: String,
+    /// Pause before the step, in milliseconds.
+    #[serde(default)]
+    pub think_ms: f64,
+    /// What later steps take from its answer, as `{{carry.NAME}}`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub carry: BTreeMap<String, Carry>,
+    /// Repeat the step until its answer says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Until>,
+    /// Its request. `values` do not belong here: each arrival takes its own from a feed.
+    pub http: HttpSpec,
 }
 
 fn one() -> f64 {
@@ -182,14 +210,17 @@ pub enum ScenarioKind<'a> {
     Http(&'a HttpSpec),
     /// Deep-zoom tiles.
     Dzi(&'a DziSpec),
+    /// Several steps.
+    Flow(&'a [StepSpec]),
 }
 
 impl ScenarioSpec {
     /// The kind; `None` unless exactly one is given.
     pub fn kind(&self) -> Option<ScenarioKind<'_>> {
-        match (&self.http, &self.dzi) {
-            (Some(http), None) => Some(ScenarioKind::Http(http)),
-            (None, Some(dzi)) => Some(ScenarioKind::Dzi(dzi)),
+        match (&self.http, &self.dzi, self.step.as_slice()) {
+            (Some(http), None, []) => Some(ScenarioKind::Http(http)),
+            (None, Some(dzi), []) => Some(ScenarioKind::Dzi(dzi)),
+            (None, None, steps @ [_, ..]) => Some(ScenarioKind::Flow(steps)),
             _ => None,
         }
     }
@@ -202,7 +233,9 @@ pub struct HttpSpec {
     /// Method.
     #[serde(default = "get")]
     pub method: String,
-    /// Path and query; `{{name}}` takes a value of `values`.
+    /// Path and query. `{{name}}` takes a value of `values`, `{{feed.column}}` one of a feed for each arrival; there are
+    /// also `{{seq}}`, `{{user}}`, `{{random.int(1,100)}}`, `{{random.hex(16)}}`, `{{random.uuid}}` and, in a flow,
+    /// `{{carry.name}}`. Values are escaped by their place; `{{name | raw}}` is not.
     pub path: String,
     /// Headers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -30,6 +30,12 @@ pub struct PhaseSummary {
     pub failed: u64,
     /// Shed, interrupted or out of local resources: ours.
     pub own: u64,
+    /// Requests on the wire: more than arrivals where they take several steps or attempts.
+    #[serde(default)]
+    pub attempts: u64,
+    /// Those of `attempts` that failed and were sent again.
+    #[serde(default)]
+    pub retried: u64,
     /// Offered arrivals per second.
     pub offered_per_s: f64,
     /// Completions (ok and failed) per second.
@@ -53,11 +59,27 @@ pub struct PhaseSummary {
     pub partial: bool,
 }
 
+impl PhaseSummary {
+    /// Requests on the wire for each that had to be made: 1 without retries.
+    pub fn amplification(&self) -> f64 {
+        let first = self.attempts.saturating_sub(self.retried);
+        if first == 0 {
+            1.0
+        } else {
+            self.attempts as f64 / first as f64
+        }
+    }
+}
+
 /// One scenario, step and outcome. Percentiles never mix outcomes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SummaryRow {
-    /// Scenario name.
+    /// Scenario name: its arrivals. `NAME/STEP` are the requests of one step of a flow, `NAME/attempts` those of a
+    /// scenario with a retry policy.
     pub scenario: String,
+    /// Whether the row is of requests and not of arrivals: one of the last two kinds.
+    #[serde(default)]
+    pub part: bool,
     /// Step of a ladder or stage list, from 0.
     pub step: u16,
     /// Concurrency of the step in a closed loop; 0 in an open loop.

@@ -6,6 +6,9 @@ use prony_model::{Nanos, SampleFlags};
 use prony_wire::http1::{Events, Head, header_lines};
 use xxhash_rust::xxh3::Xxh3;
 
+use super::flow::Journey;
+use crate::choice::Pick;
+
 /// Largest copy of a response head that is kept for a captured response.
 const KEPT_HEAD_BYTES_MAX: usize = 16 << 10;
 
@@ -34,6 +37,10 @@ pub(super) struct Call {
     pub(super) order: Order,
     pub(super) scenario: u16,
     pub(super) item: u32,
+    /// Number among the arrivals of its scenario.
+    pub(super) turn: u64,
+    /// The arrival it is part of, where that may take several requests.
+    pub(super) journey: Option<Box<Journey>>,
     pub(super) flags: SampleFlags,
     pub(super) connect_us: u32,
     pub(super) tls_us: u32,
@@ -68,16 +75,13 @@ const SPARE_BYTES_MAX: usize = 1 << 20;
 
 impl Call {
     /// A call for an order, in the memory of an ended one where there is one.
-    pub(super) fn start(
-        spare: Option<Box<Self>>,
-        order: Order,
-        (scenario, item): (u16, u32),
-        deadline: Nanos,
-    ) -> Box<Self> {
+    pub(super) fn start(spare: Option<Box<Self>>, order: Order, pick: Pick, deadline: Nanos) -> Box<Self> {
         let fresh = Self {
             order,
-            scenario,
-            item,
+            scenario: pick.scenario,
+            item: pick.item,
+            turn: pick.turn,
+            journey: None,
             flags: SampleFlags::default(),
             connect_us: 0,
             tls_us: 0,

@@ -11,6 +11,8 @@ use super::Worker;
 use super::call::{Call, Order};
 use super::capture::Ending;
 use super::connection::{Connection, Stage};
+use super::flow::Journey;
+use crate::choice::Pick;
 use crate::{bodies, descriptors};
 
 /// Reads of one connection before others get their turn.
@@ -38,14 +40,18 @@ enum Reading {
 
 impl Worker<'_> {
     /// Starts a request: on an idle connection, or on a new one.
-    pub(super) fn begin(&mut self, order: Order) {
-        let (scenario, item) = self.chooser.pick(order.seq);
+    pub(super) fn issue(&mut self, order: Order, pick: Pick, journey: Option<Box<Journey>>) {
         let prepared = self.prepared;
-        let plan = prepared.item(scenario, item);
+        let plan = prepared.item(pick.scenario, pick.item);
         let deadline = order.intended + Nanos(prepared.limits.timeout_ms.saturating_mul(1_000_000));
-        let mut call = Call::start(self.spare.pop(), order, (scenario, item), deadline);
-        let mut head = plan.checks.needs_content_type() || prepared.limits.redirects_max > 0;
-        let mut body_keep = if plan.checks.needs_body {
+        let mut call = Call::start(self.spare.pop(), order, pick, deadline);
+        if let Some(journey) = journey {
+            call.attempt = journey.attempt();
+            call.journey = Some(journey);
+        }
+        let mut head =
+            plan.checks.needs_content_type() || plan.needs_head || prepared.limits.redirects_max > 0;
+        let mut body_keep = if plan.checks.needs_body || plan.needs_body {
             bodies::CHECKED_BYTES_MAX
         } else {
             0
@@ -58,7 +64,9 @@ impl Worker<'_> {
             (head, digest) = (true, true);
         }
         call.answer.keep(head, body_keep, digest);
-        self.active += 1;
+        if plan.template.is_some() {
+            self.fill(&mut call);
+        }
         self.place(call);
     }
 
@@ -549,6 +557,7 @@ impl Worker<'_> {
 
     /// Cuts off everything that is still under way.
     pub(super) fn cut_off(&mut self, now: Nanos) {
+        self.cut_waiting(now);
         let busy: Vec<u32> = self
             .connections
             .slots()

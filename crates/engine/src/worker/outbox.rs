@@ -127,8 +127,11 @@ impl Outbox {
     }
 
     pub(super) fn push(&mut self, sample: Sample) {
-        self.done += u64::from(!sample.outcome.is_own());
-        if sample.outcome != Outcome::Ok {
+        let arrival = sample.is_arrival();
+        self.done += u64::from(arrival && !sample.outcome.is_own());
+        if !arrival {
+            // Its arrival will be counted.
+        } else if sample.outcome != Outcome::Ok {
             self.failed += u64::from(sample.outcome.is_failure());
         } else if self.responses.len() < GLIMPSE {
             self.responses.push(sample.response());

@@ -18,6 +18,8 @@ const BACKOFF_MAX: Nanos = Nanos(100_000_000);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Share {
     pub(crate) first_seq: u64,
+    /// Arrivals from this number on do not happen.
+    pub(crate) seq_end: u64,
     pub(crate) worker: u32,
     pub(crate) workers: u32,
 }
@@ -80,7 +82,12 @@ impl Source {
                     start,
                     end: start + schedule.duration(),
                     first_seq: share.first_seq,
-                    arrivals: schedule.as_ref().clone().shard(i, n).peekable(),
+                    arrivals: schedule
+                        .as_ref()
+                        .clone()
+                        .limit(share.seq_end - share.first_seq.min(share.seq_end))
+                        .shard(i, n)
+                        .peekable(),
                     in_flight_max: part(u64::from(*in_flight_max)) as u32,
                 }));
             }
@@ -103,6 +110,8 @@ impl Source {
                 (mine as u32, mine, Nanos(u64::MAX), Nanos::ZERO)
             }
         };
+        let next_seq = share.first_seq + i;
+        let left = left.min(share.seq_end.saturating_sub(next_seq).div_ceil(n));
         let gap = if rate_max > 0.0 {
             Nanos::from_secs_f64(n as f64 / rate_max)
         } else {
@@ -122,7 +131,7 @@ impl Source {
         };
         Self::Loop(Box::new(Users {
             step,
-            next_seq: share.first_seq + i,
+            next_seq,
             stride: n,
             left,
             end,

@@ -437,6 +437,8 @@ impl Simulation {
             ok,
             failed: samples.len() as u64 - ok,
             own: 0,
+            attempts: 0,
+            retried: 0,
             offered_per_s: 0.0,
             achieved_per_s: 0.0,
             ok_per_s: 0.0,

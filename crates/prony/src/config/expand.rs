@@ -7,11 +7,11 @@ use std::path::Path;
 
 use prony_experiments::dzi::{Descriptor, Tile};
 use prony_model::{
-    Body, Captured, DziPick, DziSpec, Expect, Header, HttpSpec, Item, Phase, PhaseSpec, Request, Scenario,
-    ScenarioKind, ScenarioSpec, Shape, Suite,
+    Body, Captured, DziPick, DziSpec, Expect, Flow, Header, HttpSpec, Item, Phase, PhaseSpec, Piece, Request,
+    Scenario, ScenarioKind, ScenarioSpec, Shape, Slot, Slots, Step, StepSpec, Suite, pieces,
 };
 
-use super::template::{Bindings, bindings, fill, fill_json, fill_path, item_count};
+use super::template::{self, Bindings, bindings, fill, fill_json, fill_path, item_count};
 use crate::diagnostic::Diagnostic;
 use crate::text::clean;
 
@@ -35,6 +35,7 @@ pub(crate) fn expand(
     for spec in suite.scenario.iter().filter(used) {
         let items = match spec.kind() {
             Some(ScenarioKind::Http(http)) => http_items(http, base_dir)?,
+            Some(ScenarioKind::Flow(steps)) => step_items(steps, base_dir)?,
             Some(ScenarioKind::Dzi(dzi)) => {
                 if !descriptors.contains_key(&dzi.descriptor) {
                     descriptors.insert(dzi.descriptor.clone(), descriptor(dzi, &fetch(&dzi.descriptor))?);
@@ -48,19 +49,70 @@ pub(crate) fn expand(
                 )));
             }
         };
-        let scenario = Scenario {
-            name: spec.name.clone(),
-            items,
-            order: spec.order,
-            weight: spec.weight,
-        };
-        made.insert(&spec.name, scenario);
+        made.insert(&spec.name, scenario(spec, items, suite, base_dir));
     }
     suite
         .phase
         .iter()
         .map(|spec| phase(spec, suite, base_dir, &made))
         .collect()
+}
+
+/// The scenario of a suite that sends these items.
+pub(super) fn scenario(spec: &ScenarioSpec, items: Vec<Item>, suite: &Suite, base_dir: &Path) -> Scenario {
+    let step = |step: &StepSpec| Step {
+        name: step.name.clone(),
+        carry: step.carry.clone(),
+        think_ms: step.think_ms,
+        until: step.until.clone(),
+    };
+    let flow = (!spec.step.is_empty()).then(|| Flow {
+        steps: spec.step.iter().map(step).collect(),
+    });
+    Scenario {
+        name: spec.name.clone(),
+        slots: slots(&items, suite, base_dir),
+        items,
+        order: spec.order,
+        weight: spec.weight,
+        flow,
+        retry: spec.retry.clone(),
+    }
+}
+
+/// The feeds that the requests use; `None` where nothing in them is to be filled in for every arrival.
+fn slots(items: &[Item], suite: &Suite, base_dir: &Path) -> Option<Slots> {
+    let mut slots = None;
+    for text in items.iter().flat_map(|item| template::texts(&item.request)) {
+        // What is malformed was told when the suite was read; in `prony load` it is text.
+        for piece in pieces(text).unwrap_or_default() {
+            let Piece::Hole(placeholder) = piece else { continue };
+            match placeholder.slot {
+                Slot::Feed(name, _) => {
+                    if let Some(feed) = suite.feed.get(&name) {
+                        let mut feed = feed.clone();
+                        if let Some(file) = &mut feed.file {
+                            *file = base_dir.join(&*file).to_string_lossy().into_owned();
+                        }
+                        let slots: &mut Slots = slots.get_or_insert_default();
+                        slots.feeds.insert(name, feed);
+                    }
+                }
+                _ => drop::<&mut Slots>(slots.get_or_insert_default()),
+            }
+        }
+    }
+    slots
+}
+
+/// The requests of a flow, one for each step.
+pub(super) fn step_items(steps: &[StepSpec], base_dir: &Path) -> Result<Vec<Item>, Diagnostic> {
+    let items = steps.iter().map(|step| http_items(&step.http, base_dir));
+    let items: Result<Vec<Vec<Item>>, Diagnostic> = items.collect();
+    Ok(items?
+        .into_iter()
+        .filter_map(|made| made.into_iter().next())
+        .collect())
 }
 
 /// The shape with its file where it stands.
@@ -93,7 +145,7 @@ fn phase(
     })
 }
 
-fn http_items(spec: &HttpSpec, base_dir: &Path) -> Result<Vec<Item>, Diagnostic> {
+pub(super) fn http_items(spec: &HttpSpec, base_dir: &Path) -> Result<Vec<Item>, Diagnostic> {
     let file = spec
         .body_file
         .as_ref()
@@ -132,7 +184,7 @@ fn http_items(spec: &HttpSpec, base_dir: &Path) -> Result<Vec<Item>, Diagnostic>
 fn body(spec: &HttpSpec, values: &Bindings<'_>, file: Option<&Vec<u8>>) -> Body {
     let json = spec.json.as_ref().or(spec.json_text.as_ref().map(|json| &json.0));
     match (json, &spec.body, file) {
-        (Some(json), _, _) => Body::text(fill_json(json, values).to_string()),
+        (Some(json), _, _) => Body::text(template::bare(&fill_json(json, values).to_string())),
         (None, Some(text), _) => Body::text(fill(text, values)),
         (None, None, Some(bytes)) => Body::Bytes(bytes.clone()),
         (None, None, None) => Body::Empty,

@@ -33,6 +33,14 @@ pub(crate) fn print(suite: &Suite) -> String {
             &BTreeMap::from([(name, without_nulls(params))]),
         );
     }
+    for (i, (name, feed)) in suite.feed.iter().enumerate() {
+        let comment = if i == 0 {
+            "Where the values of requests come from."
+        } else {
+            ""
+        };
+        section(&mut text, comment, "feed", &BTreeMap::from([(name, feed)]));
+    }
     let scenarios: Vec<ScenarioSpec> = suite.scenario.iter().map(printable).collect();
     list(
         &mut text,
@@ -90,10 +98,11 @@ fn toml(value: &impl Serialize) -> String {
 /// The scenario with a JSON body that TOML cannot say turned into text.
 fn printable(spec: &ScenarioSpec) -> ScenarioSpec {
     let mut spec = spec.clone();
-    if let Some(HttpSpec { json, json_text, .. }) = &mut spec.http
-        && json.as_ref().is_some_and(|json| !is_plain(json))
-    {
-        *json_text = json.take().map(JsonText);
+    let of_steps = spec.step.iter_mut().map(|step| &mut step.http);
+    for HttpSpec { json, json_text, .. } in spec.http.iter_mut().chain(of_steps) {
+        if json.as_ref().is_some_and(|json| !is_plain(json)) {
+            *json_text = json.take().map(JsonText);
+        }
     }
     spec
 }

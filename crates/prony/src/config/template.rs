@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use prony_model::HttpSpec;
+use prony_model::{Body, HttpSpec, Request};
 
 /// What a placeholder's value may keep unencoded in a path or query (RFC 3986, unreserved).
 const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC
@@ -55,6 +55,44 @@ pub(super) fn fill_json(value: &serde_json::Value, bindings: &Bindings<'_>) -> s
             .collect(),
         other => other.clone(),
     }
+}
+
+/// The texts of a request in which placeholders may stand.
+pub(super) fn texts(request: &Request) -> Vec<&str> {
+    let body = match &request.body {
+        Body::Text(text) => Some(text.as_str()),
+        _ => None,
+    };
+    let headers = request.headers.iter().map(|h| h.value.as_str());
+    std::iter::once(request.path.as_str())
+        .chain(headers)
+        .chain(body)
+        .collect()
+}
+
+/// JSON in which a string that is nothing but `{{name | raw}}` has lost its quotes: its value is JSON itself, such as a
+/// number.
+pub(super) fn bare(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(start) = rest.find("\"{{") {
+        let inner = &rest[start + 3..];
+        let Some(length) = inner.find("}}\"") else { break };
+        let name = &inner[..length];
+        let is_raw = !name.contains(['"', '{', '}', '\\'])
+            && name
+                .split_once('|')
+                .is_some_and(|(_, filter)| filter.trim() == "raw");
+        if is_raw {
+            out.push_str(&rest[..start]);
+            out.push_str(&rest[start + 1..start + length + 5]);
+            rest = &inner[length + 3..];
+        } else {
+            out.push_str(&rest[..start + 3]);
+            rest = inner;
+        }
+    }
+    out + rest
 }
 
 /// Every placeholder of a template.
@@ -110,7 +148,7 @@ fn replace(text: &str, mut value: impl FnMut(&str) -> Option<String>) -> String 
 mod tests {
     use serde_json::json;
 
-    use super::{Bindings, fill, fill_json, fill_path};
+    use super::{Bindings, bare, fill, fill_json, fill_path};
 
     #[test]
     fn filled_in_everywhere() {
@@ -123,6 +161,14 @@ mod tests {
         assert_eq!(
             fill_json(&json!({"k{{n}}": ["{{q}}", 1, {"a": "\"{{n}}\""}]}), &bindings),
             json!({"k3": ["tumor cells/é", 1, {"a": "\"3\""}]})
+        );
+    }
+
+    #[test]
+    fn a_raw_value_stands_without_quotes() {
+        assert_eq!(
+            bare(r#"{"a":"{{n | raw}}","b":"{{n}}","c":"x {{n|raw}}","d":"{{n|raw}}"}"#),
+            r#"{"a":{{n | raw}},"b":"{{n}}","c":"x {{n|raw}}","d":{{n|raw}}}"#
         );
     }
 

@@ -3,8 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use prony_engine::{EngineError, TableError, Trace};
 use prony_experiments::{BuildContext, Check, EXPERIMENTS};
-use prony_model::{BodyCheck, Endpoint, Expect, Gate, HttpSpec, ScenarioKind, ScenarioSpec, Suite, Surface};
+use prony_model::{
+    BodyCheck, Endpoint, Expect, Gate, HttpSpec, Item, Piece, ScenarioKind, ScenarioSpec, Shape, Slot, Suite,
+    Surface, pieces,
+};
 
 use super::document::Document;
 use super::explain::explain_params;
@@ -26,10 +30,10 @@ pub(super) fn validate(suite: &Suite, document: &Document, base_dir: &Path) -> C
         suite.scenario.iter().map(|s| s.name.as_str()),
     )?;
     for (i, spec) in suite.scenario.iter().enumerate() {
-        scenario(spec, document, &format!("scenario.{i}"), base_dir)?;
+        scenario(spec, suite, document, &format!("scenario.{i}"), base_dir)?;
     }
     unique(document, "phase", suite.phase.iter().map(|p| p.name.as_str()))?;
-    phases(suite, document)?;
+    phases(suite, document, base_dir)?;
     for (i, found) in suite.gate.iter().enumerate() {
         gate(suite, found, document, &format!("gate.{i}"))?;
     }
@@ -166,14 +170,62 @@ fn experiments(suite: &Suite, document: &Document) -> Checked {
     Ok(())
 }
 
-fn scenario(spec: &ScenarioSpec, document: &Document, path: &str, base_dir: &Path) -> Checked {
+fn scenario(spec: &ScenarioSpec, suite: &Suite, document: &Document, path: &str, base_dir: &Path) -> Checked {
     if !(spec.weight > 0.0 && spec.weight.is_finite()) {
         return Err(document
             .error(&format!("{path}.weight"), "a weight must be above 0")
             .next("leave the scenario out of the phase if it should not be sent"));
     }
+    if let Some(retry) = &spec.retry {
+        let attempts = u64::from(retry.attempts);
+        if attempts < 2 {
+            return Err(document
+                .error(
+                    &format!("{path}.retry.attempts"),
+                    format!("{attempts} attempts in all are no retry"),
+                )
+                .next("write 2 or more, the first included, or remove the table"));
+        }
+        if retry.on.is_empty() {
+            return Err(document
+                .error(&format!("{path}.retry.on"), "there is no failure to retry on")
+                .next("for instance `on = [\"503\", \"reset\"]`"));
+        }
+    }
     match spec.kind() {
-        Some(ScenarioKind::Http(http)) => http_spec(http, document, &format!("{path}.http"), base_dir),
+        Some(ScenarioKind::Http(http)) => {
+            let at = format!("{path}.http");
+            http_spec(http, suite, document, &at, base_dir)?;
+            let items = super::expand::http_items(http, base_dir)?;
+            compiled(spec, items, suite, document, path, base_dir)
+        }
+        Some(ScenarioKind::Flow(steps)) => {
+            for (k, step) in steps.iter().enumerate() {
+                let at = format!("{path}.step.{k}");
+                http_spec(&step.http, suite, document, &format!("{at}.http"), base_dir)?;
+                if !step.http.values.is_empty() {
+                    return Err(document
+                        .error(
+                            &format!("{at}.http.values"),
+                            "a step has one request for all arrivals",
+                        )
+                        .next("take the values from a `[feed.NAME]`, as `{{NAME.COLUMN}}`"));
+                }
+                if !(step.think_ms >= 0.0 && step.think_ms.is_finite()) {
+                    return Err(document
+                        .error(&format!("{at}.think_ms"), "`think_ms` is below 0")
+                        .next("write 0 or more"));
+                }
+                let same = |other: &prony_model::StepSpec| other.name == step.name;
+                if step.name.trim().is_empty() || steps[..k].iter().any(same) {
+                    return Err(document
+                        .error(&format!("{at}.name"), "this step has no name of its own")
+                        .next("the report refers to each step by its name"));
+                }
+            }
+            let items = super::expand::step_items(steps, base_dir)?;
+            compiled(spec, items, suite, document, path, base_dir)
+        }
         Some(ScenarioKind::Dzi(dzi)) => {
             let at = |key: &str| format!("{path}.dzi.{key}");
             if dzi.tiles == 0 {
@@ -200,11 +252,55 @@ fn scenario(spec: &ScenarioSpec, document: &Document, path: &str, base_dir: &Pat
                 path,
                 format!("scenario `{}` must have exactly one kind of request", spec.name),
             )
-            .next("give it either `[scenario.http]` or `[scenario.dzi]`")),
+            .next("give it `[scenario.http]`, `[scenario.dzi]` or several `[[scenario.step]]`")),
     }
 }
 
-fn http_spec(spec: &HttpSpec, document: &Document, path: &str, base_dir: &Path) -> Checked {
+/// What the engine says of a scenario whose requests are filled in for every arrival, or that takes several.
+fn compiled(
+    spec: &ScenarioSpec,
+    items: Vec<Item>,
+    suite: &Suite,
+    document: &Document,
+    path: &str,
+    base_dir: &Path,
+) -> Checked {
+    let scenario = super::expand::scenario(spec, items, suite, base_dir);
+    let mine = suite.phase.iter().filter(|p| p.scenarios.contains(&spec.name));
+    let shapes: Vec<&Shape> = mine.map(|p| &p.shape).collect();
+    let at = if spec.step.is_empty() {
+        format!("{path}.http")
+    } else {
+        format!("{path}.name")
+    };
+    prony_engine::check_scenario(&scenario, &shapes).map_err(|error| match error {
+        EngineError::Table(error) => {
+            let feed = suite.feed.iter().find(|(name, feed)| {
+                let file = feed.file.as_ref().map(|f| base_dir.join(f));
+                file.is_some_and(|f| f.to_string_lossy() == error.file)
+                    || error.file == format!("feed `{name}`")
+            });
+            match feed {
+                // A column that is not there is a mistake of the request, all else one of the feed.
+                Some((name, _)) if error.column.is_empty() => {
+                    table(document, &format!("feed.{name}"), &error)
+                }
+                _ => table(document, &at, &error),
+            }
+        }
+        EngineError::Script { why, word, known, .. } => {
+            let diagnostic = document.error(&at, why);
+            match nearest(&word, known.iter().map(String::as_str)) {
+                Some(meant) => diagnostic.next(format!("did you mean `{meant}`?")),
+                None if known.is_empty() => diagnostic,
+                None => diagnostic.next(format!("known here: {}", known.join(", "))),
+            }
+        }
+        other => document.error(&at, other.to_string()),
+    })
+}
+
+fn http_spec(spec: &HttpSpec, suite: &Suite, document: &Document, path: &str, base_dir: &Path) -> Checked {
     let at = |key: &str| format!("{path}.{key}");
     if !is_token(&spec.method) {
         return Err(document.error(&at("method"), format!("`{}` is no method", spec.method)));
@@ -239,12 +335,37 @@ fn http_spec(spec: &HttpSpec, document: &Document, path: &str, base_dir: &Path) 
             )
             .next("the path starts from the suite file's folder"));
     }
-    placeholders(spec, document, path)?;
+    placeholders(spec, suite, document, path)?;
     expect(&spec.expect, document, &at("expect"))
 }
 
 /// Every placeholder has values, and every list of values is used.
-fn placeholders(spec: &HttpSpec, document: &Document, path: &str) -> Checked {
+fn placeholders(spec: &HttpSpec, suite: &Suite, document: &Document, path: &str) -> Checked {
+    let json = spec.json.iter().chain(spec.json_text.iter().map(|json| &json.0));
+    let json: Vec<String> = json.map(ToString::to_string).collect();
+    let texts = std::iter::once(&spec.path)
+        .chain(spec.headers.iter().map(|h| &h.value))
+        .chain(&spec.body)
+        .chain(&json);
+    for text in texts {
+        for piece in pieces(text).map_err(|why| document.error(path, why))? {
+            if let Piece::Hole(placeholder) = piece
+                && let Slot::Feed(name, column) = placeholder.slot
+                && column != "value"
+                && !suite.feed.contains_key(&name)
+            {
+                let known = suite.feed.keys().map(String::as_str).chain(Slot::RESERVED);
+                let diagnostic = document.error(
+                    path,
+                    format!("there is no feed `{name}` for `{{{{{name}.{column}}}}}`"),
+                );
+                return Err(match nearest(&name, known) {
+                    Some(meant) => diagnostic.next(format!("did you mean `{meant}`?")),
+                    None => diagnostic.next(format!("add `[feed.{name}]` with `file = \"...\"`")),
+                });
+            }
+        }
+    }
     let used = template::placeholders(spec);
     for (name, list) in &spec.values {
         let at = format!("{path}.values.{name}");
@@ -259,7 +380,11 @@ fn placeholders(spec: &HttpSpec, document: &Document, path: &str) -> Checked {
             });
         }
     }
-    match used.iter().find(|name| !spec.values.contains_key(*name)) {
+    let filled_later = |name: &String| name == "seq" || name == "user" || suite.feed.contains_key(name);
+    match used
+        .iter()
+        .find(|name| !spec.values.contains_key(*name) && !filled_later(name))
+    {
         Some(name) => Err(document
             .error(path, format!("`{{{{{name}}}}}` has no values"))
             .next(format!("add `values.{name} = [\"...\"]`"))),
@@ -316,7 +441,7 @@ fn expect(found: &Expect, document: &Document, path: &str) -> Checked {
     Ok(())
 }
 
-fn phases(suite: &Suite, document: &Document) -> Checked {
+fn phases(suite: &Suite, document: &Document, base_dir: &Path) -> Checked {
     for (i, phase) in suite.phase.iter().enumerate() {
         let path = format!("phase.{i}");
         if phase.scenarios.is_empty() {
@@ -345,8 +470,21 @@ fn phases(suite: &Suite, document: &Document) -> Checked {
             };
             return Err(document.error(&at, problem.what).next(problem.next));
         }
+        let names: Vec<&str> = phase.scenarios.iter().map(String::as_str).collect();
+        Trace::load(&super::expand::shape(&phase.shape, base_dir), &names)
+            .map_err(|error| table(document, &format!("{path}.shape.replay.file"), &error))?;
     }
     Ok(())
+}
+
+/// What is wrong with a file of rows, at the place that names it.
+fn table(document: &Document, path: &str, error: &TableError) -> Diagnostic {
+    let diagnostic = document.error(path, error.to_string());
+    match nearest(&error.column, error.known.iter().map(String::as_str)) {
+        Some(meant) => diagnostic.next(format!("did you mean `{meant}`?")),
+        None if error.line == 0 => diagnostic.next("the path starts from the suite file's folder"),
+        None => diagnostic,
+    }
 }
 
 fn known_scenario(suite: &Suite, name: &str, document: &Document, path: &str) -> Checked {

@@ -41,6 +41,7 @@ fn distribution(n: u64, p50: f64) -> Distribution {
 fn row(scenario: &str, step: u16, connections: u32, outcome: Outcome, n: u64, p50: f64) -> SummaryRow {
     SummaryRow {
         scenario: scenario.into(),
+        part: false,
         step,
         connections,
         outcome,
@@ -80,6 +81,8 @@ fn summary(index: u16, experiment: &str, name: &str, rows: Vec<SummaryRow>) -> P
         ok,
         failed,
         own,
+        attempts: ok + failed,
+        retried: 0,
         offered_per_s: (ok + failed + own) as f64 / 10.0,
         achieved_per_s: (ok + failed) as f64 / 10.0,
         ok_per_s: ok as f64 / 10.0,

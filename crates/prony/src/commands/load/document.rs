@@ -353,7 +353,10 @@ impl Percentiles {
     fn of(result: &PhaseResult, ok: Option<&SummaryRow>) -> Self {
         let mut sorted: Vec<Nanos> = Vec::new();
         if !result.samples_cut {
-            let good = result.samples.iter().filter(|s| s.outcome == Outcome::Ok);
+            let good = result
+                .samples
+                .iter()
+                .filter(|s| s.is_arrival() && s.outcome == Outcome::Ok);
             sorted.extend(good.map(prony_model::Sample::response));
             sorted.sort_unstable();
         }

@@ -55,6 +55,8 @@ impl Plan {
             weight: 1.0,
             http: Some(http(args, path)?),
             dzi: None,
+            step: Vec::new(),
+            retry: None,
         });
         suite.phase.push(PhaseSpec {
             name: NAME.to_owned(),

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use prony_model::{
-    Arrivals, Body, BodyCheck, Budget, Capture, Claim, DziPick, DziSpec, Endpoint, Expect, Gate, Header,
-    HttpSpec, JsonText, Limits, Order, Parameter, PhaseSpec, Place, Request, Role, RunSpec, SampleRequest,
-    ScenarioSpec, Shape, Stage, Suite, TargetSpec,
+    Arrivals, Body, BodyCheck, Budget, Capture, Carry, Claim, DziPick, DziSpec, Endpoint, Expect, Feed,
+    FeedOrder, FeedPer, Gate, Generate, Header, HttpSpec, JsonText, Limits, Order, Outcome, Parameter,
+    PhaseSpec, Place, Request, Retry, RetryOn, Role, RunSpec, SampleRequest, ScenarioSpec, Shape, Stage,
+    StepSpec, Suite, TargetSpec, TimeUnit, Until,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -52,6 +53,8 @@ fn what_toml_cannot_say_is_written_as_text() {
             ..http()
         }),
         dzi: None,
+        step: Vec::new(),
+        retry: None,
     });
     let back = parsed(&print(&suite));
     assert_eq!(back.experiment["diversity"], json!({"b": [1], "c": 2}));
@@ -159,7 +162,20 @@ fn expect() -> impl Strategy<Value = Expect> {
 }
 
 fn shape() -> impl Strategy<Value = Shape> {
-    let arrivals = || prop_oneof![Just(Arrivals::Poisson), Just(Arrivals::Constant)];
+    let arrivals = || {
+        prop_oneof![
+            Just(Arrivals::Poisson),
+            Just(Arrivals::Constant),
+            number().prop_map(|burstiness| Arrivals::Gamma { burstiness }),
+        ]
+    };
+    let units = prop_oneof![
+        Just(TimeUnit::Seconds),
+        Just(TimeUnit::Millis),
+        Just(TimeUnit::Micros),
+        Just(TimeUnit::Nanos),
+        Just(TimeUnit::Date),
+    ];
     let stage = (number(), number(), any::<bool>());
     let stage = stage.prop_map(|(rate, duration_s, jump)| Stage {
         rate,
@@ -211,6 +227,36 @@ fn shape() -> impl Strategy<Value = Shape> {
                 duration_s,
                 idle_s
             }),
+        (number(), number(), arrivals(), any::<u32>()).prop_map(|(from, to, arrivals, in_flight_max)| {
+            Shape::Ramp {
+                from,
+                to,
+                duration_s: from + to,
+                arrivals,
+                in_flight_max,
+            }
+        }),
+        (number(), number(), arrivals(), any::<u32>()).prop_map(|(base, peak, arrivals, in_flight_max)| {
+            Shape::Spike {
+                base,
+                peak,
+                at_s: base / 2.0,
+                spike_s: peak / 2.0,
+                duration_s: base + peak,
+                arrivals,
+                in_flight_max,
+            }
+        }),
+        (text(), number(), units, option::of(text()), any::<u32>()).prop_map(
+            |(file, speed, unit, scenario, in_flight_max)| Shape::Replay {
+                time: file.clone(),
+                file,
+                speed,
+                unit,
+                scenario,
+                in_flight_max,
+            }
+        ),
         (vec(stage, 0..3), arrivals(), any::<u32>()).prop_map(|(stages, arrivals, in_flight_max)| {
             Shape::Stages {
                 stages,
@@ -314,15 +360,102 @@ fn scenario() -> impl Strategy<Value = ScenarioSpec> {
         },
         tiles,
     });
-    (text(), any::<bool>(), number(), option::of(http), option::of(dzi)).prop_map(
-        |(name, random, weight, http, dzi)| ScenarioSpec {
+    let parts = (
+        text(),
+        any::<bool>(),
+        number(),
+        option::of(http),
+        option::of(dzi),
+        vec(step(), 0..3),
+        option::of(retry()),
+    );
+    parts.prop_map(|(name, random, weight, http, dzi, step, retry)| ScenarioSpec {
+        name,
+        order: if random { Order::Random } else { Order::InTurn },
+        weight,
+        http,
+        dzi,
+        step,
+        retry,
+    })
+}
+
+fn step() -> impl Strategy<Value = StepSpec> {
+    let carry = prop_oneof![
+        text().prop_map(Carry::Json),
+        text().prop_map(Carry::Header),
+        text().prop_map(Carry::Regex)
+    ];
+    let until =
+        (text(), text(), any::<u32>(), any::<u16>()).prop_map(|(pointer, value, every_ms, polls_max)| {
+            Until {
+                pointer,
+                value,
+                every_ms,
+                polls_max,
+            }
+        });
+    (
+        text(),
+        number(),
+        btree_map(name(), carry, 0..3),
+        option::of(until),
+        option::of(json_value()),
+    )
+        .prop_map(|(name, think_ms, carry, until, json)| StepSpec {
             name,
-            order: if random { Order::Random } else { Order::InTurn },
-            weight,
-            http,
-            dzi,
+            think_ms,
+            carry,
+            until,
+            http: HttpSpec { json, ..http() },
+        })
+}
+
+fn retry() -> impl Strategy<Value = Retry> {
+    let on = prop_oneof![
+        Just(RetryOn::ServerError),
+        Just(RetryOn::Timeout),
+        (100u16..=599).prop_map(RetryOn::Status),
+        Just(RetryOn::Outcome(Outcome::Reset)),
+    ];
+    (any::<u8>(), vec(on, 0..3), any::<u32>(), any::<bool>()).prop_map(
+        |(attempts, on, base_ms, unsafe_methods)| Retry {
+            attempts,
+            on,
+            base_ms,
+            cap_ms: base_ms / 2,
+            retry_after_max_s: base_ms / 3,
+            unsafe_methods,
         },
     )
+}
+
+fn feed() -> impl Strategy<Value = Feed> {
+    let generate = prop_oneof![
+        (any::<i64>(), any::<i64>()).prop_map(|(from, step)| Generate::Sequence { from, step }),
+        (any::<i64>(), any::<i64>()).prop_map(|(from, to)| Generate::IntRange { from, to }),
+        vec(text(), 0..3).prop_map(|of| Generate::Choice { of }),
+        Just(Generate::Uuid),
+    ];
+    let order = prop_oneof![
+        Just(FeedOrder::InTurn),
+        Just(FeedOrder::Random),
+        Just(FeedOrder::Once)
+    ];
+    (
+        option::of(text()),
+        option::of(generate),
+        order,
+        any::<bool>(),
+        vec(text(), 0..2),
+    )
+        .prop_map(|(file, generate, order, user, secret)| Feed {
+            file,
+            generate,
+            order,
+            per: if user { FeedPer::User } else { FeedPer::Arrival },
+            secret,
+        })
 }
 
 fn phase() -> impl Strategy<Value = PhaseSpec> {
@@ -415,7 +548,14 @@ fn endpoint() -> impl Strategy<Value = Endpoint> {
 fn any_suite() -> impl Strategy<Value = Suite> {
     let params = json_value().prop_map(|value| json!({ "key": value }));
     let parts = (
-        (text(), text(), target(), run(), btree_map(name(), params, 0..3)),
+        (
+            text(),
+            text(),
+            target(),
+            run(),
+            btree_map(name(), params, 0..3),
+            btree_map(name(), feed(), 0..3),
+        ),
         (
             vec(scenario(), 0..3),
             vec(phase(), 0..3),
@@ -425,17 +565,20 @@ fn any_suite() -> impl Strategy<Value = Suite> {
         ),
     );
     parts.prop_map(
-        |((name, description, target, run, experiment), (scenario, phase, gate, claim, endpoint))| Suite {
-            name,
-            description,
-            target,
-            run,
-            experiment,
-            scenario,
-            phase,
-            gate,
-            claim,
-            endpoint,
+        |((name, description, target, run, experiment, feed), (scenario, phase, gate, claim, endpoint))| {
+            Suite {
+                feed,
+                name,
+                description,
+                target,
+                run,
+                experiment,
+                scenario,
+                phase,
+                gate,
+                claim,
+                endpoint,
+            }
         },
     )
 }
