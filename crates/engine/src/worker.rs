@@ -534,6 +534,7 @@ impl<'a> Worker<'a> {
             ));
         }
         let user = call.order.user;
+        call.rest(self.spare.len());
         self.spare.push(call);
         if let Some((ending, onward)) = weighed {
             return self.proceed(onward, &ending, now);

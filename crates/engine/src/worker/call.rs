@@ -73,6 +73,12 @@ pub(super) struct Answer {
 /// Largest body buffer that is kept for the next call.
 const SPARE_BYTES_MAX: usize = 1 << 20;
 
+/// So many ended calls keep such buffers. The others keep little, so that thousands of idle connections cost little.
+const SPARE_WHOLE_MAX: usize = 64;
+
+/// Largest buffers that those others keep.
+const SPARE_SLIM_BYTES_MAX: usize = 1 << 10;
+
 impl Call {
     /// A call for an order, in the memory of an ended one where there is one.
     pub(super) fn start(spare: Option<Box<Self>>, order: Order, pick: Pick, deadline: Nanos) -> Box<Self> {
@@ -107,7 +113,24 @@ impl Call {
     }
 }
 
+impl Call {
+    /// Gives large buffers back before an ended call rests beside `others`.
+    pub(super) fn rest(&mut self, others: usize) {
+        if others >= SPARE_WHOLE_MAX {
+            self.answer.slim();
+        }
+    }
+}
+
 impl Answer {
+    fn slim(&mut self) {
+        for buffer in [&mut self.head, &mut self.body] {
+            if buffer.capacity() > SPARE_SLIM_BYTES_MAX {
+                *buffer = Vec::new();
+            }
+        }
+    }
+
     /// Says what shall be kept of the answer.
     pub(super) fn keep(&mut self, head: bool, body_bytes: usize, digest: bool) {
         self.want_head = head;
@@ -183,5 +206,34 @@ impl Events for Answer {
         if room > 0 {
             self.body.extend_from_slice(&bytes[..bytes.len().min(room)]);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prony_model::Nanos;
+
+    use super::{Call, Events, Order, Pick, SPARE_SLIM_BYTES_MAX, SPARE_WHOLE_MAX};
+
+    #[test]
+    fn only_some_ended_calls_keep_their_buffers() {
+        let order = Order {
+            seq: 0,
+            intended: Nanos::ZERO,
+            step: 0,
+            user: 0,
+        };
+        let pick = Pick {
+            scenario: 0,
+            item: 0,
+            turn: 0,
+        };
+        let mut call = Call::start(None, order, pick, Nanos::ZERO);
+        call.answer.keep(false, 1 << 20, false);
+        call.answer.body(&vec![b'x'; 100_000]);
+        call.rest(SPARE_WHOLE_MAX - 1);
+        assert!(call.answer.body.capacity() >= 100_000);
+        call.rest(SPARE_WHOLE_MAX);
+        assert!(call.answer.body.capacity() <= SPARE_SLIM_BYTES_MAX);
     }
 }

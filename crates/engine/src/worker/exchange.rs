@@ -637,3 +637,38 @@ fn connect_failure(error: &LinkError) -> (Outcome, String) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prony_model::Outcome;
+    use prony_wire::LinkError;
+    use rustix::io::Errno;
+
+    use super::connect_failure;
+
+    #[test]
+    fn what_runs_out_here_is_not_the_targets_failure() {
+        for (errno, outcome) in [
+            (Errno::ADDRNOTAVAIL, Outcome::LocalExhausted),
+            (Errno::MFILE, Outcome::LocalExhausted),
+            (Errno::NFILE, Outcome::LocalExhausted),
+            (Errno::NOBUFS, Outcome::LocalExhausted),
+            (Errno::CONNREFUSED, Outcome::Refused),
+            (Errno::TIMEDOUT, Outcome::ConnectTimeout),
+            (Errno::HOSTUNREACH, Outcome::Unreachable),
+            (Errno::ACCESS, Outcome::Unreachable),
+            (Errno::NOENT, Outcome::Unreachable),
+        ] {
+            let (found, words) = connect_failure(&LinkError::Io(errno));
+            assert_eq!(found, outcome, "{errno}");
+            assert_eq!(outcome.is_own(), says_what_to_do_here(&words), "{words}");
+        }
+    }
+
+    /// Whether the words name something to do here.
+    fn says_what_to_do_here(words: &str) -> bool {
+        ["--bind", "ulimit", "fs.file-max", "fewer connections"]
+            .iter()
+            .any(|w| words.contains(w))
+    }
+}

@@ -42,6 +42,9 @@ pub trait Events {
     fn body(&mut self, bytes: &[u8]);
 }
 
+/// Largest buffer for split heads that a parser keeps for its next response.
+const HELD_BYTES_MAX: usize = 1 << 10;
+
 #[derive(Clone, Debug)]
 enum State {
     Head,
@@ -232,8 +235,11 @@ impl ResponseParser {
             return self.check_held().map(|()| None);
         };
         let result = self.finish_head(&held[..n], cache, events);
-        held.clear();
-        self.held = held;
+        // A long head must not stay with an idle connection.
+        if held.capacity() <= HELD_BYTES_MAX {
+            held.clear();
+            self.held = held;
+        }
         result.map(|()| Some(n - before))
     }
 
