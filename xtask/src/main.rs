@@ -1,5 +1,7 @@
-//! Chores of the project: `cargo xtask tidy` and what may follow. Knows nothing of what Prony does.
+//! Chores of the project. Knows nothing of how Prony does its work.
 
+mod bench;
+mod icount;
 mod tidy;
 
 use std::process::ExitCode;
@@ -8,20 +10,18 @@ const HELP: &str = "\
 Chores of the project.
 
   cargo xtask tidy    check the house rules that rustc and clippy cannot (CONTRIBUTING.md lists them)
+  cargo xtask icount  count instructions per request under callgrind, against xtask/icount.toml
+  cargo xtask bench peers [closed|file|pace|co|idle|rss] [TOOL...]
+                      measure prony beside wrk, h2load, oha, ab, hey, k6 and others (bench/peers.py)
   cargo xtask help    print this
 ";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["tidy"] => match tidy::run() {
-            Ok(true) => ExitCode::SUCCESS,
-            Ok(false) => ExitCode::FAILURE,
-            Err(error) => {
-                eprintln!("tidy could not run: {error:#}");
-                ExitCode::FAILURE
-            }
-        },
+        ["tidy"] => chore("tidy", tidy::run()),
+        ["icount"] => chore("icount", icount::run()),
+        ["bench", "peers", words @ ..] => chore("bench", bench::peers(words)),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             ExitCode::SUCCESS
@@ -29,6 +29,18 @@ fn main() -> ExitCode {
         other => {
             eprint!("no such chore: {}\n\n{HELP}", other.join(" "));
             ExitCode::from(64)
+        }
+    }
+}
+
+/// The exit code of a chore that says whether all was well.
+fn chore(name: &str, result: anyhow::Result<bool>) -> ExitCode {
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{name} could not run: {error:#}");
+            ExitCode::FAILURE
         }
     }
 }
