@@ -211,7 +211,7 @@ impl Simulation {
                 }
             }
             Shape::Open { rate, duration_s, .. } => self.open(phase, &mut recording, *rate, *duration_s),
-            Shape::Stages { .. } => unreachable!("no load experiment uses stages"),
+            other => unreachable!("no load experiment uses {}", other.label()),
         }
         let mut samples = recording.samples;
         samples.sort_by_key(|s| (s.intended, s.seq));

@@ -24,7 +24,7 @@ use super::units::rate;
   prony load http://127.0.0.1:8000/health -c 1 -n 1000         a thousand requests, one at a time
   prony load http://127.0.0.1:8000/health --rate 2000 -d 30s   open loop: latency under load
   prony load http://127.0.0.1:8000/slow --burst 50             50 requests at the same moment
-  prony load http://127.0.0.1:8000/health --ramp 10:500 -d 60s from 10 to 500 requests per second
+  prony load http://127.0.0.1:8000/health --ramp 10:500        from 10 to 500 requests per second
   prony load http://127.0.0.1:8000/health --replay trace.csv --speed 2
   prony load http://127.0.0.1:8000/score -T application/json -b '{\"id\":7}'
   prony load http://127.0.0.1:8000/health --json | jq .latency.response.p99_ms
@@ -188,6 +188,16 @@ pub(crate) struct LoadArgs {
     /// Follow so many redirects on the same host. A redirect that is not followed is a failure.
     #[arg(long, value_name = "NUMBER", default_value_t = 0, help_heading = "Request")]
     pub redirects: u32,
+
+    /// Send again what failed with 429, 502, 503, 504 or a lost connection, up to so many attempts in all, with full-jitter
+    /// backoff and as Retry-After asks. Only methods that may be repeated, such as GET; a suite can say otherwise.
+    #[arg(
+        long,
+        value_name = "ATTEMPTS",
+        value_parser = clap::value_parser!(u8).range(2..=100),
+        help_heading = "Request"
+    )]
+    pub retry: Option<u8>,
 
     /// Status that counts as a good answer. Repeat for more. Default: any 2xx.
     #[arg(

@@ -114,7 +114,11 @@ fn phases(out: &mut String, report: &Report, style: TerminalStyle) {
 /// Percentiles are of one row; a phase with several rows of good answers has none of its own.
 fn phase_line(phase: &PhaseEntry) -> String {
     let s = &phase.summary;
-    let good: Vec<&SummaryRow> = s.rows.iter().filter(|r| r.outcome == Outcome::Ok).collect();
+    let good: Vec<&SummaryRow> = s
+        .rows
+        .iter()
+        .filter(|r| !r.part && r.outcome == Outcome::Ok)
+        .collect();
     let one = match good.as_slice() {
         [] => ("-".to_owned(), "-".to_owned()),
         [row] => (

@@ -64,6 +64,12 @@ pub(crate) struct Requests {
     pub failed: u64,
     /// Not sent or cut off by the generator: neither success nor failure of the target.
     pub own: u64,
+    /// Sent, all attempts counted.
+    pub attempts: u64,
+    /// Those of `attempts` that failed and were sent again.
+    pub retried: u64,
+    /// Attempts for each request that had to be made: 1 without retries.
+    pub amplification: f64,
 }
 
 /// Requests per second.
@@ -242,7 +248,10 @@ impl LoadDocument {
             .first()
             .and_then(|s| s.items.first())
             .map(|i| i.request.label());
-        let ok = summary.rows.iter().find(|row| row.outcome == Outcome::Ok);
+        let ok = summary
+            .rows
+            .iter()
+            .find(|row| !row.part && row.outcome == Outcome::Ok);
         Self {
             format: Self::FORMAT,
             prony: env!("CARGO_PKG_VERSION").to_owned(),
@@ -260,6 +269,9 @@ impl LoadDocument {
                 ok: summary.ok,
                 failed: summary.failed,
                 own: summary.own,
+                attempts: summary.attempts,
+                retried: summary.retried,
+                amplification: summary.amplification(),
             },
             rates: Rates {
                 offered_per_s: summary.offered_per_s,
@@ -290,6 +302,7 @@ impl LoadDocument {
 fn outcomes(rows: &[SummaryRow], reached: &Reached) -> Vec<OutcomeCount> {
     let mut counts: Vec<OutcomeCount> = rows
         .iter()
+        .filter(|row| !row.part)
         .map(|row| OutcomeCount {
             outcome: row.outcome,
             says: row.outcome.says().to_owned(),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use prony_engine::Trace;
 use prony_model::{
-    Capture, Captured, Expect, Header, HttpSpec, Order, Outcome, Phase, PhaseSpec, ScenarioSpec, Shape,
-    Suite, TargetSpec, TimeUnit,
+    Capture, Captured, Expect, Header, HttpSpec, Order, Outcome, Phase, PhaseSpec, Retry, ScenarioSpec,
+    Shape, Suite, TargetSpec, TimeUnit,
 };
 use url::Position;
 
@@ -56,7 +56,10 @@ impl Plan {
             http: Some(http(args, path)?),
             dzi: None,
             step: Vec::new(),
-            retry: None,
+            retry: args.retry.map(|attempts| Retry {
+                attempts,
+                ..Retry::default()
+            }),
         });
         suite.phase.push(PhaseSpec {
             name: NAME.to_owned(),

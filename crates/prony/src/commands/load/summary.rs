@@ -54,6 +54,13 @@ fn head(out: &mut String, d: &LoadDocument) {
         },
         time(d.duration_s * 1e3),
     );
+    if d.requests.retried > 0 {
+        let _ = writeln!(
+            out,
+            "attempts   {}, {} of them sent again after a failure: {:.2} for each request",
+            d.requests.attempts, d.requests.retried, d.requests.amplification
+        );
+    }
     let _ = writeln!(
         out,
         "rate       {}/s due, {}/s finished, {}/s ok",

@@ -134,6 +134,48 @@ fn shapes() {
 }
 
 #[test]
+fn shapes_of_open_loops() {
+    assert_eq!(
+        shape("http://h --rate 9 --arrivals gamma --burstiness 0.5 -d 2s"),
+        Shape::Open {
+            rate: 9.0,
+            arrivals: Arrivals::Gamma { burstiness: 0.5 },
+            duration_s: 2.0,
+            in_flight_max: 1000
+        }
+    );
+    assert_eq!(
+        shape("http://h --ramp 10:500 -d 60s"),
+        Shape::Ramp {
+            from: 10.0,
+            to: 500.0,
+            duration_s: 60.0,
+            arrivals: Arrivals::Poisson,
+            in_flight_max: 1000
+        }
+    );
+    let trace = std::env::temp_dir().join(format!("prony-load-{}.csv", std::process::id()));
+    std::fs::write(&trace, "timestamp\n1\n2\n").unwrap();
+    let line = format!("http://h --replay {} --speed 2 --in-flight 5", trace.display());
+    let replayed = shape(&line);
+    std::fs::remove_file(&trace).unwrap();
+    assert!(
+        matches!(&replayed, Shape::Replay { speed, in_flight_max: 5, .. } if (*speed - 2.0).abs() < 1e-9),
+        "{replayed:?}"
+    );
+    assert!(matches!(shape("http://h -c 3 --think 250"), Shape::Closed { think_ms, .. } if think_ms > 249.0));
+}
+
+#[test]
+fn placeholders_and_retries() {
+    let scenario = |line: &str| plan(line).phase().unwrap().scenarios.remove(0);
+    assert!(scenario("http://h/ -b {{seq}}").slots.is_some());
+    assert!(scenario("http://h/a -b {{x}}").slots.is_none());
+    assert_eq!(scenario("http://h --retry 4").retry.unwrap().attempts, 4);
+    assert!(!scenario("http://h").is_composite());
+}
+
+#[test]
 fn bodies_methods_and_limits() {
     let phase =
         plan("http://h/a -b {{x}} -T text/plain --no-keepalive --redirects 3 --expect-status 404").phase();

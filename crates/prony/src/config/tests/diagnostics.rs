@@ -71,6 +71,38 @@ snapshots! {
     );
     wrong_expression:
         refused_after("[[scenario]]\nname = 'x'\n[scenario.http]\npath = '/'\nexpect.body = [{ regex = '(' }]\n");
+    spike_beyond_the_end:
+        refused_after(&phase("shape.spike = { base = 1, peak = 9, at_s = 5, spike_s = 2, duration_s = 6 }"));
+    burstiness_of_nothing:
+        refused_after(&phase("shape.open = { rate = 9, duration_s = 1, arrivals = { gamma = { burstiness = 0 } } }"));
+    trace_that_is_missing: refused_after(&phase("shape.replay = { file = 'none.csv' }"));
+    feed_that_is_unknown: refused_after(
+        "[feed.users]\ngenerate = 'uuid'\n[[scenario]]\nname = 'x'\nhttp.path = '/{{usrs.id}}'\n"
+    );
+    feed_without_that_column: refused_after(
+        "[feed.users]\ngenerate = 'uuid'\n[[scenario]]\nname = 'x'\nhttp.path = '/{{users.id}}'\n"
+    );
+    feed_of_two_kinds: refused_after(
+        "[feed.users]\ngenerate = 'uuid'\nfile = 'x.csv'\n[[scenario]]\nname = 'x'\nhttp.path = '/{{users}}'\n"
+    );
+    feed_for_users_in_an_open_loop: refused(&format!(
+        "{BASE}\n[feed.ids]\ngenerate = 'uuid'\nper = 'user'\n[[scenario]]\nname = 'x'\nhttp.path = '/{{{{ids}}}}'\n\
+         [[phase]]\nname = 'p'\nscenarios = ['x']\nshape.open = {{ rate = 1, duration_s = 1 }}\n"
+    ));
+    random_value_of_no_range: refused_after("[[scenario]]\nname = 'x'\nhttp.path = '/{{random.int(9,1)}}'\n");
+    carry_that_no_step_brings: refused_after(
+        "[[scenario]]\nname = 'x'\n[[scenario.step]]\nname = 'a'\ncarry.token = { json = '/t' }\nhttp.path = '/'\n\
+         [[scenario.step]]\nname = 'b'\nhttp.path = '/{{carry.tokn}}'\n"
+    );
+    step_without_a_name_of_its_own: refused_after(
+        "[[scenario]]\nname = 'x'\n[[scenario.step]]\nname = 'a'\nhttp.path = '/'\n[[scenario.step]]\nname = 'a'\nhttp.path = '/'\n"
+    );
+    step_with_values: refused_after(
+        "[[scenario]]\nname = 'x'\n[[scenario.step]]\nname = 'a'\n[scenario.step.http]\npath = '/{{v}}'\nvalues.v = ['1']\n"
+    );
+    retry_on_what_is_no_failure:
+        refused_after("[[scenario]]\nname = 'x'\nhttp.path = '/'\nretry.on = ['resett']\n");
+    retry_of_one_attempt: refused_after("[[scenario]]\nname = 'x'\nhttp.path = '/'\nretry.attempts = 1\n");
     suite_that_does_nothing: refused(BASE);
     unknown_preset: refused("[target]\nurl = 'demo:ensoo'\n");
     url_of_another_kind: refused("[target]\nurl = 'ftp://127.0.0.1:8000'\n");

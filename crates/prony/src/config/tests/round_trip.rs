@@ -30,6 +30,9 @@ fn the_suites_that_come_with_prony_print_back_as_themselves() {
         "examples/minimal.toml",
         "examples/load-shapes.toml",
         "examples/gates.toml",
+        "examples/arrivals.toml",
+        "examples/feeds.toml",
+        "examples/flows.toml",
     ] {
         let suite = read(&suites().join(name))
             .unwrap_or_else(|e| panic!("{}", e.render(false)))
