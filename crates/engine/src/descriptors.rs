@@ -10,20 +10,21 @@ use crate::leg::{Leg, LegKind};
 /// Open files that are not connections: the recording, epoll sets, timers, the terminal, monitors.
 const OTHER_FILES: u64 = 64;
 
-/// Sees to it that the process may open the files that the legs need. `lingering` connections are on their way out
+/// Sees to it that the process may open the files that the legs need, where `streams` requests share a connection. `lingering` connections are on their way out
 /// while their users have new ones already.
 ///
 /// What a closed loop or a burst needs is known, and a lower limit is an error. An open loop needs what the target
 /// makes of it: its cap only raises the limit.
-pub(crate) fn provide(legs: &[Leg], lingering: u64) -> Result<(), EngineError> {
+pub(crate) fn provide(legs: &[Leg], streams: u32, lingering: u64) -> Result<(), EngineError> {
+    let shared = |requests: u32| u64::from(requests.div_ceil(streams));
     let (mut needed, mut wished) = (0, 0);
     for leg in legs {
         match &leg.kind {
             LegKind::Loop { users, requests, .. } => {
-                needed = needed.max(u64::from(*users).min(requests.unwrap_or(u64::MAX)));
+                needed = needed.max(shared(*users).min(requests.unwrap_or(u64::MAX)));
             }
-            LegKind::Burst { size } => needed = needed.max(u64::from(*size)),
-            LegKind::Timed { in_flight_max, .. } => wished = wished.max(u64::from(*in_flight_max)),
+            LegKind::Burst { size } => needed = needed.max(shared(*size)),
+            LegKind::Timed { in_flight_max, .. } => wished = wished.max(shared(*in_flight_max)),
         }
     }
     let files = |connections: u64| connections + lingering.min(connections) + OTHER_FILES;
@@ -106,8 +107,8 @@ mod tests {
 
     #[test]
     fn a_loop_that_cannot_have_its_connections_is_refused_with_the_number() {
-        assert_eq!(provide(&users(10, None), 0), Ok(()));
-        let Err(error) = provide(&users(u32::MAX, None), 512) else {
+        assert_eq!(provide(&users(10, None), 1, 0), Ok(()));
+        let Err(error) = provide(&users(u32::MAX, None), 1, 512) else {
             panic!("four thousand million files")
         };
         let needed = u64::from(u32::MAX) + 512 + 64;
@@ -120,7 +121,7 @@ mod tests {
             "{error}"
         );
         assert_eq!(
-            provide(&users(u32::MAX, Some(3)), 0),
+            provide(&users(u32::MAX, Some(3)), 1, 0),
             Ok(()),
             "three requests need three"
         );

@@ -129,7 +129,13 @@ impl Engine {
             Some(_) => LINGERING_MAX as u64 * u64::from(self.options.threads.max(1)),
             None => 0,
         };
-        descriptors::provide(&legs, lingering)?;
+        let streams = self.route.streams;
+        let legs: Vec<Leg> = match phase.shape {
+            // So many connections, all their streams in use. Elsewhere the numbers are of requests.
+            Shape::Closed { .. } => legs.into_iter().map(|leg| leg.times(streams)).collect(),
+            _ => legs,
+        };
+        descriptors::provide(&legs, streams, lingering)?;
         let steal = host::CpuTimes::now();
         let started = self.now();
         let mut course = Course::new(
@@ -347,7 +353,8 @@ impl<'a, 's> Course<'a, 's> {
 
     /// Runs a leg that starts no earlier than `earliest`; returns when it started.
     fn run_leg(&mut self, leg: &Leg, earliest: Nanos) -> Result<Nanos, EngineError> {
-        let workers = leg.workers(self.engine.options.threads.clamp(1, 1024));
+        let streams = self.engine.route.streams;
+        let workers = leg.workers(self.engine.options.threads.clamp(1, 1024), streams);
         let start = AtomicU64::new(0);
         let clock = self.engine.clock;
         let shared = Shared {
@@ -368,6 +375,7 @@ impl<'a, 's> Course<'a, 's> {
                     seq_end: self.seq_end,
                     worker,
                     workers,
+                    streams,
                 };
                 let captures =
                     self.captures_left / workers + u32::from(self.captures_left % workers > worker);

@@ -48,13 +48,21 @@ impl Leg {
         }
     }
 
-    /// How many workers can share it.
-    pub(crate) fn workers(&self, threads: u32) -> u32 {
+    /// The same with so many users for each.
+    pub(crate) fn times(mut self, streams: u32) -> Self {
+        if let LegKind::Loop { users, .. } = &mut self.kind {
+            *users = users.saturating_mul(streams);
+        }
+        self
+    }
+
+    /// How many workers can share it, where so many users share a connection.
+    pub(crate) fn workers(&self, threads: u32, streams: u32) -> u32 {
         let most = match &self.kind {
-            LegKind::Loop { users, requests, .. } => {
-                (*users).min(requests.map_or(u32::MAX, |n| u32::try_from(n).unwrap_or(u32::MAX)))
-            }
-            LegKind::Burst { size } => *size,
+            LegKind::Loop { users, requests, .. } => users
+                .div_ceil(streams)
+                .min(requests.map_or(u32::MAX, |n| u32::try_from(n).unwrap_or(u32::MAX))),
+            LegKind::Burst { size } => size.div_ceil(streams),
             LegKind::Timed { .. } => u32::MAX,
         };
         threads.min(most).max(1)

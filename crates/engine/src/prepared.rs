@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use prony_model::{Capture, Limits, Nanos, Phase, Request, Secret};
+use prony_model::{Capture, HttpVersion, Limits, Nanos, Phase, Request, Secret};
 use prony_wire::http1::{RequestParts, render};
-use prony_wire::{Clock, Link, Origin, Peer, WireError};
+use prony_wire::{Clock, Link, Origin, Peer, WireError, http2};
 
 use crate::EngineError;
 use crate::bodies::Checks;
@@ -23,8 +23,23 @@ pub(crate) struct Route {
     /// Addresses that connections start from, in turn; none when the system chooses.
     pub(crate) sources: Vec<IpAddr>,
     pub(crate) link: Link,
+    pub(crate) http: HttpVersion,
+    /// Requests at once on each HTTP/2 connection.
+    pub(crate) streams: u32,
     pub(crate) headers: Vec<(String, Secret)>,
     pub(crate) masks: Masks,
+}
+
+impl Route {
+    /// A rendered request as HTTP/2 sends it; `None` where only HTTP/1.1 is spoken.
+    pub(crate) fn in_http2(&self, bytes: &[u8]) -> Result<Option<http2::Request>, WireError> {
+        match self.http {
+            HttpVersion::Http1 => Ok(None),
+            HttpVersion::Http2 | HttpVersion::Auto => {
+                http2::Request::from_http1(bytes, self.origin.is_tls()).map(Some)
+            }
+        }
+    }
 }
 
 /// One item, rendered once.
@@ -33,6 +48,8 @@ pub(crate) struct PreparedItem {
     bytes: Vec<u8>,
     /// The same with `connection: close`, where connections are closed after a number of requests.
     last_bytes: Option<Vec<u8>>,
+    /// The same as HTTP/2 sends it, where it may.
+    pub(crate) http2: Option<http2::Request>,
     /// Request target as sent.
     pub(crate) target: String,
     /// Whether the answer has no body by method.
@@ -110,11 +127,17 @@ impl Prepared {
                 let keep_alive = phase.limits.keep_alive;
                 let counted = keep_alive && phase.limits.requests_on_one().is_some();
                 let bytes = rendered(keep_alive)?;
+                let template = script
+                    .as_ref()
+                    .and_then(|s| s.drafts[i].as_ref())
+                    .map(|draft| draft.finish(&bytes));
                 Ok(PreparedItem {
-                    template: script
-                        .as_ref()
-                        .and_then(|s| s.drafts[i].as_ref())
-                        .map(|draft| draft.finish(&bytes)),
+                    // One with holes is made when they are filled.
+                    http2: match template {
+                        Some(_) => None,
+                        None => route.in_http2(&bytes)?,
+                    },
+                    template,
                     needs_head,
                     needs_body,
                     bytes,

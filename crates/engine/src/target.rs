@@ -6,7 +6,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use prony_model::{Nanos, Secret};
+use prony_model::{HttpVersion, Nanos, Secret};
 use prony_wire::{Link, Origin, Peer, TlsOptions, WireError, dial, tls};
 use rustix::fs::{Access, access};
 
@@ -32,6 +32,11 @@ pub struct Target {
     pub tls: TlsOptions,
     /// Name to send and to verify in the TLS handshake instead of the origin's host.
     pub server_name: Option<String>,
+    /// Version of HTTP.
+    pub http: HttpVersion,
+    /// Requests at once on each HTTP/2 connection, at least 1. A closed loop of `c` connections then has `c` times as
+    /// many users; everything else needs so many times fewer connections. Above 1 only with [`HttpVersion::Http2`].
+    pub streams: u32,
     /// Headers of every request.
     pub headers: Vec<(String, Secret)>,
     /// Texts that a target may echo and that must not be kept: they are masked in captured responses.
@@ -51,6 +56,8 @@ impl Target {
             sources: Vec::new(),
             tls: TlsOptions::default(),
             server_name: None,
+            http: HttpVersion::Http1,
+            streams: 1,
             headers: Vec::new(),
             masked: Vec::new(),
             allow_hosts: Vec::new(),
@@ -72,7 +79,7 @@ impl Target {
         }
         let link = if origin.is_tls() {
             let name = self.server_name.as_ref().unwrap_or(&origin.host);
-            Link::Tls(tls::client_config(&self.tls)?, tls::server_name(name)?)
+            Link::Tls(tls::client_config(&self.tls, self.http)?, tls::server_name(name)?)
         } else {
             Link::Plain
         };
@@ -82,6 +89,12 @@ impl Target {
             dns,
             sources: self.sources.clone(),
             link,
+            http: self.http,
+            streams: if self.http == HttpVersion::Http2 {
+                self.streams.max(1)
+            } else {
+                1
+            },
             headers: self.headers.clone(),
             masks: Masks::new(&self.masked),
         })

@@ -171,6 +171,15 @@ pub(crate) fn add_reports(validity: &mut Validity, phase: &Phase, reports: &[Rep
         let late = timer.iter().filter(|beat| **beat > TIMER_MAX).count() as u64;
         validity.tell(late >= LATE_MIN, "timer", says);
     }
+    if let Some(allowed) = reports.iter().filter_map(|r| r.streams_allowed).min() {
+        let says = format!(
+            "the target allows {allowed} streams at once on an HTTP/2 connection, fewer than were asked for: the requests \
+             of a closed loop waited for a free one, which counts as the target's time; ask for {} or fewer, on more \
+             connections",
+            allowed.max(1)
+        );
+        validity.tell(false, "streams", says);
+    }
     validity.dropped = reports.iter().map(|r| r.dropped).sum();
     if validity.dropped > 0 {
         let says = format!("{} samples found no room and are missing", validity.dropped);

@@ -10,6 +10,7 @@ mod conclude;
 mod connection;
 mod exchange;
 mod flow;
+mod http2;
 mod linger;
 mod outbox;
 mod retry;
@@ -32,6 +33,7 @@ use call::Call;
 use capture::{Ending, captured};
 use connection::Connections;
 use flow::Later;
+use http2::Streams;
 use outbox::Outbox;
 use source::Source;
 
@@ -116,6 +118,8 @@ struct Worker<'a> {
     connections: Connections,
     /// Slots of idle connections, the most recently used last.
     idle: Vec<u32>,
+    /// HTTP/2 connections and who waits for them.
+    streams: Streams,
     /// Tokens of connections that may have more to read.
     again: Vec<u64>,
     /// Tokens of connections that the peer is to close, and until when it may.
@@ -198,6 +202,7 @@ impl<'a> Worker<'a> {
             cache: HeadCache::default(),
             connections: Connections::default(),
             idle: Vec::new(),
+            streams: Streams::default(),
             again: Vec::new(),
             lingering: VecDeque::new(),
             source: None,
@@ -226,8 +231,8 @@ impl<'a> Worker<'a> {
         let (cpu, wall) = (thread_cpu(), self.now());
         self.flight.since = wall;
         if let LegKind::Burst { size } = self.shared.leg.kind {
-            let mine = size / self.share.workers + u32::from(size % self.share.workers > self.share.worker);
-            for _ in 0..mine {
+            let mine = self.share.users(size);
+            for _ in 0..self.connections_ahead(mine) {
                 self.open_ahead();
             }
         }
@@ -284,6 +289,7 @@ impl<'a> Worker<'a> {
         if self.is_over(now) {
             return Ok(false);
         }
+        self.depart();
         self.sleep(now)?;
         let fired = self.handle_events();
         if fired {
@@ -304,6 +310,9 @@ impl<'a> Worker<'a> {
                 self.prepared.limits.connect_rate,
                 Nanos(start).max(Nanos(1)),
             );
+            if matches!(leg.kind, LegKind::Loop { .. }) {
+                self.share_connections(source.users());
+            }
             self.source = Some(source);
             self.next_tick = now;
         }

@@ -29,6 +29,8 @@ pub enum LinkError {
     Io(Errno),
     /// A TLS error, explained.
     Tls(String),
+    /// The peer does not speak the protocol asked for, explained.
+    Protocol(String),
 }
 
 /// What a read brought.
@@ -167,6 +169,14 @@ impl Stream {
         }
     }
 
+    /// Whether HTTP/2 was agreed on in the TLS handshake; `None` on a stream without TLS, where nothing is agreed on.
+    pub fn agreed_on_http2(&self) -> Option<bool> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(tls) => Some(tls.session.alpn_protocol() == Some(tls::HTTP2)),
+        }
+    }
+
     /// Whether a short read proves that the socket is drained.
     pub fn short_read_drains(&self) -> bool {
         matches!(self, Self::Plain(_))
@@ -212,7 +222,12 @@ impl TlsStream {
         if let Err(e) = self.session.process_new_packets() {
             // The alert that says why is owed to the peer; that it may be gone already changes nothing.
             let _ = self.push();
-            return Err(LinkError::Tls(tls::explain(&e)));
+            let why = tls::explain(&e);
+            return Err(if tls::is_wrong_protocol(&e) {
+                LinkError::Protocol(why)
+            } else {
+                LinkError::Tls(why)
+            });
         }
         Ok(if n == 0 {
             Received::Closed

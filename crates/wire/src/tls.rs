@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use prony_model::HttpVersion;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -13,6 +14,10 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
 use crate::WireError;
+
+/// Names of the protocols in the handshake (ALPN).
+const HTTP1: &[u8] = b"http/1.1";
+pub(crate) const HTTP2: &[u8] = b"h2";
 
 /// Whom to trust and who to be. By default: the public authorities, nobody, and sessions are taken up again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,8 +34,9 @@ pub struct TlsOptions {
     pub no_resumption: bool,
 }
 
-/// A configuration for these options. Offers HTTP/1.1 only. Connections that share it share their sessions.
-pub fn client_config(options: &TlsOptions) -> Result<Arc<ClientConfig>, WireError> {
+/// A configuration for these options that offers this version of HTTP, or both (ALPN). Connections that share it share
+/// their sessions.
+pub fn client_config(options: &TlsOptions, http: HttpVersion) -> Result<Arc<ClientConfig>, WireError> {
     let setup = |e: rustls::Error| WireError::TlsSetup { why: e.to_string() };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -75,7 +81,11 @@ pub fn client_config(options: &TlsOptions) -> Result<Arc<ClientConfig>, WireErro
             })?
         }
     };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = match http {
+        HttpVersion::Http1 => vec![HTTP1.to_vec()],
+        HttpVersion::Http2 => vec![HTTP2.to_vec()],
+        HttpVersion::Auto => vec![HTTP2.to_vec(), HTTP1.to_vec()],
+    };
     if options.no_resumption {
         config.resumption = Resumption::disabled();
     }
@@ -87,6 +97,14 @@ pub fn server_name(host: &str) -> Result<ServerName<'static>, WireError> {
     ServerName::try_from(host.to_owned()).map_err(|e| WireError::TlsSetup {
         why: format!("host {host:?} cannot be in a certificate: {e}"),
     })
+}
+
+/// Whether an error says that the peer offers none of the protocols that we do.
+pub(crate) fn is_wrong_protocol(error: &rustls::Error) -> bool {
+    matches!(
+        error,
+        rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)
+    )
 }
 
 /// A TLS error in words that say what to do next.
@@ -133,6 +151,9 @@ pub fn explain(error: &rustls::Error) -> String {
         }
         AlertReceived(AlertDescription::ProtocolVersion) | PeerIncompatible(_) => {
             "the server shares no version of TLS with us: it must speak TLS 1.2 or 1.3"
+        }
+        AlertReceived(AlertDescription::NoApplicationProtocol) => {
+            "the server does not speak the version of HTTP that it was asked for: drop --http2"
         }
         _ => "the TLS connection failed",
     };

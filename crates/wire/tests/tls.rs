@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
+use prony_model::HttpVersion;
 use prony_wire::{Link, LinkError, Peer, Received, Stream, TlsOptions, WireError, tls};
 use rustls::{ServerConfig, ServerConnection};
 
@@ -75,7 +76,10 @@ fn trust_decides() {
             cacert: cacert.cloned(),
             ..TlsOptions::default()
         };
-        Link::Tls(tls::client_config(&options).unwrap(), name.clone())
+        Link::Tls(
+            tls::client_config(&options, HttpVersion::Http1).unwrap(),
+            name.clone(),
+        )
     };
     assert_eq!(greet(&address, &link(true, None)), Ok(100_000));
     let path = file("ca.pem", &pem);
@@ -94,8 +98,11 @@ fn a_file_without_certificates_is_a_user_error() {
         cacert: Some(path.clone()),
         ..TlsOptions::default()
     };
-    let error = tls::client_config(&options).unwrap_err();
+    let error = tls::client_config(&options, HttpVersion::Http1).unwrap_err();
     std::fs::remove_file(&path).unwrap();
     assert!(matches!(error, WireError::Certificate { .. }), "{error}");
-    assert!(tls::client_config(&options).is_err(), "a missing file");
+    assert!(
+        tls::client_config(&options, HttpVersion::Http1).is_err(),
+        "a missing file"
+    );
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use prony_model::{Nanos, SampleFlags};
 use prony_wire::http1::{Events, Head, header_lines};
+use prony_wire::http2;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::flow::Journey;
@@ -26,6 +27,8 @@ pub(super) struct Order {
 #[derive(Clone, Debug)]
 pub(super) struct Detour {
     pub(super) bytes: Vec<u8>,
+    /// The same as HTTP/2 sends it, where it may.
+    pub(super) http2: Option<http2::Request>,
     pub(super) target: String,
     pub(super) no_body: bool,
     pub(super) hops: u32,
@@ -190,6 +193,10 @@ impl fmt::Debug for Answer {
 }
 
 impl Events for Answer {
+    fn wants_head(&self) -> bool {
+        self.want_head
+    }
+
     fn head(&mut self, _: &Head, raw: &[u8]) {
         if self.want_head && raw.len() <= KEPT_HEAD_BYTES_MAX {
             self.head.extend_from_slice(raw);

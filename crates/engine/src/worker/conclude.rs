@@ -69,9 +69,13 @@ impl Worker<'_> {
                 prepared.limits.redirects_max
             ));
         }
-        match prepared.redirected(call.scenario, call.item, head.status, &target) {
-            Ok((bytes, no_body)) => Ok(Some(Detour {
+        let next = prepared
+            .redirected(call.scenario, call.item, head.status, &target)
+            .and_then(|(bytes, no_body)| Ok((prepared.route.in_http2(&bytes)?, bytes, no_body)));
+        match next {
+            Ok((http2, bytes, no_body)) => Ok(Some(Detour {
                 bytes,
+                http2,
                 target,
                 no_body,
                 hops: hops + 1,

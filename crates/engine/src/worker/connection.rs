@@ -5,6 +5,7 @@ use prony_wire::Stream;
 use prony_wire::http1::ResponseParser;
 
 use super::call::Call;
+use super::http2::Multiplex;
 
 /// Where a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,10 @@ pub(super) enum Stage {
     Busy,
     /// Done with: the peer is to close it.
     Lingering,
+    /// HTTP/2: connected, the peer's settings on their way.
+    Greeting,
+    /// HTTP/2: ready, whether requests are under way or not.
+    Multiplexed,
 }
 
 /// One connection.
@@ -37,7 +42,10 @@ pub(super) struct Connection {
     pub(super) hung_up: bool,
     /// Whether an answer came over it before.
     pub(super) used: bool,
+    /// In HTTP/2 only while it is being opened: the call that it is opened for.
     pub(super) call: Option<Box<Call>>,
+    /// Its streams, in HTTP/2.
+    pub(super) streams: Option<Box<Multiplex>>,
 }
 
 #[derive(Debug, Default)]

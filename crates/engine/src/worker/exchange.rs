@@ -82,7 +82,9 @@ impl Worker<'_> {
                 return;
             }
         }
-        self.dial(Some(call));
+        if let Some(call) = self.place_on_stream(call) {
+            self.dial(Some(call));
+        }
     }
 
     /// Opens a connection ahead of a burst.
@@ -113,6 +115,7 @@ impl Worker<'_> {
                     hung_up: false,
                     used: false,
                     call,
+                    streams: self.multiplex_from_start(slot),
                 };
                 self.connections.put(slot, connection);
             }
@@ -162,6 +165,7 @@ impl Worker<'_> {
         connection.hung_up |= hung_up;
         match connection.stage {
             Stage::Busy => self.advance(slot),
+            Stage::Greeting | Stage::Multiplexed => self.go_on(slot),
             Stage::Connecting | Stage::Handshaking => self.connect(slot),
             // An idle connection has nothing to say: whatever it says, it is of no further use. One that lingers was
             // waiting for this.
@@ -227,13 +231,22 @@ impl Worker<'_> {
         }
     }
 
-    fn drop_unconnected(&mut self, slot: u32, error: &LinkError) {
-        if let Some(connection) = self.connections.take(slot) {
-            self.unconnected(connection.call, error);
+    pub(super) fn drop_unconnected(&mut self, slot: u32, error: &LinkError) {
+        let Some(mut connection) = self.connections.take(slot) else {
+            return;
+        };
+        if connection.call.is_none() {
+            self.unconnected(None, error);
+        }
+        for call in self.dissolve(&mut connection) {
+            self.unconnected(Some(call), error);
         }
     }
 
     fn connected(&mut self, slot: u32) {
+        if self.goes_on_in_http2(slot) {
+            return;
+        }
         self.reached = true;
         self.report.connections += 1;
         let now = self.now();
@@ -507,11 +520,13 @@ impl Worker<'_> {
 
     /// Ends what is out of time.
     pub(super) fn expire(&mut self, now: Nanos) {
+        self.expire_streams(now);
         let connect_timeout = Nanos(self.prepared.limits.connect_timeout_ms.saturating_mul(1_000_000));
         let late = |c: &Connection| {
             let connecting = matches!(c.stage, Stage::Connecting | Stage::Handshaking);
-            (connecting && now >= c.dialled + connect_timeout)
-                || c.call.as_ref().is_some_and(|call| now >= call.deadline)
+            c.streams.is_none()
+                && ((connecting && now >= c.dialled + connect_timeout)
+                    || c.call.as_ref().is_some_and(|call| now >= call.deadline))
         };
         let late: Vec<u32> = self
             .connections
@@ -558,6 +573,7 @@ impl Worker<'_> {
     /// Cuts off everything that is still under way.
     pub(super) fn cut_off(&mut self, now: Nanos) {
         self.cut_waiting(now);
+        self.cut_off_streams(now);
         let busy: Vec<u32> = self
             .connections
             .slots()
@@ -579,6 +595,10 @@ fn lost(error: &LinkError, begun: bool) -> Reading {
     match error {
         LinkError::Tls(error) => Reading::Failed {
             outcome: Outcome::Tls,
+            error: error.clone(),
+        },
+        LinkError::Protocol(error) => Reading::Failed {
+            outcome: Outcome::WrongProtocol,
             error: error.clone(),
         },
         LinkError::Io(errno) if begun => {
@@ -618,13 +638,14 @@ fn failed(broken: Broken) -> Reading {
 }
 
 /// Microseconds, rounded up: what took time is never 0.
-fn micros(span: Nanos) -> u32 {
+pub(super) fn micros(span: Nanos) -> u32 {
     u32::try_from(span.0.div_ceil(1000)).unwrap_or(u32::MAX)
 }
 
 fn connect_failure(error: &LinkError) -> (Outcome, String) {
     match error {
         LinkError::Tls(why) => (Outcome::Tls, why.clone()),
+        LinkError::Protocol(why) => (Outcome::WrongProtocol, why.clone()),
         LinkError::Io(errno) => {
             let outcome = match *errno {
                 Errno::CONNREFUSED => Outcome::Refused,

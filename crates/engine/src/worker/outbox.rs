@@ -65,6 +65,8 @@ pub(crate) struct Report {
     pub(crate) captures: u32,
     /// Connections it opened.
     pub(crate) connections: u64,
+    /// Fewest streams that the target allowed on a connection, where these were fewer than was asked for.
+    pub(crate) streams_allowed: Option<u32>,
     /// Whether it gave up on a target that no connection ever reached.
     pub(crate) dead: bool,
     /// Whether the stop flag ended it.

@@ -22,6 +22,23 @@ pub(crate) struct Share {
     pub(crate) seq_end: u64,
     pub(crate) worker: u32,
     pub(crate) workers: u32,
+    /// Users that share a connection.
+    pub(crate) streams: u32,
+}
+
+impl Share {
+    /// How many of a leg's users are this worker's. Those who share a connection stay together.
+    pub(super) fn users(&self, users: u32) -> u32 {
+        let groups = users.div_ceil(self.streams);
+        let mine = groups / self.workers + u32::from(groups % self.workers > self.worker);
+        let last_is_mine = groups > 0 && (groups - 1) % self.workers == self.worker;
+        let missing = if last_is_mine {
+            groups * self.streams - users
+        } else {
+            0
+        };
+        mine * self.streams - missing
+    }
 }
 
 /// A worker's share of a leg.
@@ -98,16 +115,11 @@ impl Source {
                 think,
             } => {
                 let end = duration.map_or(Nanos(u64::MAX), |d| start + d);
-                (
-                    part(u64::from(*users)) as u32,
-                    requests.map_or(u64::MAX, part),
-                    end,
-                    *think,
-                )
+                (share.users(*users), requests.map_or(u64::MAX, part), end, *think)
             }
             LegKind::Burst { size } => {
-                let mine = part(u64::from(*size));
-                (mine as u32, mine, Nanos(u64::MAX), Nanos::ZERO)
+                let mine = share.users(*size);
+                (mine, u64::from(mine), Nanos(u64::MAX), Nanos::ZERO)
             }
         };
         let next_seq = share.first_seq + i;

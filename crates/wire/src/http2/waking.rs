@@ -84,7 +84,8 @@ mod tests {
             (bells.next(), bells.next(), bells.next()),
             (Some(3), Some(1), None)
         );
-        bells.waker(3).clone().wake();
+        let kept = bells.waker(3).clone();
+        kept.wake();
         assert_eq!((bells.next(), bells.next()), (Some(3), None));
     }
 }
