@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Capture, Carry, Endpoint, Expect, Feed, Header, JsonText, Limits, Order, Retry, Shape, Until};
+use crate::{
+    Capture, Carry, Endpoint, Expect, Feed, Header, HttpVersion, JsonText, Limits, Order, Retry, Shape, Until,
+};
 
 /// A suite file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -94,6 +96,13 @@ pub struct TargetSpec {
     /// Make a whole TLS handshake on every connection instead of taking up the session of an earlier one.
     #[serde(default, skip_serializing_if = "is_false")]
     pub no_tls_resumption: bool,
+    /// Version of HTTP: `"1.1"` (the default), `"2"`, or `"auto"` for what the target prefers over TLS.
+    #[serde(default, skip_serializing_if = "is_http1")]
+    pub http: HttpVersion,
+    /// Requests at once on each HTTP/2 connection, 1 by default. A closed loop of so many connections has so many times
+    /// the users; ladders, bursts and open loops count requests, and need so many times fewer connections.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub streams: Option<u32>,
     /// Hosts other than loopback that may be loaded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow_hosts: Vec<String>,
@@ -111,6 +120,14 @@ pub struct TargetSpec {
 )]
 fn is_false(flag: &bool) -> bool {
     !flag
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn is_http1(http: &HttpVersion) -> bool {
+    *http == HttpVersion::Http1
 }
 
 /// How to run.

@@ -55,7 +55,8 @@ impl Validity {
 /// One bound that was passed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ValidityIssue {
-    /// Stable name: `late-sends`, `shed`, `rate`, `worker-busy`, `steal`, `timer`, `dropped`, `little`, `shared-host`.
+    /// Stable name: `late-sends`, `shed`, `rate`, `worker-busy`, `steal`, `timer`, `dropped`, `little`, `streams`,
+    /// `shared-host`.
     pub name: String,
     /// What was measured against which bound, in words.
     pub says: String,

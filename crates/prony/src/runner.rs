@@ -29,7 +29,7 @@ use crate::config;
 use crate::session::Session;
 use crate::text::clean;
 
-pub(crate) use connection::{Connection, TLS_HINT};
+pub(crate) use connection::{Connection, PROTOCOL_HINT, TLS_HINT};
 use journal::Journal;
 use live::Live;
 pub(crate) use outcome::write_reports;

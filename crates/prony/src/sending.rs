@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use prony_engine::Target;
-use prony_model::{Secret, Suite, TargetSpec};
+use prony_model::{HttpVersion, Secret, Suite, TargetSpec};
 use prony_wire::TlsOptions;
 
 use crate::cli::{AccessArgs, SendArgs};
@@ -83,6 +83,9 @@ fn connection(access: &AccessArgs, target: &mut TargetSpec) {
     if !access.bind.is_empty() {
         target.bind.clone_from(&access.bind);
     }
+    if access.http2 {
+        target.http = HttpVersion::Http2;
+    }
     target.insecure |= access.insecure;
     file(&access.cacert, &mut target.cacert);
     if access.cert.is_some() {
@@ -111,6 +114,8 @@ pub(crate) fn target(url: &str, spec: &TargetSpec, secrets: &[(String, Secret)])
         no_resumption: spec.no_tls_resumption,
     };
     target.server_name.clone_from(&spec.server_name);
+    target.http = spec.http;
+    target.streams = spec.streams.unwrap_or(1);
     target.headers = spec
         .headers
         .iter()

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
+use prony_model::HttpVersion;
 use prony_wire::{Link, LinkError, Peer, Received, Stream, TlsOptions, WireError, tls};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::server::WebPkiClientVerifier;
@@ -82,7 +83,7 @@ fn server((certificate, key): (rcgen::Certificate, KeyPair), clients: Option<&Au
 }
 
 fn config(options: &TlsOptions) -> Result<Arc<ClientConfig>, WireError> {
-    tls::client_config(options)
+    tls::client_config(options, HttpVersion::Http1)
 }
 
 fn link(options: &TlsOptions, name: &str) -> Link {

@@ -43,6 +43,9 @@ pub(crate) struct AccessArgs {
     /// Address of this machine to connect from. Repeat for more, taken in turn: each has its own range of ports.
     #[arg(long, value_name = "ADDRESS", help_heading = "Connection")]
     pub bind: Vec<IpAddr>,
+    /// Speak HTTP/2: agreed on in the TLS handshake, or known beforehand (h2c) when the URL is http://.
+    #[arg(long, help_heading = "Connection")]
+    pub http2: bool,
     /// Accept any TLS certificate.
     #[arg(long, help_heading = "TLS")]
     pub insecure: bool,

@@ -24,6 +24,7 @@ use super::units::rate;
   prony load http://127.0.0.1:8000/health -c 1 -n 1000         a thousand requests, one at a time
   prony load http://127.0.0.1:8000/health --rate 2000 -d 30s   open loop: latency under load
   prony load http://127.0.0.1:8000/slow --burst 50             50 requests at the same moment
+  prony load http://127.0.0.1:8000/health --http2 -c 4 --streams 16
   prony load http://127.0.0.1:8000/health --ramp 10:500        from 10 to 500 requests per second
   prony load http://127.0.0.1:8000/health --replay trace.csv --speed 2
   prony load http://127.0.0.1:8000/score -T application/json -b '{\"id\":7}'
@@ -175,6 +176,16 @@ pub(crate) struct LoadArgs {
         help_heading = "Connection"
     )]
     pub requests_per_connection: Option<u32>,
+    /// Requests at once on each HTTP/2 connection. With -c 4 --streams 16, 64 users share 4 connections. Where the target
+    /// allows fewer, the rest wait, and that counts as the target's time. Default 1.
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        value_parser = clap::value_parser!(u32).range(1..=10_000),
+        requires = "http2",
+        help_heading = "Connection"
+    )]
+    pub streams: Option<u32>,
     /// Start so many connections of a closed loop per second instead of all at once: 10,000 connections then do not
     /// arrive as one flood. What a connection waits for its start is not counted as late.
     #[arg(

@@ -15,7 +15,7 @@ use prony_report::TerminalStyle;
 
 use crate::cli::LoadArgs;
 use crate::diagnostic::Diagnostic;
-use crate::runner::{TLS_HINT, write_reports};
+use crate::runner::{PROTOCOL_HINT, TLS_HINT, write_reports};
 use crate::session::Session;
 use crate::{sending, target_url};
 
@@ -133,7 +133,12 @@ fn is_unreachable(result: &PhaseResult) -> bool {
     let no_connection = |outcome: Outcome| {
         matches!(
             outcome,
-            Outcome::Dns | Outcome::Refused | Outcome::Unreachable | Outcome::Tls | Outcome::ConnectTimeout
+            Outcome::Dns
+                | Outcome::Refused
+                | Outcome::Unreachable
+                | Outcome::Tls
+                | Outcome::WrongProtocol
+                | Outcome::ConnectTimeout
         )
     };
     let finished = || result.summary.rows.iter().filter(|row| !row.outcome.is_own());
@@ -153,8 +158,9 @@ fn no_connection(url: &str, reached: &Reached, result: &PhaseResult) -> Diagnost
     ));
     match outcome {
         // The words say what to do.
-        Outcome::Tls if why.is_some() => diagnostic,
+        Outcome::Tls | Outcome::WrongProtocol if why.is_some() => diagnostic,
         Outcome::Tls => diagnostic.next(TLS_HINT),
+        Outcome::WrongProtocol => diagnostic.next(PROTOCOL_HINT),
         Outcome::ConnectTimeout if url.starts_with("https:") => {
             diagnostic.next(format!("no TLS? {TLS_HINT}"))
         }

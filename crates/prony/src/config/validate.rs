@@ -6,8 +6,8 @@ use std::path::Path;
 use prony_engine::{EngineError, TableError, Trace};
 use prony_experiments::{BuildContext, Check, EXPERIMENTS};
 use prony_model::{
-    BodyCheck, Endpoint, Expect, Gate, HttpSpec, Item, Piece, ScenarioKind, ScenarioSpec, Shape, Slot, Suite,
-    Surface, pieces,
+    BodyCheck, Endpoint, Expect, Gate, HttpSpec, HttpVersion, Item, Piece, ScenarioKind, ScenarioSpec, Shape,
+    Slot, Suite, Surface, pieces,
 };
 
 use super::document::Document;
@@ -81,6 +81,19 @@ fn target(suite: &Suite, document: &Document) -> Checked {
                     format!("`{key}` is of no use with `unix_socket`"),
                 )
                 .next("remove one of the two"));
+        }
+    }
+    if let Some(streams) = spec.streams {
+        if streams == 0 {
+            return Err(document.error("target.streams", "at least one request at once is needed"));
+        }
+        if streams > 1 && spec.http != HttpVersion::Http2 {
+            return Err(document
+                .error(
+                    "target.streams",
+                    "only HTTP/2 has several requests at once on a connection",
+                )
+                .next("add `http = \"2\"`, or remove `streams`"));
         }
     }
     if spec.key.is_some() && spec.cert.is_none() {

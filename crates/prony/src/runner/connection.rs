@@ -22,6 +22,9 @@ use crate::text::clean;
 pub(crate) const TLS_HINT: &str = "check the scheme: a port without TLS is written http://...; for a certificate that \
                                    is not trusted use --cacert or --insecure";
 
+/// What to do when the target does not speak the protocol that was asked for.
+pub(crate) const PROTOCOL_HINT: &str = "drop --http2 (in a suite: `http = \"2\"`), or check scheme and port";
+
 /// Largest document that discovery reads.
 const DOCUMENT_BYTES_MAX: u32 = 16 << 20;
 
@@ -102,7 +105,12 @@ impl Connection {
         let answer = self.get("/");
         let nobody = matches!(
             answer.outcome,
-            Outcome::Dns | Outcome::Refused | Outcome::Unreachable | Outcome::ConnectTimeout | Outcome::Tls
+            Outcome::Dns
+                | Outcome::Refused
+                | Outcome::Unreachable
+                | Outcome::ConnectTimeout
+                | Outcome::Tls
+                | Outcome::WrongProtocol
         );
         if nobody {
             return Err(unreachable(&self.url, &answer).into());
@@ -169,8 +177,9 @@ fn unreachable(url: &str, answer: &Captured) -> Diagnostic {
         Outcome::Refused => diagnostic
             .next("start the backend, or check host and port; `prony check demo` needs no backend at all"),
         // The words of a handshake say what to do.
-        Outcome::Tls if !answer.error.is_empty() => diagnostic,
+        Outcome::Tls | Outcome::WrongProtocol if !answer.error.is_empty() => diagnostic,
         Outcome::Tls => diagnostic.next(TLS_HINT),
+        Outcome::WrongProtocol => diagnostic.next(PROTOCOL_HINT),
         Outcome::ConnectTimeout if url.starts_with("https:") => diagnostic.next(TLS_HINT),
         Outcome::Dns => diagnostic.next("check the host name for a typo"),
         _ => diagnostic.next("check that this is an HTTP server, and that --timeout is long enough"),

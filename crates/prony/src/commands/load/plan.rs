@@ -41,6 +41,7 @@ impl Plan {
             name: NAME.to_owned(),
             target: TargetSpec {
                 url: origin,
+                streams: args.streams,
                 ..TargetSpec::default()
             },
             ..Suite::default()

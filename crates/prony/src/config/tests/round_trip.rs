@@ -5,9 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use prony_model::{
     Arrivals, Body, BodyCheck, Budget, Capture, Carry, Claim, DziPick, DziSpec, Endpoint, Expect, Feed,
-    FeedOrder, FeedPer, Gate, Generate, Header, HttpSpec, JsonText, Limits, Order, Outcome, Parameter,
-    PhaseSpec, Place, Request, Retry, RetryOn, Role, RunSpec, SampleRequest, ScenarioSpec, Shape, Stage,
-    StepSpec, Suite, TargetSpec, TimeUnit, Until,
+    FeedOrder, FeedPer, Gate, Generate, Header, HttpSpec, HttpVersion, JsonText, Limits, Order, Outcome,
+    Parameter, PhaseSpec, Place, Request, Retry, RetryOn, Role, RunSpec, SampleRequest, ScenarioSpec, Shape,
+    Stage, StepSpec, Suite, TargetSpec, TimeUnit, Until,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -304,6 +304,12 @@ fn target() -> impl Strategy<Value = TargetSpec> {
                 key: bearer_env.clone(),
                 server_name: bearer_env.clone(),
                 no_tls_resumption: insecure,
+                http: if insecure {
+                    HttpVersion::Http2
+                } else {
+                    HttpVersion::Auto
+                },
+                streams: insecure.then_some(3),
                 bearer_env,
                 insecure,
                 allow_hosts,
