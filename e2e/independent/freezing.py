@@ -3,9 +3,10 @@
     python freezing.py
 
 It prints `ready http://127.0.0.1:PORT admin http://127.0.0.1:PORT` and serves until it is ended. The freezes begin five
-seconds after the first request. The admin port answers `GET /truth` with the freezes as they were and, for each request,
-when it reached the machine (stamped by the kernel, also while the server stood still) and when its answer was written; all
-in nanoseconds of the real-time clock. `POST /reset` forgets them. Loopback only.
+seconds after the first request. The admin port answers `GET /truth` with the freezes as they were (begin, end, and when all
+that had come meanwhile was read) and, for each request, when it reached the machine (stamped by the kernel, also while the
+server stood still) and when its answer was written; all in nanoseconds of the real-time clock. `POST /reset` forgets them.
+Loopback only.
 """
 
 import heapq
@@ -34,7 +35,7 @@ class Freezing:
         self.reset()
 
     def reset(self):
-        self.freezes, self.requests, self.next_freeze = [], [], None
+        self.freezes, self.requests, self.next_freeze, self.behind = [], [], None, False
 
     def truth(self):
         return {"freezes": list(self.freezes), "requests": list(self.requests)}
@@ -45,7 +46,10 @@ class Freezing:
             waits = [at - now for at in ([self.due[0][0]] if self.due else []) + ([self.next_freeze] if self.next_freeze else [])]
             # epoll waits for whole milliseconds, select for microseconds.
             select.select([self.epoll.fileno()], [], [], max(0.0, min(waits, default=1.0)))
-            for fd, _ in self.epoll.poll(0):
+            events = self.epoll.poll(0)
+            if self.behind and not events:
+                self.freezes[-1][2], self.behind = time.time_ns(), False
+            for fd, _ in events:
                 if fd == self.listener.fileno():
                     self.accept()
                 else:
@@ -55,7 +59,9 @@ class Freezing:
                 self.next_freeze += EVERY_S
                 began = time.time_ns()
                 time.sleep(FREEZE_S)
-                self.freezes.append((began, time.time_ns()))
+                ended = time.time_ns()
+                self.freezes.append([began, ended, ended])
+                self.behind = True
 
     def accept(self):
         while True:
@@ -64,7 +70,6 @@ class Freezing:
             except BlockingIOError:
                 return
             connection.setblocking(False)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.connections[connection.fileno()] = connection
             self.epoll.register(connection, select.EPOLLIN)
 
