@@ -21,14 +21,14 @@ type Seen = Arc<Mutex<Vec<Vec<String>>>>;
 
 /// Answers requests on one connection until the client closes it, or says that it will and the server is `polite`.
 fn serve(mut stream: impl Read + Write, polite: bool, mut saw: impl FnMut(String)) {
-    let (mut held, mut buffer) = (Vec::new(), [0; 4096]);
+    let (mut pending, mut buffer) = (Vec::new(), [0; 4096]);
     while let Ok(n) = stream.read(&mut buffer) {
-        held.extend_from_slice(&buffer[..n]);
+        pending.extend_from_slice(&buffer[..n]);
         if n == 0 {
             return;
         }
-        if held.ends_with(b"\r\n\r\n") {
-            let head = String::from_utf8(std::mem::take(&mut held)).unwrap();
+        if pending.ends_with(b"\r\n\r\n") {
+            let head = String::from_utf8(std::mem::take(&mut pending)).unwrap();
             let last = head.contains("connection: close\r\n");
             saw(head);
             if stream.write_all(ANSWER).is_err() || (last && polite) {

@@ -62,7 +62,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Check(CheckArgs),
-    Load(LoadArgs),
+    Load(Box<LoadArgs>),
     Run(RunArgs),
     Report(ReportArgs),
     Serve(ServeArgs),

@@ -228,7 +228,7 @@ mod tests {
         drop(listener);
         assert_eq!(start(&peer, None).unwrap_err(), Errno::CONNREFUSED);
         std::fs::remove_file(&path).unwrap();
-        let long = Peer::Unix("/tmp/x".repeat(40).into());
+        let long = Peer::Unix("/run/x".repeat(40).into());
         assert_eq!(start(&long, None).unwrap_err(), Errno::NAMETOOLONG);
     }
 

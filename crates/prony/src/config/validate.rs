@@ -495,7 +495,9 @@ fn table(document: &Document, path: &str, error: &TableError) -> Diagnostic {
     let diagnostic = document.error(path, error.to_string());
     match nearest(&error.column, error.known.iter().map(String::as_str)) {
         Some(meant) => diagnostic.next(format!("did you mean `{meant}`?")),
-        None if error.why.starts_with("cannot be read") => diagnostic.next("the path starts from the suite file's folder"),
+        None if error.why.starts_with("cannot be read") => {
+            diagnostic.next("the path starts from the suite file's folder")
+        }
         None => diagnostic,
     }
 }

@@ -377,8 +377,8 @@ impl Percentiles {
             let time = match ok {
                 Some(row) if result.samples_cut => {
                     let quantiles = row.response.quantiles.iter();
-                    let found = quantiles.filter(|q| (q.p - p).abs() < 1e-9).map(|q| q.value);
-                    found.last()
+                    let mut found = quantiles.filter(|q| (q.p - p).abs() < 1e-9).map(|q| q.value);
+                    found.next_back()
                 }
                 _ => nearest_rank(&sorted, p),
             };
