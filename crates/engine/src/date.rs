@@ -71,7 +71,7 @@ pub(crate) fn http_date(text: &str) -> Option<i64> {
     let mut parts = rest.split(' ');
     let day = number(parts.next()?)?;
     let name = parts.next()?;
-    let month = MONTHS.iter().position(|m| *m == name)? as i64 + 1;
+    let (month, _) = (1..).zip(MONTHS).find(|(_, m)| *m == name)?;
     let year = number(parts.next()?)?;
     let time = clock(parts.next()?)?;
     (parts.next()? == "GMT" && parts.next().is_none())

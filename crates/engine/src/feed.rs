@@ -101,9 +101,10 @@ impl Feed {
             .flatten()
     }
 
-    /// Whether each user has a row for good, and how many there are where none may be given twice.
-    pub(crate) fn users(&self) -> Option<Option<u64>> {
-        (self.per == FeedPer::User).then(|| self.len().filter(|_| self.order == FeedOrder::Once))
+    /// How many users it serves, where each has a row for good.
+    pub(crate) fn users(&self) -> Option<u64> {
+        let rows = self.len().filter(|_| self.order == FeedOrder::Once);
+        (self.per == FeedPer::User).then(|| rows.unwrap_or(u64::MAX))
     }
 
     /// Appends the value of a column, by its position among those asked for.
@@ -202,7 +203,7 @@ mod tests {
         assert_eq!(once.lasts(), Some(2));
         let user = feed(of(&["a", "b"]), FeedOrder::InTurn, FeedPer::User);
         assert_eq!((value(&user, 7, 0), value(&user, 8, 1)), ("a".into(), "b".into()));
-        assert_eq!(user.users(), Some(None));
+        assert_eq!(user.users(), Some(u64::MAX));
         let random = feed(of(&["a", "b"]), FeedOrder::Random, FeedPer::Arrival);
         let heads = (0..1000).filter(|k| value(&random, *k, 0) == "a").count();
         // 500 expected, standard deviation 16.

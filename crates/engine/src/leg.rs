@@ -80,28 +80,6 @@ pub(crate) fn legs(
         phase: phase.name.clone(),
         why: why.to_owned(),
     };
-    let timed = |schedule: Schedule, in_flight_max: &u32| {
-        let schedule = Box::new(schedule);
-        let in_flight_max = *in_flight_max;
-        vec![Leg::new(
-            0,
-            LegKind::Timed {
-                schedule,
-                in_flight_max,
-            },
-        )]
-    };
-    let rates = |from: f64, stages: &[Stage], arrivals: &Arrivals| {
-        Schedule::new(from, stages, *arrivals, rate_max, seed)
-    };
-    if let Shape::Open { arrivals, .. }
-    | Shape::Stages { arrivals, .. }
-    | Shape::Ramp { arrivals, .. }
-    | Shape::Spike { arrivals, .. } = &phase.shape
-        && !arrivals.is_sound()
-    {
-        return Err(wrong("the burstiness of its arrivals must be above 0"));
-    }
     let legs = match &phase.shape {
         Shape::Sequential { requests, duration_s } => vec![alone(*requests, *duration_s)],
         Shape::Once { duration_s } => {
@@ -123,56 +101,6 @@ pub(crate) fn legs(
                 0,
                 users(*connections, *requests, *duration_s, *think_ms),
             )]
-        }
-        Shape::Open {
-            rate,
-            arrivals,
-            duration_s,
-            in_flight_max,
-        } => timed(
-            rates(*rate, &[stage(*rate, *duration_s)], arrivals),
-            in_flight_max,
-        ),
-        Shape::Stages {
-            stages,
-            arrivals,
-            in_flight_max,
-        } => {
-            let from = stages.first().map_or(0.0, |s| s.rate);
-            timed(rates(from, stages, arrivals), in_flight_max)
-        }
-        Shape::Ramp {
-            from,
-            to,
-            duration_s,
-            arrivals,
-            in_flight_max,
-        } => {
-            let ramp = Stage {
-                jump: false,
-                ..stage(*to, *duration_s)
-            };
-            timed(rates(*from, &[ramp], arrivals), in_flight_max)
-        }
-        Shape::Spike {
-            base,
-            peak,
-            at_s,
-            spike_s,
-            duration_s,
-            arrivals,
-            in_flight_max,
-        } => {
-            let stages = [
-                stage(*base, *at_s),
-                stage(*peak, *spike_s),
-                stage(*base, duration_s - at_s - spike_s),
-            ];
-            timed(rates(*base, &stages, arrivals), in_flight_max)
-        }
-        Shape::Replay { in_flight_max, .. } => {
-            let trace = trace.ok_or_else(|| wrong("its trace was not read"))?;
-            timed(Schedule::replay(trace), in_flight_max)
         }
         Shape::Burst {
             size,
@@ -205,6 +133,7 @@ pub(crate) fn legs(
             };
             connections.iter().enumerate().map(step).collect()
         }
+        _ => vec![timed(phase, trace, rate_max, seed)?],
     };
     let idle = |leg: &Leg| {
         matches!(
@@ -219,6 +148,79 @@ pub(crate) fn legs(
         return Err(wrong("it sends nothing: give it at least one burst or step"));
     }
     Ok(legs)
+}
+
+/// The one leg of a shape whose arrivals have their times from a schedule.
+fn timed(phase: &Phase, trace: Option<Arc<Trace>>, rate_max: f64, seed: u64) -> Result<Leg, EngineError> {
+    let wrong = |why: &str| EngineError::Phase {
+        phase: phase.name.clone(),
+        why: why.to_owned(),
+    };
+    let rates = |from: f64, stages: &[Stage], arrivals: &Arrivals| {
+        if arrivals.is_sound() {
+            Ok(Schedule::new(from, stages, *arrivals, rate_max, seed))
+        } else {
+            Err(wrong("the burstiness of its arrivals must be above 0"))
+        }
+    };
+    let (schedule, in_flight_max) = match &phase.shape {
+        Shape::Open {
+            rate,
+            arrivals,
+            duration_s,
+            in_flight_max,
+        } => (
+            rates(*rate, &[stage(*rate, *duration_s)], arrivals)?,
+            in_flight_max,
+        ),
+        Shape::Stages {
+            stages,
+            arrivals,
+            in_flight_max,
+        } => {
+            let from = stages.first().map_or(0.0, |s| s.rate);
+            (rates(from, stages, arrivals)?, in_flight_max)
+        }
+        Shape::Ramp {
+            from,
+            to,
+            duration_s,
+            arrivals,
+            in_flight_max,
+        } => {
+            let ramp = Stage {
+                jump: false,
+                ..stage(*to, *duration_s)
+            };
+            (rates(*from, &[ramp], arrivals)?, in_flight_max)
+        }
+        Shape::Spike {
+            base,
+            peak,
+            at_s,
+            spike_s,
+            duration_s,
+            arrivals,
+            in_flight_max,
+        } => {
+            let stages = [
+                stage(*base, *at_s),
+                stage(*peak, *spike_s),
+                stage(*base, duration_s - at_s - spike_s),
+            ];
+            (rates(*base, &stages, arrivals)?, in_flight_max)
+        }
+        Shape::Replay { in_flight_max, .. } => {
+            let trace = trace.ok_or_else(|| wrong("its trace was not read"))?;
+            (Schedule::replay(trace), in_flight_max)
+        }
+        _ => return Err(wrong("its arrivals follow no schedule")),
+    };
+    let kind = LegKind::Timed {
+        schedule: Box::new(schedule),
+        in_flight_max: *in_flight_max,
+    };
+    Ok(Leg::new(0, kind))
 }
 
 /// A stage at one rate throughout.

@@ -250,7 +250,7 @@ impl Script {
                         .to_owned(),
                 ));
             }
-            if let Some(rows) = rows.filter(|rows| *rows < u64::from(users)) {
+            if rows < u64::from(users) {
                 return Err(wrong(format!(
                     "{users} users want a row of their own, and the feed has {rows}: leave out `order = \"once\"`, or add rows"
                 )));

@@ -128,8 +128,8 @@ fn nanoseconds(text: &str, unit: TimeUnit) -> Option<i128> {
     if whole.is_empty() || whole.len() > 20 || !is_plain(whole) || !is_plain(part) {
         // Exponents and the like.
         let value: f64 = text.parse().ok()?;
-        let scaled = value * 10_f64.powi(digits as i32);
-        return (scaled >= 0.0 && scaled < 1e27).then_some(scaled.round() as i128);
+        let scaled = value * 10_i128.pow(digits as u32) as f64;
+        return (0.0..1e27).contains(&scaled).then_some(scaled.round() as i128);
     }
     let kept = &part[..part.len().min(digits)];
     let zeros = 10_i128.pow((digits - kept.len()) as u32);

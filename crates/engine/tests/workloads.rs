@@ -222,6 +222,7 @@ impl Drop for TempFile {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is the value of an optional field")]
 fn slots(feeds: impl IntoIterator<Item = (&'static str, Feed)>) -> Option<Slots> {
     Some(Slots {
         feeds: feeds

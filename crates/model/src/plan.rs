@@ -403,18 +403,20 @@ impl Shape {
                     rounded(*peak)
                 )
             }
-            Self::Replay { file, speed, .. } => {
-                let faster = if (*speed - 1.0).abs() < f64::EPSILON {
-                    String::new()
-                } else {
-                    format!(" at {speed} times its speed")
-                };
-                // The folder is of one machine only.
-                let name = file.rsplit('/').next().unwrap_or(file);
-                format!("open loop, replay of {name}{faster}")
-            }
+            Self::Replay { file, speed, .. } => replay_label(file, *speed),
         }
     }
+}
+
+fn replay_label(file: &str, speed: f64) -> String {
+    let faster = if (speed - 1.0).abs() < f64::EPSILON {
+        String::new()
+    } else {
+        format!(" at {speed} times its speed")
+    };
+    // The folder is of one machine only.
+    let name = file.rsplit('/').next().unwrap_or(file);
+    format!("open loop, replay of {name}{faster}")
 }
 
 /// A rate for people: at most two decimals.

@@ -254,14 +254,14 @@ impl FromStr for RetryOn {
                 .find(named)
                 .map(|o| Self::Outcome(*o))
                 .ok_or_else(|| {
-                    let names: Vec<&str> = Outcome::ALL
+                    let known: Vec<&str> = Outcome::ALL
                         .iter()
                         .filter(|o| o.is_failure())
                         .map(|o| o.name())
                         .collect();
                     format!(
                         "`{text}` is no failure; write a status such as 503, 5xx, timeout, or one of: {}",
-                        names.join(", ")
+                        known.join(", ")
                     )
                 }),
         }

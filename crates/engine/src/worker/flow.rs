@@ -38,7 +38,7 @@ pub(super) struct Journey {
 #[derive(Clone, Copy, Debug)]
 struct First {
     sent: Nanos,
-    first_byte: Nanos,
+    byte: Nanos,
     connect_us: u32,
     tls_us: u32,
     waited: bool,
@@ -275,7 +275,7 @@ impl Worker<'_> {
             seq: order.seq,
             intended: order.intended,
             sent,
-            first_byte: journey.first.map_or(Nanos::ZERO, |f| f.first_byte),
+            first_byte: journey.first.map_or(Nanos::ZERO, |f| f.byte),
             done: now,
             digest: 0,
             bytes_in: u32::try_from(journey.bytes_in).unwrap_or(u32::MAX),
@@ -309,7 +309,7 @@ impl Journey {
         if self.first.is_none() && call.sent != Nanos::ZERO {
             self.first = Some(First {
                 sent: call.sent,
-                first_byte: call.first_byte,
+                byte: call.first_byte,
                 connect_us: call.connect_us,
                 tls_us: call.tls_us,
                 waited: call.flags.contains(SampleFlags::WAITED),
