@@ -46,15 +46,6 @@ pub(super) fn problem(shape: &Shape) -> Option<ShapeProblem> {
             .or_else(|| requests.and_then(|n| at_least_one("requests", n)))
             .or_else(|| duration(*duration_s))
             .or_else(|| not_negative("think_ms", *think_ms)),
-        Shape::Open {
-            rate,
-            arrivals,
-            duration_s,
-            in_flight_max,
-        } => positive("rate", *rate)
-            .or_else(|| positive("duration_s", *duration_s))
-            .or_else(|| spacing(*arrivals))
-            .or_else(|| at_least_one("in_flight_max", u64::from(*in_flight_max))),
         Shape::Burst {
             size,
             count,
@@ -75,6 +66,22 @@ pub(super) fn problem(shape: &Shape) -> Option<ShapeProblem> {
                 .or_else(|| duration(*duration_s))
                 .or_else(|| not_negative("idle_s", *idle_s))
         }
+        _ => open_loop(shape),
+    }
+}
+
+/// The first thing that is wrong with a shape whose arrivals follow a schedule.
+fn open_loop(shape: &Shape) -> Option<ShapeProblem> {
+    match shape {
+        Shape::Open {
+            rate,
+            arrivals,
+            duration_s,
+            in_flight_max,
+        } => positive("rate", *rate)
+            .or_else(|| positive("duration_s", *duration_s))
+            .or_else(|| spacing(*arrivals))
+            .or_else(|| at_least_one("in_flight_max", u64::from(*in_flight_max))),
         Shape::Ramp {
             from,
             to,
@@ -151,6 +158,7 @@ pub(super) fn problem(shape: &Shape) -> Option<ShapeProblem> {
             }
             spacing(*arrivals).or_else(|| at_least_one("in_flight_max", u64::from(*in_flight_max)))
         }
+        _ => None,
     }
 }
 

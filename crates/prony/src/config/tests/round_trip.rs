@@ -164,14 +164,15 @@ fn expect() -> impl Strategy<Value = Expect> {
     )
 }
 
-fn shape() -> impl Strategy<Value = Shape> {
-    let arrivals = || {
-        prop_oneof![
-            Just(Arrivals::Poisson),
-            Just(Arrivals::Constant),
-            number().prop_map(|burstiness| Arrivals::Gamma { burstiness }),
-        ]
-    };
+fn arrivals() -> impl Strategy<Value = Arrivals> {
+    prop_oneof![
+        Just(Arrivals::Poisson),
+        Just(Arrivals::Constant),
+        number().prop_map(|burstiness| Arrivals::Gamma { burstiness }),
+    ]
+}
+
+fn scheduled_shape() -> impl Strategy<Value = Shape> {
     let units = prop_oneof![
         Just(TimeUnit::Seconds),
         Just(TimeUnit::Millis),
@@ -179,6 +180,41 @@ fn shape() -> impl Strategy<Value = Shape> {
         Just(TimeUnit::Nanos),
         Just(TimeUnit::Date),
     ];
+    prop_oneof![
+        (number(), number(), arrivals(), any::<u32>()).prop_map(|(from, to, arrivals, in_flight_max)| {
+            Shape::Ramp {
+                from,
+                to,
+                duration_s: from + to,
+                arrivals,
+                in_flight_max,
+            }
+        }),
+        (number(), number(), arrivals(), any::<u32>()).prop_map(|(base, peak, arrivals, in_flight_max)| {
+            Shape::Spike {
+                base,
+                peak,
+                at_s: base / 2.0,
+                spike_s: peak / 2.0,
+                duration_s: base + peak,
+                arrivals,
+                in_flight_max,
+            }
+        }),
+        (text(), number(), units, option::of(text()), any::<u32>()).prop_map(
+            |(file, speed, unit, scenario, in_flight_max)| Shape::Replay {
+                time: file.clone(),
+                file,
+                speed,
+                unit,
+                scenario,
+                in_flight_max,
+            }
+        ),
+    ]
+}
+
+fn shape() -> impl Strategy<Value = Shape> {
     let stage = (number(), number(), any::<bool>());
     let stage = stage.prop_map(|(rate, duration_s, jump)| Stage {
         rate,
@@ -230,36 +266,7 @@ fn shape() -> impl Strategy<Value = Shape> {
                 duration_s,
                 idle_s
             }),
-        (number(), number(), arrivals(), any::<u32>()).prop_map(|(from, to, arrivals, in_flight_max)| {
-            Shape::Ramp {
-                from,
-                to,
-                duration_s: from + to,
-                arrivals,
-                in_flight_max,
-            }
-        }),
-        (number(), number(), arrivals(), any::<u32>()).prop_map(|(base, peak, arrivals, in_flight_max)| {
-            Shape::Spike {
-                base,
-                peak,
-                at_s: base / 2.0,
-                spike_s: peak / 2.0,
-                duration_s: base + peak,
-                arrivals,
-                in_flight_max,
-            }
-        }),
-        (text(), number(), units, option::of(text()), any::<u32>()).prop_map(
-            |(file, speed, unit, scenario, in_flight_max)| Shape::Replay {
-                time: file.clone(),
-                file,
-                speed,
-                unit,
-                scenario,
-                in_flight_max,
-            }
-        ),
+        scheduled_shape(),
         (vec(stage, 0..3), arrivals(), any::<u32>()).prop_map(|(stages, arrivals, in_flight_max)| {
             Shape::Stages {
                 stages,
