@@ -235,7 +235,7 @@ fn sample() -> impl Strategy<Value = Sample> {
         any::<u16>(),
         0_u16..4,
         0..Outcome::ALL.len(),
-        any::<u8>(),
+        any::<u16>(),
     );
     (times, rest).prop_map(
         |((seq, intended, sent, first, done, digest), (bytes, status, phase, outcome, flags))| Sample {
