@@ -200,7 +200,7 @@ impl Worker<'_> {
             if connection.stage == Stage::Greeting && !self.greeted(slot) {
                 return;
             }
-            self.harvest(slot, "");
+            self.harvest(slot, "its HTTP/2 session ended");
             self.write_out(slot);
             if drained {
                 return;
