@@ -18,7 +18,7 @@ use crate::mask::Masks;
 use crate::prepared::{Prepared, Route};
 use crate::summary::{summarise, summarise_long};
 use crate::worker::{self, LINGERING_MAX, Message, Share, Shared, Wanted};
-use crate::{EngineError, Target, Trace, descriptors, host, validity};
+use crate::{EngineError, Inner, Target, Trace, descriptors, host, validity};
 
 /// Messages that the collector may be behind before workers have to wait.
 const CHANNEL: usize = 256;
@@ -72,9 +72,13 @@ pub struct Engine {
 impl Engine {
     /// Resolves the target and refuses one that is neither on this machine nor allowed by name.
     pub fn new(target: &Target, options: EngineOptions) -> Result<Self, EngineError> {
-        let clock = Clock::since(options.epoch);
+        let route = target.route()?;
+        let clock = match route.inner {
+            Some(Inner::Sim(_)) => Clock::simulated(),
+            _ => Clock::since(options.epoch),
+        };
         Ok(Self {
-            route: target.route()?,
+            route,
             options,
             clock,
             first_errors: Vec::new(),
@@ -175,6 +179,7 @@ impl Engine {
         let told = reports.iter().flat_map(|r| &r.first_errors);
         self.first_errors = first_of_each(told, &self.route.masks);
         let stolen = steal
+            .filter(|_| !self.clock.is_simulated())
             .zip(host::CpuTimes::now())
             .map_or(0.0, |(before, after)| after.steal_since(&before));
         validity::add_reports(&mut summary.validity, &phase, &reports, stolen);
@@ -347,20 +352,31 @@ impl<'a, 's> Course<'a, 's> {
             if self.stopped || left == Nanos::ZERO {
                 return;
             }
-            thread::sleep(left.as_duration().min(Duration::from_millis(20)));
+            if self.engine.clock.is_simulated() {
+                self.engine.clock.advance_to(at);
+            } else {
+                thread::sleep(left.as_duration().min(Duration::from_millis(20)));
+            }
         }
     }
 
     /// Runs a leg that starts no earlier than `earliest`; returns when it started.
     fn run_leg(&mut self, leg: &Leg, earliest: Nanos) -> Result<Nanos, EngineError> {
-        let streams = self.engine.route.streams;
-        let workers = leg.workers(self.engine.options.threads.clamp(1, 1024), streams);
-        let start = AtomicU64::new(0);
         let clock = self.engine.clock;
+        // Simulated time is one thread's.
+        let threads = if clock.is_simulated() {
+            1
+        } else {
+            self.engine.options.threads.clamp(1, 1024)
+        };
+        let streams = self.engine.route.streams;
+        let workers = leg.workers(threads, streams);
+        let start = AtomicU64::new(0);
         let shared = Shared {
             prepared: self.prepared,
             leg,
             stop: &self.engine.options.stop,
+            begun: clock.now(),
             start: &start,
             rate_max: self.engine.options.rate_max,
         };
@@ -411,6 +427,7 @@ impl<'a, 's> Course<'a, 's> {
             self.next_seq = self.next_seq.max(report.next_seq);
             self.captures_left = self.captures_left.saturating_sub(report.captures);
             self.kept_left = self.kept_left.saturating_sub(report.kept);
+            clock.advance_to(report.ended);
             self.stopped |= report.stopped;
             self.dead |= report.dead;
             if let Some(error) = &report.error {

@@ -20,6 +20,12 @@ pub enum EngineError {
         /// What it resolved to.
         address: String,
     },
+    /// A server within this process that was described wrongly.
+    #[error("{why}")]
+    Inner {
+        /// What is wrong and what would be right.
+        why: String,
+    },
     /// A phase that holds nothing to send, or never ends.
     #[error("phase {phase:?}: {why}")]
     Phase {

@@ -6,17 +6,18 @@ use prony_model::{Capture, HttpVersion, Limits, Nanos, Phase, Request, Secret};
 use prony_wire::http1::{RequestParts, render};
 use prony_wire::{Clock, Link, Origin, Peer, WireError, http2};
 
-use crate::EngineError;
 use crate::bodies::Checks;
 use crate::choice::mix;
 use crate::mask::Masks;
 use crate::script::Script;
 use crate::template::Template;
+use crate::{EngineError, Inner};
 
 /// Where requests go, and what they have in common.
 #[derive(Clone, Debug)]
 pub(crate) struct Route {
     pub(crate) origin: Origin,
+    pub(crate) inner: Option<Inner>,
     pub(crate) peer: Peer,
     /// How long the resolver took; `None` when it was not asked.
     pub(crate) dns: Option<Nanos>,

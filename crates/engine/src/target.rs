@@ -10,9 +10,9 @@ use prony_model::{HttpVersion, Nanos, Secret};
 use prony_wire::{Link, Origin, Peer, TlsOptions, WireError, dial, tls};
 use rustix::fs::{Access, access};
 
-use crate::EngineError;
 use crate::mask::Masks;
 use crate::prepared::Route;
+use crate::{EngineError, Inner};
 
 /// Longest wait for the resolver.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -22,6 +22,8 @@ const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Target {
     /// Scheme, host, port and base path.
     pub origin: Origin,
+    /// A server within this process; the origin then only names the host in the requests.
+    pub inner: Option<Inner>,
     /// Connect to this Unix domain socket; the origin then only names the host in the requests.
     pub unix_socket: Option<PathBuf>,
     /// Connect to this host and port instead of the origin's; the requests still name the origin's.
@@ -46,11 +48,20 @@ pub struct Target {
 }
 
 impl Target {
-    /// The target at a URL, without headers, trusting the public authorities.
+    /// The target at a URL, without headers, trusting the public authorities. `null:` and `sim:...` are servers within
+    /// this process, see [`Inner`].
     pub fn new(url: &str) -> Result<Self, EngineError> {
-        let origin = Origin::parse(url)?;
+        let inner = Inner::parse(url)
+            .transpose()
+            .map_err(|why| EngineError::Inner { why })?;
+        let origin = Origin::parse(if inner.is_some() {
+            "http://inner.invalid"
+        } else {
+            url
+        })?;
         Ok(Self {
             origin,
+            inner,
             unix_socket: None,
             connect_to: None,
             sources: Vec::new(),
@@ -67,9 +78,10 @@ impl Target {
     /// Finds out where to connect, checks that it may be loaded, and sets up TLS.
     pub(crate) fn route(&self) -> Result<Route, EngineError> {
         let origin = &self.origin;
-        let (peer, dns) = match &self.unix_socket {
-            Some(path) => (self.socket(path)?, None),
-            None => self.resolve()?,
+        let (peer, dns) = match (&self.inner, &self.unix_socket) {
+            (Some(_), _) => (Peer::Inner, None),
+            (None, Some(path)) => (self.socket(path)?, None),
+            (None, None) => self.resolve()?,
         };
         for &source in &self.sources {
             dial::can_start_from(source).map_err(|e| WireError::Source {
@@ -85,6 +97,7 @@ impl Target {
         };
         Ok(Route {
             origin: origin.clone(),
+            inner: self.inner.clone(),
             peer,
             dns,
             sources: self.sources.clone(),

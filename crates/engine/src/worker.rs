@@ -27,6 +27,7 @@ use prony_wire::{Clock, Timer, Waits, WireError};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::choice::{Chooser, Pick};
+use crate::inner::Server;
 use crate::leg::{Leg, LegKind};
 use crate::prepared::Prepared;
 use call::Call;
@@ -71,6 +72,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) prepared: &'a Prepared,
     pub(crate) leg: &'a Leg,
     pub(crate) stop: &'a AtomicBool,
+    /// When the workers were started.
+    pub(crate) begun: Nanos,
     /// Start of the leg in nanoseconds; 0 until it is known.
     pub(crate) start: &'a AtomicU64,
     pub(crate) rate_max: f64,
@@ -113,6 +116,8 @@ struct Worker<'a> {
     outbox: Outbox,
     waits: Waits,
     timer: Timer,
+    /// The server, where it is in this process.
+    server: Option<Server>,
     buffer: Box<[u8]>,
     cache: HeadCache,
     connections: Connections,
@@ -198,6 +203,7 @@ impl<'a> Worker<'a> {
             outbox,
             waits,
             timer,
+            server: shared.prepared.route.inner.as_ref().map(Server::new),
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
             cache: HeadCache::default(),
             connections: Connections::default(),
@@ -228,6 +234,7 @@ impl<'a> Worker<'a> {
     }
 
     fn run(mut self) {
+        self.prepared.clock.advance_to(self.shared.begun);
         let (cpu, wall) = (thread_cpu(), self.now());
         self.flight.since = wall;
         if let LegKind::Burst { size } = self.shared.leg.kind {
@@ -251,7 +258,10 @@ impl<'a> Worker<'a> {
         let now = self.now();
         self.flight.advance(now);
         self.report.error = end.err();
-        self.report.cpu = thread_cpu() - cpu;
+        self.report.ended = now;
+        if !self.prepared.clock.is_simulated() {
+            self.report.cpu = thread_cpu() - cpu;
+        }
         self.report.wall = now - wall;
         self.report.flight = self.flight.integral;
         self.report.flight_max = self.flight.max;
@@ -395,23 +405,36 @@ impl<'a> Worker<'a> {
         if !self.again.is_empty() {
             return self.waits.poll();
         }
+        let clock = self.prepared.clock;
+        if clock.is_simulated() && self.source.is_none() {
+            // Simulated time waits for the real start.
+            std::thread::yield_now();
+            self.waits.advance(clock, now, TIMER);
+            return Ok(());
+        }
         let tick = match &self.source {
             None => now + Nanos(1_000_000),
             Some(_) if self.active > 0 => self.next_tick,
             Some(_) => now + IDLE_TICK,
         };
         let due = self.source.as_mut().and_then(Source::next_at);
-        let due = due.into_iter().chain(self.later.peek().map(|l| l.at)).min();
+        // What is still due now will not be issued any more (the leg is over): there is nothing to wake for.
+        let due = due
+            .into_iter()
+            .chain(self.later.peek().map(|l| l.at))
+            .filter(|due| *due > now)
+            .min();
         let at = due.map_or(tick, |due| due.min(tick));
         // A tick that is already armed is left alone: no system call while answers keep coming.
         if self.timer.armed() > at || self.timer.armed() <= now {
             self.timer.arm(at)?;
         }
+        if clock.is_simulated() {
+            self.waits.advance(clock, at, TIMER);
+            return Ok(());
+        }
         self.waits.wait()?;
-        // What was due before the wait began (an order that a leg which is over no longer takes) says nothing about
-        // the timer.
         if let Some(due) = due
-            && due > now
             && self.timer.armed() == due
             && self.waits.len() == 1
             && self.waits.event(0).0 == TIMER

@@ -1,5 +1,6 @@
 //! Whether a target's URL can be one, before anything is resolved or sent.
 
+use prony_engine::Inner;
 use url::Url;
 
 use crate::diagnostic::{Diagnostic, nearest};
@@ -15,10 +16,19 @@ pub(crate) fn preset(target: &str) -> Option<&str> {
 
 /// Refuses what can be no target, and says what to write instead.
 pub(crate) fn check(target: &str) -> Result<(), Diagnostic> {
-    match preset(target) {
-        Some(name) => check_preset(name),
+    if let Some(name) = preset(target) {
+        return check_preset(name);
+    }
+    match Inner::parse(target) {
+        Some(Ok(_)) => Ok(()),
+        Some(Err(why)) => Err(Diagnostic::usage(why)),
         None => parse(target).map(|_| ()),
     }
+}
+
+/// Whether a target is a server within this process: `null:` or `sim:...`.
+pub(crate) fn is_inner(target: &str) -> bool {
+    Inner::parse(target).is_some()
 }
 
 /// An http or https URL with a host. A missing scheme means http.

@@ -1,5 +1,7 @@
-//! The one clock of the load path: `CLOCK_MONOTONIC`, counted from the run's epoch.
+//! The one clock of the load path: `CLOCK_MONOTONIC`, counted from the run's epoch; or a simulated one, which stands
+//! still until it is moved.
 
+use std::cell::Cell;
 use std::time::Instant;
 
 use prony_model::Nanos;
@@ -9,6 +11,12 @@ use rustix::time::{ClockId, Timespec, clock_gettime};
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     epoch_ns: u64,
+    simulated: bool,
+}
+
+thread_local! {
+    /// The time of simulated clocks on this thread, in nanoseconds.
+    static SIMULATED: Cell<u64> = const { Cell::new(0) };
 }
 
 impl Clock {
@@ -17,11 +25,37 @@ impl Clock {
         let passed = u64::try_from(epoch.elapsed().as_nanos()).unwrap_or(u64::MAX);
         Self {
             epoch_ns: monotonic_ns().saturating_sub(passed),
+            simulated: false,
+        }
+    }
+
+    /// A clock that begins at zero and moves only by [`Clock::advance_to`]. Each thread has one time for all of its
+    /// simulated clocks.
+    pub fn simulated() -> Self {
+        SIMULATED.set(0);
+        Self {
+            epoch_ns: 0,
+            simulated: true,
+        }
+    }
+
+    /// Whether time is simulated.
+    pub fn is_simulated(&self) -> bool {
+        self.simulated
+    }
+
+    /// Moves a simulated clock of this thread forward; does nothing to a real one.
+    pub fn advance_to(&self, at: Nanos) {
+        if self.simulated {
+            SIMULATED.set(SIMULATED.get().max(at.0));
         }
     }
 
     /// Now, since the epoch.
     pub fn now(&self) -> Nanos {
+        if self.simulated {
+            return Nanos(SIMULATED.get());
+        }
         Nanos(monotonic_ns().saturating_sub(self.epoch_ns))
     }
 

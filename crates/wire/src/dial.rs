@@ -22,22 +22,24 @@ pub enum Peer {
     Tcp(SocketAddr),
     /// A Unix domain socket, by its path.
     Unix(PathBuf),
+    /// A server that exists only in this process.
+    Inner,
 }
 
 impl Peer {
     /// Whether it is reached without leaving this machine. An IPv4 address may be written as IPv6.
     pub fn is_here(&self) -> bool {
         match self {
-            Self::Unix(_) => true,
+            Self::Unix(_) | Self::Inner => true,
             Self::Tcp(address) => address.ip().to_canonical().is_loopback(),
         }
     }
 
-    /// The port; `None` for a Unix domain socket.
+    /// The port; `None` where there is none.
     pub fn port(&self) -> Option<u16> {
         match self {
             Self::Tcp(address) => Some(address.port()),
-            Self::Unix(_) => None,
+            Self::Unix(_) | Self::Inner => None,
         }
     }
 }
@@ -53,6 +55,7 @@ impl fmt::Display for Peer {
         match self {
             Self::Tcp(address) => address.fmt(f),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Inner => f.write_str("this process"),
         }
     }
 }
@@ -116,6 +119,8 @@ pub fn start(peer: &Peer, source: Option<IpAddr>) -> Result<OwnedFd, Errno> {
                 Err(e) => Err(e),
             }
         }
+        // There is nothing to open: see `Stream::dial`.
+        Peer::Inner => Err(Errno::DESTADDRREQ),
     }
 }
 

@@ -1,5 +1,8 @@
-//! Waking at an absolute time, and waiting for sockets: a timerfd and an epoll set. Knows no schedule.
+//! Waking at an absolute time, and waiting for sockets: a timerfd and an epoll set. Where time is simulated neither
+//! exists, and a wait moves the clock. Knows no schedule.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -15,7 +18,8 @@ use crate::{Clock, WireError};
 /// A timer on the absolute monotonic clock. No relative sleeps: an error of one wait does not move the next.
 #[derive(Debug)]
 pub struct Timer {
-    fd: OwnedFd,
+    /// None where time is simulated.
+    fd: Option<OwnedFd>,
     clock: Clock,
     armed: Nanos,
 }
@@ -24,7 +28,11 @@ impl Timer {
     /// A timer that is not armed.
     pub fn new(clock: Clock) -> Result<Self, WireError> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-        let fd = timerfd_create(TimerfdClockId::Monotonic, flags).map_err(|e| system("timer", e))?;
+        let fd = if clock.is_simulated() {
+            None
+        } else {
+            Some(timerfd_create(TimerfdClockId::Monotonic, flags).map_err(|e| system("timer", e))?)
+        };
         Ok(Self {
             fd,
             clock,
@@ -45,7 +53,9 @@ impl Timer {
             it_interval: zero,
             it_value: self.clock.absolute(at),
         };
-        timerfd_settime(&self.fd, TimerfdTimerFlags::ABSTIME, &spec).map_err(|e| system("timer", e))?;
+        if let Some(fd) = &self.fd {
+            timerfd_settime(fd, TimerfdTimerFlags::ABSTIME, &spec).map_err(|e| system("timer", e))?;
+        }
         self.armed = at;
         Ok(())
     }
@@ -61,10 +71,16 @@ impl Timer {
     }
 }
 
-/// An edge-triggered epoll set. A descriptor is registered once and never touched again.
+/// An edge-triggered epoll set, and what is to come from servers in this process. A descriptor is registered once and
+/// never touched again.
 pub struct Waits {
     epoll: OwnedFd,
     events: Vec<epoll::Event>,
+    /// Tokens that [`Waits::expect`] announced: when, in which order, whose.
+    expected: BinaryHeap<Reverse<(Nanos, u64, u64)>>,
+    announced: u64,
+    /// Those of them that the last wait reported.
+    came: Vec<u64>,
 }
 
 impl Waits {
@@ -74,6 +90,9 @@ impl Waits {
         Ok(Self {
             epoll,
             events: Vec::with_capacity(batch.max(1)),
+            expected: BinaryHeap::new(),
+            announced: 0,
+            came: Vec::new(),
         })
     }
 
@@ -87,13 +106,51 @@ impl Waits {
     /// Registers a timer under a token.
     pub fn add_timer(&self, timer: &Timer, token: u64) -> Result<(), WireError> {
         let edges = epoll::EventFlags::IN | epoll::EventFlags::ET;
-        epoll::add(&self.epoll, &timer.fd, epoll::EventData::new_u64(token), edges)
-            .map_err(|e| system("epoll", e))
+        let Some(fd) = &timer.fd else { return Ok(()) };
+        epoll::add(&self.epoll, fd, epoll::EventData::new_u64(token), edges).map_err(|e| system("epoll", e))
+    }
+
+    /// Something will happen to a connection without a descriptor at `at`: a wait then reports its token. Where time
+    /// is real that must not lie in the future.
+    pub fn expect(&mut self, token: u64, at: Nanos) {
+        self.announced += 1;
+        self.expected.push(Reverse((at, self.announced, token)));
     }
 
     /// Waits until something happens; a signal counts as nothing.
     pub fn wait(&mut self) -> Result<(), WireError> {
-        self.wait_for(None)
+        if self.expected.is_empty() {
+            return self.wait_for(None);
+        }
+        self.poll()?;
+        self.take_expected(Nanos(u64::MAX));
+        Ok(())
+    }
+
+    /// The same in simulated time: moves the clock to what is expected next, or to `until`, and then reports
+    /// `timer`.
+    pub fn advance(&mut self, clock: Clock, until: Nanos, timer: u64) {
+        self.events.clear();
+        self.came.clear();
+        match self.expected.peek() {
+            Some(Reverse((at, ..))) if *at <= until => {
+                clock.advance_to(*at);
+                self.take_expected(clock.now());
+            }
+            _ => {
+                clock.advance_to(until);
+                self.came.push(timer);
+            }
+        }
+    }
+
+    fn take_expected(&mut self, until: Nanos) {
+        while let Some(Reverse((at, _, token))) = self.expected.peek()
+            && *at <= until
+        {
+            self.came.push(*token);
+            self.expected.pop();
+        }
     }
 
     /// Looks what has happened, without waiting.
@@ -106,6 +163,7 @@ impl Waits {
 
     fn wait_for(&mut self, timeout: Option<&Timespec>) -> Result<(), WireError> {
         self.events.clear();
+        self.came.clear();
         match epoll::wait(
             &self.epoll,
             rustix::buffer::spare_capacity(&mut self.events),
@@ -118,17 +176,19 @@ impl Waits {
 
     /// How many events the last wait reported.
     pub fn len(&self) -> usize {
-        self.events.len()
+        self.events.len() + self.came.len()
     }
 
     /// Whether the last wait reported nothing.
     pub fn is_empty(&self) -> bool {
-        self.events.is_empty()
+        self.len() == 0
     }
 
     /// Event `i` of the last wait: its token, and whether the peer closed its side or the connection failed.
     pub fn event(&self, i: usize) -> (u64, bool) {
-        let event = &self.events[i];
+        let Some(event) = self.events.get(i) else {
+            return (self.came[i - self.events.len()], false);
+        };
         let (data, flags) = (event.data, event.flags);
         let hang_up = epoll::EventFlags::RDHUP | epoll::EventFlags::HUP | epoll::EventFlags::ERR;
         (data.u64(), flags.intersects(hang_up))

@@ -11,7 +11,7 @@ use rustls::{ClientConfig, ClientConnection, HandshakeKind};
 use rustls_pki_types::ServerName;
 
 use crate::dial::{self, Peer};
-use crate::tls;
+use crate::{InnerStream, tls};
 
 /// How to secure a connection.
 #[derive(Clone, Debug)]
@@ -51,6 +51,8 @@ pub enum Stream {
     Plain(OwnedFd),
     /// With TLS.
     Tls(Box<TlsStream>),
+    /// To a server in this process.
+    Inner(InnerStream),
 }
 
 /// TLS state and its socket.
@@ -64,6 +66,9 @@ impl Stream {
     /// Starts to connect, from the address `source` when one is given. Register it, then at each edge ask
     /// [`Stream::connected`], and after it [`Stream::ready`], until they say yes.
     pub fn dial(peer: &Peer, source: Option<IpAddr>, link: &Link) -> Result<Self, LinkError> {
+        if *peer == Peer::Inner {
+            return Ok(Self::Inner(InnerStream::default()));
+        }
         let fd = dial::start(peer, source).map_err(LinkError::Io)?;
         match link {
             Link::Plain => Ok(Self::Plain(fd)),
@@ -80,18 +85,31 @@ impl Stream {
 
     /// Whether the connection is made. The handshake, if any, comes after it.
     pub fn connected(&self) -> Result<bool, LinkError> {
-        dial::finished(self).map_err(LinkError::Io)
+        self.descriptor()
+            .map_or(Ok(true), dial::finished)
+            .map_err(LinkError::Io)
     }
 
     /// Tries a connection that waits for room in a Unix domain socket's queue once more; whether it is made.
     pub fn connect_again(&self, peer: &Peer) -> Result<bool, LinkError> {
-        dial::again(self, peer).map_err(LinkError::Io)
+        self.descriptor()
+            .map_or(Ok(true), |fd| dial::again(fd, peer))
+            .map_err(LinkError::Io)
+    }
+
+    /// What to wait on; `None` where there is no socket.
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Plain(fd) => Some(fd.as_fd()),
+            Self::Tls(tls) => Some(tls.socket.as_fd()),
+            Self::Inner(_) => None,
+        }
     }
 
     /// Whether the handshake took up an earlier session; `None` before its end and without TLS.
     pub fn resumed(&self) -> Option<bool> {
         match self {
-            Self::Plain(_) => None,
+            Self::Plain(_) | Self::Inner(_) => None,
             Self::Tls(tls) => Some(tls.session.handshake_kind()? == HandshakeKind::Resumed),
         }
     }
@@ -126,6 +144,7 @@ impl Stream {
         match self {
             Self::Plain(fd) => receive(fd, buffer, RecvFlags::empty()),
             Self::Tls(tls) => tls.read(buffer),
+            Self::Inner(inner) => Ok(inner.read(buffer)),
         }
     }
 
@@ -135,6 +154,7 @@ impl Stream {
         match self {
             Self::Plain(fd) => receive(fd, buffer, RecvFlags::TRUNC),
             Self::Tls(tls) => tls.read(buffer),
+            Self::Inner(inner) => Ok(inner.read(buffer)),
         }
     }
 
@@ -158,13 +178,14 @@ impl Stream {
                 tls.push()?;
                 Ok(taken)
             }
+            Self::Inner(_) => Ok(bytes.len()),
         }
     }
 
     /// Writes what an earlier [`Stream::write`] took but could not send. Nothing to do on a plain stream.
     pub fn flush(&mut self) -> Result<(), LinkError> {
         match self {
-            Self::Plain(_) => Ok(()),
+            Self::Plain(_) | Self::Inner(_) => Ok(()),
             Self::Tls(tls) => tls.push(),
         }
     }
@@ -172,23 +193,14 @@ impl Stream {
     /// Whether HTTP/2 was agreed on in the TLS handshake; `None` on a stream without TLS, where nothing is agreed on.
     pub fn agreed_on_http2(&self) -> Option<bool> {
         match self {
-            Self::Plain(_) => None,
+            Self::Plain(_) | Self::Inner(_) => None,
             Self::Tls(tls) => Some(tls.session.alpn_protocol() == Some(tls::HTTP2)),
         }
     }
 
     /// Whether a short read proves that the socket is drained.
     pub fn short_read_drains(&self) -> bool {
-        matches!(self, Self::Plain(_))
-    }
-}
-
-impl AsFd for Stream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Plain(fd) => fd.as_fd(),
-            Self::Tls(tls) => tls.socket.as_fd(),
-        }
+        !matches!(self, Self::Tls(_))
     }
 }
 

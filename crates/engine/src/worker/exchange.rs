@@ -98,7 +98,10 @@ impl Worker<'_> {
         let (slot, token) = self.connections.next_slot();
         let route = &self.prepared.route;
         let made = Stream::dial(&route.peer, self.source_address(), &route.link).and_then(|stream| {
-            self.waits.add(&stream, token).map_err(LinkError::Io)?;
+            match stream.descriptor() {
+                Some(fd) => self.waits.add(fd, token).map_err(LinkError::Io)?,
+                None => self.waits.expect(token, dialled),
+            }
             Ok(stream)
         });
         let limits = &self.prepared.limits;
@@ -315,6 +318,13 @@ impl Worker<'_> {
                 Ok(n) => call.written += n,
                 Err(_) => call.deaf = true,
             }
+        }
+        if let (Stream::Inner(stream), Some(server)) = (&mut connection.stream, &mut self.server) {
+            let clock = prepared.clock;
+            let (answer, at) = server.take(clock.now());
+            stream.answer(answer, clock, at);
+            self.waits.expect(self.connections.token(slot), at);
+            return;
         }
         if connection.stream.flush().is_err() {
             call.deaf = true;

@@ -43,7 +43,9 @@ pub(crate) enum Message {
 /// What a worker knows about itself at the end of a leg.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Report {
-    /// CPU time of its thread over the leg.
+    /// When it ended.
+    pub(crate) ended: Nanos,
+    /// CPU time of its thread over the leg; zero in simulated time.
     pub(crate) cpu: Nanos,
     /// Wall time of the leg.
     pub(crate) wall: Nanos,

@@ -34,9 +34,24 @@ pub(super) struct Plan {
 impl Plan {
     /// Reads the flags; nothing is sent and only the body file's existence is checked later.
     pub(super) fn new(args: &LoadArgs) -> Result<Self, Diagnostic> {
-        let url = target_url::parse(&args.url)?;
-        let path = url[Position::BeforePath..Position::AfterQuery].to_owned();
-        let origin = url[..Position::AfterPort].to_owned();
+        let (origin, path) = if target_url::is_inner(&args.url) {
+            target_url::check(&args.url)?;
+            (args.url.clone(), "/".to_owned())
+        } else {
+            let url = target_url::parse(&args.url)?;
+            (
+                url[..Position::AfterPort].to_owned(),
+                url[Position::BeforePath..Position::AfterQuery].to_owned(),
+            )
+        };
+        let shown = format!(
+            "{origin}{}",
+            if target_url::is_inner(&origin) {
+                ""
+            } else {
+                path.as_str()
+            }
+        );
         let mut suite = Suite {
             name: NAME.to_owned(),
             target: TargetSpec {
@@ -71,10 +86,7 @@ impl Plan {
             capture: Capture::NONE,
             advisory: false,
         });
-        Ok(Self {
-            suite,
-            url: url[..Position::AfterQuery].to_owned(),
-        })
+        Ok(Self { suite, url: shown })
     }
 
     /// The phase for the engine; reads the body file.
