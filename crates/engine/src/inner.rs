@@ -193,7 +193,7 @@ impl Queue {
                 return start + work;
             }
             work = work - left;
-            start = start + (every - at);
+            start += every - at;
         }
     }
 }

@@ -21,7 +21,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 
-use prony_model::{Nanos, Outcome, Sample, SampleFlags};
+use prony_model::{HttpVersion, Nanos, Outcome, Sample, SampleFlags};
 use prony_wire::http1::HeadCache;
 use prony_wire::{Clock, Timer, Waits, WireError};
 use rustix::time::{ClockId, clock_gettime};
@@ -460,9 +460,13 @@ impl<'a> Worker<'a> {
                 fired = true;
             } else {
                 self.on_edge(token, hung_up);
-                read += 1;
-                if read % READS_FIRST == 0 {
+                // One edge of an HTTP/2 connection may bring as many answers as it has streams.
+                let many = self.prepared.route.http != HttpVersion::Http1;
+                read += if many { READS_FIRST } else { 1 };
+                if read >= READS_FIRST {
+                    read = 0;
                     self.issue_freed();
+                    self.depart();
                 }
             }
         }

@@ -52,6 +52,8 @@ pub(super) struct Call {
     pub(super) sent: Nanos,
     pub(super) first_byte: Nanos,
     pub(super) deadline: Nanos,
+    /// How often it was sent again on another connection.
+    pub(super) resent: u8,
     /// Bytes of the request handed to the socket.
     pub(super) written: usize,
     /// Whether it is the last on its connection, and says so.
@@ -98,6 +100,7 @@ impl Call {
             sent: Nanos::ZERO,
             first_byte: Nanos::ZERO,
             deadline,
+            resent: 0,
             written: 0,
             last: false,
             deaf: false,

@@ -516,12 +516,13 @@ impl Worker<'_> {
         let stale = connection.used;
         let again = connection.call.as_ref().is_some_and(|call| {
             let idempotent = self.prepared.item(call.scenario, call.item).idempotent;
-            stale && idempotent && !call.flags.contains(SampleFlags::RESENT)
+            stale && idempotent && call.resent == 0
         });
         if !again {
             return self.failed(slot, Outcome::Reset, error, now);
         }
         if let Some(mut call) = self.connections.take(slot).and_then(|mut c| c.call.take()) {
+            call.resent += 1;
             call.flags.insert(SampleFlags::RESENT);
             call.answer.clear();
             self.dial(Some(call));

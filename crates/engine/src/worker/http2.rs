@@ -19,6 +19,9 @@ use super::capture::Ending;
 use super::connection::{Connection, Stage};
 use super::exchange::micros;
 
+/// How often a request that no peer looked at is sent again.
+const RESENT_MAX: u8 = 5;
+
 pub(super) use multiplex::Multiplex;
 
 /// Reads of one connection before others get their turn.
@@ -429,8 +432,14 @@ impl Worker<'_> {
         // What the peer says it did not look at may be sent again whatever it is (RFC 9113, section 8.7); what was lost
         // with a connection that may just have been closed for being idle, where that does no harm.
         let idempotent = self.prepared.item(call.scenario, call.item).idempotent;
-        let may_go_again = fault == Fault::Unprocessed || (fault == Fault::Lost && stale && idempotent);
-        if may_go_again && !call.flags.contains(SampleFlags::RESENT) {
+        // A busy peer may say goodbye to one connection after another, so the first is worth several attempts.
+        let may_go_again = match fault {
+            Fault::Unprocessed => call.resent < RESENT_MAX,
+            Fault::Lost => stale && idempotent && call.resent == 0,
+            _ => false,
+        };
+        if may_go_again {
+            call.resent += 1;
             call.flags.insert(SampleFlags::RESENT);
             call.answer.clear();
             return self.place(call);
@@ -439,7 +448,7 @@ impl Worker<'_> {
             Fault::Reset(why) => (Outcome::Reset, why),
             Fault::Unprocessed => (
                 Outcome::Reset,
-                "the peer said goodbye (GOAWAY) before it looked at the request, for the second time"
+                "the peer said goodbye (GOAWAY) on one connection after another before it looked at the request"
                     .to_owned(),
             ),
             Fault::Malformed(why) => (Outcome::Malformed, why),
