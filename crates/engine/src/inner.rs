@@ -244,7 +244,7 @@ mod tests {
         let times: Vec<u64> = taken.iter().map(|(_, at)| at.0 / MS).collect();
         assert_eq!(times, [11, 11, 21, 1], "the fourth is turned away");
         assert_eq!(taken[3].0, BUSY);
-        assert_eq!(server.take(Nanos(12 * MS)).1, Nanos(21 * MS));
+        assert_eq!(server.take(Nanos(12 * MS)).1, Nanos(22 * MS));
     }
 
     #[test]

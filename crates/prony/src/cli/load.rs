@@ -29,6 +29,8 @@ use super::units::rate;
   prony load http://127.0.0.1:8000/health --replay trace.csv --speed 2
   prony load http://127.0.0.1:8000/score -T application/json -b '{\"id\":7}'
   prony load http://127.0.0.1:8000/health --json | jq .latency.response.p99_ms
+  prony load null: -c 64                                       what this machine can drive at most
+  prony load sim:service=5ms,workers=4 --rate 700 -d 1h        a queue in simulated time: seconds
 
 Exit codes:
     0  all answers as expected
@@ -37,7 +39,8 @@ Exit codes:
    69  no request got a connection
   130  interrupted; the summary is of what was sent so far")]
 pub(crate) struct LoadArgs {
-    /// URL to load, with path and query.
+    /// URL to load, with path and query. `null:` is a server in this process that costs nothing, `sim:` a queue in
+    /// simulated time: service=5ms, spread=exponential, workers=4, queue=100, freeze=1s/10s, seed=1.
     #[arg(value_name = "URL")]
     pub url: String,
 
