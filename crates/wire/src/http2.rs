@@ -1,5 +1,5 @@
 //! HTTP/2 as a client speaks it: many requests at once on one connection, on the `h2` crate. Bytes in, bytes out: no
-//! sockets, no clock, no runtime. `h2` needs only tokio's reading and writing traits, which [`pipe`] gives it in memory.
+//! sockets, no clock, no runtime. `h2` needs only tokio's reading and writing traits, which `pipe` gives it in memory.
 
 mod pipe;
 mod request;
