@@ -13,7 +13,7 @@ use prony_wire::{Clock, Peer};
 
 use crate::choice::{Chooser, mix};
 use crate::collector::{Collector, NoSink, Sink};
-use crate::leg::{Leg, LegKind, legs};
+use crate::leg::{Leg, legs};
 use crate::mask::Masks;
 use crate::prepared::{Prepared, Route};
 use crate::summary::{summarise, summarise_long};
@@ -23,8 +23,8 @@ use crate::{EngineError, Inner, Target, Trace, descriptors, host, validity};
 /// Messages that the collector may be behind before workers have to wait.
 const CHANNEL: usize = 256;
 
-/// From all connections of a burst being open to its start.
-const BURST_LEAD: Nanos = Nanos(2_000_000);
+/// From all workers being ready to the start of a leg: each has seen it before it comes, so that none begins late.
+const START_LEAD: Nanos = Nanos(2_000_000);
 
 /// How long before a burst its connections are opened, at the latest.
 const OPEN_LEAD: Nanos = Nanos(50_000_000);
@@ -412,13 +412,8 @@ impl<'a, 's> Course<'a, 's> {
                 }
             }
             drop(sender);
-            let lead = if matches!(leg.kind, LegKind::Burst { .. }) {
-                BURST_LEAD
-            } else {
-                Nanos::ZERO
-            };
             self.collector.gather(&receiver, workers, || {
-                let at = (clock.now() + lead).max(earliest).max(Nanos(1));
+                let at = (clock.now() + START_LEAD).max(earliest).max(Nanos(1));
                 start.store(at.0, Ordering::Release);
             });
             Ok(())
