@@ -1,5 +1,8 @@
 //! Checks of a response against its expectation. Pure; reads no socket.
 
+use std::sync::Arc;
+
+use jsonschema::Validator;
 use prony_model::{BodyCheck, Expect, Outcome};
 use regex::Regex;
 
@@ -10,11 +13,19 @@ pub(crate) const CHECKED_BYTES_MAX: usize = 64 << 20;
 #[derive(Clone, Debug)]
 pub(crate) struct Checks {
     expect: Expect,
-    regexes: Vec<Option<Regex>>,
+    compiled: Vec<Compiled>,
     /// Whether the body must be held to be checked.
     pub(crate) needs_body: bool,
     /// Whether the body must be digested.
     pub(crate) needs_digest: bool,
+}
+
+/// What a check needs beside itself.
+#[derive(Clone, Debug)]
+enum Compiled {
+    Nothing,
+    Regex(Regex),
+    Schema(Arc<Validator>),
 }
 
 /// What there is to check.
@@ -34,12 +45,15 @@ impl Checks {
     pub(crate) fn new(expect: &Expect) -> Result<Self, String> {
         let compile = |check: &BodyCheck| match check {
             BodyCheck::Regex(pattern) => Regex::new(pattern)
-                .map(Some)
+                .map(Compiled::Regex)
                 .map_err(|e| format!("regular expression {pattern:?}: {e}")),
+            BodyCheck::Schema(schema) => jsonschema::validator_for(&schema.0)
+                .map(|validator| Compiled::Schema(Arc::new(validator)))
+                .map_err(|e| format!("JSON Schema: {e}")),
             BodyCheck::Xxh3(digits) if u64::from_str_radix(digits, 16).is_err() || digits.len() != 16 => {
                 Err(format!("xxh3 {digits:?}: write 16 hexadecimal digits"))
             }
-            _ => Ok(None),
+            _ => Ok(Compiled::Nothing),
         };
         let held = |c: &BodyCheck| {
             !matches!(
@@ -48,7 +62,7 @@ impl Checks {
             )
         };
         Ok(Self {
-            regexes: expect.body.iter().map(compile).collect::<Result<_, _>>()?,
+            compiled: expect.body.iter().map(compile).collect::<Result<_, _>>()?,
             needs_body: expect.body.iter().any(held),
             needs_digest: expect.body.iter().any(|c| matches!(c, BodyCheck::Xxh3(_))),
             expect: expect.clone(),
@@ -88,8 +102,8 @@ impl Checks {
             json.get_or_init(|| serde_json::from_slice::<serde_json::Value>(answer.body).ok())
                 .as_ref()
         };
-        for (check, regex) in self.expect.body.iter().zip(&self.regexes) {
-            if let Some(why) = failure(check, regex.as_ref(), answer, &parsed) {
+        for (check, compiled) in self.expect.body.iter().zip(&self.compiled) {
+            if let Some(why) = failure(check, compiled, answer, &parsed) {
                 let digest = matches!(check, BodyCheck::Xxh3(_));
                 return (
                     if digest {
@@ -120,7 +134,7 @@ fn by_status(status: u16) -> Outcome {
 /// Why a check fails; `None` when it holds.
 fn failure<'j>(
     check: &BodyCheck,
-    regex: Option<&Regex>,
+    compiled: &Compiled,
     answer: &Answer<'_>,
     json: &impl Fn() -> Option<&'j serde_json::Value>,
 ) -> Option<String> {
@@ -132,7 +146,7 @@ fn failure<'j>(
         BodyCheck::Contains(part) => {
             (!text().contains(part.as_str())).then(|| format!("the body does not contain {part:?}"))
         }
-        BodyCheck::Regex(pattern) => (!regex.is_some_and(|r| r.is_match(&text())))
+        BodyCheck::Regex(pattern) => (!matches!(compiled, Compiled::Regex(r) if r.is_match(&text())))
             .then(|| format!("the body does not match {pattern:?}")),
         BodyCheck::Json(pointer) => match json() {
             None => Some("the body is not JSON".to_owned()),
@@ -155,6 +169,12 @@ fn failure<'j>(
                 })
             }
         },
+        BodyCheck::Schema(_) => match (json(), compiled) {
+            (Some(value), Compiled::Schema(schema)) => {
+                schema.validate(value).err().map(|e| against_schema(&e))
+            }
+            _ => Some("the body is not JSON".to_owned()),
+        },
         BodyCheck::Xxh3(digits) => {
             let found = format!("{:016x}", answer.digest);
             (!found.eq_ignore_ascii_case(digits))
@@ -163,10 +183,25 @@ fn failure<'j>(
     }
 }
 
+/// What of a body breaks its schema, and where.
+fn against_schema(error: &jsonschema::ValidationError<'_>) -> String {
+    let says: String = error.to_string().chars().take(120).collect();
+    match error.instance_path().as_str() {
+        "" => format!("the JSON body breaks its schema: {says}"),
+        pointer => format!("the JSON body breaks its schema at {pointer:?}: {says}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use prony_model::{BodyCheck, Expect, JsonText, Outcome};
+    use serde_json::{Value, json};
+
     use super::{Answer, Checks};
-    use prony_model::{BodyCheck, Expect, Outcome};
+
+    fn schema(schema: Value) -> BodyCheck {
+        BodyCheck::Schema(JsonText(schema))
+    }
 
     fn judge(expect: &Expect, status: u16, body: &[u8]) -> Outcome {
         let checks = Checks::new(expect).unwrap();
@@ -223,6 +258,14 @@ mod tests {
             (equals("/a/b/0", "1"), Outcome::Ok),
             (equals("/a/b/1", "two"), Outcome::Ok),
             (equals("/big", "false"), Outcome::WrongBody),
+            (
+                schema(json!({"required": ["a"], "properties": {"big": {"type": "boolean"}}})),
+                Outcome::Ok,
+            ),
+            (
+                schema(json!({"properties": {"big": {"type": "string"}}})),
+                Outcome::WrongBody,
+            ),
             (BodyCheck::Xxh3(digest), Outcome::Ok),
             (BodyCheck::Xxh3("0123456789abcdef".into()), Outcome::Checksum),
         ] {
@@ -232,11 +275,13 @@ mod tests {
             };
             assert_eq!(judge(&expect, 200, body), outcome, "{check:?}");
         }
-        let json = Expect {
-            body: vec![BodyCheck::Json(String::new())],
-            ..Expect::default()
-        };
-        assert_eq!(judge(&json, 200, b"not json"), Outcome::WrongBody);
+        for check in [BodyCheck::Json(String::new()), schema(json!({}))] {
+            let expect = Expect {
+                body: vec![check],
+                ..Expect::default()
+            };
+            assert_eq!(judge(&expect, 200, b"not json"), Outcome::WrongBody);
+        }
     }
 
     #[test]
@@ -260,5 +305,9 @@ mod tests {
         };
         assert!(broken(BodyCheck::Regex("(".into())));
         assert!(broken(BodyCheck::Xxh3("12".into())));
+        assert!(broken(schema(json!({"type": "nothing"}))));
+        // A reference that would have to be fetched.
+        assert!(broken(schema(json!({"$ref": "http://127.0.0.1:1/a.json"}))));
+        assert!(broken(schema(json!({"$ref": "file:///etc/hostname"}))));
     }
 }

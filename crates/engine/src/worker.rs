@@ -129,6 +129,8 @@ struct Worker<'a> {
     again: Vec<u64>,
     /// Tokens of connections that the peer is to close, and until when it may.
     lingering: VecDeque<(u64, Nanos)>,
+    /// Time spent waiting awake.
+    spun: Nanos,
     source: Option<Source>,
     /// Requests not yet answered, sent or not.
     active: u32,
@@ -211,6 +213,7 @@ impl<'a> Worker<'a> {
             streams: Streams::default(),
             again: Vec::new(),
             lingering: VecDeque::new(),
+            spun: Nanos::ZERO,
             source: None,
             active: 0,
             later: BinaryHeap::new(),
@@ -260,7 +263,7 @@ impl<'a> Worker<'a> {
         self.report.error = end.err();
         self.report.ended = now;
         if !self.prepared.clock.is_simulated() {
-            self.report.cpu = thread_cpu() - cpu;
+            self.report.cpu = Nanos((thread_cpu() - cpu).0.saturating_sub(self.spun.0));
         }
         self.report.wall = now - wall;
         self.report.flight = self.flight.integral;
@@ -424,7 +427,11 @@ impl<'a> Worker<'a> {
             .chain(self.later.peek().map(|l| l.at))
             .filter(|due| *due > now)
             .min();
-        let at = due.map_or(tick, |due| due.min(tick));
+        let guard = self.prepared.limits.spin();
+        if guard > Nanos::ZERO && due.is_some_and(|due| due - guard <= now) && !clock.is_simulated() {
+            return self.spin(now);
+        }
+        let at = due.map_or(tick, |due| (due - guard).min(tick));
         // A tick that is already armed is left alone: no system call while answers keep coming.
         if self.timer.armed() > at || self.timer.armed() <= now {
             self.timer.arm(at)?;
@@ -435,7 +442,7 @@ impl<'a> Worker<'a> {
         }
         self.waits.wait()?;
         if let Some(due) = due
-            && self.timer.armed() == due
+            && self.timer.armed() == due - guard
             && self.waits.len() == 1
             && self.waits.event(0).0 == TIMER
         {
@@ -443,6 +450,15 @@ impl<'a> Worker<'a> {
             if self.report.timer_late.len() < 10_000 {
                 self.report.timer_late.push(late);
             }
+        }
+        Ok(())
+    }
+
+    /// Looks for events without sleeping: a request is due within the spin guard.
+    fn spin(&mut self, now: Nanos) -> Result<(), WireError> {
+        self.waits.poll()?;
+        if self.waits.is_empty() {
+            self.spun += self.now() - now;
         }
         Ok(())
     }

@@ -88,6 +88,25 @@ fn once() {
 }
 
 #[test]
+fn waiting_awake_is_not_work() {
+    let mut phase = phase(
+        Shape::Open {
+            rate: 200.0,
+            duration_s: 0.5,
+            arrivals: Arrivals::Constant,
+            in_flight_max: 100,
+        },
+        1,
+    );
+    // Longer than the gap between two requests: the worker never sleeps.
+    phase.limits.spin_us = 10_000;
+    let result = run(phase);
+    all_ok(&result, 100);
+    let validity = &result.summary.validity;
+    assert!(validity.worker_busy_max < 0.5, "{validity:?}");
+}
+
+#[test]
 fn closed_loop_on_one_thread_and_on_three() {
     for threads in [1, 3] {
         let options = EngineOptions {

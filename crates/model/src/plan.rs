@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Expect, Flow, Request, Retry, Slots};
+use crate::{Expect, Flow, Nanos, Request, Retry, Slots};
 
 /// One uninterrupted stretch of load with one shape. The engine runs it; everything else reads its record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -491,6 +491,9 @@ pub struct Limits {
     pub requests_per_connection: u32,
     /// Users of a closed loop start, and so open their connections, at this rate per second; 0 means all at once.
     pub connect_rate: f64,
+    /// Wake so many microseconds before a request is due and spin until then: a core of its own for sends that a sleeping
+    /// core would delay. 0 means not to spin.
+    pub spin_us: u32,
     /// Redirects to follow, on the same host only.
     pub redirects_max: u32,
 }
@@ -505,12 +508,18 @@ impl Default for Limits {
             keep_alive: true,
             requests_per_connection: 0,
             connect_rate: 0.0,
+            spin_us: 0,
             redirects_max: 0,
         }
     }
 }
 
 impl Limits {
+    /// How long before a request is due its worker stops sleeping.
+    pub fn spin(&self) -> Nanos {
+        Nanos(u64::from(self.spin_us) * 1000)
+    }
+
     /// Most requests on one connection; `None` without a bound.
     pub fn requests_on_one(&self) -> Option<u32> {
         match (self.keep_alive, self.requests_per_connection) {

@@ -172,6 +172,9 @@ pub enum BodyCheck {
     },
     /// XXH3-64 of the body, 16 hexadecimal digits; a mismatch is a checksum failure.
     Xxh3(String),
+    /// Is JSON that satisfies this JSON Schema (draft 2020-12 unless `$schema` says otherwise; references lead nowhere
+    /// outside of it).
+    Schema(JsonText),
 }
 
 /// JSON that travels as text, so that it fits TOML (which has no null) and keeps its own order.

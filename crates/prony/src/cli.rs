@@ -27,7 +27,7 @@ pub(crate) use run::RunArgs;
 pub(crate) use schema::{SchemaArgs, SchemaKind};
 pub(crate) use sending::SendArgs;
 pub(crate) use serve::ServeArgs;
-pub(crate) use units::{duration, is_token};
+pub(crate) use units::{SPIN_MAX, duration, is_token};
 
 /// Loads an AI inference backend, measures what it really delivers, and writes a verdict you can defend.
 ///

@@ -1,12 +1,13 @@
 //! `prony load`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgGroup, Args, ValueEnum};
-use prony_model::Arrivals;
+use prony_model::{Arrivals, BodyCheck};
 
 use super::SendArgs;
-use super::units::rate;
+use super::units::{body_check, rate, spin};
 
 /// Sends load to one URL and says what came back.
 ///
@@ -199,6 +200,10 @@ pub(crate) struct LoadArgs {
         help_heading = "Connection"
     )]
     pub connect_rate: Option<f64>,
+    /// Wake so long before a request is due and spin until then. A core that sleeps may take 100us to wake, some virtual
+    /// ones milliseconds: this buys punctual sends with processor time.
+    #[arg(long, value_name = "DURATION", value_parser = spin, help_heading = "Load")]
+    pub spin: Option<Duration>,
     /// Follow so many redirects on the same host. A redirect that is not followed is a failure.
     #[arg(long, value_name = "NUMBER", default_value_t = 0, help_heading = "Request")]
     pub redirects: u32,
@@ -221,6 +226,11 @@ pub(crate) struct LoadArgs {
         help_heading = "Judging"
     )]
     pub expect_status: Vec<u16>,
+    /// What the body must satisfy, may be repeated: contains=TEXT, regex=PATTERN, json=/POINTER (something is there),
+    /// json=/POINTER=VALUE, schema=FILE (JSON Schema), xxh3=DIGEST, min-bytes=NUMBER, max-bytes=NUMBER. A body that nobody
+    /// checks is counted and thrown away.
+    #[arg(long, value_name = "CHECK", value_parser = body_check, help_heading = "Judging")]
+    pub expect_body: Vec<BodyCheck>,
     /// Share of requests that may fail before the exit code is 1. 0.01 is one in a hundred.
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share, help_heading = "Judging")]
     pub allow_failures: f64,

@@ -2,10 +2,16 @@
 
 use std::time::Duration;
 
-use prony_model::Header;
+use prony_model::{BodyCheck, Header, JsonText};
 
 /// Units of time, longest suffix first.
-const UNITS: [(&str, f64); 4] = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+const UNITS: [(&str, f64); 5] = [
+    ("us", 0.000_001),
+    ("ms", 0.001),
+    ("s", 1.0),
+    ("m", 60.0),
+    ("h", 3600.0),
+];
 
 /// Words that people type for a unit, and the unit meant.
 const WORDS: [(&str, &str); 12] = [
@@ -61,6 +67,55 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs_f64(total))
 }
 
+/// The longest time to wait awake for a request that will be due.
+pub(crate) const SPIN_MAX: Duration = Duration::from_millis(10);
+
+/// A duration of at most [`SPIN_MAX`].
+pub(crate) fn spin(text: &str) -> Result<Duration, String> {
+    let found = duration(text)?;
+    if found > SPIN_MAX {
+        return Err(format!(
+            "{text:?} is above {}ms: 100us is what a sleeping core needs to wake, 2ms covers most virtual machines",
+            SPIN_MAX.as_millis()
+        ));
+    }
+    Ok(found)
+}
+
+/// What a body must satisfy, as `kind=value`; a JSON Schema is read from its file.
+pub(crate) fn body_check(text: &str) -> Result<BodyCheck, String> {
+    const KINDS: &str = "contains=TEXT, regex=PATTERN, json=/POINTER, json=/POINTER=VALUE, schema=FILE, xxh3=DIGEST, \
+                         min-bytes=NUMBER or max-bytes=NUMBER";
+    let (kind, value) = text
+        .split_once('=')
+        .ok_or_else(|| format!("{text:?} is no check; write {KINDS}"))?;
+    let number = || {
+        value
+            .parse::<u64>()
+            .map_err(|_| format!("{value:?} is not a number of bytes"))
+    };
+    Ok(match kind {
+        "contains" => BodyCheck::Contains(value.to_owned()),
+        "regex" => BodyCheck::Regex(value.to_owned()),
+        "json" => match value.split_once('=') {
+            Some((pointer, value)) => BodyCheck::JsonEquals {
+                pointer: pointer.to_owned(),
+                value: value.to_owned(),
+            },
+            None => BodyCheck::Json(value.to_owned()),
+        },
+        "schema" => {
+            let read = std::fs::read_to_string(value).map_err(|e| format!("cannot read {value:?}: {e}"))?;
+            let schema = serde_json::from_str(&read).map_err(|e| format!("{value:?} is not JSON: {e}"))?;
+            BodyCheck::Schema(JsonText(schema))
+        }
+        "xxh3" => BodyCheck::Xxh3(value.to_owned()),
+        "min-bytes" => BodyCheck::MinBytes(number()?),
+        "max-bytes" => BodyCheck::MaxBytes(number()?),
+        _ => return Err(format!("{kind:?} is no kind of check; write {KINDS}")),
+    })
+}
+
 /// A positive, finite number per second.
 pub(crate) fn rate(text: &str) -> Result<f64, String> {
     let digits = text.trim().trim_end_matches("/s");
@@ -110,7 +165,9 @@ pub(crate) fn is_token(name: &str) -> bool {
 mod tests {
     use std::time::Duration;
 
-    use super::{duration, header, key_value, rate};
+    use prony_model::BodyCheck;
+
+    use super::{body_check, duration, header, key_value, rate, spin};
 
     #[test]
     fn durations_with_units() {
@@ -123,6 +180,42 @@ mod tests {
         ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
+    }
+
+    #[test]
+    fn checks_of_bodies() {
+        let equals = BodyCheck::JsonEquals {
+            pointer: "/a/0".into(),
+            value: "x=y".into(),
+        };
+        for (text, check) in [
+            ("contains=a=b", BodyCheck::Contains("a=b".into())),
+            ("regex=^[a-z]+$", BodyCheck::Regex("^[a-z]+$".into())),
+            ("json=/a", BodyCheck::Json("/a".into())),
+            ("json=/a/0=x=y", equals),
+            (
+                "xxh3=0123456789abcdef",
+                BodyCheck::Xxh3("0123456789abcdef".into()),
+            ),
+            ("min-bytes=10", BodyCheck::MinBytes(10)),
+            ("max-bytes=0", BodyCheck::MaxBytes(0)),
+        ] {
+            assert_eq!(body_check(text), Ok(check), "{text}");
+        }
+        for (text, hint) in [
+            ("ok", "write contains=TEXT"),
+            ("has=ok", "\"has\" is no kind of check"),
+            ("min-bytes=few", "not a number of bytes"),
+            ("schema=absent.json", "cannot read"),
+        ] {
+            assert!(body_check(text).unwrap_err().contains(hint), "{text}");
+        }
+    }
+
+    #[test]
+    fn spinning_is_bounded() {
+        assert_eq!(spin("150us"), Ok(Duration::from_micros(150)));
+        assert!(spin("1s").unwrap_err().contains("above 10ms"));
     }
 
     #[test]

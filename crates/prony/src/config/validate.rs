@@ -6,14 +6,14 @@ use std::path::Path;
 use prony_engine::{EngineError, TableError, Trace};
 use prony_experiments::{BuildContext, Check, EXPERIMENTS};
 use prony_model::{
-    BodyCheck, Endpoint, Expect, Gate, HttpSpec, HttpVersion, Item, Piece, ScenarioKind, ScenarioSpec, Shape,
-    Slot, Suite, Surface, pieces,
+    BodyCheck, Endpoint, Expect, Gate, HttpSpec, HttpVersion, Item, Nanos, Piece, ScenarioKind, ScenarioSpec,
+    Shape, Slot, Suite, Surface, pieces,
 };
 
 use super::document::Document;
 use super::explain::explain_params;
 use super::{shape, template};
-use crate::cli::is_token;
+use crate::cli::{SPIN_MAX, is_token};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::target_url;
 
@@ -136,6 +136,14 @@ fn run(suite: &Suite, document: &Document) -> Checked {
         return Err(document
             .error("run.limits.connect_rate", "`connect_rate` is below 0")
             .next("write users per second; 0 means all at once"));
+    }
+    if limits.spin() > Nanos::from(SPIN_MAX) {
+        return Err(document
+            .error(
+                "run.limits.spin_us",
+                format!("`spin_us` is above {}", SPIN_MAX.as_micros()),
+            )
+            .next("100 is what a sleeping core needs to wake; 2000 covers most virtual machines"));
     }
     for (key, value) in [
         ("timeout_ms", limits.timeout_ms),
@@ -445,6 +453,9 @@ fn expect(found: &Expect, document: &Document, path: &str) -> Checked {
             BodyCheck::Json(pointer) | BodyCheck::JsonEquals { pointer, .. } => (!pointer.is_empty()
                 && !pointer.starts_with('/'))
             .then(|| "a JSON pointer is empty or starts with /, as in /results/0/score".to_owned()),
+            BodyCheck::Schema(schema) => jsonschema::validator_for(&schema.0)
+                .err()
+                .map(|e| format!("this is no JSON Schema: {e}")),
             _ => None,
         };
         if let Some(problem) = problem {

@@ -64,6 +64,7 @@ impl Plan {
         suite.run.limits.keep_alive = !args.no_keepalive;
         suite.run.limits.requests_per_connection = args.requests_per_connection.unwrap_or(0);
         suite.run.limits.connect_rate = args.connect_rate.unwrap_or(0.0);
+        suite.run.limits.spin_us = args.spin.map_or(0, |spin| spin.as_micros() as u32);
         suite.run.limits.redirects_max = args.redirects;
         suite.scenario.push(ScenarioSpec {
             name: NAME.to_owned(),
@@ -162,6 +163,7 @@ fn http(args: &LoadArgs, path: String) -> Result<HttpSpec, Diagnostic> {
         values: std::collections::BTreeMap::new(),
         expect: Expect {
             status: args.expect_status.clone(),
+            body: args.expect_body.clone(),
             ..Expect::default()
         },
     })

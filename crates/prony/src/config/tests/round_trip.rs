@@ -154,6 +154,7 @@ fn expect() -> impl Strategy<Value = Expect> {
         text().prop_map(BodyCheck::Json),
         (text(), text()).prop_map(|(pointer, value)| BodyCheck::JsonEquals { pointer, value }),
         text().prop_map(BodyCheck::Xxh3),
+        text().prop_map(|title| BodyCheck::Schema(JsonText(serde_json::json!({ "title": title })))),
     ];
     (vec(any::<u16>(), 0..3), option::of(text()), vec(check, 0..3)).prop_map(
         |(status, content_type, body)| Expect {
@@ -284,6 +285,7 @@ fn limits() -> impl Strategy<Value = Limits> {
         keep_alive,
         requests_per_connection: redirects_max / 2,
         connect_rate: f64::from(redirects_max) / 4.0,
+        spin_us: redirects_max / 8,
         ..Limits::default()
     })
 }
