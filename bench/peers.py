@@ -49,6 +49,7 @@ MODES = ("closed", "file", "pace", "co", "idle", "rss")
 K6 = "k6 run --quiet --no-usage-report --no-color -e URL={url} -e DUR={d} -e VUS={c} "
 CLOSED = {
     "prony": PRONY + " load {url} -c {c} -d {d}s",
+    "prony-digest": PRONY + " load {url} -c {c} -d {d}s --expect-body xxh3={digest}",
     "wrk": "wrk -t1 -c{c} -d{d}s --latency {url}",
     "h2load": "h2load --h1 -t1 -c{c} -D{d} {url}",
     "oha": "oha --no-tui -z {d}s -c {c} --output-format json {url}",
@@ -60,6 +61,7 @@ CLOSED = {
 }
 OPEN = {
     "prony": PRONY + " load {url} --rate {rate} --arrivals constant --in-flight 4000 -d {d}s",
+    "prony-spin": PRONY + " load {url} --rate {rate} --arrivals constant --in-flight 4000 -d {d}s --spin 200us",
     "wrk2": "wrk2 -t1 -c{c} -d{d}s -R{rate} --latency {url}",
     "oha": "oha --no-tui -z {d}s -c {c} -q {rate} --output-format json {url}",
     "oha-corrected": "oha --no-tui -z {d}s -c {c} -q {rate} --latency-correction --output-format json {url}",
@@ -116,7 +118,8 @@ def figures(tool, out):
     if tool == "fortio":
         return {name: found(rf"# target {name[1:]}% ([\d.]+)", lambda s: float(s) * 1e3) for name in ("p50", "p99", "p99.9")}
     if tool == "prony":
-        return {name: found(re.escape(name) + r"=(\S+)") for name in ("p50", "p99", "p99.9")}
+        lag = found(r"^send lag +\S+ +\S+ +\S+ +\S+ +(\S+)")
+        return {"lag": lag} | {name: found(re.escape(name) + r"=(\S+)") for name in ("p50", "p99", "p99.9")}
     return {}
 
 
@@ -131,6 +134,13 @@ class Bench:
         self.commands = OPEN if mode in ("pace", "co") else CLOSED
         self.tools = [] if mode in ("idle", "rss") else [tool for tool in (wanted or self.commands) if self.present(tool)]
         self.children = []
+        self.digest = ""
+
+    def learn_digest(self, url):
+        """The digest of the body there, as a check that fails tells it."""
+        wrong = [PRONY, "load", url, "-c", "1", "-n", "1", "--expect-body", f"xxh3={0:016x}"]
+        says = subprocess.run(wrong, capture_output=True, text=True).stdout
+        self.digest = re.search(r"digest is ([0-9a-f]{16})", says)[1]
 
     def present(self, tool):
         if tool not in self.commands:
@@ -152,10 +162,12 @@ class Bench:
         self.spawn("nginx", "-c", self.dir / "nginx.conf")
         for _ in range(100):
             try:
-                return self.requests()
+                self.requests()
+                break
             except OSError:
                 time.sleep(0.05)
-        raise SystemExit(f"nginx did not come up on port {PORT}:\n{(self.dir / 'error.log').read_text()}")
+        else:
+            raise SystemExit(f"nginx did not come up on port {PORT}:\n{(self.dir / 'error.log').read_text()}")
 
     def spawn(self, *command):
         child = subprocess.Popen(["taskset", "-c", CPU_SERVER, *map(str, command)], stdout=subprocess.PIPE, text=True)
@@ -188,7 +200,7 @@ class Bench:
     def run(self, tool, url, c, d, rate=0, tag="", counted=True):
         """One run: CPU seconds, greatest resident memory, requests by the server's count, and what the tool says."""
         command = self.commands[tool].format(
-            url=url, c=c, d=d, rate=rate, per_connection=max(1, rate // c), dir=self.dir
+            url=url, c=c, d=d, rate=rate, per_connection=max(1, rate // c), dir=self.dir, digest=self.digest
         )
         before_probe = self.good_moment()
         before = self.requests() if counted else 0
@@ -260,6 +272,8 @@ def percentiles(rows):
 def closed(bench):
     body, default, path = (1 << 20, "16", "/m") if bench.mode == "file" else (100, "1 16 64 256 1000", "/s")
     d = int(ENV.get("D", 4))
+    if "prony-digest" in bench.tools:
+        bench.learn_digest(f"http://127.0.0.1:{PORT}{path}")
     for c in numbers("C", default):
         first, lines = None, []
         for tool, (rows, fast) in bench.interleaved(f"http://127.0.0.1:{PORT}{path}", c, d).items():
@@ -286,8 +300,11 @@ def pace(bench):
         for tool, (rows, fast) in bench.interleaved(f"http://127.0.0.1:{PORT}/s", c, d, rate).items():
             achieved = median(rows, lambda row: row["n"] / d)
             cpu = median(rows, cpu_s_per_million)
-            lines.append([tool, shown(achieved, 1), shown(cpu), shown(median(rows, lambda row: row["rss"]), 1), *percentiles(rows), fast])
-        table(f"pace: {rate}/s, c={c}, {d} s", ["tool", "n/d", "CPU-s/1M", "RSS MB", "p50 ms", "p99 ms", "p99.9 ms", "fast"], lines)
+            lag = shown(median(rows, lambda row: row.get("lag")), 3)
+            rss = shown(median(rows, lambda row: row["rss"]), 1)
+            lines.append([tool, shown(achieved, 1), shown(cpu), rss, *percentiles(rows), lag, fast])
+        header = ["tool", "n/d", "CPU-s/1M", "RSS MB", "p50 ms", "p99 ms", "p99.9 ms", "lag p99 ms", "fast"]
+        table(f"pace: {rate}/s, c={c}, {d} s", header, lines)
 
 
 def co(bench):

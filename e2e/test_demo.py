@@ -44,7 +44,7 @@ def test_the_planted_faults_are_found(standard_demo):
 
 
 def test_the_planted_faults_are_found_quickly(measure):
-    assert_all_found(*measure("check", "demo", "--quick", timeout=120))
+    measure("check", "demo", "--quick", judge=assert_all_found, attempts=3, timeout=120)
 
 
 def test_the_report_says_it_in_plain_words(standard_demo):
@@ -63,11 +63,14 @@ def test_the_report_has_the_sections_people_expect(standard_demo):
 
 
 def test_the_clean_twin_has_none_of_them(measure):
-    done, found = measure("check", "demo:enso-fixed", timeout=180)
     planted = {finding for ids, _ in PLANTED.values() for finding in ids}
-    assert not [f for f in found.faults() if f["id"] in planted], [f for f in found.faults() if f["id"] in planted]
-    assert done.code == 0, done
-    assert found.data["verdict"] == "pass"
+
+    def judge(done, found):
+        assert not [f for f in found.faults() if f["id"] in planted], [f for f in found.faults() if f["id"] in planted]
+        assert done.code == 0, done
+        assert found.data["verdict"] == "pass"
+
+    measure("check", "demo:enso-fixed", judge=judge, attempts=3, timeout=180)
 
 
 def test_every_claim_of_the_report_leads_to_its_numbers(standard_demo, schema):

@@ -48,26 +48,29 @@ SHAPES = {
 def test_quantiles_and_rate(prony, measure, lognormal, shape):
     prony("load", f"{lognormal.url}/work", "-c", 8, "-n", 50)  # whatever is slow the first time
     url = f"{lognormal.url}/work"
-    done, found = measure("load", url, *SHAPES[shape], "--json", before=lambda: reset(lognormal))
-    assert done.code == 0, done
-    true = truth(lognormal)
-    row = ok_row(found)
-    assert row["n"] == true["count"] == 1600
-    for name in QUANTILES:
-        true_ns = true["sojourn_ns"][name]
-        assert agree(quantile(row["service"], name), true_ns), (name, quantile(row["service"], name), true_ns)
-        # The interval that the report gives must cover the truth as well.
-        (q,) = [q for q in row["service"]["quantiles"] if q["p"] == int(name[1:]) / 100]
-        assert q["lo"] * (1 - SHARE) <= true_ns <= q["hi"] * (1 + SHARE), (name, q, true_ns)
-        # The document for scripts says the same as the recording.
-        assert abs(done.json()["latency"]["service"][f"{name}_ms"] * 1e6 - quantile(row["service"], name)) <= 1000
-    (phase,) = found.phases()
-    if shape == "open":
-        true_rate = 160.0
-    else:
-        # Four callers that never pause: the rate is four over the mean time that each spends in the server.
-        true_rate = 4 / (true["sojourn_ns"]["mean"] / 1e9)
-    assert abs(phase["achieved_per_s"] - true_rate) <= SHARE * true_rate, (phase["achieved_per_s"], true_rate)
+
+    def judge(done, found):
+        assert done.code == 0, done
+        true = truth(lognormal)
+        row = ok_row(found)
+        assert row["n"] == true["count"] == 1600
+        for name in QUANTILES:
+            true_ns = true["sojourn_ns"][name]
+            assert agree(quantile(row["service"], name), true_ns), (name, quantile(row["service"], name), true_ns)
+            # The interval that the report gives must cover the truth as well.
+            (q,) = [q for q in row["service"]["quantiles"] if q["p"] == int(name[1:]) / 100]
+            assert q["lo"] * (1 - SHARE) <= true_ns <= q["hi"] * (1 + SHARE), (name, q, true_ns)
+            # The document for scripts says the same as the recording.
+            assert abs(done.json()["latency"]["service"][f"{name}_ms"] * 1e6 - quantile(row["service"], name)) <= 1000
+        (phase,) = found.phases()
+        if shape == "open":
+            true_rate = 160.0
+        else:
+            # Four callers that never pause: the rate is four over the mean time that each spends in the server.
+            true_rate = 4 / (true["sojourn_ns"]["mean"] / 1e9)
+        assert abs(phase["achieved_per_s"] - true_rate) <= SHARE * true_rate, (phase["achieved_per_s"], true_rate)
+
+    measure("load", url, *SHAPES[shape], "--json", before=lambda: reset(lognormal), judge=judge)
 
 
 def test_a_suite_measures_the_same(measure, lognormal, tmp_path):
@@ -90,12 +93,15 @@ shape.open = {{ rate = 150, duration_s = 8 }}
 phase = "poisson"
 check = "error_share <= 0.01"
 """)
-    done, found = measure("run", suite, before=lambda: reset(lognormal))
-    assert done.code == 0, done
-    true, row = truth(lognormal), ok_row(found)
-    assert row["n"] == true["count"]
-    for name in QUANTILES:
-        assert agree(quantile(row["service"], name), true["sojourn_ns"][name]), name
+
+    def judge(done, found):
+        assert done.code == 0, done
+        true, row = truth(lognormal), ok_row(found)
+        assert row["n"] == true["count"]
+        for name in QUANTILES:
+            assert agree(quantile(row["service"], name), true["sojourn_ns"][name]), name
+
+    measure("run", suite, before=lambda: reset(lognormal), judge=judge)
 
 
 def test_waiting_counts_from_when_a_request_was_due(measure, backend):
@@ -103,23 +109,29 @@ def test_waiting_counts_from_when_a_request_was_due(measure, backend):
     service time, and a user waits for all of it. A tool that starts its clock late would show 10 ms."""
     slow = backend("truth", "service=det", "mean_ms=10", "servers=1")
     shape = ["--rate", 150, "--arrivals", "constant", "-d", "4s"]
-    _, found = measure("load", f"{slow.url}/work", *shape, before=lambda: reset(slow))
-    row, true = ok_row(found), truth(slow)
-    assert row["n"] == true["count"] == 600
-    # 600 requests take 6 s to serve and are due within 4 s: the last one waits about 2 s, the middle one about 1 s.
-    assert agree(row["response"]["mean_ns"], true["sojourn_ns"]["mean"])
-    assert agree(row["response"]["max"], true["sojourn_ns"]["max"])
-    assert row["response"]["mean_ns"] > 0.95e9 and row["response"]["max"] > 1.9e9
-    # Neighbours in a growing queue are nearly one observation: a median of them would be a guess, and is not offered.
-    assert all(q["needs_n"] > 0 for q in row["response"]["quantiles"])
+
+    def judge(_, found):
+        row, true = ok_row(found), truth(slow)
+        assert row["n"] == true["count"] == 600
+        # 600 requests take 6 s to serve and are due within 4 s: the last one waits about 2 s, the middle one about 1 s.
+        assert agree(row["response"]["mean_ns"], true["sojourn_ns"]["mean"])
+        assert agree(row["response"]["max"], true["sojourn_ns"]["max"])
+        assert row["response"]["mean_ns"] > 0.95e9 and row["response"]["max"] > 1.9e9
+        # Neighbours in a growing queue are nearly one observation: a median of them would be a guess, and is not offered.
+        assert all(q["needs_n"] > 0 for q in row["response"]["quantiles"])
+
+    measure("load", f"{slow.url}/work", *shape, before=lambda: reset(slow), judge=judge)
 
 
 def test_every_request_is_accounted_for(measure, backend):
     """A queue of two places before one server: most of a burst is refused, and none of it is lost or averaged away."""
     small = backend("truth", "service=det", "mean_ms=20", "servers=1", "queue_max=2")
-    done, found = measure("load", f"{small.url}/work", "--burst", 40, before=lambda: reset(small))
-    assert done.code == 1, done
-    true = truth(small)
-    rows = {row["outcome"]: row["n"] for phase in found.phases() for row in phase["rows"]}
-    assert rows == {"ok": true["statuses"]["200"], "status-503": true["statuses"]["503"]}
-    assert sum(rows.values()) == 40
+
+    def judge(done, found):
+        done.ended(1)
+        true = truth(small)
+        rows = {row["outcome"]: row["n"] for phase in found.phases() for row in phase["rows"]}
+        assert rows == {"ok": true["statuses"]["200"], "status-503": true["statuses"]["503"]}
+        assert sum(rows.values()) == 40
+
+    measure("load", f"{small.url}/work", "--burst", 40, before=lambda: reset(small), judge=judge)
