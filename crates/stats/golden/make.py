@@ -1,6 +1,6 @@
 """Makes golden.json: reference values from SciPy for the tests of this crate.
 
-Run: pip install scipy && python make.py > golden.json
+Run: pip install numpy==2.4.6 scipy==1.17.1 && python make.py > golden.json
 """
 import json
 import sys

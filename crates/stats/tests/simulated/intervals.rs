@@ -1,4 +1,4 @@
-//! Intervals must cover as often as they promise, on simulated data whose truth is known. Seeds are fixed and printed.
+//! Intervals of quantiles, shares and ratios: coverage and sizes, and the bounds of the interval functions.
 
 use prony_stats::special::normal_quantile;
 use prony_stats::{autocorrelation, binomial, bootstrap, order};

@@ -1,37 +1,10 @@
-//! Every routine against reference values from SciPy, to 1e-9 relative (1e-12 absolute near zero).
+//! Single formulas, lines and t tests, against SciPy.
 
+use super::{Golden, all_close, close, numbers};
 use prony_stats::{binomial, fisher, regression, special, student, theil_sen, trend};
-use serde_json::Value;
 
-fn golden() -> Value {
-    serde_json::from_str(include_str!("../golden/golden.json")).expect("golden.json is JSON")
-}
-
-/// The rows of one table, as numbers.
 fn rows(name: &str) -> Vec<Vec<f64>> {
-    let table = golden()[name]
-        .as_array()
-        .unwrap_or_else(|| panic!("no table {name}"))
-        .clone();
-    assert!(!table.is_empty());
-    table.iter().map(numbers).collect()
-}
-
-fn numbers(row: &Value) -> Vec<f64> {
-    row.as_array()
-        .expect("a row")
-        .iter()
-        .map(|v| v.as_f64().expect("a number"))
-        .collect()
-}
-
-#[track_caller]
-fn close(ours: f64, reference: f64, what: &dyn std::fmt::Debug) {
-    let tolerance = 1e-12 + 1e-9 * reference.abs();
-    assert!(
-        (ours - reference).abs() <= tolerance,
-        "{what:?}: {ours} against {reference}"
-    );
+    Golden::formulas().rows(name)
 }
 
 #[test]
@@ -107,7 +80,7 @@ fn exact_test() {
 
 #[test]
 fn lines_and_trends() {
-    for line in golden()["lines"].as_array().expect("lines") {
+    for line in Golden::formulas().table("lines") {
         let (x, y) = (numbers(&line["x"]), numbers(&line["y"]));
         let n = x.len();
         let fit = regression::least_squares(&x, &y).expect("enough points");
@@ -118,40 +91,26 @@ fn lines_and_trends() {
             fit.p,
             fit.slope_interval(0.95).0,
         ];
-        for (ours, reference) in ours.iter().zip(numbers(&line["ols"])) {
-            close(*ours, reference, &("least squares", n));
-        }
+        all_close(&ours, &line["ols"], &("least squares", n));
         let fit = theil_sen::fit(&x, &y, 0.95).expect("enough points");
-        for (ours, reference) in [fit.slope, fit.intercept, fit.low, fit.high]
-            .iter()
-            .zip(numbers(&line["theil_sen"]))
-        {
-            close(*ours, reference, &("Theil-Sen", n));
-        }
+        let ours = [fit.slope, fit.intercept, fit.low, fit.high];
+        all_close(&ours, &line["theil_sen"], &("Theil-Sen", n));
         let found = trend::mann_kendall(&y).expect("enough values");
-        for (ours, reference) in [found.score, found.z, found.p]
-            .iter()
-            .zip(numbers(&line["mann_kendall"]))
-        {
-            close(*ours, reference, &("Mann-Kendall", n));
-        }
+        all_close(
+            &[found.score, found.z, found.p],
+            &line["mann_kendall"],
+            &("Mann-Kendall", n),
+        );
     }
 }
 
 #[test]
 fn t_tests() {
-    for test in golden()["t_tests"].as_array().expect("tests") {
+    for test in Golden::formulas().table("t_tests") {
         let (a, b) = (numbers(&test["a"]), numbers(&test["b"]));
         let welch = student::welch(&a, &b).expect("they vary");
-        for (ours, reference) in [welch.t, welch.df, welch.p].iter().zip(numbers(&test["welch"])) {
-            close(*ours, reference, &"welch");
-        }
+        all_close(&[welch.t, welch.df, welch.p], &test["welch"], &"welch");
         let paired = student::paired(&a).expect("they vary");
-        for (ours, reference) in [paired.t, paired.df, paired.p]
-            .iter()
-            .zip(numbers(&test["paired"]))
-        {
-            close(*ours, reference, &"paired");
-        }
+        all_close(&[paired.t, paired.df, paired.p], &test["paired"], &"paired");
     }
 }
