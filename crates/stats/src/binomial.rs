@@ -10,6 +10,17 @@ pub fn cdf(k: u64, n: u64, p: f64) -> f64 {
     beta_inc((n - k) as f64, k as f64 + 1.0, 1.0 - p)
 }
 
+/// P(X >= k) for X ~ Binomial(n, p).
+pub fn survival(k: u64, n: u64, p: f64) -> f64 {
+    if k == 0 {
+        return 1.0;
+    }
+    if k > n {
+        return 0.0;
+    }
+    beta_inc(k as f64, (n - k) as f64 + 1.0, p)
+}
+
 /// Smallest k with P(X <= k) >= q, ties to rounding error.
 pub fn quantile(q: f64, n: u64, p: f64) -> u64 {
     let q = q - q * 1e-12;

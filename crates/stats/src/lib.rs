@@ -11,6 +11,7 @@ pub mod fisher;
 mod generator;
 pub mod order;
 pub mod regression;
+pub mod sequential;
 pub mod special;
 pub mod student;
 pub mod theil_sen;

@@ -2,11 +2,15 @@
 //!
 //! Ranks count from 1 in ascending order (David and Nagaraja, Order Statistics, 7.1).
 
+use crate::special::{normal_density, normal_quantile};
 use crate::{autocorrelation, binomial};
 
 /// How much the estimated dependence is stretched: Geyer's estimate is biased low on short records, and simulation of
 /// M/M/1 response times at 50 to 90 % load needs about this much to cover as promised.
 const DEPENDENCE_MARGIN: f64 = 1.3;
+
+/// Independent values needed on the thin side of a quantile before it may decide anything.
+const TAIL_WORTH_MIN: f64 = 10.0;
 
 /// Rank of the nearest-rank estimate of quantile `p` among `n` values: ceil(p n), at least 1. 0 when n is 0.
 pub fn nearest_rank(p: f64, n: u64) -> u64 {
@@ -45,6 +49,20 @@ pub fn needed_one_sided(p: f64, confidence: f64) -> u64 {
     smallest_power_below(1.0 - confidence, p)
 }
 
+/// Independent values with which the 95 % interval of quantile `p` is about as wide as `relative` of it on either side,
+/// when the values are log-normal with log standard deviation `log_sd`: asymptotic variance of a sample quantile.
+pub fn needed_for_width(p: f64, log_sd: f64, relative: f64) -> u64 {
+    let z = normal_quantile(p);
+    let error = log_sd * (p * (1.0 - p)).sqrt() / normal_density(z);
+    (normal_quantile(0.975) * error / relative).powi(2).ceil() as u64
+}
+
+/// Whether quantile `p` of values worth `n_eff` independent ones may decide a gate: at least ten of them on its thin side.
+/// With fewer the interval covers less often than it says.
+pub fn may_gate(p: f64, n_eff: f64) -> bool {
+    n_eff * p.min(1.0 - p) >= TAIL_WORTH_MIN * (1.0 - 1e-12)
+}
+
 /// Smallest n with base^n <= limit.
 fn smallest_power_below(limit: f64, base: f64) -> u64 {
     let exact = limit.ln() / base.ln();
@@ -52,7 +70,9 @@ fn smallest_power_below(limit: f64, base: f64) -> u64 {
 }
 
 /// How many independent values a dependent series is worth for its quantile at `threshold`: n over the integrated
-/// autocorrelation time of the indicator `value > threshold`, in the order in which the values arose, with a margin.
+/// autocorrelation time of the indicator `value > threshold`, in the order in which the values arose, with a margin. The
+/// margin stretches only what exceeds one, so that independent values keep their full worth. Take the estimate of the
+/// quantile as threshold: a limit that no value is over shows no dependence.
 pub fn effective_size(values: &[f64], threshold: f64) -> f64 {
     let indicator: Vec<f64> = values
         .iter()

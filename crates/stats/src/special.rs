@@ -189,6 +189,11 @@ pub fn gamma_inc(a: f64, x: f64) -> f64 {
     1.0 - front * a * h
 }
 
+/// Standard normal density.
+pub fn normal_density(z: f64) -> f64 {
+    (-0.5 * z * z).exp() / (2.0 * PI).sqrt()
+}
+
 /// Standard normal distribution function.
 pub fn normal_cdf(z: f64) -> f64 {
     0.5 * libm::erfc(-z / SQRT_2)
