@@ -5,6 +5,7 @@
 
 pub mod autocorrelation;
 pub mod binomial;
+pub mod blocks;
 pub mod bootstrap;
 mod fft;
 pub mod fisher;
@@ -13,6 +14,7 @@ pub mod order;
 pub mod regression;
 pub mod sequential;
 pub mod special;
+pub mod steady;
 pub mod student;
 pub mod theil_sen;
 pub mod trend;

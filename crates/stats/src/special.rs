@@ -189,6 +189,23 @@ pub fn gamma_inc(a: f64, x: f64) -> f64 {
     1.0 - front * a * h
 }
 
+/// Modified Bessel function of the second kind times e^x, `e^x K_nu(x)`, for x > 0: the trapezoidal rule on the integral
+/// of exp(-x (cosh t - 1)) cosh(nu t) over t >= 0 (DLMF 10.32.9), which converges exponentially.
+pub(crate) fn bessel_k_scaled(order: f64, x: f64) -> f64 {
+    const STEP: f64 = 1.0 / 32.0;
+    let term = |t: f64| (-x * (t.cosh() - 1.0)).exp() * (order * t).cosh();
+    let mut sum = 0.5 * term(0.0);
+    let mut t = STEP;
+    loop {
+        let next = term(t);
+        sum += next;
+        if next < sum * 1e-18 {
+            return sum * STEP;
+        }
+        t += STEP;
+    }
+}
+
 /// Standard normal density.
 pub fn normal_density(z: f64) -> f64 {
     (-0.5 * z * z).exp() / (2.0 * PI).sqrt()

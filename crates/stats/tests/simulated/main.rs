@@ -5,6 +5,9 @@
 mod intervals;
 mod looks;
 mod percentiles;
+mod steady;
+
+use prony_stats::special::normal_quantile;
 
 /// Random numbers for simulations: xorshift64* (Vigna 2016), seeded through a mixer. Here because tests build the random
 /// crates without optimisation, which would take most of the time.
@@ -26,6 +29,11 @@ impl Source {
         self.0 ^= self.0 >> 27;
         let bits = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11;
         (bits as f64 + 0.5) / (1_u64 << 53) as f64
+    }
+
+    /// Standard normal.
+    fn normal(&mut self) -> f64 {
+        normal_quantile(self.uniform())
     }
 
     /// Exponential with mean 1.
