@@ -37,3 +37,21 @@ pub fn integrated_time(series: &[f64]) -> f64 {
     }
     (2.0 * pairs / power - 1.0).max(1.0)
 }
+
+/// Autocorrelation at one lag: autocovariance over variance, both with divisor n. 0 for a constant series or a lag beyond it.
+pub fn at_lag(series: &[f64], lag: usize) -> f64 {
+    if lag >= series.len() {
+        return 0.0;
+    }
+    let mean = mean(series);
+    let power: f64 = series.iter().map(|v| (v - mean).powi(2)).sum();
+    if power <= 0.0 {
+        return 0.0;
+    }
+    let together: f64 = series
+        .iter()
+        .zip(&series[lag..])
+        .map(|(a, b)| (a - mean) * (b - mean))
+        .sum();
+    together / power
+}

@@ -7,6 +7,7 @@ pub mod autocorrelation;
 pub mod binomial;
 pub mod blocks;
 pub mod bootstrap;
+pub mod change_point;
 mod fft;
 pub mod fisher;
 mod generator;

@@ -2,6 +2,7 @@
 //!
 //! Seeds are fixed. Every test prints what it measured: `cargo test -p prony-stats --test simulated -- --nocapture`.
 
+mod changes;
 mod intervals;
 mod looks;
 mod percentiles;
@@ -39,6 +40,19 @@ impl Source {
     /// Exponential with mean 1.
     fn exponential(&mut self) -> f64 {
         -self.uniform().ln()
+    }
+
+    /// First-order autoregression with marginal standard deviation 1, from its steady state.
+    fn autoregression(&mut self, coefficient: f64, n: usize) -> Vec<f64> {
+        let fresh = (1.0 - coefficient * coefficient).sqrt();
+        let mut x = self.normal();
+        (0..n)
+            .map(|_| {
+                let now = x;
+                x = coefficient * x + fresh * self.normal();
+                now
+            })
+            .collect()
     }
 
     /// Response times in arrival order of M/M/1 with mean service time 1, from its steady state (Lindley 1952).
