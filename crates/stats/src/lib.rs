@@ -11,6 +11,7 @@ pub mod change_point;
 mod fft;
 pub mod fisher;
 mod generator;
+pub mod growth;
 pub mod order;
 pub mod regression;
 pub mod sequential;

@@ -3,6 +3,7 @@
 //! Seeds are fixed. Every test prints what it measured: `cargo test -p prony-stats --test simulated -- --nocapture`.
 
 mod changes;
+mod growth;
 mod intervals;
 mod looks;
 mod percentiles;
