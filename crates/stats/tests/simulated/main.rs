@@ -7,6 +7,7 @@ mod growth;
 mod intervals;
 mod looks;
 mod percentiles;
+mod resampling;
 mod steady;
 
 use prony_stats::special::normal_quantile;
