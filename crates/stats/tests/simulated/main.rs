@@ -6,6 +6,7 @@ mod changes;
 mod growth;
 mod intervals;
 mod looks;
+mod pairs;
 mod percentiles;
 mod resampling;
 mod steady;
