@@ -9,6 +9,7 @@ pub mod blocks;
 pub mod bootstrap;
 pub mod change_point;
 pub mod equivalence;
+pub mod erlang;
 mod fft;
 pub mod fisher;
 mod generator;
@@ -23,6 +24,7 @@ pub mod steady;
 pub mod student;
 pub mod theil_sen;
 pub mod trend;
+pub mod usl;
 
 /// Arithmetic mean; NaN of nothing.
 pub fn mean(values: &[f64]) -> f64 {

@@ -9,6 +9,7 @@ mod looks;
 mod pairs;
 mod percentiles;
 mod resampling;
+mod scalability;
 mod steady;
 
 use prony_stats::special::normal_quantile;
