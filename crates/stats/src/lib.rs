@@ -14,6 +14,8 @@ mod fft;
 pub mod fisher;
 mod generator;
 pub mod growth;
+pub mod kolmogorov;
+pub mod mixture;
 pub mod multiple;
 pub mod order;
 pub mod paired;

@@ -5,6 +5,7 @@
 mod changes;
 mod growth;
 mod intervals;
+mod kinds;
 mod looks;
 mod pairs;
 mod percentiles;
