@@ -1,7 +1,7 @@
 //! Mathematics on slices: intervals, quantile ranks, dependence, trends and tests.
 //!
 //! It knows nothing of runs, requests or time; every function is pure, and random resampling takes a seed.
-//! Each routine is held against golden vectors that SciPy made (`golden/make.py`).
+//! Each routine is held against golden vectors that SciPy and its peers made (`golden/*.py`).
 
 pub mod autocorrelation;
 pub mod binomial;

@@ -1,7 +1,9 @@
-//! Every routine against reference values from SciPy, to 1e-9 relative (1e-12 absolute near zero).
-//! How they were made is told by `golden/make.py`.
+//! Every routine against reference values from SciPy and its peers, to 1e-9 relative (1e-12 absolute near zero).
+//! How they were made is told by `golden/make.py` and `golden/procedures.py`.
 
 mod formulas;
+mod procedures;
+mod series;
 
 use serde_json::Value;
 
@@ -11,6 +13,13 @@ struct Golden(Value);
 impl Golden {
     fn formulas() -> Self {
         Self(serde_json::from_str(include_str!("../../golden/golden.json")).expect("golden.json is JSON"))
+    }
+
+    fn procedures() -> Self {
+        Self(
+            serde_json::from_str(include_str!("../../golden/procedures.json"))
+                .expect("procedures.json is JSON"),
+        )
     }
 
     /// The rows of one table.
