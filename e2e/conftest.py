@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -184,7 +185,7 @@ class Server:
             env=os.environ | env,
         )
         line = self.child.stdout.readline()
-        ready = re.match(r"ready (http://\S+)(?: admin (http://\S+))?", line)
+        ready = re.match(r"ready (https?://\S+)(?: admin (http://\S+))?", line)
         if not ready:
             self.end()
             raise AssertionError(f"{command} did not come up; it said {line!r}")
@@ -323,6 +324,32 @@ def schema():
 @pytest.fixture(scope="session", autouse=True)
 def built():
     assert binary().is_file(), f"{binary()} is missing: cargo build --release -p prony"
+
+
+class Machine:
+    """What this machine adds to any time that a program here takes: how late a thread wakes that asked for a time."""
+
+    EVERY_S = 0.005
+
+    def __init__(self):
+        self.lateness_s = []
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self):
+        while True:
+            due = time.monotonic() + self.EVERY_S
+            time.sleep(self.EVERY_S)
+            self.lateness_s.append(time.monotonic() - due)
+
+    def adds_ns(self) -> float:
+        """The mean lateness since this was asked last."""
+        late, self.lateness_s = self.lateness_s, []
+        return 1e9 * sum(late) / max(1, len(late))
+
+
+@pytest.fixture(scope="session")
+def machine():
+    return Machine()
 
 
 @pytest.fixture

@@ -685,6 +685,27 @@ fn a_server_of_another_protocol_is_told_from_a_silent_one() {
     }
 }
 
+#[test]
+fn a_reset_in_place_of_a_greeting_is_another_protocol() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for socket in listener.incoming() {
+            // What is not read when a socket is closed makes the kernel reset the connection.
+            let _ = socket.unwrap().peek(&mut [0; 1]);
+        }
+    });
+    let mut phase = phase(vec![get("/")], once(1));
+    phase.capture = Capture {
+        responses_max: 1,
+        body_bytes_max: 0,
+        digests: false,
+    };
+    let result = run(&plain(address), phase);
+    assert_eq!(outcomes(&result), [Outcome::WrongProtocol]);
+    assert!(result.captures[0].error.contains("drop --http2"));
+}
+
 /// Reads whole frames until `wanted` HEADERS have come.
 fn read_requests(socket: &mut TcpStream, wanted: usize) -> Option<()> {
     let mut preface = [0; 24];

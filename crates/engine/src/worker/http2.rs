@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use prony_model::{HttpVersion, Nanos, Outcome, SampleFlags};
 use prony_wire::http2::{Ended, Fault, Greeting, Sizes};
 use prony_wire::{LinkError, Received};
+use rustix::io::Errno;
 
 use super::Worker;
 use super::call::Call;
@@ -481,8 +482,13 @@ impl Worker<'_> {
         };
         if connection.stage == Stage::Greeting {
             let why = "the server closed the connection instead of answering in HTTP/2: drop --http2";
-            let silent = LinkError::Protocol(why.to_owned());
-            return self.drop_unconnected(slot, error.unwrap_or(&silent));
+            let closed = LinkError::Protocol(why.to_owned());
+            // A server that closes before it has read all of the greeting resets the connection.
+            let error = match error {
+                None | Some(LinkError::Io(Errno::CONNRESET | Errno::PIPE)) => &closed,
+                Some(error) => error,
+            };
+            return self.drop_unconnected(slot, error);
         }
         let lost = match error {
             None => "the peer closed it".to_owned(),
@@ -522,15 +528,18 @@ impl Worker<'_> {
         calls
     }
 
-    /// Ends the requests that are out of time; the connections go on.
-    pub(super) fn expire_streams(&mut self, now: Nanos) {
-        let multiplexed: Vec<u32> = self
-            .connections
-            .slots()
+    /// The slots of the connections that carry several requests at once.
+    fn multiplexed(&self) -> Vec<u32> {
+        let slots = self.connections.slots();
+        slots
             .filter(|(_, c)| c.streams.is_some())
             .map(|(slot, _)| slot)
-            .collect();
-        for slot in multiplexed {
+            .collect()
+    }
+
+    /// Ends the requests that are out of time; the connections go on.
+    pub(super) fn expire_streams(&mut self, now: Nanos) {
+        for slot in self.multiplexed() {
             self.expire_opening(slot, now);
             let Some(multiplex) = self.multiplex(slot) else {
                 continue;
@@ -636,13 +645,7 @@ impl Worker<'_> {
         for call in std::mem::take(&mut self.streams.queue) {
             self.end(call, &cut, now);
         }
-        let multiplexed: Vec<u32> = self
-            .connections
-            .slots()
-            .filter(|(_, c)| c.streams.is_some())
-            .map(|(slot, _)| slot)
-            .collect();
-        for slot in multiplexed {
+        for slot in self.multiplexed() {
             self.abandon(slot, &cut, now);
         }
     }

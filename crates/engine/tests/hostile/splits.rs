@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use prony_model::{Expect, Outcome, OutcomeClass, Request};
+use prony_model::{Expect, Outcome, OutcomeClass, PhaseResult, Request};
 use prony_wire::http1::{Broken, Events, Fed, Head, HeadCache, ResponseParser};
 
 use crate::corpus::{Case, cases};
@@ -152,6 +152,15 @@ const CHUNKED: &[u8] =
     b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2;a=b\r\nhe\r\n3\r\nllo\r\n0\r\nt: v\r\n\r\n";
 const INTERIM: &[u8] = b"HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
 
+/// What comes of so many requests, one after the other.
+fn one_by_one(url: &str, requests: u64) -> PhaseResult {
+    let limits = limits(60_000);
+    run(
+        url,
+        phase(Request::get("/"), Expect::default(), limits, sequential(requests)),
+    )
+}
+
 #[test]
 fn every_split_through_the_engine() {
     for answer in [PLAIN, CHUNKED, INTERIM] {
@@ -169,15 +178,7 @@ fn every_split_through_the_engine() {
             }
         });
         let requests = answer.len() as u64 + 1;
-        let result = run(
-            &server.url,
-            phase(
-                Request::get("/"),
-                Expect::default(),
-                limits(60_000),
-                sequential(requests),
-            ),
-        );
+        let result = one_by_one(&server.url, requests);
         assert_eq!(
             (result.summary.ok, result.summary.connections),
             (requests, 1),
@@ -199,15 +200,7 @@ fn every_cut_through_the_engine() {
             }
         });
         let requests = answer.len() as u64 + 1;
-        let result = run(
-            &server.url,
-            phase(
-                Request::get("/"),
-                Expect::default(),
-                limits(60_000),
-                sequential(requests),
-            ),
-        );
+        let result = one_by_one(&server.url, requests);
         let outcomes: Vec<Outcome> = result.samples.iter().map(|s| s.outcome).collect();
         let mut expected = vec![Outcome::Truncated; answer.len() + 1];
         expected[0] = Outcome::Reset;

@@ -39,8 +39,11 @@ pub(crate) fn run(args: &LoadArgs, session: &Session) -> anyhow::Result<ExitCode
     let secrets = sending::apply(&args.send, &mut plan.suite)?;
     let phase = plan.phase()?;
     let mut engine = engine(&plan.suite, &secrets, session)?;
+    let streams = args
+        .streams
+        .map_or(String::new(), |streams| format!(", {streams} streams on each"));
     session.note(&format!(
-        "{} {}, {}",
+        "{} {}, {}{streams}",
         phase.scenarios[0].items[0].request.method,
         plan.url,
         phase.shape.label()
