@@ -49,7 +49,7 @@ def test_a_server_that_stands_still(measure, machine, freezing):
 
     def judge(done, _):
         machine_ms = machine.adds_ns() / 1e6
-        assert done.code == 0, done
+        done.ended(0)
         truth = httpx.get(f"{freezing.admin}/truth", trust_env=False, timeout=60).json()
         reported = done.json()
         assert reported["requests"]["ok"] == len(truth["requests"]) == RATE * SECONDS
