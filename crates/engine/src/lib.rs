@@ -36,6 +36,6 @@ pub use error::EngineError;
 pub use inner::{Inner, Simulation};
 pub use script::check_scenario;
 pub use summary::summarise;
-pub use table::TableError;
+pub use table::{Table, TableError};
 pub use target::Target;
 pub use trace::Trace;
