@@ -20,6 +20,7 @@ mod first_call;
 mod gate;
 mod identity;
 mod image_header;
+pub mod imported;
 mod input_validation;
 mod ladder;
 mod leaf;
