@@ -7,7 +7,7 @@ import tomllib
 import jsonschema
 import pytest
 
-COMMANDS = ["check", "load", "run", "report", "serve", "schema", "completions", "man"]
+COMMANDS = ["check", "load", "run", "report", "judge", "serve", "schema", "completions", "man"]
 
 
 @pytest.mark.parametrize("command", [None, *COMMANDS])
@@ -50,7 +50,7 @@ def test_manual_pages(prony, tmp_path):
         assert page.read_text().startswith(".ie") and ".SH" in page.read_text(), page
 
 
-@pytest.mark.parametrize("kind", ["suite", "report", "events", "load"])
+@pytest.mark.parametrize("kind", ["suite", "report", "events", "load", "judge"])
 def test_schemas_are_schemas(prony, kind):
     done = prony("schema", kind)
     assert done.code == 0, done

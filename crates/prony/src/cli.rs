@@ -3,6 +3,7 @@
 mod access;
 mod check;
 mod completions;
+mod judge;
 mod load;
 mod man;
 mod report;
@@ -20,6 +21,7 @@ use prony_model::ExitCode;
 pub(crate) use access::AccessArgs;
 pub(crate) use check::CheckArgs;
 pub(crate) use completions::CompletionsArgs;
+pub(crate) use judge::{JudgeArgs, KindArg};
 pub(crate) use load::{ArrivalsArg, LoadArgs};
 pub(crate) use man::ManArgs;
 pub(crate) use report::ReportArgs;
@@ -65,6 +67,7 @@ pub(crate) enum Command {
     Load(Box<LoadArgs>),
     Run(RunArgs),
     Report(ReportArgs),
+    Judge(JudgeArgs),
     Serve(ServeArgs),
     Schema(SchemaArgs),
     Completions(CompletionsArgs),

@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod judge;
 pub(crate) mod load;
 pub(crate) mod man;
 pub(crate) mod report;

@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod diagnostic;
 mod discovery;
+mod imported;
 mod replay;
 mod runner;
 mod sending;
@@ -59,6 +60,7 @@ fn dispatch(cli: Cli, session: &Session) -> anyhow::Result<ExitCode> {
         Command::Load(args) => commands::load::run(&args, session),
         Command::Run(args) => commands::run::run(&args, session),
         Command::Report(args) => commands::report::run(&args, session),
+        Command::Judge(args) => commands::judge::run(&args, session),
         Command::Serve(args) => commands::serve::run(&args, session),
         Command::Completions(args) => commands::completions::run(&args, session),
         Command::Man(args) => commands::man::run(&args, session),

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
   prony schema > suite.schema.json          for editors that check TOML
   prony schema report                       what `--format json` writes
   prony schema load                         what `prony load --json` prints
+  prony schema judge                        what `prony judge --json` prints
   prony schema events                       one line of a recording's events file")]
 pub(crate) struct SchemaArgs {
     /// Which file to describe.
@@ -26,4 +27,6 @@ pub(crate) enum SchemaKind {
     Events,
     /// The document that `prony load --json` prints.
     Load,
+    /// The document that `prony judge --json` prints.
+    Judge,
 }

@@ -161,13 +161,23 @@ pub(crate) fn is_token(name: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
+/// A number of requests in flight.
+pub(crate) fn at_once(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if (1.0..=1e9).contains(&number) => Ok(number),
+        _ => Err(format!(
+            "{text:?} is not a number of requests in flight; write 1 or more"
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use prony_model::BodyCheck;
 
-    use super::{body_check, duration, header, key_value, rate, spin};
+    use super::{at_once, body_check, duration, header, key_value, rate, spin};
 
     #[test]
     fn durations_with_units() {
@@ -241,6 +251,12 @@ mod tests {
         assert_eq!(rate("2000"), Ok(2000.0));
         assert_eq!(rate("0.5/s"), Ok(0.5));
         assert!(rate("0").is_err() && rate("-1").is_err() && rate("inf").is_err() && rate("fast").is_err());
+    }
+
+    #[test]
+    fn requests_in_flight() {
+        assert_eq!(at_once("50"), Ok(50.0));
+        assert!(at_once("0").is_err() && at_once("inf").is_err() && at_once("many").is_err());
     }
 
     #[test]

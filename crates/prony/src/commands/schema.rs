@@ -3,6 +3,7 @@
 use prony_model::{Event, ExitCode, Suite};
 use schemars::schema_for;
 
+use super::judge::JudgeDocument;
 use super::load::LoadDocument;
 use crate::cli::{SchemaArgs, SchemaKind};
 use crate::session::Session;
@@ -24,6 +25,7 @@ fn schema(kind: SchemaKind) -> serde_json::Value {
         SchemaKind::Report => prony_report::json_schema(),
         SchemaKind::Events => schema_for!(Event).to_value(),
         SchemaKind::Load => schema_for!(LoadDocument).to_value(),
+        SchemaKind::Judge => schema_for!(JudgeDocument).to_value(),
     }
 }
 
