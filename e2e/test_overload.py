@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from conftest import INVALID
+
 RUNS = int(os.environ.get("PRONY_OVERLOAD_RUNS", 5))
 OWN_CORE, OTHER_CORE = min(os.sched_getaffinity(0)), max(os.sched_getaffinity(0))
 # Reasons that name the generator, not the target.
@@ -53,22 +55,25 @@ def pinned(start, target):
 def test_an_overloaded_generator_says_so(pinned, hogs):
     for run in range(RUNS):
         done, document = pinned(150_000)
-        assert (done.code, document["verdict"]) == (4, "invalid"), f"run {run}: {done}"
+        assert (done.code, document["verdict"]) == (INVALID, "invalid"), f"run {run}: {done}"
         reasons = {issue["name"] for issue in document["validity"]["invalid"]}
         assert reasons & OWN_REASONS, f"run {run}: {reasons}\n{done}"
         assert all(issue["says"] for issue in document["validity"]["invalid"])
 
 
 def test_an_idle_generator_is_believed(pinned, awake):
-    disturbed = 0
-    for run in range(RUNS):
-        # Others on this machine, or its host, may take the core away for a moment, which no guest can see. A generator
-        # that disbelieves itself for no reason does so every time.
-        for _ in range(10):
-            done, document = pinned(1000)
-            if done.code != 4:
-                break
-            disturbed += 1
-        assert (done.code, document["verdict"]) == (0, "pass"), f"run {run}: {done}"
+    """Others on this machine, or its host, take the core away now and then. A generator that disbelieves itself for no
+    reason does so every time, and not only where the kernel counts stolen time."""
+    believed, stolen = 0, []
+    for _ in range(10 * RUNS):
+        done, document = pinned(1000)
+        if done.code == INVALID:
+            stolen.append(document["validity"]["steal_share"] > 0)
+            continue
+        assert (done.code, document["verdict"]) == (0, "pass"), done
         assert document["requests"]["ok"] == 2000
-    print(f"{RUNS} idle runs, {disturbed} made again")
+        believed += 1
+        if believed == RUNS:
+            break
+    print(f"{believed} idle runs believed, {len(stolen)} not, {sum(stolen)} of them with time stolen from this machine")
+    assert believed == RUNS or sum(stolen) > len(stolen) / 2, (believed, stolen)
