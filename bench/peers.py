@@ -118,7 +118,7 @@ def figures(tool, out):
     if tool == "fortio":
         return {name: found(rf"# target {name[1:]}% ([\d.]+)", lambda s: float(s) * 1e3) for name in ("p50", "p99", "p99.9")}
     if tool == "prony":
-        lag = found(r"^send lag +\S+ +\S+ +\S+ +\S+ +(\S+)")
+        lag = found(r"^send lag +\S+ +\S+ +\S+ +\S+ +(\d\S*)")
         return {"lag": lag} | {name: found(re.escape(name) + r"=(\S+)") for name in ("p50", "p99", "p99.9")}
     return {}
 
