@@ -98,6 +98,24 @@ pub enum Role {
     Docs,
 }
 
+impl Role {
+    /// Path segments, lower case, that mean liveness or readiness: such an endpoint does no work.
+    pub const HEALTH_SEGMENTS: [&str; 12] = [
+        "health",
+        "healthz",
+        "healthcheck",
+        "livez",
+        "readyz",
+        "live",
+        "ready",
+        "liveness",
+        "readiness",
+        "ping",
+        "heartbeat",
+        "startup",
+    ];
+}
+
 /// A parameter outside the body.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -12,6 +12,11 @@ use crate::escape::plain;
 use crate::{FormatDef, Report, number};
 use paint::Paint;
 
+/// A verdict's word, padded to the longest, in its colour where colour is wanted.
+pub fn verdict_word(verdict: Verdict, color: bool) -> String {
+    Paint(color).verdict(verdict)
+}
+
 /// Registry entry.
 pub(crate) static DEF: FormatDef = FormatDef {
     name: "terminal",

@@ -1,6 +1,6 @@
 //! Does a request that does no work take as long? Then most of the time is the way there and back.
 
-use prony_model::{Finding, Source, Verdict};
+use prony_model::{Finding, Role, Source, Verdict};
 
 use super::claim::{Claim, Measure};
 use super::phrases::{percent, time};
@@ -10,21 +10,8 @@ use super::rule::{RuleDef, remark};
 const NOTICEABLE: f64 = 0.1;
 /// Share from which the number says more of the way than of the work.
 const MOSTLY: f64 = 0.5;
-/// Parts of a path that name an endpoint which does no work.
-const NO_WORK: [&str; 12] = [
-    "health",
-    "healthz",
-    "livez",
-    "readyz",
-    "live",
-    "ready",
-    "liveness",
-    "readiness",
-    "startup",
-    "ping",
-    "noop",
-    "no-op",
-];
+/// Parts of a path that name an endpoint which does no work, beside those of health endpoints.
+const NO_WORK: [&str; 2] = ["noop", "no-op"];
 
 /// Registry entry.
 pub(super) static DEF: RuleDef = RuleDef {
@@ -109,5 +96,6 @@ fn floor(claim: &Claim, all: &[Claim]) -> Option<(f64, String)> {
 pub(super) fn does_no_work(claim: &Claim) -> bool {
     let path = claim.endpoint.split(['?', '#']).next().unwrap_or_default();
     path.split(['/', ' '])
-        .any(|part| NO_WORK.contains(&part.to_ascii_lowercase().as_str()))
+        .map(str::to_ascii_lowercase)
+        .any(|part| Role::HEALTH_SEGMENTS.contains(&part.as_str()) || NO_WORK.contains(&part.as_str()))
 }

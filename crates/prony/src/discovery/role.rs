@@ -4,21 +4,7 @@ use prony_model::{Place, Role};
 
 use super::openapi::Operation;
 
-/// Last path segments that mean liveness or readiness.
-const HEALTH: &[&str] = &[
-    "health",
-    "healthz",
-    "healthcheck",
-    "livez",
-    "readyz",
-    "live",
-    "ready",
-    "liveness",
-    "readiness",
-    "ping",
-    "heartbeat",
-    "startup",
-];
+/// Last path segments that mean the state of the whole.
 const STATUS: &[&str] = &["status", "state"];
 const DOCS: &[&str] = &[
     "",
@@ -74,7 +60,7 @@ pub(super) fn of(operation: &Operation) -> Role {
         if DOCS.contains(&last) {
             return Role::Docs;
         }
-        if HEALTH.contains(&last) {
+        if Role::HEALTH_SEGMENTS.contains(&last) {
             return Role::Health;
         }
         if last == "metrics" {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use prony_model::{Finding, Verdict};
+use prony_report::terminal::verdict_word;
 
 use super::document::{HeldKind, JudgeDocument, JudgedRow};
 use crate::text::clean;
@@ -20,7 +21,7 @@ pub(super) fn text(document: &JudgeDocument, color: bool) -> String {
     for row in &document.rows {
         block(&mut out, row, document.holds, color);
     }
-    let word = verdict(document.verdict, color);
+    let word = verdict_word(document.verdict, color);
     wrapped(&mut out, &format!("{word} "), &document.because);
     out
 }
@@ -33,7 +34,7 @@ fn block(out: &mut String, row: &JudgedRow, holds: HeldKind, color: bool) {
     };
     wrapped(
         out,
-        &format!("{} ", verdict(row.verdict, color)),
+        &format!("{} ", verdict_word(row.verdict, color)),
         &clean(&head, 400),
     );
     let mut told = row
@@ -58,21 +59,6 @@ fn block(out: &mut String, row: &JudgedRow, holds: HeldKind, color: bool) {
 /// What speaks for a claim is left out where something speaks against it.
 fn is_told(row: &JudgedRow, finding: &Finding) -> bool {
     row.verdict == Verdict::Pass || finding.verdict != Verdict::Pass
-}
-
-fn verdict(verdict: Verdict, color: bool) -> String {
-    let code = match verdict {
-        Verdict::Pass => "32",
-        Verdict::Warn => "33",
-        Verdict::Inconclusive => "36",
-        Verdict::Fail => "1;31",
-        Verdict::Invalid => "1;35",
-    };
-    if color {
-        format!("\x1b[{code}m{verdict:<12}\x1b[0m")
-    } else {
-        format!("{verdict:<12}")
-    }
 }
 
 /// Breaks a text at spaces; the head takes [`INDENT`] columns, whatever colours it holds.
