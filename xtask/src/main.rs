@@ -1,6 +1,7 @@
 //! Chores of the project. Knows nothing of how Prony does its work.
 
 mod bench;
+mod calibrate;
 mod icount;
 mod tidy;
 
@@ -13,6 +14,8 @@ Chores of the project.
   cargo xtask icount  count instructions per request under callgrind, against xtask/icount.toml
   cargo xtask bench peers [closed|file|pace|co|idle|rss] [TOOL...]
                       measure prony beside wrk, h2load, oha, ab, hey, k6 and others (bench/peers.py)
+  cargo xtask calibrate [--short] [QUESTION...]
+                      count how often conclusions are right, in simulated time (docs/calibration.md)
   cargo xtask help    print this
 ";
 
@@ -22,6 +25,7 @@ fn main() -> ExitCode {
         ["tidy"] => chore("tidy", tidy::run()),
         ["icount"] => chore("icount", icount::run()),
         ["bench", "peers", words @ ..] => chore("bench", bench::peers(words)),
+        ["calibrate", words @ ..] => chore("calibrate", calibrate::run(words)),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             ExitCode::SUCCESS

@@ -74,7 +74,7 @@ impl Engine {
     pub fn new(target: &Target, options: EngineOptions) -> Result<Self, EngineError> {
         let route = target.route()?;
         let clock = match route.inner {
-            Some(Inner::Sim(_)) => Clock::simulated(),
+            Some(Inner::Sim(_) | Inner::Scripted(_)) => Clock::simulated(),
             _ => Clock::since(options.epoch),
         };
         Ok(Self {

@@ -1,9 +1,12 @@
 //! Servers that exist only in this process: `null:` answers at once and costs nothing, so that what remains is the
 //! engine's own ceiling; `sim:` is a queue with workers in simulated time, whose right answers a person can compute, and
-//! of which an hour takes seconds. Opens no socket.
+//! of which an hour takes seconds; a script is any server that a program writes, in simulated time too. Opens no socket.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prony_model::Nanos;
 use rand::{Rng, SeedableRng};
@@ -22,6 +25,38 @@ pub enum Inner {
     Null,
     /// A queue in simulated time.
     Sim(Simulation),
+    /// A server of the caller's, in simulated time.
+    Scripted(ScriptedServer),
+}
+
+/// A server that a program writes, to hold conclusions against a truth it knows.
+pub trait Scripted: Send {
+    /// A request comes at `now`, as the bytes that were sent: the bytes of its answer, and when they are there (not before
+    /// `now`). Called in the order of time. No bytes leave the request without an answer.
+    fn take(&mut self, now: Nanos, request: &[u8]) -> (Cow<'static, [u8]>, Nanos);
+}
+
+/// A [`Scripted`] server as a target. It keeps its state from phase to phase; clones are the same server.
+#[derive(Clone)]
+pub struct ScriptedServer(Arc<Mutex<dyn Scripted>>);
+
+impl ScriptedServer {
+    /// That server as a target.
+    pub fn new(server: impl Scripted + 'static) -> Self {
+        Self(Arc::new(Mutex::new(server)))
+    }
+}
+
+impl fmt::Debug for ScriptedServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ScriptedServer")
+    }
+}
+
+impl PartialEq for ScriptedServer {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// A queue: `workers` of them take requests in the order in which they come.
@@ -120,6 +155,7 @@ fn time(text: &str) -> Option<Nanos> {
 pub(crate) enum Server {
     Null,
     Sim(Box<Queue>),
+    Scripted(ScriptedServer),
 }
 
 #[derive(Debug)]
@@ -142,14 +178,22 @@ impl Server {
                 starts: VecDeque::new(),
                 simulation: simulation.clone(),
             })),
+            Inner::Scripted(server) => Self::Scripted(server.clone()),
         }
     }
 
     /// A request comes at `now`: its answer, and when it is there.
-    pub(crate) fn take(&mut self, now: Nanos) -> (&'static [u8], Nanos) {
+    pub(crate) fn take(&mut self, now: Nanos, request: &[u8]) -> (Cow<'static, [u8]>, Nanos) {
         match self {
-            Self::Null => (ANSWER, now),
-            Self::Sim(queue) => queue.take(now),
+            Self::Null => (Cow::Borrowed(ANSWER), now),
+            Self::Sim(queue) => {
+                let (answer, at) = queue.take(now);
+                (Cow::Borrowed(answer), at)
+            }
+            Self::Scripted(server) => {
+                let mut server = server.0.lock().unwrap_or_else(PoisonError::into_inner);
+                server.take(now, request)
+            }
         }
     }
 }
@@ -240,19 +284,22 @@ mod tests {
     #[test]
     fn two_workers_and_room_for_one() {
         let mut server = server("service=10ms,workers=2,queue=1");
-        let taken: Vec<_> = (0..4).map(|_| server.take(Nanos(MS))).collect();
+        let taken: Vec<_> = (0..4).map(|_| server.take(Nanos(MS), b"")).collect();
         let times: Vec<u64> = taken.iter().map(|(_, at)| at.0 / MS).collect();
         assert_eq!(times, [11, 11, 21, 1], "the fourth is turned away");
-        assert_eq!(taken[3].0, BUSY);
-        assert_eq!(server.take(Nanos(12 * MS)).1, Nanos(22 * MS));
+        assert_eq!(*taken[3].0, *BUSY);
+        assert_eq!(server.take(Nanos(12 * MS), b"").1, Nanos(22 * MS));
     }
 
     #[test]
     fn work_stops_while_it_stands_still() {
         let mut server = server("service=1ms,workers=1,freeze=10ms/100ms");
-        assert_eq!(server.take(Nanos(50 * MS)).1, Nanos(51 * MS));
+        assert_eq!(server.take(Nanos(50 * MS), b"").1, Nanos(51 * MS));
         // Half a millisecond before the freeze, and half after it.
-        assert_eq!(server.take(Nanos(89 * MS + MS / 2)).1, Nanos(100 * MS + MS / 2));
-        assert_eq!(server.take(Nanos(195 * MS)).1, Nanos(201 * MS));
+        assert_eq!(
+            server.take(Nanos(89 * MS + MS / 2), b"").1,
+            Nanos(100 * MS + MS / 2)
+        );
+        assert_eq!(server.take(Nanos(195 * MS), b"").1, Nanos(201 * MS));
     }
 }

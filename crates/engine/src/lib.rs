@@ -33,7 +33,7 @@ mod worker;
 pub use collector::{NoSink, Sink};
 pub use engine::{Engine, EngineOptions};
 pub use error::EngineError;
-pub use inner::{Inner, Simulation};
+pub use inner::{Inner, Scripted, ScriptedServer, Simulation};
 pub use script::check_scenario;
 pub use summary::summarise;
 pub use table::{Table, TableError};

@@ -54,14 +54,24 @@ impl Target {
         let inner = Inner::parse(url)
             .transpose()
             .map_err(|why| EngineError::Inner { why })?;
-        let origin = Origin::parse(if inner.is_some() {
-            "http://inner.invalid"
-        } else {
-            url
-        })?;
+        match inner {
+            Some(inner) => Self::within(inner),
+            None => Ok(Self::at(Origin::parse(url)?)),
+        }
+    }
+
+    /// A server within this process.
+    pub fn within(inner: Inner) -> Result<Self, EngineError> {
         Ok(Self {
+            inner: Some(inner),
+            ..Self::at(Origin::parse("http://inner.invalid")?)
+        })
+    }
+
+    fn at(origin: Origin) -> Self {
+        Self {
             origin,
-            inner,
+            inner: None,
             unix_socket: None,
             connect_to: None,
             sources: Vec::new(),
@@ -72,7 +82,7 @@ impl Target {
             headers: Vec::new(),
             masked: Vec::new(),
             allow_hosts: Vec::new(),
-        })
+        }
     }
 
     /// Finds out where to connect, checks that it may be loaded, and sets up TLS.

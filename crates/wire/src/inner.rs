@@ -1,6 +1,8 @@
 //! A connection to a server that exists only in this process: it is made at once, takes every request whole, and answers
 //! when its owner says so. No system call. Knows no HTTP and no server.
 
+use std::borrow::Cow;
+
 use prony_model::Nanos;
 
 use crate::{Clock, Received};
@@ -9,25 +11,43 @@ use crate::{Clock, Received};
 #[derive(Debug, Default)]
 pub struct InnerStream {
     /// The answer under way, and when it arrives.
-    coming: Option<(&'static [u8], Clock, Nanos)>,
+    coming: Option<Coming>,
+}
+
+#[derive(Debug)]
+struct Coming {
+    answer: Cow<'static, [u8]>,
+    /// Bytes that were read already.
+    read: usize,
+    clock: Clock,
+    at: Nanos,
 }
 
 impl InnerStream {
     /// The last request is answered with `answer` at `at`.
-    pub fn answer(&mut self, answer: &'static [u8], clock: Clock, at: Nanos) {
-        self.coming = Some((answer, clock, at));
+    pub fn answer(&mut self, answer: Cow<'static, [u8]>, clock: Clock, at: Nanos) {
+        self.coming = Some(Coming {
+            answer,
+            read: 0,
+            clock,
+            at,
+        });
     }
 
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Received {
-        let Some((answer, clock, at)) = self.coming else {
+        let Some(coming) = &mut self.coming else {
             return Received::Blocked;
         };
-        if clock.now() < at {
+        if coming.clock.now() < coming.at {
             return Received::Blocked;
         }
-        let n = answer.len().min(buffer.len());
-        buffer[..n].copy_from_slice(&answer[..n]);
-        self.coming = (n < answer.len()).then(|| (&answer[n..], clock, at));
+        let rest = &coming.answer[coming.read..];
+        let n = rest.len().min(buffer.len());
+        buffer[..n].copy_from_slice(&rest[..n]);
+        coming.read += n;
+        if coming.read == coming.answer.len() {
+            self.coming = None;
+        }
         Received::Bytes(n)
     }
 }

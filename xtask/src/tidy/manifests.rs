@@ -14,6 +14,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("prony-store", 1),
     ("prony-engine", 2),
     ("prony", 3),
+    ("prony-calibration", 3),
     // The fuzz targets, in a workspace of their own.
     ("prony-fuzz", 2),
 ];

@@ -321,9 +321,11 @@ impl Worker<'_> {
         }
         if let (Stream::Inner(stream), Some(server)) = (&mut connection.stream, &mut self.server) {
             let clock = prepared.clock;
-            let (answer, at) = server.take(clock.now());
-            stream.answer(answer, clock, at);
-            self.waits.expect(self.connections.token(slot), at);
+            let (answer, at) = server.take(clock.now(), bytes);
+            if !answer.is_empty() {
+                stream.answer(answer, clock, at);
+                self.waits.expect(self.connections.token(slot), at);
+            }
             return;
         }
         if connection.stream.flush().is_err() {
