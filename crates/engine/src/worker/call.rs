@@ -1,11 +1,12 @@
 //! One request under way: its stamps, what is kept of its answer, how often it was sent. Does no I/O.
 
 use std::fmt;
+use std::hash::Hasher;
 
 use prony_model::{Nanos, SampleFlags};
 use prony_wire::http1::{Events, Head, header_lines};
 use prony_wire::http2;
-use xxhash_rust::xxh3::Xxh3;
+use twox_hash::XxHash3_64;
 
 use super::flow::Journey;
 use crate::choice::Pick;
@@ -72,7 +73,7 @@ pub(super) struct Answer {
     body_keep: usize,
     pub(super) body: Vec<u8>,
     want_digest: bool,
-    hasher: Option<Box<Xxh3>>,
+    hasher: Option<XxHash3_64>,
 }
 
 /// Largest body buffer that is kept for the next call.
@@ -143,7 +144,7 @@ impl Answer {
         self.body_keep = body_bytes;
         self.want_digest = digest;
         if digest && self.hasher.is_none() {
-            self.hasher = Some(Box::new(Xxh3::new()));
+            self.hasher = Some(XxHash3_64::new());
         }
     }
 
@@ -166,14 +167,14 @@ impl Answer {
         if self.want_digest
             && let Some(hasher) = &mut self.hasher
         {
-            hasher.reset();
+            *hasher = XxHash3_64::new();
         }
     }
 
     /// XXH3-64 of the body; 0 when it was not asked for.
     pub(super) fn digest(&self) -> u64 {
         if self.want_digest {
-            self.hasher.as_ref().map_or(0, |h| h.digest())
+            self.hasher.as_ref().map_or(0, Hasher::finish)
         } else {
             0
         }
@@ -210,7 +211,7 @@ impl Events for Answer {
         if self.want_digest
             && let Some(hasher) = &mut self.hasher
         {
-            hasher.update(bytes);
+            hasher.write(bytes);
         }
         let room = self.body_keep.saturating_sub(self.body.len());
         if room > 0 {
