@@ -42,16 +42,17 @@ impl Drive<'_> {
         };
         let mut engine = Engine::new(&target, options).expect("nothing to connect to");
         let limits = Limits::default();
-        let context = BuildContext {
-            surface: self.surface,
-            budget: self.budget,
-            seed: self.seed,
-            limits: &limits,
-        };
         let mut phases: Vec<PhaseResult> = Vec::new();
         let mut findings = Vec::new();
         for (name, params) in experiments {
             let def = prony_experiments::find(name).expect("registered");
+            let context = BuildContext {
+                surface: self.surface,
+                budget: self.budget,
+                time_s: def.time.most_s(self.budget),
+                seed: self.seed,
+                limits: &limits,
+            };
             let mut experiment = (def.build)(&context, params).expect("parameters are accepted");
             while let Step::Run(phase) = experiment.next(&view(self.surface, &phases)) {
                 let mut result = perform(&mut engine, phases.len() as u16, phase);

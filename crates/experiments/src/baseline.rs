@@ -12,7 +12,7 @@ use crate::experiment::params;
 use crate::primary::{primary, scenario};
 use crate::timings::Timings;
 use crate::wording::{OUTCOME_COLUMNS, by_failures, digits, ms, outcome, quantile, quantiles, resting_on};
-use crate::{Experiment, ExperimentDef, RunView, Step};
+use crate::{Experiment, ExperimentDef, RunView, Step, Time};
 
 const NAME: &str = "baseline";
 
@@ -25,17 +25,19 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     title: "Baseline",
     question: "How long does one request take when nothing else runs?",
     from_budget: Budget::Quick,
+    needs: &["coverage"],
+    time: Time::Filled([6.0, 20.0, 100.0]),
     build: |context, value| {
         let asked: BaselineParams = params(value)?;
-        let (endpoints, requests, duration_s) = match context.budget {
-            Budget::Quick => (6, 80, 6.0),
-            Budget::Standard => (8, 200, 20.0),
-            Budget::Thorough => (16, 1500, 100.0),
+        let (endpoints, requests) = match context.budget {
+            Budget::Quick => (6, 80),
+            Budget::Standard => (8, 200),
+            Budget::Thorough => (16, 1500),
         };
         Ok(Box::new(Baseline {
             endpoints: asked.endpoints.unwrap_or(endpoints),
             requests: asked.requests.unwrap_or(requests),
-            duration_s: asked.duration_s.unwrap_or(duration_s),
+            duration_s: asked.duration_s.unwrap_or(context.time_s),
             limits: context.limits.clone(),
             queue: None,
         }))

@@ -13,7 +13,7 @@ use crate::experiment::params;
 use crate::primary::{heaviest, scenario, solo_ms};
 use crate::timings::{Tally, Timings, in_flight_max};
 use crate::wording::{OUTCOME_COLUMNS, by_failures, digits, ms, outcome, resting_on};
-use crate::{Experiment, ExperimentDef, RunView, Step};
+use crate::{Experiment, ExperimentDef, RunView, Step, Time};
 
 const NAME: &str = "burst";
 
@@ -23,18 +23,23 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     title: "Burst",
     question: "What happens when many requests come at once?",
     from_budget: Budget::Quick,
+    needs: &["coverage", "baseline"],
+    time: Time::Bounded {
+        usual_s: [1.5, 5.0, 25.0],
+        most_s: [3.0, 10.0, 60.0],
+    },
     build: |context, value| {
         let asked: BurstParams = params(value)?;
-        let (sizes, count, endpoints, duration_s) = match context.budget {
-            Budget::Quick => (vec![10, 25], 1, 1, 3.0),
-            Budget::Standard => (vec![10, 50], 2, 2, 10.0),
-            Budget::Thorough => (vec![10, 50, 200], 3, 4, 60.0),
+        let (sizes, count, endpoints) = match context.budget {
+            Budget::Quick => (vec![10, 25], 1, 1),
+            Budget::Standard => (vec![10, 50], 2, 2),
+            Budget::Thorough => (vec![10, 50, 200], 3, 4),
         };
         Ok(Box::new(Burst {
             sizes: asked.sizes.unwrap_or(sizes),
             count: asked.count.unwrap_or(count),
             endpoints: asked.endpoints.unwrap_or(endpoints),
-            duration_s: asked.duration_s.unwrap_or(duration_s),
+            duration_s: asked.duration_s.unwrap_or(context.time_s),
             limits: context.limits.clone(),
             queue: None,
         }))

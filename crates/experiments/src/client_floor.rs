@@ -12,7 +12,7 @@ use crate::experiment::params;
 use crate::primary::{no_work, scenario};
 use crate::timings::Timings;
 use crate::wording::{ms, outcome, quantile, quantiles, resting_on};
-use crate::{Experiment, ExperimentDef, RunView, Step};
+use crate::{Experiment, ExperimentDef, RunView, Step, Time};
 
 const NAME: &str = "client-floor";
 const NO_WORK: &str = "no-work";
@@ -23,16 +23,21 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     title: "Client floor",
     question: "What do the network and the server's framework cost, before any work is done?",
     from_budget: Budget::Quick,
+    needs: &[],
+    time: Time::Bounded {
+        usual_s: [0.5, 1.0, 4.0],
+        most_s: [1.0, 4.0, 15.0],
+    },
     build: |context, value| {
         let asked: ClientFloorParams = params(value)?;
-        let (requests, duration_s) = match context.budget {
-            Budget::Quick => (200, 1.0),
-            Budget::Standard => (500, 4.0),
-            Budget::Thorough => (2000, 15.0),
+        let requests = match context.budget {
+            Budget::Quick => 200,
+            Budget::Standard => 500,
+            Budget::Thorough => 2000,
         };
         Ok(Box::new(ClientFloor {
             requests: asked.requests.unwrap_or(requests),
-            duration_s: asked.duration_s.unwrap_or(duration_s),
+            duration_s: asked.duration_s.unwrap_or(context.time_s),
             limits: context.limits.clone(),
             planned: false,
         }))

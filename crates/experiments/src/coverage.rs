@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::answer::{Answer, answers, content_type};
 use crate::draft::{Draft, source};
 use crate::experiment::params;
-use crate::{Experiment, ExperimentDef, RunView, Step};
+use crate::{Experiment, ExperimentDef, RunView, Step, Time};
 
 const NAME: &str = "coverage";
 const PREFLIGHT: &str = "preflight";
@@ -24,11 +24,16 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     title: "Endpoint coverage",
     question: "Which endpoints answer correctly?",
     from_budget: Budget::Quick,
+    needs: &[],
+    time: Time::Bounded {
+        usual_s: [1.0, 2.0, 4.0],
+        most_s: [20.0, 60.0, 300.0],
+    },
     build: |context, value| {
         let asked: CoverageParams = params(value)?;
         Ok(Box::new(Coverage {
             samples_max: asked.samples_max.unwrap_or(default_samples(context.budget)),
-            duration_s: asked.duration_s.unwrap_or(default_duration_s(context.budget)),
+            duration_s: asked.duration_s.unwrap_or(context.time_s),
             destructive: asked.destructive,
             limits: context.limits.clone(),
             planned: false,
@@ -55,14 +60,6 @@ fn default_samples(budget: Budget) -> u32 {
         Budget::Quick => 3,
         Budget::Standard => 8,
         Budget::Thorough => 24,
-    }
-}
-
-fn default_duration_s(budget: Budget) -> f64 {
-    match budget {
-        Budget::Quick => 20.0,
-        Budget::Standard => 60.0,
-        Budget::Thorough => 300.0,
     }
 }
 

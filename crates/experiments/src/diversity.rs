@@ -17,7 +17,7 @@ use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 
 use crate::experiment::params;
-use crate::{Experiment, ExperimentDef, RunView, Step};
+use crate::{Experiment, ExperimentDef, RunView, Step, Time};
 use variation::{Trial, plan};
 
 pub(crate) const NAME: &str = "diversity";
@@ -29,17 +29,21 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     title: "Output diversity",
     question: "Do the answers depend on the inputs?",
     from_budget: Budget::Quick,
+    needs: &["coverage"],
+    time: Time::Bounded {
+        usual_s: [1.0, 4.0, 15.0],
+        most_s: [10.0, 30.0, 180.0],
+    },
     build: |context, value| {
         let asked: DiversityParams = params(value)?;
-        let (values, duration_s) = match context.budget {
-            Budget::Quick => (6, 10.0),
-            Budget::Standard => (6, 30.0),
-            Budget::Thorough => (12, 180.0),
+        let values = match context.budget {
+            Budget::Quick | Budget::Standard => 6,
+            Budget::Thorough => 12,
         };
         Ok(Box::new(Diversity {
             values_max: asked.values_max.unwrap_or(values).max(2),
             repeats: asked.repeats.unwrap_or(3).max(2),
-            duration_s: asked.duration_s.unwrap_or(duration_s),
+            duration_s: asked.duration_s.unwrap_or(context.time_s),
             limits: context.limits.clone(),
             planned: false,
             plans: Vec::new(),

@@ -16,12 +16,51 @@ pub struct ExperimentDef {
     pub question: &'static str,
     /// The least budget at which `prony check` plans it.
     pub from_budget: Budget,
+    /// Experiments whose recordings it looks at: they come with it when it is asked for alone.
+    pub needs: &'static [&'static str],
+    /// How long it takes.
+    pub time: Time,
     /// Makes one from its parameters (an empty object means the defaults of the budget).
     pub build: Build,
     /// JSON Schema of the parameters.
     pub schema: fn() -> Schema,
     /// The TOML of a suite that sets a parameter.
     pub example: &'static str,
+}
+
+/// How long an experiment takes, in seconds at each budget (quick, standard, thorough).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Time {
+    /// It asks nothing of its own: it concludes from what others recorded.
+    None,
+    /// As long as a number of requests takes.
+    Bounded {
+        /// On a target that answers in some tens of milliseconds.
+        usual_s: [f64; 3],
+        /// On a slow target, where it ends with what it has.
+        most_s: [f64; 3],
+    },
+    /// As long as it is given: the more, the narrower its intervals. By default so many seconds.
+    Filled([f64; 3]),
+}
+
+impl Time {
+    /// What to plan for it.
+    pub fn usual_s(self, budget: Budget) -> f64 {
+        match self {
+            Self::None => 0.0,
+            Self::Bounded { usual_s, .. } => usual_s[budget as usize],
+            Self::Filled(seconds) => seconds[budget as usize],
+        }
+    }
+
+    /// What to give it by default.
+    pub fn most_s(self, budget: Budget) -> f64 {
+        match self {
+            Self::Bounded { most_s, .. } => most_s[budget as usize],
+            Self::None | Self::Filled(_) => self.usual_s(budget),
+        }
+    }
 }
 
 /// Makes an experiment from its parameters, or says what is wrong with them.
@@ -32,8 +71,10 @@ pub type Build = fn(&BuildContext<'_>, &serde_json::Value) -> Result<Box<dyn Exp
 pub struct BuildContext<'a> {
     /// The target's endpoints.
     pub surface: &'a Surface,
-    /// How much time it may take.
+    /// How deep it looks.
     pub budget: Budget,
+    /// Seconds that it may take where its parameters do not say.
+    pub time_s: f64,
     /// Seed of its random choices.
     pub seed: u64,
     /// Limits for its phases.

@@ -49,16 +49,17 @@ pub(crate) fn run(
     mut target: impl FnMut(&Request) -> Reply,
 ) -> (Vec<PhaseResult>, Vec<Finding>) {
     let limits = Limits::default();
-    let context = BuildContext {
-        surface,
-        budget,
-        seed: 7,
-        limits: &limits,
-    };
     let mut phases: Vec<PhaseResult> = Vec::new();
     let mut findings = Vec::new();
     for name in names {
         let def = crate::find(name).expect("registered");
+        let context = BuildContext {
+            surface,
+            budget,
+            time_s: def.time.most_s(budget),
+            seed: 7,
+            limits: &limits,
+        };
         let mut experiment = (def.build)(&context, &serde_json::json!({})).expect("defaults are accepted");
         for _ in 0..100 {
             let view = RunView {

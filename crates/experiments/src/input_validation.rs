@@ -21,7 +21,7 @@ use serde::Deserialize;
 use crate::answer::{answers, good_sample};
 use crate::coverage::is_destructive;
 use crate::experiment::params;
-use crate::{Experiment, ExperimentDef, RunView, Step};
+use crate::{Experiment, ExperimentDef, RunView, Step, Time};
 use case::{Class, NegativeCase};
 
 const NAME: &str = "input-validation";
@@ -38,16 +38,21 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     title: "Edge cases: input validation",
     question: "What happens with bad input?",
     from_budget: Budget::Quick,
+    needs: &["coverage"],
+    time: Time::Bounded {
+        usual_s: [2.0, 8.0, 60.0],
+        most_s: [8.0, 25.0, 240.0],
+    },
     build: |context, value| {
         let asked: InputValidationParams = params(value)?;
-        let (cases, duration_s) = match context.budget {
-            Budget::Quick => (24, 8.0),
-            Budget::Standard => (60, 25.0),
-            Budget::Thorough => (300, 240.0),
+        let cases = match context.budget {
+            Budget::Quick => 24,
+            Budget::Standard => 60,
+            Budget::Thorough => 300,
         };
         Ok(Box::new(InputValidation {
             cases_max: asked.cases_max.unwrap_or(cases) as usize,
-            duration_s: asked.duration_s.unwrap_or(duration_s),
+            duration_s: asked.duration_s.unwrap_or(context.time_s),
             destructive: asked.destructive,
             seed: context.seed,
             limits: context.limits.clone(),

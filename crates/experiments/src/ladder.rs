@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use crate::experiment::params;
 use crate::primary::{heaviest, no_work, scenario, solo_ms};
-use crate::{Experiment, ExperimentDef, RunView, Step};
+use crate::{Experiment, ExperimentDef, RunView, Step, Time};
 
 pub(crate) use capacity::throughput_max;
 
@@ -31,12 +31,14 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     title: "Concurrency ladder",
     question: "How many requests does it serve at once?",
     from_budget: Budget::Quick,
+    needs: &["coverage", "client-floor", "baseline"],
+    time: Time::Filled([7.0, 35.0, 180.0]),
     build: |context, value| {
         let asked: LadderParams = params(value)?;
-        let (connections, endpoints, duration_s) = match context.budget {
-            Budget::Quick => (vec![1, 2, 4, 8, 16], 1, 7.0),
-            Budget::Standard => (vec![1, 2, 4, 8, 16], 2, 35.0),
-            Budget::Thorough => (vec![1, 2, 4, 8, 16, 32, 64], 4, 180.0),
+        let (connections, endpoints) = match context.budget {
+            Budget::Quick => (vec![1, 2, 4, 8, 16], 1),
+            Budget::Standard => (vec![1, 2, 4, 8, 16], 2),
+            Budget::Thorough => (vec![1, 2, 4, 8, 16, 32, 64], 4),
         };
         let mut connections = asked.connections.unwrap_or(connections);
         connections.retain(|&n| n > 1);
@@ -46,7 +48,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
         Ok(Box::new(Ladder {
             connections,
             endpoints: asked.endpoints.unwrap_or(endpoints),
-            duration_s: asked.duration_s.unwrap_or(duration_s),
+            duration_s: asked.duration_s.unwrap_or(context.time_s),
             probe_health: asked.probe_health.unwrap_or(true),
             seed: context.seed,
             limits: context.limits.clone(),

@@ -36,7 +36,7 @@ mod view;
 mod wording;
 
 pub use claim::judge_claim;
-pub use experiment::{Build, BuildContext, Experiment, ExperimentDef, ParamError, Step};
+pub use experiment::{Build, BuildContext, Experiment, ExperimentDef, ParamError, Step, Time};
 pub use gate::{Check, CheckError, Op, judge_gate};
 pub use metric::{METRIC_FORMS, Metric, Span};
 pub use view::RunView;
@@ -57,7 +57,51 @@ pub static EXPERIMENTS: &[&ExperimentDef] = &[
     &sustained::DEF,
 ];
 
+/// The experiments of those names and all that they need, in the order in which a run performs them.
+pub fn with_needed<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<&'static ExperimentDef> {
+    let mut wanted: Vec<&str> = names.into_iter().collect();
+    let mut at = 0;
+    while let Some(name) = wanted.get(at) {
+        let needed = find(name).map_or(&[][..], |def| def.needs);
+        wanted.extend(needed);
+        at += 1;
+    }
+    EXPERIMENTS
+        .iter()
+        .copied()
+        .filter(|def| wanted.contains(&def.name))
+        .collect()
+}
+
 /// The experiment of that name.
 pub fn find(name: &str) -> Option<&'static ExperimentDef> {
     EXPERIMENTS.iter().copied().find(|def| def.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{EXPERIMENTS, find, with_needed};
+
+    #[test]
+    fn what_an_experiment_needs_comes_before_it() {
+        for (at, def) in EXPERIMENTS.iter().enumerate() {
+            for needed in def.needs {
+                let place = EXPERIMENTS.iter().position(|other| other.name == *needed);
+                assert!(
+                    place.is_some_and(|place| place < at),
+                    "{} needs {needed}",
+                    def.name
+                );
+            }
+        }
+        assert!(find("coverage").is_some());
+    }
+
+    #[test]
+    fn one_alone_brings_what_it_needs() {
+        let names: Vec<&str> = with_needed(["identity"]).iter().map(|def| def.name).collect();
+        assert_eq!(names, ["coverage", "diversity", "identity"]);
+        let both = with_needed(["identity", "coverage", "identity"]);
+        assert_eq!(both.len(), 3, "each once");
+    }
 }

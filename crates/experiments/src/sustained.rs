@@ -14,7 +14,7 @@ use crate::ladder::throughput_max;
 use crate::primary::{heaviest, scenario, solo_ms};
 use crate::timings::Timings;
 use crate::wording::{OUTCOME_COLUMNS, by_failures, digits, ms, outcome, quantile, quantiles, resting_on};
-use crate::{Experiment, ExperimentDef, RunView, Step};
+use crate::{Experiment, ExperimentDef, RunView, Step, Time};
 use drift::{Drift, drift};
 
 const NAME: &str = "sustained";
@@ -28,16 +28,17 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     title: "Sustained load",
     question: "Does it hold a steady load?",
     from_budget: Budget::Quick,
+    needs: &["coverage", "baseline", "ladder"],
+    time: Time::Filled([5.0, 20.0, 150.0]),
     build: |context, value| {
         let asked: SustainedParams = params(value)?;
-        let (endpoints, duration_s) = match context.budget {
-            Budget::Quick => (1, 5.0),
-            Budget::Standard => (1, 20.0),
-            Budget::Thorough => (2, 150.0),
+        let endpoints = match context.budget {
+            Budget::Quick | Budget::Standard => 1,
+            Budget::Thorough => 2,
         };
         Ok(Box::new(Sustained {
             endpoints: asked.endpoints.unwrap_or(endpoints),
-            duration_s: asked.duration_s.unwrap_or(duration_s),
+            duration_s: asked.duration_s.unwrap_or(context.time_s),
             load: asked.load.unwrap_or(0.65),
             rate: asked.rate,
             limits: context.limits.clone(),

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use crate::answer::answers;
 use crate::dzi::{Descriptor, Tile};
 use crate::experiment::params;
-use crate::{Experiment, ExperimentDef, RunView, Step};
+use crate::{Experiment, ExperimentDef, RunView, Step, Time};
 
 const NAME: &str = "tiles";
 const PHASE: &str = "pyramid";
@@ -33,16 +33,21 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     title: "Deep-zoom tiles",
     question: "Are the tiles served as the descriptor promises?",
     from_budget: Budget::Quick,
+    needs: &["coverage"],
+    time: Time::Bounded {
+        usual_s: [0.5, 1.0, 5.0],
+        most_s: [8.0, 20.0, 90.0],
+    },
     build: |context, value| {
         let asked: TilesParams = params(value)?;
-        let (tiles, duration_s) = match context.budget {
-            Budget::Quick => (24, 8.0),
-            Budget::Standard => (60, 20.0),
-            Budget::Thorough => (400, 90.0),
+        let tiles = match context.budget {
+            Budget::Quick => 24,
+            Budget::Standard => 60,
+            Budget::Thorough => 400,
         };
         Ok(Box::new(Tiles {
             count: asked.tiles.unwrap_or(tiles) as usize,
-            duration_s: asked.duration_s.unwrap_or(duration_s),
+            duration_s: asked.duration_s.unwrap_or(context.time_s),
             seed: context.seed,
             limits: context.limits.clone(),
             planned: false,

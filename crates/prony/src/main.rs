@@ -12,6 +12,7 @@ mod sending;
 mod session;
 mod target_url;
 mod text;
+mod timetable;
 
 use std::io::IsTerminal;
 use std::panic;

@@ -28,6 +28,7 @@ use prony_report::TerminalStyle;
 use crate::config;
 use crate::session::Session;
 use crate::text::clean;
+use crate::timetable::Timetable;
 
 pub(crate) use connection::{Connection, PROTOCOL_HINT, TLS_HINT};
 use journal::Journal;
@@ -212,6 +213,7 @@ impl Run<'_> {
     }
 
     fn experiments(&mut self, suite: &Suite) -> Result<()> {
+        let began = Instant::now();
         let wanted: Vec<&ExperimentDef> = EXPERIMENTS
             .iter()
             .copied()
@@ -220,12 +222,17 @@ impl Run<'_> {
         if wanted.iter().any(|def| def.name == "client-floor") && self.may_go_on() {
             self.null_floor()?;
         }
-        for def in wanted {
+        let asked = self
+            .deadline
+            .map(|deadline| deadline.saturating_duration_since(began));
+        let timetable = Timetable::new(&wanted, suite, asked);
+        for (index, def) in wanted.into_iter().enumerate() {
             let params = &suite.experiment[def.name];
             let surface = self.surface.clone();
             let context = BuildContext {
                 surface: &surface,
                 budget: suite.run.budget,
+                time_s: timetable.give(index, began.elapsed().as_secs_f64()),
                 seed: self.seed,
                 limits: &suite.run.limits,
             };

@@ -24,6 +24,7 @@ fn run(
         let context = BuildContext {
             surface: &surface,
             budget,
+            time_s: def.time.most_s(budget),
             seed,
             limits: &limits,
         };
@@ -405,6 +406,7 @@ fn nothing_recorded_is_inconclusive_and_never_a_pass() {
     let context = BuildContext {
         surface: &surface,
         budget: Budget::Quick,
+        time_s: 5.0,
         seed: 1,
         limits: &limits,
     };
@@ -422,6 +424,7 @@ fn unknown_parameters_are_refused_and_examples_accepted() {
     let context = BuildContext {
         surface: &surface,
         budget: Budget::Quick,
+        time_s: 5.0,
         seed: 1,
         limits: &limits,
     };

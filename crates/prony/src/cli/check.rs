@@ -1,6 +1,8 @@
 //! `prony check`.
 
 use clap::Args;
+use clap::builder::PossibleValuesParser;
+use prony_experiments::EXPERIMENTS;
 use prony_model::Budget;
 
 use super::SendArgs;
@@ -14,6 +16,7 @@ use super::SendArgs;
 #[command(after_help = "Examples:
   prony check http://127.0.0.1:8000                   about two minutes
   prony check http://127.0.0.1:8000 --quick           about half a minute
+  prony check http://127.0.0.1:8000 --only ladder     one question, with what it needs to know first
   prony check demo                                    the embedded demo backend, which carries planted faults
   prony check demo:enso-fixed -o out/fixed            the same backend without the faults; report in out/fixed
   prony check http://127.0.0.1:8000 --plan > my.toml  print the plan, edit it, then: prony run my.toml
@@ -31,6 +34,16 @@ pub(crate) struct CheckArgs {
     /// Take about ten minutes: more samples, narrower intervals.
     #[arg(long, group = "budget", help_heading = "Depth")]
     pub thorough: bool,
+    /// Only these experiments and what they need, separated by commas: `ladder,identity`. The plan shows the names.
+    #[arg(
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(EXPERIMENTS.iter().map(|def| def.name)),
+        hide_possible_values = true,
+        help_heading = "Depth"
+    )]
+    pub only: Vec<String>,
     /// Print the plan as a suite file that `prony run` accepts, and send no load.
     #[arg(long, help_heading = "Depth")]
     pub plan: bool,

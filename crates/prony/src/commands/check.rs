@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use prony_experiments::EXPERIMENTS;
-use prony_model::{Budget, ExitCode, Role, RunSpec, Suite, Surface, TargetSpec};
+use prony_experiments::{EXPERIMENTS, ExperimentDef};
+use prony_model::{ExitCode, Role, RunSpec, Suite, Surface, TargetSpec};
 
 use crate::cli::CheckArgs;
 use crate::config;
@@ -14,6 +14,7 @@ use crate::runner::{self, Connection, RunRequest};
 use crate::sending;
 use crate::session::Session;
 use crate::text::clean;
+use crate::timetable::Timetable;
 
 /// Runs the command.
 pub(crate) fn run(args: &CheckArgs, session: &Session) -> Result<ExitCode> {
@@ -33,12 +34,12 @@ pub(crate) fn run(args: &CheckArgs, session: &Session) -> Result<ExitCode> {
     let secrets = sending::apply(&args.send, &mut suite)?;
     let mut connection = Connection::open(&suite, &secrets, session)?;
     let surface = connection.discover(&path)?;
-    plan(&mut suite, &surface);
+    plan(&mut suite, &surface, &args.only);
     if args.plan {
         session.print(&config::print(&suite))?;
         return Ok(ExitCode::Pass);
     }
-    session.note(&describe(&connection.url, &surface, &suite));
+    session.note(&describe(&connection.url, &surface, &suite, args));
     let request = RunRequest {
         suite,
         secrets,
@@ -68,18 +69,27 @@ fn split(target: &str) -> (String, String) {
     }
 }
 
-/// Every experiment that the budget allows, with its defaults, over the endpoints found.
-fn plan(suite: &mut Suite, surface: &Surface) {
+/// The experiments asked for with all that they need, or every one that the budget allows, with their defaults, over the
+/// endpoints found.
+fn plan(suite: &mut Suite, surface: &Surface, only: &[String]) {
     suite.endpoint.clone_from(&surface.endpoints);
-    suite.experiment = EXPERIMENTS
+    let experiments: Vec<&ExperimentDef> = if only.is_empty() {
+        EXPERIMENTS
+            .iter()
+            .copied()
+            .filter(|def| suite.run.budget >= def.from_budget)
+            .collect()
+    } else {
+        prony_experiments::with_needed(only.iter().map(String::as_str))
+    };
+    suite.experiment = experiments
         .iter()
-        .filter(|def| suite.run.budget >= def.from_budget)
         .map(|def| (def.name.to_owned(), serde_json::json!({})))
         .collect::<BTreeMap<_, _>>();
 }
 
 /// The plan in words.
-fn describe(url: &str, surface: &Surface, suite: &Suite) -> String {
+fn describe(url: &str, surface: &Surface, suite: &Suite, args: &CheckArgs) -> String {
     let mut text = format!("Prony {} checks {url}", env!("CARGO_PKG_VERSION"));
     if !surface.name.is_empty() {
         let _ = write!(text, " ({} {})", surface.name, surface.version);
@@ -96,25 +106,38 @@ fn describe(url: &str, surface: &Surface, suite: &Suite) -> String {
     for line in &surface.found_by {
         let _ = write!(text, "\n       {}", clean(line, 100));
     }
-    let time = match suite.run.budget {
-        Budget::Quick => "half a minute",
-        Budget::Standard => "two minutes",
-        Budget::Thorough => "ten minutes",
-    };
+    let experiments: Vec<&ExperimentDef> = EXPERIMENTS
+        .iter()
+        .copied()
+        .filter(|def| suite.experiment.contains_key(def.name))
+        .collect();
+    let timetable = Timetable::new(&experiments, suite, args.send.duration);
     let _ = write!(
         text,
-        "\n\nplan   {} experiments, about {time}, seed {}",
-        suite.experiment.len(),
+        "\n\nplan   {} experiments, {}{}, seed {}",
+        experiments.len(),
+        if timetable.is_filled() { "" } else { "about " },
+        lasting(timetable.total_s()),
         suite.run.seed
     );
-    for def in EXPERIMENTS
-        .iter()
-        .filter(|def| suite.experiment.contains_key(def.name))
-    {
+    for def in experiments {
         let _ = write!(text, "\n       {:<17} {}", def.name, def.question);
+        if !args.only.is_empty() && !args.only.iter().any(|name| name == def.name) {
+            text.push_str(" (comes with it)");
+        }
     }
     text.push('\n');
     text
+}
+
+/// `45 s`, `2 min 5 s`.
+fn lasting(seconds: f64) -> String {
+    let seconds = seconds.round() as u64;
+    match (seconds / 60, seconds % 60) {
+        (0, s) => format!("{s} s"),
+        (m, 0) => format!("{m} min"),
+        (m, s) => format!("{m} min {s} s"),
+    }
 }
 
 #[cfg(test)]

@@ -166,12 +166,6 @@ fn experiments(suite: &Suite, document: &Document) -> Checked {
         endpoints: suite.endpoint.clone(),
         ..Surface::default()
     };
-    let context = BuildContext {
-        surface: &surface,
-        budget: suite.run.budget,
-        seed: suite.run.seed,
-        limits: &suite.run.limits,
-    };
     for (name, params) in &suite.experiment {
         let path = format!("experiment.{name}");
         let Some(def) = prony_experiments::find(name) else {
@@ -181,6 +175,13 @@ fn experiments(suite: &Suite, document: &Document) -> Checked {
                 Some(meant) => diagnostic.next(format!("did you mean `{meant}`?")),
                 None => diagnostic.next(format!("known: {}", names().collect::<Vec<_>>().join(", "))),
             });
+        };
+        let context = BuildContext {
+            surface: &surface,
+            budget: suite.run.budget,
+            time_s: def.time.most_s(suite.run.budget),
+            seed: suite.run.seed,
+            limits: &suite.run.limits,
         };
         if let Err(error) = (def.build)(&context, params) {
             return Err(
