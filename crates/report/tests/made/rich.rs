@@ -449,6 +449,7 @@ pub(crate) fn events() -> Vec<Event> {
         "371 ms at the upper end is within 500 ms",
     )));
     out.extend(claims().into_iter().map(Event::ClaimJudged));
+    out.push(Event::Advised(super::advised::advice(HOSTILE)));
     out.push(snapshot("after", 1_233_125_376.0, Some(0.42)));
     out.push(Event::RunFinished {
         verdict: Verdict::Invalid,
