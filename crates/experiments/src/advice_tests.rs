@@ -141,27 +141,31 @@ fn whole() -> (Vec<PhaseResult>, Vec<Finding>) {
     ];
     let findings = vec![
         finding("serial-service", WORK, &[("highest throughput", 80.0, None, 500)]),
-        finding("capacity", WORK, &[("capacity", 42.0, Some((40.0, 44.0)), 3000)]),
+        finding(
+            "capacity",
+            WORK,
+            &[("sustained rate", 40.0, Some((40.0, 44.0)), 3000)],
+        ),
         finding(
             "sustained",
             WORK,
             &[("response p95", 180.0, Some((170.0, 200.0)), 1000)],
         ),
         finding(
-            "leak",
-            "",
+            "memory-growth",
+            WORK,
             &[
-                ("growth", 0.0, Some((-10.0, 1.0)), 10_000),
-                ("memory at the start", 5e8, None, 240),
+                ("growth per request", 0.0, Some((-10.0, 1.0)), 10_000),
+                ("memory at the end", 5e8, None, 240),
             ],
         ),
         finding(
             "cold-start",
             "",
             &[
-                ("slowest start", 31.0, None, 10),
-                ("start of a worker", 28.0, None, 10),
-                ("minimum warm workers", 3.0, None, 1),
+                ("request after idleness, slowest", 31.0, None, 10),
+                ("cold start", 28.0, None, 10),
+                ("warm workers needed", 3.0, None, 1),
             ],
         ),
     ];

@@ -85,6 +85,13 @@ fn on_phase(gate: &Gate, metric: Metric, op: Op, limit: f64, phases: &[PhaseResu
         let says = format!("{place}: {label} {value} so far, but the phase was cut short.");
         return result(Verdict::Inconclusive, Some(figure), says);
     }
+    if verdict == Verdict::Pass && metric.did_not_finish(phase, gate.scenario.as_deref()) {
+        let says = format!(
+            "{place}: {label} {value} of the good answers, but so many requests failed that the {label} of all of them did not \
+             finish."
+        );
+        return result(Verdict::Inconclusive, Some(figure), says);
+    }
     let says = match verdict {
         Verdict::Pass => format!("{place}: {label} {value}, {required} as required."),
         Verdict::Fail => format!("{place}: {label} {value}, but {required} was required."),

@@ -343,14 +343,14 @@ fn conditions_on_findings_parse_in_every_way_that_a_person_writes_them() {
         "leak = \"none\"",
         "leak == 'none'",
         "leak=none",
-        "finding.leak = pass",
-        " finding.leak == \"PASS\" ",
+        "finding.memory-growth = pass",
+        " finding.memory-growth == \"PASS\" ",
     ] {
         let wanted = Wanted::Exactly(Verdict::Pass);
         assert_eq!(
             Check::parse(text),
             Ok(Check::Finding {
-                id: "leak".into(),
+                id: "memory-growth".into(),
                 wanted
             }),
             "{text}"
@@ -384,9 +384,9 @@ fn the_worst_of_the_findings_decides() {
     for (verdicts, check, expected) in [
         (&[Pass][..], "leak = none", Pass),
         (&[Warn], "leak = none", Fail),
-        (&[Warn], "finding.leak <= warn", Pass),
-        (&[Fail], "finding.leak <= warn", Fail),
-        (&[Fail], "finding.leak = fail", Pass),
+        (&[Warn], "finding.memory-growth <= warn", Pass),
+        (&[Fail], "finding.memory-growth <= warn", Fail),
+        (&[Fail], "finding.memory-growth = fail", Pass),
         (&[Pass, Fail], "leak = none", Fail),
         (&[Pass, Inconclusive], "leak = none", Inconclusive),
         (&[Fail, Invalid], "leak = none", Invalid),
@@ -394,7 +394,7 @@ fn the_worst_of_the_findings_decides() {
     ] {
         let findings: Vec<Finding> = verdicts
             .iter()
-            .map(|&v| found("leak", "", v, "x", None))
+            .map(|&v| found("memory-growth", "", v, "x", None))
             .collect();
         assert_eq!(on_findings(&findings, check), expected, "{verdicts:?} {check}");
     }
@@ -403,21 +403,31 @@ fn the_worst_of_the_findings_decides() {
 #[test]
 fn a_figure_of_a_finding_is_held_by_its_interval() {
     use Verdict::{Fail, Inconclusive, Invalid, Pass};
-    let capacity = |verdict, ci| [found("capacity", "GET /a", verdict, "capacity", ci)];
+    let capacity = |verdict, ci| [found("capacity", "GET /a", verdict, "sustained rate", ci)];
     for (verdict, ci, expected) in [
         (Pass, Some((41.0, 44.0)), Pass),
         (Pass, Some((39.0, 44.0)), Inconclusive),
         (Pass, Some((30.0, 39.0)), Fail),
-        (Pass, None, Inconclusive),
+        (Pass, Some((41.0, f64::INFINITY)), Pass),
         (Inconclusive, Some((41.0, 44.0)), Inconclusive),
         (Invalid, Some((41.0, 44.0)), Invalid),
     ] {
         let judged = on_findings(&capacity(verdict, ci), "capacity_rps >= 40");
         assert_eq!(judged, expected, "{verdict} {ci:?}");
     }
+    // A rate that was confirmed, and nothing that failed above it: enough for less, not decided for more.
+    let mut confirmed = capacity(Pass, None);
+    for finding in &mut confirmed {
+        let Evidence::Figure(figure) = &mut finding.evidence[0] else {
+            unreachable!("made above")
+        };
+        figure.value = 50.0;
+    }
+    assert_eq!(on_findings(&confirmed, "capacity_rps >= 40"), Pass);
+    assert_eq!(on_findings(&confirmed, "capacity_rps >= 60"), Inconclusive);
     let two = [
-        found("capacity", "GET /a", Pass, "capacity", Some((41.0, 44.0))),
-        found("capacity", "GET /b", Pass, "capacity", Some((10.0, 12.0))),
+        found("capacity", "GET /a", Pass, "sustained rate", Some((41.0, 44.0))),
+        found("capacity", "GET /b", Pass, "sustained rate", Some((10.0, 12.0))),
     ];
     assert_eq!(on_findings(&two, "capacity_rps >= 40"), Fail);
     let of_a = Gate {
@@ -425,6 +435,19 @@ fn a_figure_of_a_finding_is_held_by_its_interval() {
         ..gate("", "capacity_rps >= 40")
     };
     assert_eq!(judge_gate(&of_a, &[], &two).verdict, Pass);
+}
+
+/// Fast failures are in no percentile of good answers, so it must not pass for all of the requests.
+#[test]
+fn a_percentile_does_not_pass_where_more_failed_than_it_leaves_out() {
+    let with_failures = |failed: usize| {
+        let mut requests = vec![(10.0, Outcome::Ok, 200); 1000 - failed];
+        requests.extend(vec![(1.0, Outcome::Status5xx, 500); failed]);
+        [phase("p", &requests)]
+    };
+    assert_eq!(verdict(&with_failures(40), "p95_ms <= 20"), Verdict::Pass);
+    assert_eq!(verdict(&with_failures(60), "p95_ms <= 20"), Verdict::Inconclusive);
+    assert_eq!(verdict(&with_failures(60), "p95_ms <= 5"), Verdict::Fail);
 }
 
 #[test]

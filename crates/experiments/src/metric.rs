@@ -235,6 +235,14 @@ impl Metric {
         }
     }
 
+    /// Whether so many requests failed that the quantile of all of them is no time: they never finished well.
+    pub(crate) fn did_not_finish(self, phase: &PhaseResult, scenario: Option<&str>) -> bool {
+        let (Self::Quantile(_, p), Some(view)) = (self, View::new(phase, scenario)) else {
+            return false;
+        };
+        view.failed() as f64 > (1.0 - p) * view.finished() as f64
+    }
+
     /// Its interval may decide only where the quantile is worth ten independent values on its thin side.
     fn quantile(self, view: &View<'_>, span: Span, p: f64, confidence: f64) -> Option<Measured> {
         let values = view.times_ms(span);

@@ -1,6 +1,6 @@
 //! When to wake somebody: thresholds outside of what was measured as normal, and the error budget.
 
-use prony_model::Figure;
+use prony_model::{Figure, Objective};
 use prony_stats::binomial;
 
 use super::facts::Facts;
@@ -107,7 +107,7 @@ fn objective(facts: &Facts<'_>, page: &mut Page) {
         ),
         formula: "burn = share of failures / (1 - promised share); windows for a budget of 30 days".to_owned(),
         evidence: vec![failed.clone()],
-        caveat: if facts.objective.is_default() {
+        caveat: if promised.to_bits() == Objective::default().success_share.to_bits() {
             "Nothing was promised (`--slo-share`): 99 % is taken.".to_owned()
         } else {
             String::new()
@@ -180,7 +180,7 @@ fn saturation(facts: &Facts<'_>, page: &mut Page) {
 }
 
 fn growth(facts: &Facts<'_>, page: &mut Page) {
-    let Some(base) = facts.found("leak", "memory at the start") else {
+    let Some(base) = facts.found("memory-growth", "memory at the end") else {
         page.lacks(
             "alert on growing memory",
             "how the memory behaves over many requests",

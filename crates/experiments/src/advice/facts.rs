@@ -50,8 +50,8 @@ impl<'a> Facts<'a> {
         let found = |id: &str, label: &str| figure(findings, id, label, &endpoint);
         let solo = solo(run, &endpoint);
         let throughput = found("serial-service", "highest throughput");
-        let capacity = found("capacity", "capacity");
-        let knee = found("capacity", "requests in flight at the knee").or_else(|| knee(&solo, &throughput));
+        let capacity = found("capacity", "sustained rate");
+        let knee = found("capacity", "parallel slots").or_else(|| knee(&solo, &throughput));
         let limit = objective
             .response_ms
             .map(stated)
@@ -65,7 +65,9 @@ impl<'a> Facts<'a> {
             capacity,
             knee,
             limit,
-            cold_start: figure(findings, "cold-start", "start of a worker", ""),
+            cold_start: found("cold-start", "start of a worker")
+                .or_else(|| found("cold-start", "cold start"))
+                .map(in_seconds),
             health: health(run),
             endpoint,
         }
@@ -97,9 +99,9 @@ impl Health<'_> {
     }
 }
 
-/// A figure by its finding's id and its label: of that endpoint first, else of the target as a whole.
+/// A figure by its finding's id or experiment and its label: of that endpoint first, then of the target as a whole, then of any.
 fn figure(findings: &[Finding], id: &str, label: &str, endpoint: &str) -> Option<Figure> {
-    let trusted = |f: &&Finding| f.id == id && !matches!(f.verdict, Verdict::Invalid);
+    let trusted = |f: &&Finding| (f.id == id || f.experiment == id) && f.verdict != Verdict::Invalid;
     let labelled = |finding: &Finding| {
         finding.evidence.iter().find_map(|e| match e {
             Evidence::Figure(figure) if figure.label == label => Some(figure.clone()),
@@ -113,7 +115,9 @@ fn figure(findings: &[Finding], id: &str, label: &str, endpoint: &str) -> Option
             .filter(|f| f.endpoint == wanted)
             .find_map(labelled)
     };
-    about(endpoint).or_else(|| about(""))
+    about(endpoint)
+        .or_else(|| about(""))
+        .or_else(|| findings.iter().filter(trusted).find_map(labelled))
 }
 
 /// The endpoint of the capacity search, else of the ladder, else of the sustained load.
@@ -160,6 +164,19 @@ fn knee(solo: &Option<Figure>, throughput: &Option<Figure>) -> Option<Figure> {
         n: throughput.n,
         source: throughput.source.clone(),
     })
+}
+
+/// A time of a finding in seconds.
+pub(super) fn in_seconds(figure: Figure) -> Figure {
+    if figure.unit != "ms" {
+        return figure;
+    }
+    Figure {
+        value: figure.value / 1000.0,
+        ci: figure.ci.map(|(low, high)| (low / 1000.0, high / 1000.0)),
+        unit: "s".to_owned(),
+        ..figure
+    }
 }
 
 fn stated(response_ms: f64) -> Figure {

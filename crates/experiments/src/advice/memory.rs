@@ -11,7 +11,7 @@ const ROOM: f64 = 1.2;
 /// Days that growth is counted for when no restart was stated: the horizon of the leak test.
 const HORIZON_DAYS: f64 = 7.0;
 /// Readings that tell the memory in use, the truest first.
-const READINGS: [&str; 3] = ["working_set_bytes", "pss_bytes", "resident_bytes"];
+const READINGS: [&str; 3] = ["working_set_bytes", "pss_bytes", "rss_bytes"];
 
 pub(super) fn advise(facts: &Facts<'_>, page: &mut Page) {
     let Some(peak) = peak(facts) else {
@@ -22,7 +22,7 @@ pub(super) fn advise(facts: &Facts<'_>, page: &mut Page) {
         );
         return;
     };
-    let Some(growth) = facts.found("leak", "growth") else {
+    let Some(growth) = facts.found("memory-growth", "growth per request") else {
         page.lacks(
             "memory limit",
             format!(

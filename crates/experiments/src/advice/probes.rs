@@ -2,7 +2,7 @@
 
 use prony_model::{Endpoint, Figure, ProbeAddress, Role, Surface};
 
-use super::facts::{Facts, Health};
+use super::facts::{Facts, Health, in_seconds};
 use super::replay::{Probe, calls, longest_stall_s, restarts};
 use super::{Line, Page};
 use crate::RunView;
@@ -50,8 +50,13 @@ pub(super) fn advise(facts: &Facts<'_>, page: &mut Page) {
 }
 
 fn startup(facts: &Facts<'_>, page: &mut Page) {
-    let slowest = facts.found("cold-start", "slowest start");
-    let Some(slowest) = slowest.filter(|f| f.n >= STARTS_MIN) else {
+    // Only where starting was seen: else the slowest request after idleness is a request like others.
+    let slowest = facts
+        .found("cold-start", "cold start")
+        .and_then(|_| facts.found("cold-start", "request after idleness, slowest"))
+        .filter(|f| f.n >= STARTS_MIN)
+        .map(in_seconds);
+    let Some(slowest) = slowest else {
         page.lacks(
             "start-up probe",
             "the times of at least 10 starts",

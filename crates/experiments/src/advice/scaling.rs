@@ -30,7 +30,7 @@ pub(super) fn advise(facts: &Facts<'_>, page: &mut Page) {
 
 /// Warm workers: what the cold-start experiment found for a burst, else the steady formula.
 fn workers(facts: &Facts<'_>, page: &mut Page) {
-    if let Some(found) = facts.found("cold-start", "minimum warm workers") {
+    if let Some(found) = facts.found("cold-start", "warm workers needed") {
         page.set(Line {
             key: "workers.min",
             value: found.value.ceil(),

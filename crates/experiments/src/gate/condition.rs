@@ -54,17 +54,20 @@ pub struct FoundFigure {
     pub finding: &'static str,
     /// Its label there.
     pub label: &'static str,
+    /// Whether the value itself was confirmed: without an interval it is the lower end, and nothing is known of the upper.
+    pub is_confirmed: bool,
 }
 
 /// The figures of findings that a gate may name.
 pub static FOUND_FIGURES: &[FoundFigure] = &[FoundFigure {
     name: "capacity_rps",
     finding: "capacity",
-    label: "capacity",
+    label: "sustained rate",
+    is_confirmed: true,
 }];
 
-/// Short names of conditions on findings: `leak = "none"` says that the finding `leak` must pass.
-const SHORT_NAMES: [(&str, &str, &str); 1] = [("leak", "leak", "none")];
+/// Short names of conditions on findings: `leak = "none"` says that the finding `memory-growth` must pass.
+const SHORT_NAMES: [(&str, &str, &str); 1] = [("leak", "memory-growth", "none")];
 
 /// The forms of conditions that are no metrics, for help and errors.
 pub const FINDING_FORMS: &[&str] = &[

@@ -39,12 +39,12 @@ pub(super) fn verdict(gate: &Gate, id: &str, wanted: Wanted, findings: &[Finding
 /// Holds a figure of a finding against a number.
 pub(super) fn figure(
     gate: &Gate,
-    figure: FoundFigure,
+    named_figure: FoundFigure,
     op: Op,
     limit: f64,
     findings: &[Finding],
 ) -> GateResult {
-    let named = named(gate, figure.finding, findings);
+    let named = named(gate, named_figure.finding, findings);
     let result = |verdict, measured, says| GateResult {
         gate: gate.clone(),
         verdict,
@@ -53,7 +53,7 @@ pub(super) fn figure(
     };
     let found: Vec<(&Finding, &Figure)> = named
         .iter()
-        .filter_map(|f| labelled(f, figure.label).map(|figure| (*f, figure)))
+        .filter_map(|f| labelled(f, named_figure.label).map(|figure| (*f, figure)))
         .collect();
     if let Some(invalid) = named.iter().find(|f| f.verdict == Verdict::Invalid) {
         return result(
@@ -64,7 +64,8 @@ pub(super) fn figure(
     }
     // Of several endpoints the one that serves the condition least decides.
     let decided = found.into_iter().map(|(finding, figure)| {
-        let verdict = match figure.ci {
+        let from_value = named_figure.is_confirmed.then_some((figure.value, f64::INFINITY));
+        let verdict = match figure.ci.or(from_value) {
             Some(ci) if finding.verdict != Verdict::Inconclusive => op.decide(limit, ci),
             _ => Verdict::Inconclusive,
         };
@@ -72,7 +73,7 @@ pub(super) fn figure(
     });
     let Some((verdict, finding, measured)) = decided.max_by_key(|(verdict, ..)| *verdict) else {
         return match named.first() {
-            None => no_finding(gate, figure.finding),
+            None => no_finding(gate, named_figure.finding),
             Some(open) => result(Verdict::Inconclusive, None, format!("No data: {}.", title(open))),
         };
     };
@@ -86,10 +87,6 @@ pub(super) fn figure(
     let says = match verdict {
         Verdict::Pass => format!("{place}: {} {value}, {limit} as required.", measured.label),
         Verdict::Fail => format!("{place}: {} {value}, but {limit} was required.", measured.label),
-        _ if measured.ci.is_none() => format!(
-            "{place}: {} {value} without an interval, so it is not decided.",
-            measured.label
-        ),
         _ => format!(
             "{place}: {} {value}; that does not decide whether it is {limit}.",
             measured.label

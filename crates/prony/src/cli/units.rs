@@ -192,7 +192,16 @@ mod tests {
 
     use prony_model::BodyCheck;
 
-    use super::{at_once, body_check, duration, header, key_value, rate, spin};
+    use super::{at_once, body_check, duration, header, key_value, rate, share, spin};
+
+    #[test]
+    fn shares_as_fractions_and_in_per_cent() {
+        assert_eq!(share("0.99"), Ok(0.99));
+        assert!((share("99.5 %").unwrap() - 0.995).abs() < 1e-12);
+        for wrong in ["1", "0", "100%", "99", "much", "-0.5"] {
+            assert!(share(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn durations_with_units() {

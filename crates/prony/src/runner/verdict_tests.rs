@@ -120,7 +120,7 @@ fn phase(load: &Load) -> PhaseResult {
 fn finding(found: &Found) -> Finding {
     let figure = |(low, high): (f64, f64)| {
         Evidence::Figure(Figure {
-            label: "capacity".to_owned(),
+            label: "sustained rate".to_owned(),
             value: f64::midpoint(low, high),
             unit: "1/s".to_owned(),
             ci: Some((low, high)),

@@ -193,7 +193,7 @@ fn inputs(run: &RunRecord) -> Option<String> {
     }
     (!distinct.is_empty() && !filled).then(|| {
         format!(
-            "{} were sent again and again: other inputs, larger ones or another mix of them may be slower or fail.",
+            "The load was made of {}: other inputs, larger ones or another mix of them may be slower or fail.",
             plural(distinct.len() as u64, "different request")
         )
     })

@@ -196,6 +196,14 @@ fn findings() -> Vec<Finding> {
         ],
         source: at(0, ""),
     })];
+    coverage.evidence.push(Evidence::Figure(figure(
+        "answered as expected",
+        66.7,
+        "%",
+        Some((9.4, 99.2)),
+        3,
+        at(0, ""),
+    )));
     let mut drift = finding(
         "drift",
         "sustained",
