@@ -81,7 +81,10 @@ fn health(index: u16, took_s: &[f64], load_per_s: f64) -> PhaseResult {
     phase
 }
 
-fn finding(id: &str, endpoint: &str, figures: &[(&str, f64, Option<(f64, f64)>, u64)]) -> Finding {
+/// Label, value, interval and n of a figure.
+type Row<'a> = (&'a str, f64, Option<(f64, f64)>, u64);
+
+fn finding(id: &str, endpoint: &str, figures: &[Row<'_>]) -> Finding {
     Finding {
         id: id.into(),
         experiment: id.into(),

@@ -91,14 +91,14 @@ const PLANTED: [(Fault, &str, &str); 11] = [
     (Fault::Serial, "", "finding.serial-service = pass"),
     (Fault::Fails, "sustained", "error_rate <= 0.01"),
     (Fault::SlowFirst, "", "finding.first-call-penalty = pass"),
-    (Fault::HealthInQueue, "", "finding.health-starves = pass"),
+    (Fault::HealthStarves, "", "finding.health-starves = pass"),
     (Fault::IgnoresInput, "", "finding.input-ignored = pass"),
     (Fault::OneClass, "", "finding.degenerate-output = pass"),
     (Fault::CrashesOnLong, "", "finding.server-error-on-input = pass"),
     (Fault::AcceptsAnything, "", "finding.bad-input-accepted = pass"),
     (Fault::Degrades, "", "finding.degrades-over-time = pass"),
     (Fault::Refuses, "", "finding.fails-under-concurrency = pass"),
-    (Fault::Slow, "baseline", "p50_ms <= 35"),
+    (Fault::Slow, "sustained", "p50_ms <= 35"),
 ];
 
 fn suite(effort: Effort) -> Vec<Measure> {

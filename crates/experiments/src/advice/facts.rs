@@ -51,7 +51,7 @@ impl<'a> Facts<'a> {
         let solo = solo(run, &endpoint);
         let throughput = found("serial-service", "highest throughput");
         let capacity = found("capacity", "sustained rate");
-        let knee = found("capacity", "parallel slots").or_else(|| knee(&solo, &throughput));
+        let knee = found("capacity", "parallel slots").or_else(|| knee(solo.as_ref(), throughput.as_ref()));
         let limit = objective
             .response_ms
             .map(stated)
@@ -153,8 +153,8 @@ fn solo(run: &RunView<'_>, endpoint: &str) -> Option<Figure> {
 }
 
 /// Throughput times the time alone: where the asymptotic bounds of a closed system meet.
-fn knee(solo: &Option<Figure>, throughput: &Option<Figure>) -> Option<Figure> {
-    let (solo, throughput) = (solo.as_ref()?, throughput.as_ref()?);
+fn knee(solo: Option<&Figure>, throughput: Option<&Figure>) -> Option<Figure> {
+    let (solo, throughput) = (solo?, throughput?);
     let per_ms = throughput.value / 1000.0;
     Some(Figure {
         label: "requests in flight at the knee".to_owned(),

@@ -159,7 +159,7 @@ fn under_load(facts: &Facts<'_>, health: &Health<'_>, page: &mut Page) {
         evidence: vec![stall],
         caveat: caveat.clone(),
     });
-    readiness(facts, timeout_s, slowest, &caveat, page);
+    readiness(facts, timeout_s, &slowest, &caveat, page);
 }
 
 /// The probe, with as many more failures allowed as it takes to restart nothing in the recording.
@@ -172,7 +172,7 @@ fn without_restarts(series: &[super::replay::Call], mut probe: Probe) -> (Probe,
     (probe, found)
 }
 
-fn readiness(facts: &Facts<'_>, timeout_s: f64, slowest: Figure, caveat: &str, page: &mut Page) {
+fn readiness(facts: &Facts<'_>, timeout_s: f64, slowest: &Figure, caveat: &str, page: &mut Page) {
     page.set(Line {
         key: "readiness.timeout_s",
         value: timeout_s,

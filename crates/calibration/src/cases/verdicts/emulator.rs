@@ -36,8 +36,8 @@ pub(super) enum Fault {
     Fails,
     /// The first classification loads a model.
     SlowFirst,
-    /// Health waits in the queue of the work.
-    HealthInQueue,
+    /// Health waits for half a second while any work is under way.
+    HealthStarves,
     /// Answers do not depend on the input.
     IgnoresInput,
     /// One class for everything, with certainty.
@@ -46,7 +46,7 @@ pub(super) enum Fault {
     CrashesOnLong,
     /// Bad input is taken silently.
     AcceptsAnything,
-    /// Each request makes the next a little slower.
+    /// Each request makes the next 0.4 % slower.
     Degrades,
     /// More than six requests at once are refused.
     Refuses,
@@ -68,7 +68,6 @@ impl Emulator {
     pub(super) fn new(fault: Fault, seed: u64) -> Self {
         let (workers, mean_ms) = match fault {
             Fault::Serial => (1, 20.0),
-            Fault::HealthInQueue => (1, 80.0),
             Fault::Slow => (4, 60.0),
             _ => (4, 20.0),
         };
@@ -111,8 +110,11 @@ impl Emulator {
         let mut takes_ms = self.times.sample(&mut self.random);
         match self.fault {
             Fault::SlowFirst if self.served == 1 => takes_ms += 2000.0,
-            Fault::Degrades => takes_ms *= 1.0 + self.served as f64 / 1000.0,
+            Fault::Degrades => takes_ms *= 1.0 + self.served as f64 / 250.0,
             _ => {}
+        }
+        if path == "/v1/search" {
+            takes_ms /= 4.0;
         }
         let done = self.through_queue(now, takes_ms);
         if self.fault == Fault::Fails && self.served.is_multiple_of(20) {
@@ -148,9 +150,14 @@ impl Scripted for Emulator {
         let (method, path, body) = read(request);
         let soon = now + Nanos::from_millis_f64(0.3);
         let (status, answer, done) = match (method.as_str(), path.as_str()) {
-            ("GET", "/healthz") if self.fault == Fault::HealthInQueue => {
-                let done = self.through_queue(now, 0.3);
-                (200, json!({"status": "ok"}), done)
+            ("GET", "/healthz") if self.fault == Fault::HealthStarves => {
+                let busy = self.in_flight.iter().any(|end| *end > now);
+                let late_ms = if busy { 500.0 } else { 0.3 };
+                (
+                    200,
+                    json!({"status": "ok"}),
+                    now + Nanos::from_millis_f64(late_ms),
+                )
             }
             ("GET", "/healthz") => (200, json!({"status": "ok"}), soon),
             ("POST", "/v1/classify" | "/v1/search") => self.work(now, &path, &body),
