@@ -19,7 +19,7 @@ pub fn judge_claim(claim: &Claim, phases: &[PhaseResult], findings: &[Finding]) 
     let gates: Vec<GateResult> = claim
         .holds_if
         .iter()
-        .map(|gate| judge_gate(gate, phases))
+        .map(|gate| judge_gate(gate, phases, findings))
         .collect();
     let named: Vec<&Finding> = findings.iter().filter(|f| names(claim, f)).collect();
     let against: Vec<&Finding> = named.iter().copied().filter(|f| contradicts(f)).collect();

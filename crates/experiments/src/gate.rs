@@ -1,176 +1,48 @@
-//! Gates: conditions on a phase, decided on the interval and not on the point.
+//! Gates: conditions on a phase or on a finding, decided on the interval and not on the point.
 //!
 //! PASS when the pessimistic end of the interval meets the limit, FAIL when the optimistic end misses it, else
-//! INCONCLUSIVE. No data is INCONCLUSIVE and never a pass; an invalid phase is INVALID.
+//! INCONCLUSIVE. No data is INCONCLUSIVE and never a pass; an invalid phase is INVALID. Over several gates a FAIL must hold
+//! after Holm's correction.
 
-use std::fmt;
+mod condition;
+mod family;
+mod on_findings;
 
-use prony_model::{Figure, Gate, GateResult, PhaseResult, Source, Verdict};
+use prony_model::{Figure, Finding, Gate, GateResult, PhaseResult, Source, Verdict};
 
-use crate::metric::{METRIC_FORMS, Measured, Metric};
+pub use condition::{Check, CheckError, FINDING_FORMS, FOUND_FIGURES, FoundFigure, Op, Wanted};
 
-/// A parsed `METRIC OP NUMBER`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Check {
-    /// What is measured.
-    pub metric: Metric,
-    /// How it is compared.
-    pub op: Op,
-    /// With what.
-    pub limit: f64,
+use crate::metric::{Measured, Metric};
+
+/// Holds all gates of a run against what was recorded and concluded.
+pub fn judge_gates(gates: &[Gate], phases: &[PhaseResult], findings: &[Finding]) -> Vec<GateResult> {
+    let mut results: Vec<GateResult> = gates.iter().map(|g| judge_gate(g, phases, findings)).collect();
+    family::correct(&mut results, phases);
+    results
 }
 
-/// Comparisons.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Op {
-    /// `<=`
-    AtMost,
-    /// `<`
-    Below,
-    /// `>=`
-    AtLeast,
-    /// `>`
-    Above,
-    /// `==`
-    Equal,
-    /// `!=`
-    NotEqual,
-}
-
-/// Why a check is none.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CheckError {
-    /// Not three parts.
-    #[error("a check has the form METRIC OP NUMBER, as in `p99_ms <= 500`")]
-    Form,
-    /// The first part names no metric.
-    #[error("`{name}` is no metric")]
-    Metric {
-        /// What stands there.
-        name: String,
-    },
-    /// The second part is no comparison.
-    #[error("`{op}` is no comparison; use <=, <, >=, >, == or !=")]
-    Op {
-        /// What stands there.
-        op: String,
-    },
-    /// The third part is no number.
-    #[error("`{limit}` is no number; write it without a unit, since the metric's name carries the unit")]
-    Limit {
-        /// What stands there.
-        limit: String,
-    },
-}
-
-impl CheckError {
-    /// The forms of metrics, when it is the metric that is wrong.
-    pub fn known(&self) -> &'static [&'static str] {
-        if matches!(self, Self::Metric { .. }) {
-            METRIC_FORMS
-        } else {
-            &[]
-        }
+/// Holds one gate, as if it were the only one. A phase is named as in the suite, or `EXPERIMENT/PHASE`.
+pub fn judge_gate(gate: &Gate, phases: &[PhaseResult], findings: &[Finding]) -> GateResult {
+    match Check::parse(&gate.check) {
+        Ok(Check::Metric { metric, op, limit }) => on_phase(gate, metric, op, limit, phases),
+        Ok(Check::Finding { id, wanted }) => on_findings::verdict(gate, &id, wanted, findings),
+        Ok(Check::Figure { figure, op, limit }) => on_findings::figure(gate, figure, op, limit, findings),
+        Err(error) => GateResult {
+            gate: gate.clone(),
+            verdict: Verdict::Inconclusive,
+            measured: None,
+            says: format!("Not decided: {error}."),
+        },
     }
 }
 
-impl Op {
-    const ALL: [(&'static str, Self); 6] = [
-        ("<=", Self::AtMost),
-        ("<", Self::Below),
-        (">=", Self::AtLeast),
-        (">", Self::Above),
-        ("==", Self::Equal),
-        ("!=", Self::NotEqual),
-    ];
-
-    /// As in "at most 50".
-    fn words(self) -> &'static str {
-        match self {
-            Self::AtMost => "at most",
-            Self::Below => "below",
-            Self::AtLeast => "at least",
-            Self::Above => "above",
-            Self::Equal => "exactly",
-            Self::NotEqual => "other than",
-        }
-    }
-
-    fn holds(self, value: f64, limit: f64) -> bool {
-        let same = (value - limit).abs() <= 1e-9 * limit.abs().max(value.abs());
-        match self {
-            Self::AtMost => value < limit || same,
-            Self::Below => value < limit && !same,
-            Self::AtLeast => value > limit || same,
-            Self::Above => value > limit && !same,
-            Self::Equal => same,
-            Self::NotEqual => !same,
-        }
-    }
-}
-
-impl fmt::Display for Op {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Self::ALL
-            .iter()
-            .find(|(_, op)| op == self)
-            .map_or("", |(name, _)| name);
-        f.write_str(name)
-    }
-}
-
-impl Check {
-    /// Parses `METRIC OP NUMBER`; spaces around the comparison may be left out.
-    pub fn parse(text: &str) -> Result<Self, CheckError> {
-        let is_op = |c: char| "<>=!".contains(c);
-        let start = text.find(is_op).ok_or(CheckError::Form)?;
-        let end = start + text[start..].find(|c| !is_op(c)).ok_or(CheckError::Form)?;
-        let (name, op, limit) = (text[..start].trim(), &text[start..end], text[end..].trim());
-        if name.is_empty() || limit.is_empty() {
-            return Err(CheckError::Form);
-        }
-        let metric = Metric::parse(name).ok_or_else(|| CheckError::Metric {
-            name: name.to_owned(),
-        })?;
-        let op = Op::ALL
-            .iter()
-            .find(|(known, _)| *known == op)
-            .ok_or_else(|| CheckError::Op { op: op.to_owned() })?
-            .1;
-        match limit.parse::<f64>() {
-            Ok(limit) if limit.is_finite() => Ok(Self { metric, op, limit }),
-            _ => Err(CheckError::Limit {
-                limit: limit.to_owned(),
-            }),
-        }
-    }
-
-    /// What the interval says: PASS and FAIL only when its ends agree.
-    fn decide(&self, (low, high): (f64, f64)) -> Verdict {
-        let (at_low, at_high) = (self.op.holds(low, self.limit), self.op.holds(high, self.limit));
-        match (at_low, at_high) {
-            (true, true) if self.op != Op::NotEqual || !(low <= self.limit && self.limit <= high) => {
-                Verdict::Pass
-            }
-            (false, false) if self.op != Op::Equal || !(low..=high).contains(&self.limit) || low >= high => {
-                Verdict::Fail
-            }
-            _ => Verdict::Inconclusive,
-        }
-    }
-}
-
-/// Holds a gate against what was recorded. A phase is named as in the suite, or `EXPERIMENT/PHASE`.
-pub fn judge_gate(gate: &Gate, phases: &[PhaseResult]) -> GateResult {
+/// Holds a metric of a phase against a number.
+fn on_phase(gate: &Gate, metric: Metric, op: Op, limit: f64, phases: &[PhaseResult]) -> GateResult {
     let result = |verdict, measured, says: String| GateResult {
         gate: gate.clone(),
         verdict,
         measured,
         says,
-    };
-    let check = match Check::parse(&gate.check) {
-        Ok(check) => check,
-        Err(error) => return result(Verdict::Inconclusive, None, format!("Not decided: {error}.")),
     };
     let Some(phase) = find(phases, &gate.phase) else {
         return result(
@@ -179,11 +51,11 @@ pub fn judge_gate(gate: &Gate, phases: &[PhaseResult]) -> GateResult {
             format!("No data: phase {} did not run.", gate.phase),
         );
     };
-    let Some(measured) = check.metric.measure(phase, gate.scenario.as_deref()) else {
+    let Some(measured) = metric.measure(phase, gate.scenario.as_deref()) else {
         return result(
             Verdict::Inconclusive,
             None,
-            format!("No data: {} could not be measured.", check.metric.label()),
+            format!("No data: {} could not be measured.", metric.label()),
         );
     };
     let source = Source {
@@ -200,7 +72,7 @@ pub fn judge_gate(gate: &Gate, phases: &[PhaseResult]) -> GateResult {
     }
     let place = place(gate);
     let (label, value) = (&measured.label, shown(&measured));
-    let limit = format!("{} {}", check.op.words(), number(check.limit));
+    let required = format!("{} {}", op.words(), number(limit));
     let Some(interval) = measured.interval else {
         let says = format!(
             "{place}: {label} {value} from {} answers, too few: an interval needs {} independent ones.",
@@ -208,15 +80,22 @@ pub fn judge_gate(gate: &Gate, phases: &[PhaseResult]) -> GateResult {
         );
         return result(Verdict::Inconclusive, Some(figure), says);
     };
-    let verdict = check.decide(interval);
+    let verdict = op.decide(limit, interval);
     if phase.summary.partial && verdict == Verdict::Pass {
         let says = format!("{place}: {label} {value} so far, but the phase was cut short.");
         return result(Verdict::Inconclusive, Some(figure), says);
     }
+    if verdict == Verdict::Pass && metric.did_not_finish(phase, gate.scenario.as_deref()) {
+        let says = format!(
+            "{place}: {label} {value} of the good answers, but so many requests failed that the {label} of all of them did not \
+             finish."
+        );
+        return result(Verdict::Inconclusive, Some(figure), says);
+    }
     let says = match verdict {
-        Verdict::Pass => format!("{place}: {label} {value}, {limit} as required."),
-        Verdict::Fail => format!("{place}: {label} {value}, but {limit} was required."),
-        _ => format!("{place}: {label} {value}; the interval does not decide whether it is {limit}."),
+        Verdict::Pass => format!("{place}: {label} {value}, {required} as required."),
+        Verdict::Fail => format!("{place}: {label} {value}, but {required} was required."),
+        _ => format!("{place}: {label} {value}; the interval does not decide whether it is {required}."),
     };
     result(verdict, Some(figure), says)
 }
@@ -252,19 +131,22 @@ fn figure(measured: &Measured, source: Source) -> Figure {
 
 /// Value, unit and interval in words.
 fn shown(measured: &Measured) -> String {
-    let unit = match measured.unit {
-        "ratio" | "requests" => String::new(),
+    measured_words(measured.value, measured.unit, measured.interval, measured.n)
+}
+
+fn measured_words(value: f64, unit: &str, interval: Option<(f64, f64)>, n: u64) -> String {
+    let unit = match unit {
+        "" | "ratio" | "requests" => String::new(),
         "1/s" => "/s".to_owned(),
         unit => format!(" {unit}"),
     };
-    let value = format!("{}{unit}", number(measured.value));
-    match measured.interval {
+    let value = format!("{}{unit}", number(value));
+    match interval {
         Some((low, high)) if low < high => {
             format!(
-                "{value} (95 % interval {} to {}, n = {})",
+                "{value} (95 % interval {} to {}, n = {n})",
                 number(low),
-                number(high),
-                measured.n
+                number(high)
             )
         }
         _ => value,

@@ -4,10 +4,13 @@ use prony_model::{
     Capture, Distribution, Gate, Limits, Nanos, Outcome, Phase, PhaseResult, PhaseSummary, Request, Sample,
     SampleFlags, Scenario, Shape, SummaryRow, Validity, ValidityIssue, Verdict,
 };
+use prony_model::{Evidence, Figure, Finding, Severity, Source};
 use proptest::prelude::{Strategy, prop};
 use proptest::{prop_assert, proptest};
 
-use super::{Check, CheckError, Op, judge_gate};
+use crate::metric::Metric;
+
+use super::{Check, CheckError, Op, Wanted, judge_gate, judge_gates};
 
 /// A sequential phase of the suite with these service times in milliseconds and outcomes.
 pub(crate) fn phase(name: &str, requests: &[(f64, Outcome, u16)]) -> PhaseResult {
@@ -127,14 +130,16 @@ pub(crate) fn gate(phase: &str, check: &str) -> Gate {
 }
 
 fn verdict(phases: &[PhaseResult], check: &str) -> Verdict {
-    judge_gate(&gate("p", check), phases).verdict
+    judge_gate(&gate("p", check), phases, &[]).verdict
 }
 
 #[test]
 fn checks_parse_with_and_without_spaces() {
     for text in ["p99_ms <= 500", "p99_ms<=500", " p99_ms  <=  5e2 "] {
         let check = Check::parse(text).unwrap();
-        assert_eq!((check.op, check.limit), (Op::AtMost, 500.0), "{text}");
+        let metric = Metric::parse("p99_ms").unwrap();
+        let (op, limit) = (Op::AtMost, 500.0);
+        assert_eq!(check, Check::Metric { metric, op, limit }, "{text}");
     }
 }
 
@@ -171,15 +176,16 @@ fn far_from_the_limit_decides_and_near_it_does_not() {
     assert_eq!(verdict(&phases, "mean_ms <= 5"), Verdict::Fail);
     assert_eq!(verdict(&phases, "mean_ms <= 14.5"), Verdict::Inconclusive);
     assert_eq!(verdict(&phases, "p50_ms <= 20"), Verdict::Pass);
-    assert_eq!(verdict(&phases, "p99_ms <= 25"), Verdict::Pass);
-    assert_eq!(verdict(&phases, "p99_ms <= 12"), Verdict::Fail);
+    assert_eq!(verdict(&phases, "p95_ms <= 25"), Verdict::Pass);
+    assert_eq!(verdict(&phases, "p95_ms <= 12"), Verdict::Fail);
+    assert_eq!(verdict(&[good("p", 2000)], "p99_ms <= 25"), Verdict::Pass);
 }
 
 #[test]
 fn a_tail_needs_enough_answers() {
-    let result = judge_gate(&gate("p", "p99_ms <= 25"), &[good("p", 50)]);
+    let result = judge_gate(&gate("p", "p99_ms <= 25"), &[good("p", 500)], &[]);
     assert_eq!(result.verdict, Verdict::Inconclusive);
-    assert!(result.says.contains("368"), "{}", result.says);
+    assert!(result.says.contains("needs 1000"), "{}", result.says);
     assert!(result.measured.is_some());
 }
 
@@ -225,7 +231,7 @@ fn no_data_is_never_a_pass() {
         (&all_failed[..], "max_ms <= 1000"),
         (&all_failed[..], "ok_per_s >= 0"),
     ] {
-        let result = judge_gate(&gate("p", check), phases);
+        let result = judge_gate(&gate("p", check), phases, &[]);
         assert_eq!(result.verdict, Verdict::Inconclusive, "{check}");
         assert!(result.says.starts_with("No data"), "{}", result.says);
     }
@@ -233,7 +239,10 @@ fn no_data_is_never_a_pass() {
         scenario: Some("other".into()),
         ..gate("p", "count >= 0")
     };
-    assert_eq!(judge_gate(&other, &[good("p", 5)]).verdict, Verdict::Inconclusive);
+    assert_eq!(
+        judge_gate(&other, &[good("p", 5)], &[]).verdict,
+        Verdict::Inconclusive
+    );
 }
 
 #[test]
@@ -260,7 +269,7 @@ fn phases_of_experiments_go_by_their_path() {
     let mut phase = good("p", 50);
     phase.phase.experiment = "burst".into();
     assert_eq!(
-        judge_gate(&gate("burst/p", "count == 50"), &[phase.clone()]).verdict,
+        judge_gate(&gate("burst/p", "count == 50"), &[phase.clone()], &[]).verdict,
         Verdict::Pass
     );
     assert_eq!(verdict(&[phase], "count == 50"), Verdict::Inconclusive);
@@ -283,10 +292,8 @@ proptest! {
     fn verdicts_hold_on_the_whole_interval(
         op in ops(), low in -50.0f64..50.0, width in 0.0f64..20.0, limit in -60.0f64..60.0, at in 0.0f64..=1.0,
     ) {
-        let metric = crate::metric::Metric::Count;
-        let check = Check { metric, op, limit };
         let value = low + at * width;
-        match check.decide((low, low + width)) {
+        match op.decide(limit, (low, low + width)) {
             Verdict::Pass => prop_assert!(op.holds(value, limit)),
             Verdict::Fail => prop_assert!(!op.holds(value, limit) || (value - limit).abs() < 1e-6),
             verdict => prop_assert!(verdict == Verdict::Inconclusive && width > 0.0),
@@ -296,7 +303,190 @@ proptest! {
     /// Every printed check parses back.
     #[test]
     fn operators_print_as_they_parse(op in ops(), limit in -1e6f64..1e6) {
-        let check = Check::parse(&format!("p95_ms {op} {limit}")).unwrap();
-        prop_assert!(check.op == op && (check.limit - limit).abs() < 1e-6);
+        let Check::Metric { op: read, limit: at, .. } = Check::parse(&format!("p95_ms {op} {limit}")).unwrap() else {
+            unreachable!("a metric stands there")
+        };
+        prop_assert!(read == op && (at - limit).abs() < 1e-6);
     }
+}
+
+/// A finding with one figure.
+fn found(id: &str, endpoint: &str, verdict: Verdict, label: &str, ci: Option<(f64, f64)>) -> Finding {
+    Finding {
+        id: id.into(),
+        experiment: id.into(),
+        endpoint: endpoint.into(),
+        verdict,
+        severity: Severity::Info,
+        required: false,
+        title: format!("{id} says so"),
+        detail: String::new(),
+        evidence: vec![Evidence::Figure(Figure {
+            label: label.into(),
+            value: ci.map_or(0.0, |(low, high)| f64::midpoint(low, high)),
+            unit: "1/s".into(),
+            ci,
+            n: 3000,
+            source: Source::default(),
+        })],
+        recommendation: None,
+    }
+}
+
+fn on_findings(findings: &[Finding], check: &str) -> Verdict {
+    judge_gate(&gate("", check), &[], findings).verdict
+}
+
+#[test]
+fn conditions_on_findings_parse_in_every_way_that_a_person_writes_them() {
+    for text in [
+        "leak = \"none\"",
+        "leak == 'none'",
+        "leak=none",
+        "finding.memory-growth = pass",
+        " finding.memory-growth == \"PASS\" ",
+    ] {
+        let wanted = Wanted::Exactly(Verdict::Pass);
+        assert_eq!(
+            Check::parse(text),
+            Ok(Check::Finding {
+                id: "memory-growth".into(),
+                wanted
+            }),
+            "{text}"
+        );
+    }
+    assert_eq!(
+        Check::parse("finding.x <= \"warn\"").unwrap(),
+        Check::Finding {
+            id: "x".into(),
+            wanted: Wanted::AtWorst(Verdict::Warn)
+        }
+    );
+    for wrong in [
+        "leak = \"some\"",
+        "leak >= \"none\"",
+        "finding.x = 3",
+        "finding.x = \"invalid\"",
+        "leak != none",
+    ] {
+        assert!(
+            matches!(Check::parse(wrong), Err(CheckError::Word { .. })),
+            "{wrong}"
+        );
+    }
+    assert_eq!(Check::parse("finding. = pass"), Err(CheckError::Form));
+}
+
+#[test]
+fn the_worst_of_the_findings_decides() {
+    use Verdict::{Fail, Inconclusive, Invalid, Pass, Warn};
+    for (verdicts, check, expected) in [
+        (&[Pass][..], "leak = none", Pass),
+        (&[Warn], "leak = none", Fail),
+        (&[Warn], "finding.memory-growth <= warn", Pass),
+        (&[Fail], "finding.memory-growth <= warn", Fail),
+        (&[Fail], "finding.memory-growth = fail", Pass),
+        (&[Pass, Fail], "leak = none", Fail),
+        (&[Pass, Inconclusive], "leak = none", Inconclusive),
+        (&[Fail, Invalid], "leak = none", Invalid),
+        (&[], "leak = none", Inconclusive),
+    ] {
+        let findings: Vec<Finding> = verdicts
+            .iter()
+            .map(|&v| found("memory-growth", "", v, "x", None))
+            .collect();
+        assert_eq!(on_findings(&findings, check), expected, "{verdicts:?} {check}");
+    }
+}
+
+#[test]
+fn a_figure_of_a_finding_is_held_by_its_interval() {
+    use Verdict::{Fail, Inconclusive, Invalid, Pass};
+    let capacity = |verdict, ci| [found("capacity", "GET /a", verdict, "sustained rate", ci)];
+    for (verdict, ci, expected) in [
+        (Pass, Some((41.0, 44.0)), Pass),
+        (Pass, Some((39.0, 44.0)), Inconclusive),
+        (Pass, Some((30.0, 39.0)), Fail),
+        (Pass, Some((41.0, f64::INFINITY)), Pass),
+        (Inconclusive, Some((41.0, 44.0)), Inconclusive),
+        (Invalid, Some((41.0, 44.0)), Invalid),
+    ] {
+        let judged = on_findings(&capacity(verdict, ci), "capacity_rps >= 40");
+        assert_eq!(judged, expected, "{verdict} {ci:?}");
+    }
+    // A rate that was confirmed, and nothing that failed above it: enough for less, not decided for more.
+    let mut confirmed = capacity(Pass, None);
+    for finding in &mut confirmed {
+        let Evidence::Figure(figure) = &mut finding.evidence[0] else {
+            unreachable!("made above")
+        };
+        figure.value = 50.0;
+    }
+    assert_eq!(on_findings(&confirmed, "capacity_rps >= 40"), Pass);
+    assert_eq!(on_findings(&confirmed, "capacity_rps >= 60"), Inconclusive);
+    let two = [
+        found("capacity", "GET /a", Pass, "sustained rate", Some((41.0, 44.0))),
+        found("capacity", "GET /b", Pass, "sustained rate", Some((10.0, 12.0))),
+    ];
+    assert_eq!(on_findings(&two, "capacity_rps >= 40"), Fail);
+    let of_a = Gate {
+        scenario: Some("GET /a".into()),
+        ..gate("", "capacity_rps >= 40")
+    };
+    assert_eq!(judge_gate(&of_a, &[], &two).verdict, Pass);
+}
+
+/// Fast failures are in no percentile of good answers, so it must not pass for all of the requests.
+#[test]
+fn a_percentile_does_not_pass_where_more_failed_than_it_leaves_out() {
+    let with_failures = |failed: usize| {
+        let mut requests = vec![(10.0, Outcome::Ok, 200); 1000 - failed];
+        requests.extend(vec![(1.0, Outcome::Status5xx, 500); failed]);
+        [phase("p", &requests)]
+    };
+    assert_eq!(verdict(&with_failures(40), "p95_ms <= 20"), Verdict::Pass);
+    assert_eq!(verdict(&with_failures(60), "p95_ms <= 20"), Verdict::Inconclusive);
+    assert_eq!(verdict(&with_failures(60), "p95_ms <= 5"), Verdict::Fail);
+}
+
+#[test]
+fn a_rate_of_few_answers_is_not_decided() {
+    assert_eq!(
+        verdict(&[good("p", 50)], "goodput_rps >= 1"),
+        Verdict::Inconclusive
+    );
+    assert_eq!(verdict(&[good("p", 500)], "goodput_rps >= 1"), Verdict::Pass);
+    assert_eq!(verdict(&[good("p", 500)], "error_rate <= 0.01"), Verdict::Pass);
+}
+
+/// Of 10 tests the one that misses by a hair alone is not called a FAIL, and one that misses by far is, with the number of tests.
+#[test]
+fn over_several_gates_a_hair_is_no_fail() {
+    let mut requests = vec![(10.0, Outcome::Ok, 200); 193];
+    requests.extend([(10.0, Outcome::Status5xx, 500); 7]);
+    let phases = [phase("p", &requests)];
+    let hair = "error_rate <= 0.0138";
+    assert_eq!(verdict(&phases, hair), Verdict::Fail);
+    let family = |first: &str| {
+        let mut gates = vec![gate("p", first)];
+        gates.extend((0..9).map(|i| gate("p", &format!("error_rate <= 0.{}", i + 1))));
+        judge_gates(&gates, &phases, &[])
+    };
+    let judged = family(hair);
+    assert_eq!(judged[0].verdict, Verdict::Inconclusive, "{}", judged[0].says);
+    assert!(judged[0].says.contains("among 10 tests"), "{}", judged[0].says);
+    let judged = family("error_rate <= 0.001");
+    assert_eq!(judged[0].verdict, Verdict::Fail, "{}", judged[0].says);
+    assert!(judged[0].says.contains("all 10 tests"), "{}", judged[0].says);
+    assert!(judged[1..].iter().all(|g| g.verdict == Verdict::Pass));
+    let counts: Vec<Gate> = (0..9)
+        .map(|_| gate("p", "failed_count == 7"))
+        .chain([gate("p", hair)])
+        .collect();
+    assert_eq!(
+        judge_gates(&counts, &phases, &[])[9].verdict,
+        Verdict::Fail,
+        "counts are no tests"
+    );
 }

@@ -4,6 +4,7 @@
 //! No I/O, no clock: the same code runs against a live target and, in virtual time, against a simulated one.
 //! It sees only what any HTTP client sees.
 
+mod advice;
 mod answer;
 mod baseline;
 mod burst;
@@ -35,9 +36,12 @@ mod timings;
 mod view;
 mod wording;
 
+pub use advice::advise;
 pub use claim::judge_claim;
 pub use experiment::{Build, BuildContext, Experiment, ExperimentDef, ParamError, Step, Time};
-pub use gate::{Check, CheckError, Op, judge_gate};
+pub use gate::{
+    Check, CheckError, FINDING_FORMS, FOUND_FIGURES, FoundFigure, Op, Wanted, judge_gate, judge_gates,
+};
 pub use metric::{METRIC_FORMS, Metric, Span};
 pub use view::RunView;
 

@@ -6,9 +6,11 @@ use prony_model::{Nanos, Outcome, PhaseResult, Sample};
 use prony_stats::{autocorrelation, binomial, mean, order, student, variance};
 
 /// Confidence of every interval.
-const CONFIDENCE: f64 = 0.95;
+pub(crate) const CONFIDENCE: f64 = 0.95;
 /// Windows that a rate is measured in.
 const RATE_WINDOWS: usize = 10;
+/// Answers that a rate needs before it has an interval.
+const RATE_ANSWERS_MIN: usize = 10 * RATE_WINDOWS;
 
 /// The forms of metric names, for help and errors.
 pub const METRIC_FORMS: &[&str] = &[
@@ -23,8 +25,10 @@ pub const METRIC_FORMS: &[&str] = &[
     "ttfb_max_ms",
     "lag_p99_ms",
     "error_share",
+    "error_rate",
     "ok_share",
     "ok_per_s",
+    "goodput_rps",
     "achieved_per_s",
     "offered_per_s",
     "count",
@@ -105,9 +109,9 @@ impl Metric {
     /// The metric of that name.
     pub fn parse(name: &str) -> Option<Self> {
         let exact = match name {
-            "error_share" => Some(Self::ErrorShare),
+            "error_share" | "error_rate" => Some(Self::ErrorShare),
             "ok_share" => Some(Self::OkShare),
-            "ok_per_s" => Some(Self::OkPerS),
+            "ok_per_s" | "goodput_rps" => Some(Self::OkPerS),
             "achieved_per_s" => Some(Self::AchievedPerS),
             "offered_per_s" => Some(Self::OfferedPerS),
             "count" => Some(Self::Count),
@@ -176,12 +180,22 @@ impl Metric {
 
     /// Measures it on a phase, for one scenario or all; `None` when there is nothing to measure.
     pub(crate) fn measure(self, phase: &PhaseResult, scenario: Option<&str>) -> Option<Measured> {
+        self.measure_at(phase, scenario, CONFIDENCE)
+    }
+
+    /// The same with an interval of another confidence.
+    pub(crate) fn measure_at(
+        self,
+        phase: &PhaseResult,
+        scenario: Option<&str>,
+        confidence: f64,
+    ) -> Option<Measured> {
         let view = View::new(phase, scenario)?;
         match self {
-            Self::Quantile(span, p) => self.quantile(&view, span, p),
+            Self::Quantile(span, p) => self.quantile(&view, span, p, confidence),
             Self::Mean(span) => {
                 let values = view.times_ms(span);
-                let interval = mean_interval(&values);
+                let interval = mean_interval(&values, confidence);
                 (!values.is_empty())
                     .then(|| self.measured(mean(&values), "ms", interval, values.len() as u64, 2))
             }
@@ -190,10 +204,10 @@ impl Metric {
                 let max = values.iter().copied().reduce(f64::max)?;
                 Some(self.exact(max, "ms", values.len() as u64))
             }
-            Self::ErrorShare => self.share(view.failed(), view.finished()),
-            Self::OkShare => self.share(view.ok(), view.finished()),
-            Self::OkPerS => self.rate(&view, |outcome| outcome == Outcome::Ok),
-            Self::AchievedPerS => self.rate(&view, |outcome| !outcome.is_own()),
+            Self::ErrorShare => self.share(view.failed(), view.finished(), confidence),
+            Self::OkShare => self.share(view.ok(), view.finished(), confidence),
+            Self::OkPerS => self.rate(&view, confidence, |outcome| outcome == Outcome::Ok),
+            Self::AchievedPerS => self.rate(&view, confidence, |outcome| !outcome.is_own()),
             Self::OfferedPerS => Some(self.exact(phase.summary.offered_per_s, "1/s", view.offered())),
             Self::Count => Some(self.count(view.offered())),
             Self::OkCount => Some(self.count(view.ok())),
@@ -221,26 +235,30 @@ impl Metric {
         }
     }
 
-    fn quantile(self, view: &View<'_>, span: Span, p: f64) -> Option<Measured> {
-        let values = view.times_ms(span);
-        let estimate = order::estimate(&values, p, CONFIDENCE)?;
-        let needs = order::needed(p, CONFIDENCE);
-        Some(self.measured(
-            estimate.value,
-            "ms",
-            estimate.interval,
-            values.len() as u64,
-            needs,
-        ))
+    /// Whether so many requests failed that the quantile of all of them is no time: they never finished well.
+    pub(crate) fn did_not_finish(self, phase: &PhaseResult, scenario: Option<&str>) -> bool {
+        let (Self::Quantile(_, p), Some(view)) = (self, View::new(phase, scenario)) else {
+            return false;
+        };
+        view.failed() as f64 > (1.0 - p) * view.finished() as f64
     }
 
-    fn share(self, hits: u64, of: u64) -> Option<Measured> {
-        let interval = binomial::clopper_pearson(hits, of, CONFIDENCE);
+    /// Its interval may decide only where the quantile is worth ten independent values on its thin side.
+    fn quantile(self, view: &View<'_>, span: Span, p: f64, confidence: f64) -> Option<Measured> {
+        let values = view.times_ms(span);
+        let estimate = order::estimate(&values, p, confidence)?;
+        let interval = estimate.interval.filter(|_| order::may_gate(p, estimate.n_eff));
+        let needs = order::needed_to_gate(p).max(order::needed(p, confidence));
+        Some(self.measured(estimate.value, "ms", interval, values.len() as u64, needs))
+    }
+
+    fn share(self, hits: u64, of: u64, confidence: f64) -> Option<Measured> {
+        let interval = binomial::clopper_pearson(hits, of, confidence);
         (of > 0).then(|| self.measured(hits as f64 / of as f64, "ratio", Some(interval), of, 0))
     }
 
     /// A rate over the makespan, with an interval from equal windows where each holds enough.
-    fn rate(self, view: &View<'_>, counts: impl Fn(Outcome) -> bool) -> Option<Measured> {
+    fn rate(self, view: &View<'_>, confidence: f64, counts: impl Fn(Outcome) -> bool) -> Option<Measured> {
         let mut done: Vec<Nanos> = view
             .samples()
             .filter(|s| counts(s.outcome))
@@ -253,8 +271,8 @@ impl Metric {
         }
         let n = done.len() as u64;
         let value = n as f64 / total_s;
-        if done.len() < RATE_WINDOWS * 10 {
-            return Some(self.exact(value, "1/s", n));
+        if done.len() < RATE_ANSWERS_MIN {
+            return Some(self.measured(value, "1/s", None, n, RATE_ANSWERS_MIN as u64));
         }
         let window_s = total_s / RATE_WINDOWS as f64;
         let start = view.first_intended();
@@ -263,7 +281,7 @@ impl Metric {
             let index = ((at - start).as_secs_f64() / window_s) as usize;
             per_window[index.min(RATE_WINDOWS - 1)] += 1.0 / window_s;
         }
-        Some(self.measured(value, "1/s", mean_interval(&per_window), n, 0))
+        Some(self.measured(value, "1/s", mean_interval(&per_window, confidence), n, 0))
     }
 
     fn count(self, n: u64) -> Measured {
@@ -391,14 +409,14 @@ impl<'a> View<'a> {
 }
 
 /// Student's interval of the mean, with the sample size corrected for autocorrelation.
-fn mean_interval(values: &[f64]) -> Option<(f64, f64)> {
+pub(crate) fn mean_interval(values: &[f64], confidence: f64) -> Option<(f64, f64)> {
     let n = values.len() as f64;
     let n_eff = (n / autocorrelation::integrated_time(values).max(1.0)).max(2.0);
     if values.len() < 2 {
         return None;
     }
     let half =
-        student::quantile(f64::midpoint(1.0, CONFIDENCE), n_eff - 1.0) * (variance(values) / n_eff).sqrt();
+        student::quantile(f64::midpoint(1.0, confidence), n_eff - 1.0) * (variance(values) / n_eff).sqrt();
     Some((mean(values) - half, mean(values) + half))
 }
 

@@ -3,6 +3,7 @@
 //! No I/O, no clock reads, no async, no arithmetic beyond conversions. Every other crate of the tool speaks
 //! in these types; the reference backend does not know them.
 
+mod advice;
 mod finding;
 mod http_version;
 mod judgement;
@@ -20,6 +21,7 @@ mod validity;
 mod verdict;
 mod workload;
 
+pub use advice::{Advice, MetricNames, ProbeAddress, Setting, Unmeasured};
 pub use finding::{Evidence, Figure, Finding, Recommendation, Severity, Source, Table};
 pub use http_version::HttpVersion;
 pub use judgement::{ClaimResult, GateResult, Upheld};
@@ -30,8 +32,8 @@ pub use request::{Body, BodyCheck, Expect, Header, JsonText, Request, Secret};
 pub use run::{Captured, Event, PhaseResult, Progress, Reading, RunHeader, SystemSnapshot};
 pub use sample::{SAMPLE_BYTES, Sample, SampleFlags};
 pub use suite::{
-    Budget, Claim, DziPick, DziSpec, EndpointSpec, Gate, HttpSpec, PhaseSpec, RunSpec, ScenarioKind,
-    ScenarioSpec, StepSpec, Suite, TargetSpec,
+    Budget, Claim, DziPick, DziSpec, EndpointSpec, Gate, HttpSpec, Objective, PhaseSpec, RunSpec,
+    ScenarioKind, ScenarioSpec, StepSpec, Suite, TargetSpec,
 };
 pub use summary::{Distribution, PhaseSummary, Quantile, SummaryRow};
 pub use surface::{Endpoint, Parameter, Place, Role, SampleRequest, Surface};

@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClaimResult, Finding, GateResult, Header, Nanos, Phase, PhaseSummary, Sample, Suite, Surface, Verdict,
+    Advice, ClaimResult, Finding, GateResult, Header, Nanos, Phase, PhaseSummary, Sample, Suite, Surface,
+    Verdict,
 };
 
 /// Everything that happens in a run, in order. Live view, stored run and re-rendered report consume these and
@@ -50,6 +51,8 @@ pub enum Event {
     GateJudged(GateResult),
     /// A claim was held against the measurements.
     ClaimJudged(ClaimResult),
+    /// What to configure, once all is concluded.
+    Advised(Advice),
     /// A monitor's reading.
     ReadingTaken(Reading),
     /// Something the user should know that is not a finding.

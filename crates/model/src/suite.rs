@@ -25,6 +25,9 @@ pub struct Suite {
     /// How to run.
     #[serde(default)]
     pub run: RunSpec,
+    /// What is promised to users, and the load that is expected: what recommendations need and no measurement tells.
+    #[serde(default, skip_serializing_if = "Objective::is_default")]
+    pub objective: Objective,
     /// Experiments to run, by name, with their parameters: `[experiment.baseline]`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub experiment: BTreeMap<String, serde_json::Value>,
@@ -155,6 +158,45 @@ impl Default for RunSpec {
             threads: 1,
             limits: Limits::default(),
         }
+    }
+}
+
+/// What is promised to users, and the load that is expected.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Objective {
+    /// Longest response that users accept, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_ms: Option<f64>,
+    /// Share of good answers that is promised over 30 days.
+    pub success_share: f64,
+    /// Most requests per second that are expected, over all replicas.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peak_per_s: Option<f64>,
+    /// By what share the load may grow within a minute: 0.5 for half as much again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub growth_per_min: Option<f64>,
+    /// Days until the target is restarted anyway.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart_days: Option<f64>,
+}
+
+impl Default for Objective {
+    fn default() -> Self {
+        Self {
+            response_ms: None,
+            success_share: 0.99,
+            peak_per_s: None,
+            growth_per_min: None,
+            restart_days: None,
+        }
+    }
+}
+
+impl Objective {
+    /// Whether nothing was stated.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
     }
 }
 
@@ -332,16 +374,18 @@ pub struct PhaseSpec {
     pub advisory: bool,
 }
 
-/// A condition on a phase, decided on the interval and not on the point.
+/// A condition on a phase or on a finding, decided on the interval and not on the point.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Gate {
-    /// Phase name.
+    /// Phase that a metric is measured in, by name, or `EXPERIMENT/PHASE`. None for a condition on findings.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub phase: String,
-    /// Scenario in the phase; all of them together by default.
+    /// Scenario in the phase, or endpoint of the finding; all of them together by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scenario: Option<String>,
-    /// `METRIC OP NUMBER`: `p99_ms <= 500`, `error_share <= 0.01`, `ok_per_s >= 40`, `count == 80`.
+    /// On a phase `METRIC OP NUMBER`: `p99_ms <= 500`, `error_rate <= 0.01`, `goodput_rps >= 40`, `count == 80`. On findings
+    /// `capacity_rps >= 40`, `leak = "none"`, `finding.ID = "pass"`, `finding.ID <= "warn"`.
     pub check: String,
 }
 

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use prony_engine::monitors::{self, Watch};
 use prony_experiments::{
-    BuildContext, EXPERIMENTS, Experiment, ExperimentDef, RunView, Step, judge_claim, judge_gate,
+    BuildContext, EXPERIMENTS, Experiment, ExperimentDef, RunView, Step, advise, judge_claim, judge_gates,
 };
 use prony_model::{
     Event, ExitCode, Finding, GateResult, Outcome, Phase, PhaseResult, RunHeader, Secret, Severity, Shape,
@@ -360,14 +360,22 @@ impl Run<'_> {
 
     /// Holds gates and claims against what was recorded.
     fn judge(&mut self, suite: &Suite) {
-        for gate in &suite.gate {
-            let result = judge_gate(gate, &self.results);
+        self.gates = judge_gates(&suite.gate, &self.results, &self.findings);
+        for result in &self.gates {
             self.journal.event(&Event::GateJudged(result.clone()));
-            self.gates.push(result);
         }
         for claim in &suite.claim {
             let result = judge_claim(claim, &self.results, &self.findings);
             self.journal.event(&Event::ClaimJudged(result));
+        }
+        if !suite.experiment.is_empty() {
+            let advice = advise(
+                &self.view(),
+                &self.findings,
+                &suite.objective,
+                &self.connection.url,
+            );
+            self.journal.event(&Event::Advised(advice));
         }
     }
 

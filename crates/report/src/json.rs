@@ -5,8 +5,9 @@ use crate::{FormatDef, RenderError, Report, TerminalStyle};
 /// Registry entry.
 pub(crate) static DEF: FormatDef = FormatDef {
     name: "json",
-    extension: "json",
+    file: "report.json",
     description: "everything the report says, for programs; see docs/reference/report.schema.json",
+    applies: |_| true,
     render,
 };
 

@@ -4,23 +4,26 @@
 //! I/O and no clock, so the same run gives the same report. It evaluates nothing: verdicts of findings, gates and
 //! claims come with the events.
 
+mod alerts;
 mod build;
 mod error;
 mod escape;
 mod json;
+mod kubernetes;
 mod markdown;
 mod number;
 mod record;
 mod report;
 pub mod terminal;
 mod verdict;
+mod yaml;
 
 pub use error::RenderError;
 pub use json::json_schema;
 pub use record::{ExperimentTitle, Finished, RunRecord, StartedPhase};
 pub use report::{
-    ClaimEntry, Counts, FindingEntry, Gaps, NoFailures, PhaseEntry, RecommendationEntry, Report, RunEnd,
-    RunFacts, Section, Summary, SystemRow, SystemView, TableEntry, TargetFacts, UnfinishedPhase,
+    ClaimEntry, Counts, FindingEntry, Gaps, Missed, NoFailures, PhaseEntry, RecommendationEntry, Report,
+    RunEnd, RunFacts, Section, Summary, SystemRow, SystemView, TableEntry, TargetFacts, UnfinishedPhase,
 };
 pub use terminal::TerminalStyle;
 pub use verdict::verdict;
@@ -29,16 +32,24 @@ pub use verdict::verdict;
 pub struct FormatDef {
     /// Name, as in `--format NAME`.
     pub name: &'static str,
-    /// Extension of its files, without the dot.
-    pub extension: &'static str,
+    /// Name of its file beside the recording.
+    pub file: &'static str,
     /// What it is for, in a few words.
     pub description: &'static str,
+    /// Whether it has anything to say of a report: without, no file is written.
+    pub applies: fn(&Report) -> bool,
     /// Lays out a report. Only the terminal's format heeds the style.
     pub render: fn(&Report, TerminalStyle) -> Result<String, RenderError>,
 }
 
 /// Every format. Adding one is one file and one line here.
-pub static FORMATS: &[&FormatDef] = &[&terminal::DEF, &markdown::DEF, &json::DEF];
+pub static FORMATS: &[&FormatDef] = &[
+    &terminal::DEF,
+    &markdown::DEF,
+    &json::DEF,
+    &kubernetes::DEF,
+    &alerts::DEF,
+];
 
 /// The format of that name.
 pub fn find(name: &str) -> Option<&'static FormatDef> {

@@ -16,8 +16,9 @@ use crate::{FormatDef, RenderError, Report, TerminalStyle, escape};
 /// Registry entry.
 pub(crate) static DEF: FormatDef = FormatDef {
     name: "markdown",
-    extension: "md",
+    file: "report.md",
     description: "the full report, for people; every claim links to its numbers",
+    applies: |_| true,
     render,
 };
 
@@ -31,6 +32,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("system", include_str!("markdown/system.md.j2")),
     ("sections", include_str!("markdown/sections.md.j2")),
     ("judgements", include_str!("markdown/judgements.md.j2")),
+    ("configuration", include_str!("markdown/configuration.md.j2")),
     ("issues", include_str!("markdown/issues.md.j2")),
     ("gaps", include_str!("markdown/gaps.md.j2")),
     ("validity", include_str!("markdown/validity.md.j2")),

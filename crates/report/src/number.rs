@@ -67,6 +67,7 @@ pub(crate) fn with_unit(value: f64, unit: &str) -> String {
     match unit {
         "" | "ratio" => number(value),
         "share" => percent(value),
+        "B" => bytes(value),
         unit if unit.starts_with("1/") => format!("{}{}", number(value), &unit[1..]),
         _ => format!("{} {unit}", number(value)),
     }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use prony_model::{
-    ClaimResult, Event, Finding, GateResult, Nanos, Phase, PhaseSummary, Progress, RunHeader, Suite, Surface,
-    SystemSnapshot, Verdict,
+    Advice, ClaimResult, Event, Finding, GateResult, Nanos, Phase, PhaseSummary, Progress, RunHeader, Suite,
+    Surface, SystemSnapshot, Verdict,
 };
 
 /// Everything a report is made from.
@@ -26,6 +26,8 @@ pub struct RunRecord {
     pub claims: Vec<ClaimResult>,
     /// Gates.
     pub gates: Vec<GateResult>,
+    /// What to configure; empty when the run did not come to it.
+    pub advice: Advice,
     /// What the user should know that is not a finding.
     pub notes: Vec<String>,
     /// What is damaged or missing in the recording, one sentence each.
@@ -83,6 +85,7 @@ impl RunRecord {
             findings: Vec::new(),
             claims: Vec::new(),
             gates: Vec::new(),
+            advice: Advice::default(),
             notes: Vec::new(),
             damage: Vec::new(),
             progress: BTreeMap::new(),
@@ -133,6 +136,7 @@ impl RunRecord {
             Event::FindingMade(finding) => self.findings.push(finding.clone()),
             Event::GateJudged(gate) => self.gates.push(gate.clone()),
             Event::ClaimJudged(claim) => self.claims.push(claim.clone()),
+            Event::Advised(advice) => self.advice = advice.clone(),
             Event::Noted { text } => self.notes.push(text.clone()),
             Event::RunFinished {
                 verdict,

@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 
 use prony_model::{
-    ClaimResult, Finding, GateResult, Nanos, PhaseSummary, Severity, SystemSnapshot, Table, Verdict,
+    Advice, ClaimResult, Figure, Finding, GateResult, Nanos, PhaseSummary, Severity, SystemSnapshot, Table,
+    Verdict,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,9 @@ pub struct Report {
     pub gates: Vec<GateResult>,
     /// What to do, most severe first.
     pub recommendations: Vec<RecommendationEntry>,
+    /// What to configure, as far as it was measured.
+    #[serde(default)]
+    pub advice: Advice,
     /// What was not tested and what could have been missed.
     pub gaps: Gaps,
     /// What the user should know that is not a finding.
@@ -306,12 +310,26 @@ pub struct RecommendationEntry {
 pub struct Gaps {
     /// Phases in which nothing failed, with the failure rate that this still allows.
     pub no_failures: Vec<NoFailures>,
+    /// What the checks that found no fault could have missed.
+    #[serde(default)]
+    pub missed: Vec<Missed>,
     /// Endpoints that no request was sent to.
     pub untouched_endpoints: Vec<String>,
     /// Experiments that did not run.
     pub not_run: Vec<ExperimentTitle>,
     /// Limits of what was done, one sentence each.
     pub limits: Vec<String>,
+}
+
+/// What a check that found no fault could have missed: its figure may be anywhere in its interval.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Missed {
+    /// Anchor of the finding.
+    pub finding: String,
+    /// Its title.
+    pub title: String,
+    /// The figure, with its interval and n; or the smallest effect that the check could have seen, where it says so itself.
+    pub figure: Figure,
 }
 
 /// A phase in which nothing failed.

@@ -20,8 +20,9 @@ pub fn verdict_word(verdict: Verdict, color: bool) -> String {
 /// Registry entry.
 pub(crate) static DEF: FormatDef = FormatDef {
     name: "terminal",
-    extension: "txt",
+    file: "report.txt",
     description: "a summary for the terminal",
+    applies: |_| true,
     render: |report, style| Ok(page::page(report, style)),
 };
 
@@ -66,6 +67,13 @@ pub fn closing(report: &Report, style: TerminalStyle, written_to: Option<&str>) 
     out.push_str(&page::verdict_block(report, style));
     if let Some(path) = written_to {
         let _ = writeln!(out, "report   {}", plain(path, 400));
+        if !report.advice.settings.is_empty() {
+            let _ = writeln!(
+                out,
+                "         with what to configure: {} settings; beside it kubernetes.yaml and alerts.yaml",
+                report.advice.settings.len()
+            );
+        }
     }
     out
 }

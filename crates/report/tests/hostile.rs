@@ -42,6 +42,13 @@ fn headings(page: &str) -> usize {
         .count()
 }
 
+/// What a YAML page is without its comments and its quoted texts: nothing in there may come from a target but a name.
+fn bare(page: &str) -> Vec<String> {
+    let lines = page.lines().filter(|l| !l.trim_start().starts_with('#'));
+    let keys = lines.map(|l| l.split_once(": ").map_or(l, |(key, _)| key).to_owned());
+    keys.collect()
+}
+
 fn render(format: &str, report: &Report) -> String {
     (find(format).unwrap().render)(report, TerminalStyle::default()).unwrap()
 }
@@ -105,6 +112,7 @@ fn filled_with(text: &str) -> RunRecord {
         gate.gate.check = text.into();
         gate.says = text.into();
     }
+    record.advice = made::advised::advice(text);
     record.header.target = text.into();
     record.header.command = text.into();
     record.header.host = [(text.to_owned(), text.to_owned())].into();
@@ -186,6 +194,11 @@ proptest! {
             prop_assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{shown:?}");
             let reordered = shown.contains('\u{202e}');
             prop_assert!(!reordered);
+        }
+        for format in ["kubernetes", "alerts"] {
+            let page = render(format, &report);
+            prop_assert_eq!(bare(&page), bare(&render(format, &plain)), "{}", page);
+            prop_assert!(!page.chars().any(|c| c.is_control() && c != '\n'));
         }
         let json: Report = serde_json::from_str(&render("json", &report)).unwrap();
         prop_assert_eq!(json.findings.len(), report.findings.len());

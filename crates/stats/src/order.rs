@@ -63,6 +63,12 @@ pub fn may_gate(p: f64, n_eff: f64) -> bool {
     n_eff * p.min(1.0 - p) >= TAIL_WORTH_MIN * (1.0 - 1e-12)
 }
 
+/// Fewest independent values with which quantile `p` may decide a gate: p99 needs 1,000.
+pub fn needed_to_gate(p: f64) -> u64 {
+    let exact = TAIL_WORTH_MIN / p.min(1.0 - p);
+    (exact - exact * 1e-12).ceil() as u64
+}
+
 /// Smallest n with base^n <= limit.
 fn smallest_power_below(limit: f64, base: f64) -> u64 {
     let exact = limit.ln() / base.ln();

@@ -1,11 +1,14 @@
 //! `prony check`.
 
+use std::time::Duration;
+
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use prony_experiments::EXPERIMENTS;
-use prony_model::Budget;
+use prony_model::{Budget, Objective};
 
 use super::SendArgs;
+use super::units::{duration, rate, share};
 
 /// Finds out what a backend offers, measures it, and gives a verdict.
 ///
@@ -47,6 +50,15 @@ pub(crate) struct CheckArgs {
     /// Print the plan as a suite file that `prony run` accepts, and send no load.
     #[arg(long, help_heading = "Depth")]
     pub plan: bool,
+    /// Longest response that users accept: 500ms, 2s. Recommendations of queues and time-outs follow from it.
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Objective")]
+    pub slo: Option<Duration>,
+    /// Share of good answers promised over 30 days. Default 0.99.
+    #[arg(long, value_name = "SHARE", value_parser = share, help_heading = "Objective")]
+    pub slo_share: Option<f64>,
+    /// Most requests per second expected, over all replicas. The number of replicas follows from it.
+    #[arg(long, value_name = "PER_SECOND", value_parser = rate, help_heading = "Objective")]
+    pub peak_rate: Option<f64>,
     /// The shared flags.
     #[command(flatten)]
     pub send: SendArgs,
@@ -59,6 +71,17 @@ impl CheckArgs {
             (true, _) => Budget::Quick,
             (_, true) => Budget::Thorough,
             _ => Budget::Standard,
+        }
+    }
+
+    /// What the flags promise and expect.
+    pub(crate) fn objective(&self) -> Objective {
+        let stated = Objective::default();
+        Objective {
+            response_ms: self.slo.map(|time| 1000.0 * time.as_secs_f64()),
+            success_share: self.slo_share.unwrap_or(stated.success_share),
+            peak_per_s: self.peak_rate,
+            ..stated
         }
     }
 }

@@ -11,7 +11,8 @@ use clap::{Args, ValueEnum};
 #[command(after_help = "Examples:
   prony report out/enso                                   on the terminal
   prony report out/enso --format markdown -o report.md
-  prony report out/enso --format json | jq .verdict")]
+  prony report out/enso --format json | jq .verdict
+  prony report out/enso --format alerts -o alerts.yaml    Prometheus rules from the measurements")]
 pub(crate) struct ReportArgs {
     /// Folder of the run, as given to -o.
     #[arg(value_name = "RUN")]
@@ -33,6 +34,10 @@ pub(crate) enum FormatArg {
     Markdown,
     /// Every number, for programs; `prony schema report` describes it.
     Json,
+    /// Probes, memory limit and autoscaler for Kubernetes, as YAML.
+    Kubernetes,
+    /// Prometheus alert rules, as YAML.
+    Alerts,
 }
 
 impl FormatArg {
@@ -42,6 +47,8 @@ impl FormatArg {
             Self::Terminal => "terminal",
             Self::Markdown => "markdown",
             Self::Json => "json",
+            Self::Kubernetes => "kubernetes",
+            Self::Alerts => "alerts",
         }
     }
 }

@@ -128,6 +128,21 @@ pub(crate) fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A share above 0 and below 1; `99.5%` is 0.995.
+pub(crate) fn share(text: &str) -> Result<f64, String> {
+    let trimmed = text.trim();
+    let (digits, scale) = match trimmed.strip_suffix('%') {
+        Some(digits) => (digits.trim_end(), 0.01),
+        None => (trimmed, 1.0),
+    };
+    match digits.parse::<f64>().map(|value| scale * value) {
+        Ok(share) if share > 0.0 && share < 1.0 => Ok(share),
+        _ => Err(format!(
+            "{text:?} is no share above 0 and below 1; write 0.99 or 99%"
+        )),
+    }
+}
+
 /// `Name: value`, as in HTTP.
 pub(crate) fn header(text: &str) -> Result<Header, String> {
     let Some((name, value)) = text.split_once(':') else {
@@ -177,7 +192,16 @@ mod tests {
 
     use prony_model::BodyCheck;
 
-    use super::{at_once, body_check, duration, header, key_value, rate, spin};
+    use super::{at_once, body_check, duration, header, key_value, rate, share, spin};
+
+    #[test]
+    fn shares_as_fractions_and_in_per_cent() {
+        assert_eq!(share("0.99"), Ok(0.99));
+        assert!((share("99.5 %").unwrap() - 0.995).abs() < 1e-12);
+        for wrong in ["1", "0", "100%", "99", "much", "-0.5"] {
+            assert!(share(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn durations_with_units() {

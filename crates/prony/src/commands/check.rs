@@ -29,6 +29,7 @@ pub(crate) fn run(args: &CheckArgs, session: &Session) -> Result<ExitCode> {
             budget: args.budget(),
             ..RunSpec::default()
         },
+        objective: args.objective(),
         ..Suite::default()
     };
     let secrets = sending::apply(&args.send, &mut suite)?;

@@ -59,6 +59,7 @@ pub(crate) fn run(args: &LoadArgs, session: &Session) -> anyhow::Result<ExitCode
     recording.judged(&judge_gate(
         &gate(&result, args.allow_failures),
         std::slice::from_ref(&result),
+        &[],
     ));
     let stored = recording.finish(&result, verdict, interrupted, engine.now());
 

@@ -24,6 +24,14 @@ pub(crate) fn print(suite: &Suite) -> String {
         "run",
         &suite.run,
     );
+    if !suite.objective.is_default() {
+        section(
+            &mut text,
+            "What is promised to users, and the load that is expected; recommendations follow from it.",
+            "objective",
+            &suite.objective,
+        );
+    }
     for (name, params) in &suite.experiment {
         let question = prony_experiments::find(name).map_or("", |def| def.question);
         section(

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use prony_engine::{EngineError, TableError, Trace};
-use prony_experiments::{BuildContext, Check, EXPERIMENTS};
+use prony_experiments::{BuildContext, Check, EXPERIMENTS, FINDING_FORMS};
 use prony_model::{
     BodyCheck, Endpoint, Expect, Gate, HttpSpec, HttpVersion, Item, Nanos, Piece, ScenarioKind, ScenarioSpec,
     Shape, Slot, Suite, Surface, pieces,
@@ -23,6 +23,7 @@ type Checked = Result<(), Diagnostic>;
 pub(super) fn validate(suite: &Suite, document: &Document, base_dir: &Path) -> Checked {
     target(suite, document)?;
     run(suite, document)?;
+    objective(suite, document)?;
     experiments(suite, document)?;
     unique(
         document,
@@ -156,6 +157,32 @@ fn run(suite: &Suite, document: &Document) -> Checked {
                     format!("`{key}` is 0: every request would time out"),
                 )
                 .next("write the longest wait in milliseconds"));
+        }
+    }
+    Ok(())
+}
+
+fn objective(suite: &Suite, document: &Document) -> Checked {
+    let objective = &suite.objective;
+    let share = objective.success_share;
+    if !(share > 0.0 && share < 1.0) {
+        return Err(document
+            .error(
+                "objective.success_share",
+                "a promised share lies between 0 and 1, and is not 1",
+            )
+            .next("0.99 allows one bad answer in a hundred"));
+    }
+    for (key, value) in [
+        ("response_ms", objective.response_ms),
+        ("peak_per_s", objective.peak_per_s),
+        ("growth_per_min", objective.growth_per_min),
+        ("restart_days", objective.restart_days),
+    ] {
+        if value.is_some_and(|v| !(v > 0.0 && v.is_finite())) {
+            return Err(document
+                .error(&format!("objective.{key}"), format!("`{key}` must be above 0"))
+                .next("leave it out when nothing is known"));
         }
     }
     Ok(())
@@ -527,18 +554,43 @@ fn known_scenario(suite: &Suite, name: &str, document: &Document, path: &str) ->
 }
 
 fn gate(suite: &Suite, gate: &Gate, document: &Document, path: &str) -> Checked {
-    if let Err(error) = Check::parse(&gate.check) {
-        let diagnostic = document.error(&format!("{path}.check"), error.to_string());
-        let name = gate
-            .check
-            .split(|c: char| "<>=! ".contains(c))
-            .next()
-            .unwrap_or_default();
-        return Err(match nearest(name, error.known().iter().copied()) {
-            Some(meant) => diagnostic.next(format!("did you mean `{meant}`?")),
-            None if error.known().is_empty() => diagnostic,
-            None => diagnostic.next(format!("metrics: {}", error.known().join(", "))),
-        });
+    let check = match Check::parse(&gate.check) {
+        Ok(check) => check,
+        Err(error) => {
+            let diagnostic = document.error(&format!("{path}.check"), error.to_string());
+            let name = gate
+                .check
+                .split(|c: char| "<>=! ".contains(c))
+                .next()
+                .unwrap_or_default();
+            let known = error.known();
+            return Err(match nearest(name, known.iter().copied()) {
+                Some(meant) => diagnostic.next(format!("did you mean `{meant}`?")),
+                None if known.is_empty() => diagnostic,
+                None => diagnostic.next(format!(
+                    "metrics: {}; or a finding: {}",
+                    known.join(", "),
+                    FINDING_FORMS.join(", ")
+                )),
+            });
+        }
+    };
+    if !check.is_on_phase() {
+        return if gate.phase.is_empty() {
+            Ok(())
+        } else {
+            Err(document
+                .error(
+                    &format!("{path}.phase"),
+                    "this condition is on a finding, which has no phase",
+                )
+                .next("remove `phase`; `scenario` may name the endpoint of the finding"))
+        };
+    }
+    if gate.phase.is_empty() {
+        return Err(document
+            .error(path, "this condition is on a phase, and none is named")
+            .next("add `phase = \"...\"`: a `[[phase]]`, or `EXPERIMENT/PHASE`"));
     }
     let known = suite.phase.iter().find(|phase| phase.name == gate.phase);
     let of_experiment = gate

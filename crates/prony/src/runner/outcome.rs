@@ -28,11 +28,16 @@ pub(crate) fn publish(
         let path = dir.join("report.md").display().to_string();
         session.print(&terminal::closing(&report, style, Some(&path)))?;
     }
-    Ok(if interrupted {
+    Ok(exit_code(&report, interrupted))
+}
+
+/// What the process ends with.
+fn exit_code(report: &Report, interrupted: bool) -> ExitCode {
+    if interrupted {
         ExitCode::Interrupted
     } else {
         report.verdict.exit_code()
-    })
+    }
 }
 
 /// Renders the recording in `dir` from what was stored, so that a later `prony report` gives the same. Every format but
@@ -40,10 +45,17 @@ pub(crate) fn publish(
 pub(crate) fn write_reports(dir: &Path, style: TerminalStyle) -> Result<Report> {
     let stored = StoredRun::open(dir)?;
     let report = Report::build(&replay::record(&stored)?);
-    for format in FORMATS.iter().filter(|f| f.name != "terminal") {
+    for format in FORMATS
+        .iter()
+        .filter(|f| f.name != "terminal" && (f.applies)(&report))
+    {
         let text = (format.render)(&report, style)?;
-        let path = dir.join("report").with_extension(format.extension);
+        let path = dir.join(format.file);
         fs::write(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(report)
 }
+
+#[cfg(test)]
+#[path = "verdict_tests.rs"]
+mod tests;

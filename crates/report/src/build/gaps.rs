@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use prony_model::{Endpoint, Nanos, PhaseSummary};
+use prony_model::{Body, Endpoint, Evidence, Figure, Nanos, PhaseSummary, Verdict};
 
 use super::phase_label;
 use super::summary::plural;
 use crate::number::{number, span};
 use crate::record::RunRecord;
-use crate::report::{Gaps, NoFailures, Section};
+use crate::report::{FindingEntry, Gaps, Missed, NoFailures, Section};
 
-pub(super) fn build(run: &RunRecord, sections: &[Section]) -> Gaps {
+pub(super) fn build(run: &RunRecord, sections: &[Section], findings: &[FindingEntry]) -> Gaps {
     let phases = sections.iter().flat_map(|s| &s.phases);
     Gaps {
         no_failures: phases
@@ -22,6 +22,7 @@ pub(super) fn build(run: &RunRecord, sections: &[Section]) -> Gaps {
                 rate_max: failure_rate_max(p.summary.ok),
             })
             .collect(),
+        missed: findings.iter().filter_map(missed).collect(),
         untouched_endpoints: untouched(run),
         not_run: run
             .experiments
@@ -41,6 +42,27 @@ pub(crate) fn failure_rate_max(n: u64) -> f64 {
     } else {
         1.0 - 0.05_f64.powf(1.0 / n as f64)
     }
+}
+
+/// The figure by which a check that found no fault says how much it could not see: the smallest effect that it could have
+/// seen where it states one, else the first figure with an interval.
+fn missed(entry: &FindingEntry) -> Option<Missed> {
+    if !matches!(entry.counted, Verdict::Pass | Verdict::Inconclusive) {
+        return None;
+    }
+    let figures = || {
+        entry.finding.evidence.iter().filter_map(|e| match e {
+            Evidence::Figure(figure) => Some(figure),
+            Evidence::Table(_) | Evidence::Quote { .. } => None,
+        })
+    };
+    let smallest = figures().find(|f| f.label.starts_with("smallest "));
+    let figure: &Figure = smallest.or_else(|| figures().find(|f| f.ci.is_some()))?;
+    Some(Missed {
+        finding: entry.anchor.clone(),
+        title: entry.finding.title.clone(),
+        figure: figure.clone(),
+    })
 }
 
 fn untouched(run: &RunRecord) -> Vec<String> {
@@ -143,14 +165,50 @@ fn limits(run: &RunRecord) -> Vec<String> {
         ));
     }
     out.extend(short_of_tail(&run.phases));
+    out.extend(inputs(run));
+    out.extend(hours(run));
     if !run.phases.is_empty() {
         out.push(
-            "This is one run: how much results differ from run to run, or after a restart of the target, was not \
-             measured."
+            "This is one run against one address: how much results differ from run to run, after a restart of the target, \
+             or with another number of replicas behind it, was not measured."
                 .to_owned(),
         );
     }
     out
+}
+
+/// How many different requests all of this rests on.
+fn inputs(run: &RunRecord) -> Option<String> {
+    let mut distinct: BTreeSet<(&str, &str, String)> = BTreeSet::new();
+    let mut filled = false;
+    for scenario in run.started.iter().flat_map(|s| &s.phase.scenarios) {
+        filled |= scenario.slots.is_some();
+        for item in &scenario.items {
+            let body = match &item.request.body {
+                Body::Empty => String::new(),
+                body => format!("{body:?}"),
+            };
+            distinct.insert((&item.request.method, &item.request.path, body));
+        }
+    }
+    (!distinct.is_empty() && !filled).then(|| {
+        format!(
+            "The load was made of {}: other inputs, larger ones or another mix of them may be slower or fail.",
+            plural(distinct.len() as u64, "different request")
+        )
+    })
+}
+
+/// When the load ran, by the clock.
+fn hours(run: &RunRecord) -> Option<String> {
+    let (date, time) = run.header.started_at.split_once('T')?;
+    let first = run.phases.iter().map(|p| p.started).min()?;
+    let last = run.phases.iter().map(|p| p.ended).max()?;
+    Some(format!(
+        "All load ran within {} from {} on {date}: other hours, with other users and other neighbours, were not measured.",
+        span(last - first),
+        time.get(..5)?
+    ))
 }
 
 fn short_of_tail(phases: &[PhaseSummary]) -> Option<String> {

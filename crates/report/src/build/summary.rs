@@ -24,6 +24,7 @@ pub(super) fn build(run: &RunRecord, facts: &RunFacts) -> Summary {
         unfinished(run),
         checks(&summary),
         gates(&summary),
+        tests(run),
         claims(run),
         invalid(run),
         shared(run),
@@ -148,6 +149,19 @@ fn checks(summary: &Summary) -> Option<String> {
 fn gates(summary: &Summary) -> Option<String> {
     let g = &summary.gates;
     (g.all() > 0).then(|| format!("Of {}, {}.", plural(g.all(), "gate"), tally(g)))
+}
+
+/// How many tests the gates made, and what keeps so many from calling a false FAIL.
+fn tests(run: &RunRecord) -> Option<String> {
+    let on_phases = run.gates.iter().filter(|g| !g.gate.phase.is_empty());
+    let measured = on_phases.filter_map(|g| g.measured.as_ref());
+    let tests = measured.filter(|f| f.ci.is_some()).count();
+    (tests > 1).then(|| {
+        format!(
+            "{tests} of the gates are tests on intervals of 95 %; a FAIL is called only where Holm's correction over all of them \
+             keeps the chance of any false one at 5 % or less."
+        )
+    })
 }
 
 fn tally(counts: &Counts) -> String {

@@ -37,6 +37,10 @@ fn add_texts(env: &mut Environment<'_>) {
 fn add_numbers(env: &mut Environment<'_>) {
     env.add_filter("count", |n: u64| safe(number::count(n)));
     env.add_filter("number", |value: f64| safe(number::number(value)));
+    env.add_filter("quantity", |value: f64, unit: &str| {
+        let value = number::with_unit(value, unit);
+        safe(escape::markdown(&value, CELL_CHARS_MAX))
+    });
     env.add_filter("percent", |share: f64| safe(number::percent(share)));
     env.add_filter("span", |ns: u64| safe(number::span(Nanos(ns))));
     env.add_filter("time", |ns: u64| safe(Nanos(ns).to_string()));

@@ -7,10 +7,12 @@ use prony_model::{Outcome, SummaryRow, Upheld};
 use super::paint::Paint;
 use super::{TerminalStyle, finding_line, first_figure, headline, is_problem};
 use crate::escape::plain;
-use crate::number::{count, number, percent, quantile};
+use crate::number::{count, figure, number, percent, quantile, with_unit};
 use crate::report::{PhaseEntry, Report};
 
 const ROWS_MAX: usize = 60;
+/// Checks of which the terminal says what they could have missed.
+const MISSED_MAX: usize = 8;
 
 /// Everything, for `--format terminal`.
 pub(super) fn page(report: &Report, style: TerminalStyle) -> String {
@@ -34,6 +36,8 @@ pub(super) fn page(report: &Report, style: TerminalStyle) -> String {
     passed(&mut out, report, style);
     phases(&mut out, report, style);
     judged(&mut out, report, style);
+    configured(&mut out, report, style);
+    untested(&mut out, report, style);
     out.push_str(&verdict_block(report, style));
     out
 }
@@ -150,10 +154,12 @@ fn judged(out: &mut String, report: &Report, style: TerminalStyle) {
             .as_ref()
             .map(|s| format!("/{s}"))
             .unwrap_or_default();
-        let text = format!(
-            "gate {}{scenario}: {} ({})",
-            gate.gate.phase, gate.gate.check, gate.says
-        );
+        let place = if gate.gate.phase.is_empty() {
+            "findings"
+        } else {
+            &gate.gate.phase
+        };
+        let text = format!("gate {place}{scenario}: {} ({})", gate.gate.check, gate.says);
         let _ = writeln!(out, "{} {}", paint.verdict(gate.verdict), plain(&text, width));
     }
     for claim in &report.claims {
@@ -168,8 +174,63 @@ fn judged(out: &mut String, report: &Report, style: TerminalStyle) {
     if !report.gates.is_empty() || !report.claims.is_empty() {
         out.push('\n');
     }
-    if let Some(worst) = report
-        .gaps
+}
+
+/// What to configure, a line each, and what nobody measured.
+fn configured(out: &mut String, report: &Report, style: TerminalStyle) {
+    let paint = Paint(style.color);
+    let advice = &report.advice;
+    if advice.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "{}", paint.bold("What to configure"));
+    for setting in &advice.settings {
+        let head = format!(
+            "  {:<25} {:<10} ",
+            setting.key,
+            with_unit(setting.value, &setting.unit)
+        );
+        wrapped(out, &head, &setting.says, style);
+    }
+    for lacking in &advice.unmeasured {
+        let text = format!(
+            "{} (missing: {}; first: {})",
+            lacking.what, lacking.missing, lacking.first
+        );
+        wrapped(out, "  not measured: ", &text, style);
+    }
+    out.push('\n');
+}
+
+/// What was not tested, and what could have been missed.
+fn untested(out: &mut String, report: &Report, style: TerminalStyle) {
+    let paint = Paint(style.color);
+    let gaps = &report.gaps;
+    let _ = writeln!(
+        out,
+        "{}",
+        paint.bold("What was not tested, and what could have been missed")
+    );
+    for limit in &gaps.limits {
+        wrapped(out, "  - ", limit, style);
+    }
+    if !gaps.not_run.is_empty() {
+        let names: Vec<&str> = gaps.not_run.iter().map(|e| e.name.as_str()).collect();
+        wrapped(out, "  - ", &format!("Not run: {}.", names.join(", ")), style);
+    }
+    if !gaps.untouched_endpoints.is_empty() {
+        let (shown, rest) = gaps
+            .untouched_endpoints
+            .split_at(gaps.untouched_endpoints.len().min(5));
+        let more = if rest.is_empty() {
+            String::new()
+        } else {
+            format!(" and {} more", rest.len())
+        };
+        let text = format!("No request was sent to {}{more}.", shown.join(", "));
+        wrapped(out, "  - ", &text, style);
+    }
+    if let Some(worst) = gaps
         .no_failures
         .iter()
         .max_by(|a, b| a.rate_max.total_cmp(&b.rate_max))
@@ -180,8 +241,25 @@ fn judged(out: &mut String, report: &Report, style: TerminalStyle) {
             worst.label,
             percent(worst.rate_max)
         );
-        wrapped(out, "", &text, style);
+        wrapped(out, "  - ", &text, style);
     }
+    for entry in gaps.missed.iter().take(MISSED_MAX) {
+        let text = format!(
+            "{}: a fault within {}: {} could have been missed.",
+            entry.title.trim_end_matches('.'),
+            entry.figure.label,
+            figure(&entry.figure)
+        );
+        wrapped(out, "  - ", &text, style);
+    }
+    if gaps.missed.len() > MISSED_MAX {
+        let text = format!(
+            "{} more checks are in the Markdown report.",
+            gaps.missed.len() - MISSED_MAX
+        );
+        wrapped(out, "  - ", &text, style);
+    }
+    out.push('\n');
 }
 
 /// Breaks a text at spaces, with a head on its first line.

@@ -1,3 +1,4 @@
 //! Runs made by hand.
 
+pub(crate) mod advised;
 pub(crate) mod rich;

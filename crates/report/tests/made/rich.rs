@@ -196,6 +196,14 @@ fn findings() -> Vec<Finding> {
         ],
         source: at(0, ""),
     })];
+    coverage.evidence.push(Evidence::Figure(figure(
+        "answered as expected",
+        66.7,
+        "%",
+        Some((9.4, 99.2)),
+        3,
+        at(0, ""),
+    )));
     let mut drift = finding(
         "drift",
         "sustained",
@@ -449,6 +457,7 @@ pub(crate) fn events() -> Vec<Event> {
         "371 ms at the upper end is within 500 ms",
     )));
     out.extend(claims().into_iter().map(Event::ClaimJudged));
+    out.push(Event::Advised(super::advised::advice(HOSTILE)));
     out.push(snapshot("after", 1_233_125_376.0, Some(0.42)));
     out.push(Event::RunFinished {
         verdict: Verdict::Invalid,

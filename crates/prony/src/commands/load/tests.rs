@@ -222,7 +222,7 @@ fn verdicts_and_exit_codes() {
     );
     let judge = |allowed: f64| {
         let result = result(URL, &one_bad);
-        prony_experiments::judge_gate(&gate(&result, allowed), &[result]).verdict
+        prony_experiments::judge_gate(&gate(&result, allowed), &[result], &[]).verdict
     };
     assert_eq!(
         (judge(0.0), judge(0.01), judge(0.009)),

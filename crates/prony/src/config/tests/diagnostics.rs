@@ -55,6 +55,12 @@ snapshots! {
     gate_phase: refused_after(&format!("{}[[gate]]\nphase = 'q'\ncheck = 'count == 1'", phase(BURST)));
     gate_scenario:
         refused_after(&format!("{}[[gate]]\nphase = 'p'\nscenario = 'x'\ncheck = 'count == 1'", phase(BURST)));
+    gate_without_a_phase: refused_after(&format!("{}[[gate]]\ncheck = 'count == 1'", phase(BURST)));
+    gate_on_a_finding_of_a_phase:
+        refused_after(&format!("{}[[gate]]\nphase = 'p'\ncheck = 'leak = \"none\"'", phase(BURST)));
+    gate_on_a_finding_with_a_number:
+        refused_after(&format!("{}[[gate]]\ncheck = 'finding.serial-service = 3'", phase(BURST)));
+    objective_of_everything: refused_after(&format!("{}[objective]\nsuccess_share = 1.0", phase(BURST)));
     claim_condition: refused_after(&format!(
         "{}[[claim]]\nid = 'C'\nsays = 'fast'\n[[claim.holds_if]]\nphase = 'p'\ncheck = 'p99 < 1'",
         phase(BURST)

@@ -5,9 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use prony_model::{
     Arrivals, Body, BodyCheck, Budget, Capture, Carry, Claim, DziPick, DziSpec, Endpoint, Expect, Feed,
-    FeedOrder, FeedPer, Gate, Generate, Header, HttpSpec, HttpVersion, JsonText, Limits, Order, Outcome,
-    Parameter, PhaseSpec, Place, Request, Retry, RetryOn, Role, RunSpec, SampleRequest, ScenarioSpec, Shape,
-    Stage, StepSpec, Suite, TargetSpec, TimeUnit, Until,
+    FeedOrder, FeedPer, Gate, Generate, Header, HttpSpec, HttpVersion, JsonText, Limits, Objective, Order,
+    Outcome, Parameter, PhaseSpec, Place, Request, Retry, RetryOn, Role, RunSpec, SampleRequest,
+    ScenarioSpec, Shape, Stage, StepSpec, Suite, TargetSpec, TimeUnit, Until,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -563,6 +563,19 @@ fn endpoint() -> impl Strategy<Value = Endpoint> {
         })
 }
 
+fn objective() -> impl Strategy<Value = Objective> {
+    let number = || option::of(0.001f64..1e6);
+    (number(), 0.001f64..0.999, number(), number(), number()).prop_map(
+        |(response_ms, success_share, peak_per_s, growth_per_min, restart_days)| Objective {
+            response_ms,
+            success_share,
+            peak_per_s,
+            growth_per_min,
+            restart_days,
+        },
+    )
+}
+
 fn any_suite() -> impl Strategy<Value = Suite> {
     let params = json_value().prop_map(|value| json!({ "key": value }));
     let parts = (
@@ -571,6 +584,7 @@ fn any_suite() -> impl Strategy<Value = Suite> {
             text(),
             target(),
             run(),
+            objective(),
             btree_map(name(), params, 0..3),
             btree_map(name(), feed(), 0..3),
         ),
@@ -583,13 +597,17 @@ fn any_suite() -> impl Strategy<Value = Suite> {
         ),
     );
     parts.prop_map(
-        |((name, description, target, run, experiment, feed), (scenario, phase, gate, claim, endpoint))| {
+        |(
+            (name, description, target, run, objective, experiment, feed),
+            (scenario, phase, gate, claim, endpoint),
+        )| {
             Suite {
                 feed,
                 name,
                 description,
                 target,
                 run,
+                objective,
                 experiment,
                 scenario,
                 phase,
