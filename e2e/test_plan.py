@@ -1,0 +1,50 @@
+"""The plan says before the start what will be asked and how long it takes, and the run keeps to it."""
+
+import json
+import re
+
+
+def planned(done):
+    """Experiments of the printed plan, and its seconds."""
+    head = re.search(r"^plan +\d+ experiments?, (about )?(?:(\d+) min ?)?(?:(\d+) s)?, seed", done.err + done.out, re.M)
+    assert head, done
+    about, minutes, seconds = head.groups()
+    names = re.findall(r"^       ([a-z-]+) +\S.*\?", (done.err + done.out)[head.end() :], re.M)
+    return names, 60 * int(minutes or 0) + int(seconds or 0), bool(about)
+
+
+def spent(folder):
+    """Seconds from the first phase of a recording to its end, by its own stamps."""
+    events = [json.loads(line) for line in (folder / "events.ndjson").read_text().splitlines()]
+    started = next(e["phase-started"]["at"] for e in events if "phase-started" in e)
+    finished = next(e["run-finished"]["at"] for e in events if "run-finished" in e)
+    return (finished - started) / 1e9
+
+
+def keeps_to_its_plan(done, found):
+    _, plan, about = planned(done)
+    took = spent(found.folder)
+    assert not about and 0.9 <= took / plan <= 1.1, (took, plan)
+
+
+def test_the_run_takes_as_long_as_the_plan_said(measure):
+    measure("check", "demo:enso-fixed", "--quick", judge=keeps_to_its_plan, attempts=3, timeout=180)
+
+
+def test_a_time_that_is_asked_for_is_kept(measure):
+    measure("check", "demo:enso-fixed", "--quick", "-d", "25s", judge=keeps_to_its_plan, attempts=3, timeout=180)
+
+
+def test_one_question_alone_brings_what_it_needs(measure):
+    def judge(done, found):
+        names, _, _ = planned(done)
+        assert names == ["coverage", "diversity", "identity"], done
+        asked = {f["experiment"] for f in found.findings()}
+        assert "identity" in asked and "ladder" not in asked, asked
+
+    measure("check", "demo", "--quick", "--only", "identity", judge=judge, attempts=3, timeout=120)
+
+
+def test_a_name_that_is_wrong_is_explained(prony):
+    done = prony("check", "demo", "--only", "identty")
+    assert done.code == 64 and "identity" in done.err, done
