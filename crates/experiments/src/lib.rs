@@ -8,6 +8,7 @@ mod advice;
 mod answer;
 mod baseline;
 mod burst;
+mod capacity;
 mod claim;
 mod client_floor;
 mod coverage;
@@ -27,6 +28,8 @@ mod ladder;
 mod leaf;
 mod metric;
 mod mutation;
+mod objective;
+mod overload;
 mod primary;
 mod relation;
 mod status;
@@ -59,6 +62,8 @@ pub static EXPERIMENTS: &[&ExperimentDef] = &[
     &burst::DEF,
     &ladder::DEF,
     &sustained::DEF,
+    &capacity::DEF,
+    &overload::DEF,
 ];
 
 /// The experiments of those names and all that they need, in the order in which a run performs them.
