@@ -2,10 +2,8 @@
 //! how often they are right. `cargo xtask calibrate` calls it and keeps the table as docs/calibration.md.
 
 mod cases;
-#[expect(dead_code, reason = "the cases that drive experiments come next")]
 mod drive;
 mod effort;
-#[expect(dead_code, reason = "as above")]
 mod measure;
 mod page;
 
