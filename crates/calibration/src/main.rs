@@ -4,10 +4,6 @@
 mod cases;
 mod drive;
 mod effort;
-#[expect(
-    dead_code,
-    reason = "figures that are no rates, and bounds on both sides, come with other cases"
-)]
 mod measure;
 mod page;
 

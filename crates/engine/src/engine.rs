@@ -399,6 +399,7 @@ impl<'a, 's> Course<'a, 's> {
                 let wanted = Wanted {
                     kept: self.kept_left.div_ceil(u64::from(workers)),
                     all,
+                    waits: clock.is_simulated(),
                 };
                 let (shared, chooser, sender) = (&shared, self.chooser.clone(), sender.clone());
                 let spawned = thread::Builder::new()

@@ -34,6 +34,12 @@ pub trait Scripted: Send {
     /// A request comes at `now`, as the bytes that were sent: the bytes of its answer, and when they are there (not before
     /// `now`). Called in the order of time. No bytes leave the request without an answer.
     fn take(&mut self, now: Nanos, request: &[u8]) -> (Cow<'static, [u8]>, Nanos);
+
+    /// Whether the connection of the request that was taken last ends with its answer. One that ends at a time without any
+    /// bytes was reset, as by a server that went down.
+    fn closes(&self) -> bool {
+        false
+    }
 }
 
 /// A [`Scripted`] server as a target. It keeps its state from phase to phase; clones are the same server.
@@ -168,6 +174,17 @@ pub(crate) struct Queue {
     starts: VecDeque<Nanos>,
 }
 
+/// What becomes of a request.
+#[derive(Debug)]
+pub(crate) struct Coming {
+    /// Its answer; without bytes it has none.
+    pub(crate) answer: Cow<'static, [u8]>,
+    /// When that is there.
+    pub(crate) at: Nanos,
+    /// Whether the connection ends then.
+    pub(crate) closes: bool,
+}
+
 impl Server {
     pub(crate) fn new(inner: &Inner) -> Self {
         match inner {
@@ -182,19 +199,21 @@ impl Server {
         }
     }
 
-    /// A request comes at `now`: its answer, and when it is there.
-    pub(crate) fn take(&mut self, now: Nanos, request: &[u8]) -> (Cow<'static, [u8]>, Nanos) {
-        match self {
-            Self::Null => (Cow::Borrowed(ANSWER), now),
+    /// A request comes at `now`: what becomes of it.
+    pub(crate) fn take(&mut self, now: Nanos, request: &[u8]) -> Coming {
+        let (answer, at, closes) = match self {
+            Self::Null => (Cow::Borrowed(ANSWER), now, false),
             Self::Sim(queue) => {
                 let (answer, at) = queue.take(now);
-                (Cow::Borrowed(answer), at)
+                (Cow::Borrowed(answer), at, false)
             }
             Self::Scripted(server) => {
                 let mut server = server.0.lock().unwrap_or_else(PoisonError::into_inner);
-                server.take(now, request)
+                let (answer, at) = server.take(now, request);
+                (answer, at, server.closes())
             }
-        }
+        };
+        Coming { answer, at, closes }
     }
 }
 
@@ -285,21 +304,21 @@ mod tests {
     fn two_workers_and_room_for_one() {
         let mut server = server("service=10ms,workers=2,queue=1");
         let taken: Vec<_> = (0..4).map(|_| server.take(Nanos(MS), b"")).collect();
-        let times: Vec<u64> = taken.iter().map(|(_, at)| at.0 / MS).collect();
+        let times: Vec<u64> = taken.iter().map(|coming| coming.at.0 / MS).collect();
         assert_eq!(times, [11, 11, 21, 1], "the fourth is turned away");
-        assert_eq!(*taken[3].0, *BUSY);
-        assert_eq!(server.take(Nanos(12 * MS), b"").1, Nanos(22 * MS));
+        assert_eq!(*taken[3].answer, *BUSY);
+        assert_eq!(server.take(Nanos(12 * MS), b"").at, Nanos(22 * MS));
     }
 
     #[test]
     fn work_stops_while_it_stands_still() {
         let mut server = server("service=1ms,workers=1,freeze=10ms/100ms");
-        assert_eq!(server.take(Nanos(50 * MS), b"").1, Nanos(51 * MS));
+        assert_eq!(server.take(Nanos(50 * MS), b"").at, Nanos(51 * MS));
         // Half a millisecond before the freeze, and half after it.
         assert_eq!(
-            server.take(Nanos(89 * MS + MS / 2), b"").1,
+            server.take(Nanos(89 * MS + MS / 2), b"").at,
             Nanos(100 * MS + MS / 2)
         );
-        assert_eq!(server.take(Nanos(195 * MS), b"").1, Nanos(201 * MS));
+        assert_eq!(server.take(Nanos(195 * MS), b"").at, Nanos(201 * MS));
     }
 }

@@ -136,7 +136,7 @@ fn perform(phase: &Phase, index: u16, target: &mut impl FnMut(&Request) -> Reply
     }
 }
 
-fn summary(phase: &Phase, index: u16, samples: &[Sample], ended: Nanos) -> PhaseSummary {
+pub(crate) fn summary(phase: &Phase, index: u16, samples: &[Sample], ended: Nanos) -> PhaseSummary {
     let ok = samples.iter().filter(|s| s.outcome == Outcome::Ok).count() as u64;
     PhaseSummary {
         index,

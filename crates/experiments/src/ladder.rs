@@ -15,7 +15,7 @@ use crate::experiment::params;
 use crate::primary::{heaviest, no_work, scenario, solo_ms};
 use crate::{Experiment, ExperimentDef, RunView, Step, Time};
 
-pub(crate) use capacity::throughput_max;
+pub(crate) use capacity::{LadderStep, steps, throughput_max};
 
 const NAME: &str = "ladder";
 

@@ -10,6 +10,7 @@ mod auth;
 mod baseline;
 mod burst;
 mod cache;
+mod capacity;
 mod claim;
 mod client_floor;
 mod coverage;
@@ -30,6 +31,8 @@ mod ladder;
 mod leaf;
 mod metric;
 mod mutation;
+mod objective;
+mod overload;
 mod primary;
 mod rate_limit;
 mod relation;
@@ -71,6 +74,8 @@ pub static EXPERIMENTS: &[&ExperimentDef] = &[
     &usage::DEF,
     &auth::DEF,
     &rate_limit::DEF,
+    &capacity::DEF,
+    &overload::DEF,
 ];
 
 /// The experiments of those names and all that they need, in the order in which a run performs them.

@@ -17,6 +17,8 @@ use crate::wording::{OUTCOME_COLUMNS, by_failures, digits, ms, outcome, quantile
 use crate::{Experiment, ExperimentDef, RunView, Step, Time};
 use drift::{Drift, drift};
 
+pub(crate) use drift::in_flight_growth;
+
 const NAME: &str = "sustained";
 
 /// Rates above this say more about the generator than about a backend of inference, per second.

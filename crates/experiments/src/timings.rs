@@ -96,11 +96,7 @@ impl<'a> Timings<'a> {
 
     /// How the requests ended.
     pub(crate) fn tally(self) -> Tally {
-        let mut tally = Tally::default();
-        for sample in self.samples() {
-            *tally.by_outcome.entry(sample.outcome).or_default() += 1;
-        }
-        tally
+        Tally::of(self.samples())
     }
 }
 
@@ -127,6 +123,15 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// Of these requests.
+    pub(crate) fn of<'a>(samples: impl IntoIterator<Item = &'a Sample>) -> Self {
+        let mut tally = Self::default();
+        for sample in samples {
+            *tally.by_outcome.entry(sample.outcome).or_default() += 1;
+        }
+        tally
+    }
+
     /// Answered as expected.
     pub(crate) fn good(&self) -> u64 {
         self.count(|o| o == Outcome::Ok)

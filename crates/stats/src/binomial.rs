@@ -39,20 +39,26 @@ pub fn quantile(q: f64, n: u64, p: f64) -> u64 {
 /// Exact two-sided interval for the share behind `k` successes in `n` trials (Clopper and Pearson 1934): it covers with
 /// at least `confidence`. (0, 1) for no trials.
 pub fn clopper_pearson(k: u64, n: u64, confidence: f64) -> (f64, f64) {
-    if n == 0 {
+    clopper_pearson_worth(k.min(n) as f64, n as f64, confidence)
+}
+
+/// The same for trials that depend on one another: `k` and `n` are what they are worth in independent ones, and need not be
+/// whole.
+pub fn clopper_pearson_worth(k: f64, n: f64, confidence: f64) -> (f64, f64) {
+    if n <= 0.0 {
         return (0.0, 1.0);
     }
     let tail = (1.0 - confidence) / 2.0;
-    let (successes, failures) = (k as f64, n.saturating_sub(k) as f64);
-    let low = if k == 0 {
+    let failures = (n - k).max(0.0);
+    let low = if k <= 0.0 {
         0.0
     } else {
-        beta_inc_inverse(successes, failures + 1.0, tail)
+        beta_inc_inverse(k, failures + 1.0, tail)
     };
-    let high = if k >= n {
+    let high = if failures <= 0.0 {
         1.0
     } else {
-        beta_inc_inverse(successes + 1.0, failures, 1.0 - tail)
+        beta_inc_inverse(k + 1.0, failures, 1.0 - tail)
     };
     (low, high)
 }

@@ -21,6 +21,8 @@ struct Coming {
     read: usize,
     clock: Clock,
     at: Nanos,
+    /// Whether the connection ends after it.
+    closes: bool,
 }
 
 impl InnerStream {
@@ -31,7 +33,16 @@ impl InnerStream {
             read: 0,
             clock,
             at,
+            closes: false,
         });
+    }
+
+    /// The connection ends at `at`, after `answer`, which may be nothing.
+    pub fn close(&mut self, answer: Cow<'static, [u8]>, clock: Clock, at: Nanos) {
+        self.answer(answer, clock, at);
+        if let Some(coming) = &mut self.coming {
+            coming.closes = true;
+        }
     }
 
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Received {
@@ -42,10 +53,13 @@ impl InnerStream {
             return Received::Blocked;
         }
         let rest = &coming.answer[coming.read..];
+        if coming.closes && rest.is_empty() {
+            return Received::Closed;
+        }
         let n = rest.len().min(buffer.len());
         buffer[..n].copy_from_slice(&rest[..n]);
         coming.read += n;
-        if coming.read == coming.answer.len() {
+        if coming.read == coming.answer.len() && !coming.closes {
             self.coming = None;
         }
         Received::Bytes(n)

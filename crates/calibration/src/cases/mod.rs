@@ -3,7 +3,10 @@
 mod access;
 mod cache;
 mod integrity;
+mod capacity;
+mod overload;
 mod percentiles;
+mod queue;
 mod verdicts;
 
 use crate::measure::Case;
@@ -17,6 +20,10 @@ pub(crate) static CASES: &[Case] = &[
     integrity::DAMAGE,
     access::CREDENTIALS,
     access::RATE_LIMITS,
+    capacity::SEARCH,
+    capacity::CURVE,
+    overload::CLASSES,
+    overload::GOODPUT,
     verdicts::LIMITS,
     verdicts::SUITE,
 ];

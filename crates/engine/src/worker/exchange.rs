@@ -13,6 +13,7 @@ use super::capture::Ending;
 use super::connection::{Connection, Stage};
 use super::flow::Journey;
 use crate::choice::Pick;
+use crate::inner::Coming;
 use crate::{bodies, descriptors};
 
 /// Reads of one connection before others get their turn.
@@ -326,11 +327,15 @@ impl Worker<'_> {
         }
         if let (Stream::Inner(stream), Some(server)) = (&mut connection.stream, &mut self.server) {
             let clock = prepared.clock;
-            let (answer, at) = server.take(clock.now(), bytes);
-            if !answer.is_empty() {
+            let Coming { answer, at, closes } = server.take(clock.now(), bytes);
+            if closes {
+                stream.close(answer, clock, at);
+            } else if answer.is_empty() {
+                return;
+            } else {
                 stream.answer(answer, clock, at);
-                self.waits.expect(self.connections.token(slot), at);
             }
+            self.waits.expect(self.connections.token(slot), at);
             return;
         }
         if connection.stream.flush().is_err() {

@@ -95,6 +95,8 @@ pub(crate) struct Wanted {
     pub(crate) kept: u64,
     /// Whether someone wants to see all the others too.
     pub(crate) all: bool,
+    /// Whether a worker waits for the collector: in simulated time that costs nothing, and nothing is lost.
+    pub(crate) waits: bool,
 }
 
 /// Collects samples into chunks and hands them over, or adds them up.
@@ -196,6 +198,12 @@ impl Outbox {
 
     fn offer(&mut self) {
         while let Some(message) = self.waiting.pop_front() {
+            if self.wanted.waits {
+                if self.sender.send(message).is_err() {
+                    self.waiting.clear();
+                }
+                continue;
+            }
             match self.sender.try_send(message) {
                 Ok(()) => {}
                 Err(TrySendError::Full(message)) => {

@@ -122,14 +122,39 @@ impl Capacity {
     }
 }
 
+/// One step of a closed loop, for others to reason with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct LadderStep {
+    /// Concurrency.
+    pub n: u32,
+    /// Good answers per second.
+    pub per_s: f64,
+    /// Mean response of the good answers, in ms.
+    pub response_ms: f64,
+    /// Good answers.
+    pub good: usize,
+}
+
+/// The steps of a closed-loop ladder over one scenario that have enough good answers, ascending.
+pub(crate) fn steps(phase: &PhaseResult) -> Vec<LadderStep> {
+    rungs(phase, 0.0)
+        .into_iter()
+        .filter(|r| r.per_s > 0.0)
+        .map(|r| LadderStep {
+            n: r.n,
+            per_s: r.per_s,
+            response_ms: r.response_ms,
+            good: r.good,
+        })
+        .collect()
+}
+
 /// The highest throughput of an endpoint in its ladder, in good answers per second; `None` without data.
 pub(crate) fn throughput_max(run: &RunView<'_>, endpoint: &str) -> Option<f64> {
-    let rungs = rungs(run.phase(NAME, endpoint)?, 0.0);
-    rungs
+    steps(run.phase(NAME, endpoint)?)
         .iter()
-        .map(|r| r.per_s)
+        .map(|s| s.per_s)
         .max_by(f64::total_cmp)
-        .filter(|x| *x > 0.0)
 }
 
 /// What the ladder in `phase` says. `None` when no step has enough good answers.
@@ -211,7 +236,8 @@ fn rungs(phase: &PhaseResult, work_ms: f64) -> Vec<Rung> {
 }
 
 fn rung(phase: &PhaseResult, step: u16, n: u32, work_ms: f64) -> Option<Rung> {
-    let times = Timings::of(phase, &phase.phase.name).step(step);
+    let scenario = &phase.phase.scenarios.first()?.name;
+    let times = Timings::of(phase, scenario).step(step);
     let response = times.response_ms();
     if response.len() < ANSWERS_MIN.max(n as usize) {
         return None;

@@ -71,6 +71,12 @@ pub(super) fn drift(phase: &PhaseResult) -> Option<Drift> {
     })
 }
 
+/// Change of the number in flight from the start of a constant load to its end, over its mean, with the 95 % interval.
+pub(crate) fn in_flight_growth(samples: &[&Sample]) -> Option<(f64, (f64, f64))> {
+    let (change, interval, _) = relative_change(&in_flight(samples, BLOCKS))?;
+    change.is_finite().then_some((change, interval))
+}
+
 /// Mean of the last quarter over the mean of the first.
 fn growth(blocks: &[f64]) -> f64 {
     let quarter = blocks.len() / 4;

@@ -1,0 +1,237 @@
+//! The overload script against four servers, each of which takes too much load in its own way.
+
+use std::borrow::Cow;
+
+use prony_engine::Scripted;
+use prony_model::{Budget, Finding, Nanos};
+use serde_json::json;
+
+use super::queue::{Endless, OK, Workers, capacity_per_s, figure, surface};
+use crate::drive::Drive;
+use crate::effort::Effort;
+use crate::measure::{Bound, Case, Measure};
+
+/// Mean time of one request.
+const SERVICE_MS: f64 = 40.0;
+/// Length of the script, in s.
+const SCRIPT_S: f64 = 510.0;
+const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
+
+pub(super) const CLASSES: Case = Case {
+    question: "overload",
+    criterion: "Four servers are told apart in at least 19 of 20 runs each: a bounded queue that refuses at once (graceful), an endless \
+                queue whose clients give up (congestion collapse), the same with clients that retry (metastable), and one that goes \
+                down and restarts. So is a server whose work grows with its queue, without retries (metastable).",
+    run: |effort| {
+        vec![
+            classified(effort, "bounded queue, 503 at once", "graceful", bounded, false),
+            classified(
+                effort,
+                "endless queue, clients give up",
+                "congestion collapse",
+                endless,
+                false,
+            ),
+            classified(effort, "the same, clients retry", "metastable", endless, true),
+            classified(
+                effort,
+                "work grows with the queue",
+                "metastable",
+                thrashing,
+                false,
+            ),
+            classified(
+                effort,
+                "crash and restart",
+                "crashes and restarts",
+                crashing,
+                false,
+            ),
+        ]
+    },
+};
+
+pub(super) const GOODPUT: Case = Case {
+    question: "overload",
+    criterion: "Goodput kept by a bounded queue at twice its capacity is within 0.05 of what theory gives, \
+                min(1, c mu / lambda) lambda / lambda*, in at least 19 of 20 runs.",
+    run: |effort| {
+        let (workers, slo_ms) = (8, 6.0 * SERVICE_MS);
+        let capacity = capacity_per_s(workers, SERVICE_MS, slo_ms);
+        let most = f64::from(workers) / SERVICE_MS * 1000.0;
+        let truth = (most / (2.0 * capacity)).min(1.0) * 2.0;
+        let near: Vec<bool> = effort.each(20, |seed| {
+            let finding = surged(seed, bounded, false);
+            figure(&finding, "goodput kept at twice the capacity")
+                .is_some_and(|percent| (percent / 100.0 - truth).abs() <= 0.05)
+        });
+        vec![Measure::rate(
+            format!("within 0.05 of {truth:.3}"),
+            &near,
+            Bound::AtLeast(0.95),
+        )]
+    },
+};
+
+/// A server and what is known of it.
+struct Known {
+    server: Box<dyn Scripted>,
+    capacity: f64,
+    slo_ms: f64,
+}
+
+fn classified(effort: Effort, what: &str, class: &str, of: fn(u64) -> Known, retries: bool) -> Measure {
+    let right: Vec<bool> = effort.each(20, |seed| surged(seed, of, retries).title.contains(class));
+    Measure::rate(format!("{what}: called {class}"), &right, Bound::AtLeast(0.95))
+}
+
+/// The finding of a run, that of the surge with retries where they are on.
+fn surged(seed: u64, of: fn(u64) -> Known, retries: bool) -> Finding {
+    let Known {
+        server,
+        capacity,
+        slo_ms,
+    } = of(seed);
+    let surface = surface();
+    let drive = Drive {
+        surface: &surface,
+        budget: Budget::Thorough,
+        seed,
+        monitor: &mut |_| Vec::new(),
+    };
+    let surges = if retries { 2.0 } else { 1.0 };
+    let params = json!({
+        "rate": capacity, "slo_ms": slo_ms, "retries": retries, "duration_s": SCRIPT_S * surges / 0.9,
+    });
+    let driven = drive.run(&[("overload", params)], Boxed(server));
+    let id = if retries {
+        "overload-with-retries"
+    } else {
+        "overload"
+    };
+    driven.finding(id).expect("there always is one").clone()
+}
+
+struct Boxed(Box<dyn Scripted>);
+
+impl Scripted for Boxed {
+    fn take(&mut self, now: Nanos, request: &[u8]) -> (Cow<'static, [u8]>, Nanos) {
+        self.0.take(now, request)
+    }
+
+    fn closes(&self) -> bool {
+        self.0.closes()
+    }
+}
+
+fn workers(count: u32, seed: u64) -> Workers {
+    Workers::new(count, Nanos::from_millis_f64(SERVICE_MS), seed ^ 0x5eed)
+}
+
+/// Eight workers and a queue of sixteen: what waits for two service times is answered in time.
+struct Bounded(Workers);
+
+impl Scripted for Bounded {
+    fn take(&mut self, now: Nanos, _: &[u8]) -> (Cow<'static, [u8]>, Nanos) {
+        if self.0.waiting(now) >= 16 {
+            return (Cow::Borrowed(BUSY), now + Nanos::from_millis_f64(1.0));
+        }
+        (Cow::Borrowed(OK), self.0.take(now, 1.0))
+    }
+}
+
+fn bounded(seed: u64) -> Known {
+    let slo_ms = 6.0 * SERVICE_MS;
+    Known {
+        server: Box::new(Bounded(workers(8, seed))),
+        capacity: capacity_per_s(8, SERVICE_MS, slo_ms),
+        slo_ms,
+    }
+}
+
+/// Four workers; it works on for clients that have gone. The limit leaves room to catch up at 0.8 of the capacity.
+fn endless(seed: u64) -> Known {
+    let slo_ms = 4.0 * SERVICE_MS;
+    Known {
+        server: Box::new(Endless(workers(4, seed))),
+        capacity: capacity_per_s(4, SERVICE_MS, slo_ms),
+        slo_ms,
+    }
+}
+
+/// Each request in the queue makes all work longer, up to three times: what a long queue once slows down stays slow.
+struct Thrashing(Workers);
+
+impl Scripted for Thrashing {
+    fn take(&mut self, now: Nanos, _: &[u8]) -> (Cow<'static, [u8]>, Nanos) {
+        let longer = 1.0 + (self.0.waiting(now) as f64 / 100.0).min(2.0);
+        (Cow::Borrowed(OK), self.0.take(now, longer))
+    }
+}
+
+fn thrashing(seed: u64) -> Known {
+    Known {
+        server: Box::new(Thrashing(workers(4, seed))),
+        ..endless(seed)
+    }
+}
+
+/// Once too many wait it goes down as soon as those are served, loses what came after them, resets whoever comes, and is new
+/// after twenty seconds.
+struct Crashing {
+    workers: Workers,
+    seed: u64,
+    /// When it goes down.
+    ends: Option<Nanos>,
+    closes: bool,
+}
+
+impl Crashing {
+    const WAITING_MAX: usize = 100;
+    const DOWN: Nanos = Nanos(20_000_000_000);
+}
+
+impl Scripted for Crashing {
+    fn take(&mut self, now: Nanos, _: &[u8]) -> (Cow<'static, [u8]>, Nanos) {
+        self.closes = false;
+        if self.ends.is_some_and(|ends| now >= ends + Self::DOWN) {
+            self.ends = None;
+            self.seed += 1;
+            self.workers = workers(4, self.seed);
+        }
+        if self.ends.is_some_and(|ends| now >= ends) {
+            self.closes = true;
+            return (Cow::Borrowed(b""), now + Nanos::from_millis_f64(1.0));
+        }
+        let done = self.workers.take(now, 1.0);
+        match self.ends {
+            Some(ends) if done > ends => {
+                self.closes = true;
+                (Cow::Borrowed(b""), ends)
+            }
+            Some(_) => (Cow::Borrowed(OK), done),
+            None => {
+                if self.workers.waiting(now) > Self::WAITING_MAX {
+                    self.ends = Some(done);
+                }
+                (Cow::Borrowed(OK), done)
+            }
+        }
+    }
+
+    fn closes(&self) -> bool {
+        self.closes
+    }
+}
+
+fn crashing(seed: u64) -> Known {
+    Known {
+        server: Box::new(Crashing {
+            workers: workers(4, seed),
+            seed,
+            ends: None,
+            closes: false,
+        }),
+        ..endless(seed)
+    }
+}

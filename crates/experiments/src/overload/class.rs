@@ -1,0 +1,147 @@
+//! Bends, breaks, or stays broken: the class of a target by what its surge showed. Rules, no words.
+
+use super::outage::Outage;
+use super::recovery::Recovery;
+use super::surge::Retention;
+
+/// Goodput kept from which it is graceful, and below which it collapses.
+const GRACEFUL: f64 = 0.90;
+const COLLAPSE: f64 = 0.50;
+/// Load that counts as twice the capacity, in times of it.
+const FACTOR_MIN: f64 = 1.8;
+/// Requests needed at twice the capacity.
+const REQUESTS_MIN: usize = 50;
+
+/// How a target takes too much load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Class {
+    /// It serves about as much as ever and refuses the rest.
+    Graceful,
+    /// It serves less.
+    Degraded,
+    /// It serves less than half.
+    Collapse,
+    /// It does not come back when the load does.
+    Metastable,
+    /// It goes down.
+    CrashRestart,
+}
+
+/// What can be said of the class.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Classified {
+    /// This one.
+    As(Class),
+    /// One of two neighbours: the interval of the goodput holds their border.
+    Between(Class, Class),
+    /// Twice the capacity was not reached, or too few requests were sent.
+    TooLittle,
+    /// Nothing tells whether it came back.
+    UnknownEnd,
+}
+
+/// The class. Going down is worse than not coming back, and that is worse than losing goodput.
+pub(super) fn classify(
+    retention: Option<&Retention>,
+    recovery: Option<&Recovery>,
+    outages: &[Outage],
+) -> Classified {
+    if !outages.is_empty() {
+        return Classified::As(Class::CrashRestart);
+    }
+    let enough = |r: &&Retention| r.factor >= FACTOR_MIN && r.n >= REQUESTS_MIN;
+    let Some(retention) = retention.filter(enough) else {
+        return Classified::TooLittle;
+    };
+    match recovery {
+        None => return Classified::UnknownEnd,
+        Some(r) if r.after_s.is_none() => return Classified::As(Class::Metastable),
+        Some(_) => {}
+    }
+    let of = |ratio: f64| {
+        if ratio >= GRACEFUL {
+            Class::Graceful
+        } else if ratio >= COLLAPSE {
+            Class::Degraded
+        } else {
+            Class::Collapse
+        }
+    };
+    let (worst, best) = (of(retention.interval.0), of(retention.interval.1));
+    if worst == best {
+        Classified::As(worst)
+    } else {
+        Classified::Between(best, worst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Class, Classified, classify};
+    use crate::overload::outage::Outage;
+    use crate::overload::recovery::Recovery;
+    use crate::overload::surge::Retention;
+
+    fn retention(low: f64, high: f64) -> Retention {
+        Retention {
+            ratio: f64::midpoint(low, high),
+            interval: (low, high),
+            per_s: 10.0,
+            factor: 2.0,
+            n: 1000,
+        }
+    }
+
+    fn recovery(after_s: Option<f64>) -> Recovery {
+        Recovery {
+            after_s,
+            watched_s: 300.0,
+            window_s: 10.0,
+            before_ms: 50.0,
+            n: 500,
+        }
+    }
+
+    #[test]
+    fn classes_follow_the_interval_and_the_worst_wins() {
+        let back = recovery(Some(10.0));
+        let of = |low, high| classify(Some(&retention(low, high)), Some(&back), &[]);
+        assert_eq!(of(0.92, 0.99), Classified::As(Class::Graceful));
+        assert_eq!(of(0.6, 0.8), Classified::As(Class::Degraded));
+        assert_eq!(of(0.0, 0.1), Classified::As(Class::Collapse));
+        assert_eq!(
+            of(0.85, 0.95),
+            Classified::Between(Class::Graceful, Class::Degraded)
+        );
+        let stays = recovery(None);
+        let good = retention(0.95, 1.0);
+        assert_eq!(
+            classify(Some(&good), Some(&stays), &[]),
+            Classified::As(Class::Metastable)
+        );
+        let outage = Outage {
+            seconds: 5.0,
+            turned_away: 100,
+            ended: true,
+        };
+        assert_eq!(
+            classify(Some(&good), Some(&stays), &[outage]),
+            Classified::As(Class::CrashRestart)
+        );
+    }
+
+    #[test]
+    fn too_little_load_has_no_class() {
+        let capped = Retention {
+            factor: 1.2,
+            ..retention(0.95, 1.0)
+        };
+        let back = recovery(Some(0.0));
+        assert_eq!(classify(Some(&capped), Some(&back), &[]), Classified::TooLittle);
+        assert_eq!(classify(None, Some(&back), &[]), Classified::TooLittle);
+        assert_eq!(
+            classify(Some(&retention(0.95, 1.0)), None, &[]),
+            Classified::UnknownEnd
+        );
+    }
+}

@@ -1,0 +1,217 @@
+//! Surges made by hand, of which the right answer is evident.
+
+use prony_model::{
+    Arrivals, Capture, Captured, Header, Limits, Nanos, Outcome, Phase, PhaseResult, Sample, SampleFlags,
+    Scenario, Shape, Stage,
+};
+
+use super::class::{Class, Classified, classify};
+use super::outage::outages;
+use super::recovery::recovery;
+use super::resend::Resent;
+use super::surge::{Surge, stages};
+use crate::fake;
+use crate::objective::Objective;
+
+const CAPACITY: f64 = 100.0;
+
+/// What a request of a stage, due so many seconds after the start, meets: its response in ms and its outcome.
+type Fate = fn(u16, f64, u64) -> (f64, Outcome);
+
+fn phase(stages: Vec<Stage>) -> Phase {
+    Phase {
+        name: "surge".to_owned(),
+        experiment: "overload".to_owned(),
+        scenarios: vec![Scenario::new("GET /work", Vec::new())],
+        shape: Shape::Stages {
+            stages,
+            arrivals: Arrivals::Constant,
+            in_flight_max: 1000,
+        },
+        limits: Limits::default(),
+        capture: Capture::NONE,
+    }
+}
+
+/// A surge of 51 seconds at a capacity of 100 per second, with evenly spaced arrivals.
+fn surged(fate: Fate) -> PhaseResult {
+    let stages = stages(CAPACITY, 1e9, 51.0);
+    let mut samples = Vec::new();
+    let mut begins = 0.0;
+    for (step, stage) in stages.iter().enumerate() {
+        let count = (stage.rate * stage.duration_s).round() as u64;
+        for k in 0..count {
+            let at = begins + k as f64 / stage.rate;
+            let (response_ms, outcome) = fate(step as u16, at, k);
+            let intended = Nanos::from_secs_f64(1.0 + at);
+            samples.push(Sample {
+                seq: samples.len() as u64,
+                intended,
+                sent: intended,
+                done: intended + Nanos::from_millis_f64(response_ms),
+                step: step as u16,
+                outcome,
+                ..Sample::default()
+            });
+        }
+        begins += stage.duration_s;
+    }
+    result(phase(stages), samples, Vec::new())
+}
+
+fn result(phase: Phase, samples: Vec<Sample>, captures: Vec<Captured>) -> PhaseResult {
+    PhaseResult {
+        index: 0,
+        summary: fake::summary(&phase, 0, &samples, Nanos::from_secs_f64(52.0)),
+        phase,
+        samples,
+        samples_cut: false,
+        captures,
+        readings: Vec::new(),
+    }
+}
+
+fn judged(fate: Fate) -> (Classified, Option<f64>) {
+    let phase = surged(fate);
+    let objective = Objective::new(None, Some(200.0), None).unwrap();
+    let surge = Surge::of(&phase, CAPACITY, objective).unwrap();
+    let recovery = recovery(&surge);
+    (
+        classify(surge.retention().as_ref(), recovery.as_ref(), &outages(&surge)),
+        recovery.and_then(|r| r.after_s),
+    )
+}
+
+/// Some spread, so that a quantile has an interval.
+fn usual(k: u64) -> (f64, Outcome) {
+    (50.0 + (k * 7 % 40) as f64, Outcome::Ok)
+}
+
+/// Serves a hundred per second and refuses the rest.
+fn refusing(step: u16, _: f64, k: u64) -> (f64, Outcome) {
+    let every = [1, 3, 2, 3, 1][usize::from(step)];
+    if k % every == 0 {
+        usual(k)
+    } else {
+        (2.0, Outcome::Status503)
+    }
+}
+
+#[test]
+fn refusals_at_once_are_graceful() {
+    assert_eq!(judged(refusing), (Classified::As(Class::Graceful), Some(0.0)));
+    let phase = surged(refusing);
+    let objective = Objective::new(None, Some(200.0), None).unwrap();
+    let surge = Surge::of(&phase, CAPACITY, objective).unwrap();
+    let kept = surge.retention().unwrap();
+    assert!(
+        (kept.ratio - 1.0).abs() < 0.01 && (kept.factor - 2.0).abs() < 0.01,
+        "{kept:?}"
+    );
+    let refusals = surge.refusals();
+    assert_eq!(refusals.refused, refusals.failed);
+    assert_eq!(refusals.in_time, refusals.good);
+}
+
+#[test]
+fn late_answers_that_end_five_seconds_later_are_a_collapse() {
+    let (class, after_s) = judged(|step, at, k| match step {
+        0 => usual(k),
+        4 if at > 26.0 => usual(k),
+        _ => (2000.0, Outcome::Ok),
+    });
+    assert_eq!(class, Classified::As(Class::Collapse));
+    // The surge ends after 21 s.
+    assert!(after_s.is_some_and(|s| (4.9..6.1).contains(&s)), "{after_s:?}");
+}
+
+#[test]
+fn what_stays_slow_is_metastable_and_what_serves_less_is_degraded() {
+    let (class, _) = judged(|step, _, k| match step {
+        0 => usual(k),
+        _ => (30_000.0, Outcome::HeadersTimeout),
+    });
+    assert_eq!(class, Classified::As(Class::Metastable));
+    let (class, _) = judged(|step, _, k| match step {
+        0 | 4 => usual(k),
+        _ if k % 3 == 0 => usual(k),
+        _ => (2.0, Outcome::Status503),
+    });
+    assert_eq!(class, Classified::As(Class::Degraded));
+}
+
+#[test]
+fn resets_without_any_answer_are_an_outage_and_waiting_in_vain_is_none() {
+    let (class, _) = judged(|_, at, k| {
+        if (8.0..12.0).contains(&at) {
+            (1.0, Outcome::Reset)
+        } else {
+            usual(k)
+        }
+    });
+    assert_eq!(class, Classified::As(Class::CrashRestart));
+    let (class, _) = judged(|_, at, k| {
+        if (8.0..12.0).contains(&at) {
+            (4000.0, Outcome::HeadersTimeout)
+        } else {
+            usual(k)
+        }
+    });
+    assert_eq!(class, Classified::As(Class::Graceful));
+}
+
+#[test]
+fn retry_after_is_counted_and_held_to_its_word() {
+    let stage = |rate: f64, duration_s: f64| Stage {
+        rate,
+        duration_s,
+        jump: true,
+    };
+    let attempt = |at_s: f64, attempt: u8, outcome: Outcome| Sample {
+        intended: Nanos::from_secs_f64(1.0 + at_s),
+        sent: Nanos::from_secs_f64(1.0 + at_s),
+        done: Nanos::from_secs_f64(1.1 + at_s),
+        attempt,
+        outcome,
+        flags: SampleFlags::ATTEMPT,
+        ..Sample::default()
+    };
+    let samples = vec![
+        attempt(0.0, 0, Outcome::Status503),
+        attempt(0.5, 1, Outcome::Status503),
+        attempt(2.0, 1, Outcome::Ok),
+        attempt(2.5, 1, Outcome::Status503),
+        attempt(3.0, 0, Outcome::Ok),
+    ];
+    let refusal = |status: u16, after: Option<&str>| Captured {
+        seq: 0,
+        scenario: 0,
+        item: 0,
+        status,
+        outcome: Outcome::Status503,
+        headers: after.iter().map(|v| Header::new("Retry-After", *v)).collect(),
+        body: String::new(),
+        body_bytes: 0,
+        cut: false,
+        binary: false,
+        head: String::new(),
+        digest: String::new(),
+        error: String::new(),
+    };
+    let captures = vec![
+        refusal(503, Some("1")),
+        refusal(429, Some(" 2 ")),
+        refusal(503, None),
+        refusal(200, None),
+    ];
+    let phase = result(
+        phase(vec![stage(300.0, 1.0), stage(80.0, 5.0)]),
+        samples,
+        captures,
+    );
+    let resent = Resent::of(&phase).unwrap();
+    assert_eq!((resent.refused, resent.told), (3, 2));
+    assert_eq!(resent.values, ["1", "2"]);
+    // What came back while the surge lasted does not count.
+    assert_eq!((resent.again, resent.served), (2, 1));
+}
