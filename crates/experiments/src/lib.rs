@@ -24,9 +24,11 @@ pub mod imported;
 mod input_validation;
 mod ladder;
 mod leaf;
+mod memory;
 mod metric;
 mod mutation;
 mod primary;
+mod rate;
 mod relation;
 mod status;
 mod sustained;
@@ -55,6 +57,7 @@ pub static EXPERIMENTS: &[&ExperimentDef] = &[
     &burst::DEF,
     &ladder::DEF,
     &sustained::DEF,
+    &memory::DEF,
 ];
 
 /// The experiments of those names and all that they need, in the order in which a run performs them.
