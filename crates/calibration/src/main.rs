@@ -2,12 +2,11 @@
 //! how often they are right. `cargo xtask calibrate` calls it and keeps the table as docs/calibration.md.
 
 mod cases;
-#[expect(dead_code, reason = "the cases that drive experiments come next")]
 mod drive;
 mod effort;
-#[expect(dead_code, reason = "as above")]
 mod measure;
 mod page;
+mod surface;
 
 use std::io::Write;
 use std::process::ExitCode;

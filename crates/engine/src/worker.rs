@@ -88,7 +88,8 @@ pub(crate) fn run(
     wanted: Wanted,
     sender: SyncSender<Message>,
 ) {
-    let outbox = Outbox::new(share.worker as u16, sender, wanted);
+    let patient = shared.prepared.clock.is_simulated();
+    let outbox = Outbox::new(share.worker as u16, sender, wanted, patient);
     match loop_parts(shared.prepared.clock) {
         Ok((waits, timer)) => Worker::new(shared, share, chooser, captures, outbox, waits, timer).run(),
         Err(error) => {
@@ -598,7 +599,7 @@ impl<'a> Worker<'a> {
     }
 }
 
-fn thread_cpu() -> Nanos {
+pub(crate) fn thread_cpu() -> Nanos {
     let t = clock_gettime(ClockId::ThreadCPUTime);
     Nanos(t.tv_sec.cast_unsigned() * 1_000_000_000 + t.tv_nsec.cast_unsigned())
 }

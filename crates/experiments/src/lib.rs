@@ -9,6 +9,7 @@ mod baseline;
 mod burst;
 mod claim;
 mod client_floor;
+mod cold_start;
 mod coverage;
 mod diversity;
 mod draft;
@@ -58,6 +59,7 @@ pub static EXPERIMENTS: &[&ExperimentDef] = &[
     &ladder::DEF,
     &sustained::DEF,
     &memory::DEF,
+    &cold_start::DEF,
 ];
 
 /// The experiments of those names and all that they need, in the order in which a run performs them.

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use prony_model::{Nanos, Reading};
 
 use super::{MONITORS, Monitor, Source, Watched};
+use crate::worker::thread_cpu;
 
 /// Readings that may wait to be drained; beyond them new ones are left out.
 const WAITING_MAX: usize = 100_000;
 
-/// A monitor is read so seldom that looking takes at most one part in so many of the time.
+/// A monitor is read so seldom that looking takes at most one part in so many of a core.
 const PARTS_MIN: u32 = 100;
 
 /// A background watch of a target, its host and ourselves.
@@ -38,11 +39,13 @@ impl Watch {
                     if begun < *due {
                         continue;
                     }
+                    let cpu = thread_cpu();
                     if let Some(reading) = read(monitor, source, epoch) {
                         // A full channel loses readings, not the watch.
                         let _ = sender.try_send(reading);
                     }
-                    *due = begun + interval.max(monitor.every).max(begun.elapsed() * PARTS_MIN);
+                    let cost = (thread_cpu() - cpu).as_duration();
+                    *due = begun + interval.max(monitor.every).max(cost * PARTS_MIN);
                 }
                 let next = sources.iter().map(|(due, ..)| *due).min();
                 let left = next.map_or(interval, |due| due.saturating_duration_since(Instant::now()));

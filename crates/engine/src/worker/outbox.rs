@@ -1,5 +1,6 @@
 //! What a worker makes of its finished requests: the first of them go to the collector whole, in chunks over a bounded
-//! channel; the rest are added to the worker's own account. A full channel never stops the load.
+//! channel; the rest are added to the worker's own account. A full channel never stops the load, except in simulated time, which
+//! stands still meanwhile: there nothing may depend on how fast the collector is.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{SyncSender, TrySendError};
@@ -102,6 +103,8 @@ pub(crate) struct Wanted {
 pub(super) struct Outbox {
     worker: u16,
     sender: SyncSender<Message>,
+    /// Whether it waits for a full channel.
+    patient: bool,
     chunk: Vec<Sample>,
     waiting: VecDeque<Message>,
     wanted: Wanted,
@@ -114,10 +117,11 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    pub(super) fn new(worker: u16, sender: SyncSender<Message>, wanted: Wanted) -> Self {
+    pub(super) fn new(worker: u16, sender: SyncSender<Message>, wanted: Wanted, patient: bool) -> Self {
         Self {
             worker,
             sender,
+            patient,
             chunk: Vec::with_capacity(CHUNK),
             waiting: VecDeque::new(),
             wanted,
@@ -196,6 +200,13 @@ impl Outbox {
 
     fn offer(&mut self) {
         while let Some(message) = self.waiting.pop_front() {
+            if self.patient {
+                // The collector is gone: nobody will read anything any more.
+                if self.sender.send(message).is_err() {
+                    self.waiting.clear();
+                }
+                continue;
+            }
             match self.sender.try_send(message) {
                 Ok(()) => {}
                 Err(TrySendError::Full(message)) => {

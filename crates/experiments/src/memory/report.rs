@@ -322,13 +322,18 @@ impl Case<'_> {
         if let (Some((_, whose)), Some(reached)) = (limit, reached)
             && grows(judged.shape())
         {
+            let slowing = match judged.shape() {
+                Shape::Leak => String::new(),
+                _ => format!(
+                    ", and in {} if it slows down with the logarithm of the work",
+                    time(reached.slowing_s)
+                ),
+            };
             said.push(format!(
-                "At {} requests per second the limit of {whose} is reached in {} to {} if growth goes on, and in {} if it slows \
-                 down with the logarithm of the work.",
+                "At {} requests per second the limit of {whose} is reached in {} to {} if growth goes on{slowing}.",
                 digits(per_s),
                 time(reached.ends_s.0),
-                time(reached.ends_s.1),
-                time(reached.slowing_s)
+                time(reached.ends_s.1)
             ));
         } else if limit.is_none() && grows(judged.shape()) {
             said.push(

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use prony_model::{Nanos, PhaseResult, Reading};
 
+use crate::rate::offered;
+
 /// Readings that a source of memory needs to be used.
 const READINGS_MIN: usize = 3;
 
@@ -175,10 +177,15 @@ fn restarted(phases: &[&PhaseResult]) -> Option<f64> {
     })
 }
 
+/// Silence between two phases beyond which a phase ran that was measured again, in s.
+const GAP_S: f64 = 2.0;
+
 /// Requests answered in the phases before.
 #[derive(Clone, Copy, Debug, Default)]
 struct Work {
     before: f64,
+    /// When the last phase ended.
+    ended: Option<Nanos>,
 }
 
 /// Requests answered up to a moment of a phase.
@@ -187,11 +194,13 @@ struct Counter {
     /// When each answer ended, ascending; empty when not all are known.
     ends: Vec<Nanos>,
     started: Nanos,
-    length: f64,
+    ended: Nanos,
     in_all: f64,
 }
 
 impl Work {
+    /// The requests of a phase. Those of a stretch that was measured again are not on record, but they were sent: as many as fit
+    /// between the last phase and this one.
     fn of(self, phase: &PhaseResult) -> Counter {
         let summary = &phase.summary;
         let mut ends: Vec<Nanos> = phase
@@ -201,24 +210,34 @@ impl Work {
             .map(|s| s.done)
             .collect();
         ends.sort_unstable();
+        let gap_s = self
+            .ended
+            .map_or(0.0, |ended| (summary.started - ended).as_secs_f64());
+        let unseen = if gap_s > GAP_S {
+            gap_s * offered(phase)
+        } else {
+            0.0
+        };
         Counter {
-            before: self.before,
+            before: self.before + unseen,
             ends,
             started: summary.started,
-            length: (summary.ended - summary.started).as_secs_f64().max(1e-9),
+            ended: summary.ended,
             in_all: (summary.ok + summary.failed) as f64,
         }
     }
 
     fn add(&mut self, counter: &Counter) {
-        self.before += counter.in_all;
+        self.before = counter.before + counter.in_all;
+        self.ended = Some(counter.ended);
     }
 }
 
 impl Counter {
     fn at(&self, at: Nanos) -> f64 {
         let within = if self.ends.is_empty() {
-            self.in_all * (at - self.started).as_secs_f64() / self.length
+            let length_s = (self.ended - self.started).as_secs_f64().max(1e-9);
+            self.in_all * (at - self.started).as_secs_f64() / length_s
         } else {
             self.ends.partition_point(|end| *end <= at) as f64
         };
