@@ -19,7 +19,7 @@ use serde::Deserialize;
 
 use crate::experiment::params;
 use crate::primary::{heaviest, scenario, solo_ms};
-use crate::{Experiment, ExperimentDef, RunView, Step};
+use crate::{Experiment, ExperimentDef, RunView, Step, Time};
 
 const NAME: &str = "cold-start";
 
@@ -42,12 +42,17 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     title: "Cold start",
     question: "How long does a cold start take, and how many workers must stay warm?",
     from_budget: Budget::Thorough,
+    needs: &["coverage", "baseline"],
+    time: Time::Bounded {
+        usual_s: [9.0, 35.0, 105.0],
+        most_s: [15.0, 60.0, 150.0],
+    },
     build: |context, value| {
         let asked: ColdStartParams = params(value)?;
-        let (idle_s, probes, sizes, duration_s) = match context.budget {
-            Budget::Quick => (2.0, 3, vec![8], 15.0),
-            Budget::Standard => (5.0, 5, vec![16], 60.0),
-            Budget::Thorough => (8.0, 10, vec![4, 16], 150.0),
+        let (idle_s, probes, sizes) = match context.budget {
+            Budget::Quick => (2.0, 3, vec![8]),
+            Budget::Standard => (5.0, 5, vec![16]),
+            Budget::Thorough => (8.0, 10, vec![4, 16]),
         };
         let mut sizes = asked.sizes.unwrap_or(sizes);
         sizes.retain(|size| *size > 0);
@@ -57,7 +62,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
             idle_s: asked.idle_s.unwrap_or(idle_s),
             probes: asked.probes.unwrap_or(probes),
             sizes,
-            duration_s: asked.duration_s.unwrap_or(duration_s),
+            duration_s: asked.duration_s.unwrap_or(context.time_s),
             production_per_s: asked.production_per_s,
             limits: context.limits.clone(),
             queue: None,

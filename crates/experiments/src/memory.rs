@@ -17,7 +17,7 @@ use serde::Deserialize;
 use crate::experiment::params;
 use crate::primary::{heaviest, scenario};
 use crate::rate::{bounded, offered, steady_rate};
-use crate::{Experiment, ExperimentDef, RunView, Step};
+use crate::{Experiment, ExperimentDef, RunView, Step, Time};
 use judge::{READINGS_MIN, REQUESTS_MIN, Rules, judge};
 
 const NAME: &str = "memory";
@@ -40,13 +40,11 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     title: "Memory",
     question: "Does it leak, how fast, and when does it die?",
     from_budget: Budget::Thorough,
+    needs: &["coverage", "baseline", "ladder"],
+    time: Time::Filled([30.0, 120.0, 300.0]),
     build: |context, value| {
         let asked: MemoryParams = params(value)?;
-        let duration_s = asked.duration_s.unwrap_or(match context.budget {
-            Budget::Quick => 30.0,
-            Budget::Standard => 120.0,
-            Budget::Thorough => 300.0,
-        });
+        let duration_s = asked.duration_s.unwrap_or(context.time_s);
         Ok(Box::new(Memory {
             duration_s,
             load: asked.load.unwrap_or(0.6),
@@ -102,7 +100,7 @@ impl Experiment for Memory {
         if is_blind(run) || done.iter().any(|p| offered(p) <= 0.0) {
             return Step::Done;
         }
-        let Some(endpoint) = self.endpoint(run, &done) else {
+        let Some(endpoint) = endpoint(run, &done) else {
             return Step::Done;
         };
         let Some(rate) = done
@@ -146,18 +144,6 @@ impl Experiment for Memory {
 }
 
 impl Memory {
-    /// What is loaded: what was loaded before, else the heaviest endpoint.
-    fn endpoint<'a>(&self, run: &RunView<'a>, done: &[&PhaseResult]) -> Option<&'a Endpoint> {
-        match done.first() {
-            Some(phase) => run
-                .surface
-                .endpoints
-                .iter()
-                .find(|e| e.name == phase.phase.scenarios[0].name),
-            None => heaviest(run, 1).first().copied(),
-        }
-    }
-
     fn rate(&self, run: &RunView<'_>, endpoint: &Endpoint) -> Option<f64> {
         let asked = self.rate.map(bounded);
         asked.or_else(|| steady_rate(run, endpoint, self.load))
@@ -198,6 +184,18 @@ impl Memory {
             limits: self.limits.clone(),
             capture: Capture::NONE,
         }
+    }
+}
+
+/// What is loaded: what was loaded before, else the heaviest endpoint.
+fn endpoint<'a>(run: &RunView<'a>, done: &[&PhaseResult]) -> Option<&'a Endpoint> {
+    match done.first() {
+        Some(phase) => run
+            .surface
+            .endpoints
+            .iter()
+            .find(|e| e.name == phase.phase.scenarios[0].name),
+        None => heaviest(run, 1).first().copied(),
     }
 }
 

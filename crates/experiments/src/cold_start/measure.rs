@@ -173,7 +173,7 @@ impl Burst {
                     }
                 }
                 _ if is_busy(sample, captures.get(&sample.seq).copied()) => {
-                    burst.refused_s.push(since(sample))
+                    burst.refused_s.push(since(sample));
                 }
                 outcome if outcome.class() == OutcomeClass::Timeout => burst.timed_out += 1,
                 _ => burst.broken += 1,

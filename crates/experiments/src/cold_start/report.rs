@@ -81,6 +81,9 @@ struct Case<'a> {
     production_per_s: Option<f64>,
 }
 
+/// What a start takes: in s, with its interval, and how many were seen.
+type StartTime = (f64, Option<(f64, f64)>, usize);
+
 /// One size of burst, after idleness and at once again.
 struct Pair<'a> {
     size: u32,
@@ -158,59 +161,72 @@ impl Case<'_> {
             self.warm.times_s.len()
         );
         if probes.are_cold() {
-            let (start, interval) = mean_with_interval(&probes.starts_s);
-            let told = interval.map_or_else(String::new, |(low, high)| {
-                format!(" (95 % CI {} to {})", s(low.max(0.0)), s(high))
-            });
-            let n = probes.starts_s.len();
-            draft
-                .verdict(Verdict::Warn, Severity::Medium)
-                .title(format!(
-                    "A cold start of {} takes {}{told}: {n} of {k} requests after {} of silence had to wait for one",
-                    self.endpoint,
-                    s(start),
-                    s(self.idle_s)
-                ))
-                .detail(format!(
-                    "{detail} Slow requests are those after idleness: p = {}. {}",
-                    digits(probes.p),
-                    self.kinds(probes)
-                ))
-                .measured(
-                    "cold start",
-                    1000.0 * start,
-                    "ms",
-                    interval.map(|(low, high)| (1000.0 * low, 1000.0 * high)),
-                    n,
-                    &evidence,
-                )
-                .advice(
-                    "Keep a worker warm (a minimum of one, or a request more often than the platform's idle time-out), or load the \
-                     model into the image.",
-                    "",
-                )
-                .done()
+            self.cold(draft, probes, &detail, &evidence)
         } else {
-            let why = match probes.starts_s.len() {
-                0 => "No request was slow.".to_owned(),
-                n => format!(
-                    "{n} were slow, which chance explains (p = {}): two kinds of request, not a start.",
-                    digits(probes.p)
-                ),
-            };
-            draft
-                .title(format!(
-                    "{} is no slower after {} of silence; the slowest of {k} requests took {}",
-                    self.endpoint,
-                    s(self.idle_s),
-                    s(slowest)
-                ))
-                .detail(format!(
-                    "{detail} {why} A platform that stops its workers later than that was not tried: set `idle_s` to its idle \
-                     time-out and a fifth more."
-                ))
-                .done()
+            self.no_slower(draft, probes, &detail)
         }
+    }
+
+    /// Requests after idleness wait for a start.
+    fn cold(&self, draft: Draft, probes: &Probes, detail: &str, evidence: &Source) -> Finding {
+        let k = probes.times_s.len();
+        let (start, interval) = mean_with_interval(&probes.starts_s);
+        let told = interval.map_or_else(String::new, |(low, high)| {
+            format!(" (95 % CI {} to {})", s(low.max(0.0)), s(high))
+        });
+        let n = probes.starts_s.len();
+        draft
+            .verdict(Verdict::Warn, Severity::Medium)
+            .title(format!(
+                "A cold start of {} takes {}{told}: {n} of {k} requests after {} of silence had to wait for one",
+                self.endpoint,
+                s(start),
+                s(self.idle_s)
+            ))
+            .detail(format!(
+                "{detail} Slow requests are those after idleness: p = {}. {}",
+                digits(probes.p),
+                self.kinds(probes)
+            ))
+            .measured(
+                "cold start",
+                1000.0 * start,
+                "ms",
+                interval.map(|(low, high)| (1000.0 * low, 1000.0 * high)),
+                n,
+                evidence,
+            )
+            .advice(
+                "Keep a worker warm (a minimum of one, or a request more often than the platform's idle time-out), or load the \
+                 model into the image.",
+                "",
+            )
+            .done()
+    }
+
+    /// They do not, as far as was tried.
+    fn no_slower(&self, draft: Draft, probes: &Probes, detail: &str) -> Finding {
+        let k = probes.times_s.len();
+        let slowest = probes.times_s.iter().copied().fold(0.0, f64::max);
+        let why = match probes.starts_s.len() {
+            0 => "No request was slow.".to_owned(),
+            n => format!(
+                "{n} were slow, which chance explains (p = {}): two kinds of request, not a start.",
+                digits(probes.p)
+            ),
+        };
+        draft
+            .title(format!(
+                "{} is no slower after {} of silence; the slowest of {k} requests took {}",
+                self.endpoint,
+                s(self.idle_s),
+                s(slowest)
+            ))
+            .detail(format!(
+                "{detail} {why} A platform that stops its workers later than that was not tried: set `idle_s` to its idle \
+                 time-out and a fifth more."
+            ))
+            .done()
     }
 
     /// Whether the times of all single requests are of two kinds, by their mixture.
@@ -343,7 +359,7 @@ impl Case<'_> {
     }
 
     /// Time of a start: from single requests after idleness where they show one, else from the burst.
-    fn start_time(&self, pair: &Pair<'_>) -> Option<(f64, Option<(f64, f64)>, usize)> {
+    fn start_time(&self, pair: &Pair<'_>) -> Option<StartTime> {
         if let Some((_, probes)) = &self.probes
             && probes.are_cold()
         {

@@ -57,6 +57,7 @@ pub(super) struct Judged {
 
 /// When memory reaches its limit, in seconds of production.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(clippy::struct_field_names, reason = "names end with their unit")]
 pub(super) struct TimeToLimit {
     /// By the line through the growth.
     pub by_line_s: f64,
