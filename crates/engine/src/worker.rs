@@ -611,7 +611,7 @@ impl<'a> Worker<'a> {
     }
 }
 
-fn thread_cpu() -> Nanos {
+pub(crate) fn thread_cpu() -> Nanos {
     let t = clock_gettime(ClockId::ThreadCPUTime);
     Nanos(t.tv_sec.cast_unsigned() * 1_000_000_000 + t.tv_nsec.cast_unsigned())
 }

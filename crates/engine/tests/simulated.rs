@@ -1,9 +1,10 @@
 //! The engine against servers whose right answers can be computed: in simulated time, where a run is the same every
 //! time, and against one that costs nothing.
 
-use prony_engine::{Engine, EngineOptions, NoSink, Target};
+use prony_engine::{Engine, EngineOptions, NoSink, Sink, Target};
 use prony_model::{
-    Arrivals, Capture, Expect, Item, Limits, Nanos, Outcome, Phase, PhaseResult, Request, Scenario, Shape,
+    Arrivals, Capture, Captured, Expect, Item, Limits, Nanos, Outcome, Phase, PhaseResult, Progress, Request,
+    Sample, Scenario, Shape,
 };
 
 fn run(target: &str, shape: Shape, options: EngineOptions) -> PhaseResult {
@@ -45,6 +46,40 @@ fn quantile(result: &PhaseResult, p: f64) -> f64 {
         .unwrap();
     let found = row.response.quantiles.iter().find(|q| (q.p - p).abs() < 1e-9);
     found.unwrap().value.as_millis_f64()
+}
+
+#[test]
+fn nothing_is_lost_to_a_recording_that_is_slow() {
+    struct Slow;
+    impl Sink for Slow {
+        fn wants_all(&self) -> bool {
+            false
+        }
+        fn samples(&mut self, _: &[Sample]) {}
+        fn progress(&mut self, _: &Progress) {
+            std::thread::sleep(std::time::Duration::from_micros(200));
+        }
+        fn captured(&mut self, _: u16, _: &Captured) {}
+    }
+    let phase = Phase {
+        name: "p".to_owned(),
+        experiment: "test".to_owned(),
+        scenarios: vec![Scenario::new(
+            "s",
+            vec![Item {
+                request: Request::get("/"),
+                expect: Expect::default(),
+            }],
+        )],
+        shape: open(10.0, Arrivals::Constant, 2_000.0),
+        limits: Limits::default(),
+        capture: Capture::NONE,
+    };
+    let target = Target::new("sim:service=2ms").unwrap();
+    let mut engine = Engine::new(&target, EngineOptions::default()).unwrap();
+    let result = engine.run(0, phase, &mut Slow).unwrap();
+    assert_eq!(result.samples.len(), 20_000);
+    assert!(!result.samples_cut);
 }
 
 #[test]

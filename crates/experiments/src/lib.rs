@@ -13,6 +13,7 @@ mod cache;
 mod capacity;
 mod claim;
 mod client_floor;
+mod cold_start;
 mod coverage;
 mod diversity;
 mod draft;
@@ -29,12 +30,14 @@ mod input_validation;
 mod integrity;
 mod ladder;
 mod leaf;
+mod memory;
 mod metric;
 mod mutation;
 mod objective;
 mod overload;
 mod primary;
 mod rate_limit;
+mod rate;
 mod relation;
 mod status;
 mod sustained;
@@ -76,6 +79,8 @@ pub static EXPERIMENTS: &[&ExperimentDef] = &[
     &rate_limit::DEF,
     &capacity::DEF,
     &overload::DEF,
+    &memory::DEF,
+    &cold_start::DEF,
 ];
 
 /// The experiments of those names and all that they need, in the order in which a run performs them.

@@ -1,6 +1,7 @@
 //! Does it hold a steady load? Open-loop Poisson arrivals at a part of the highest throughput that the ladder found.
 //!
-//! Response times count from the intended start. It must not know what answers mean; it is no test for leaks.
+//! Response times count from the intended start. It must not know what answers mean; whether memory grows is another question
+//! (`memory`).
 
 mod drift;
 
@@ -11,7 +12,8 @@ use serde::Deserialize;
 use crate::draft::{Draft, source};
 use crate::experiment::params;
 use crate::ladder::throughput_max;
-use crate::primary::{heaviest, scenario, solo_ms};
+use crate::primary::{heaviest, scenario};
+use crate::rate::{bounded, offered, steady_rate};
 use crate::timings::Timings;
 use crate::wording::{OUTCOME_COLUMNS, by_failures, digits, ms, outcome, quantile, quantiles, resting_on};
 use crate::{Experiment, ExperimentDef, RunView, Step, Time};
@@ -20,9 +22,6 @@ use drift::{Drift, drift};
 pub(crate) use drift::in_flight_growth;
 
 const NAME: &str = "sustained";
-
-/// Rates above this say more about the generator than about a backend of inference, per second.
-const RATE_MAX: f64 = 2000.0;
 
 /// Registry entry.
 pub(crate) static DEF: ExperimentDef = ExperimentDef {
@@ -109,16 +108,14 @@ impl Sustained {
         endpoints
             .into_iter()
             .filter_map(|endpoint| {
-                let from_ladder = throughput_max(run, &endpoint.name).map(|x| self.load * x);
-                // Without a ladder: what even a target that serves one request at a time can take.
-                let from_solo = || solo_ms(run, endpoint).map(|solo| 0.5 * 1000.0 / solo.max(0.1));
-                let rate = self.rate.or(from_ladder).or_else(from_solo)?.min(RATE_MAX);
+                let asked = self.rate.map(bounded);
+                let rate = asked.or_else(|| steady_rate(run, endpoint, self.load))?;
                 Some(Phase {
                     name: endpoint.name.clone(),
                     experiment: NAME.to_owned(),
                     scenarios: vec![scenario(run, endpoint)],
                     shape: Shape::Open {
-                        rate: round(rate),
+                        rate,
                         arrivals: Arrivals::Poisson,
                         duration_s: each_s,
                         in_flight_max: 1000,
@@ -131,18 +128,6 @@ impl Sustained {
     }
 }
 
-/// To three digits, so that plan and report show the rate that was used.
-fn round(rate: f64) -> f64 {
-    digits(rate).parse().unwrap_or(rate)
-}
-
-fn rate(phase: &PhaseResult) -> f64 {
-    match phase.phase.shape {
-        Shape::Open { rate, .. } => rate,
-        _ => 0.0,
-    }
-}
-
 fn load_finding(run: &RunView<'_>, phase: &PhaseResult) -> Finding {
     let endpoint = &phase.phase.name;
     let times = Timings::of(phase, endpoint);
@@ -150,7 +135,7 @@ fn load_finding(run: &RunView<'_>, phase: &PhaseResult) -> Finding {
     let tally = times.tally();
     let (verdict, severity) = by_failures(&tally);
     let evidence = source(phase, endpoint);
-    let offered = rate(phase);
+    let offered = offered(phase);
     let part = throughput_max(run, endpoint).map_or_else(String::new, |x| {
         format!(
             ", {} % of the highest throughput of the ladder",
@@ -172,14 +157,8 @@ fn load_finding(run: &RunView<'_>, phase: &PhaseResult) -> Finding {
             digits(offered)
         ),
     };
-    let memory = memory(phase).map_or_else(String::new, |(before, after)| {
-        format!(
-            " The target's memory was {before:.1} MiB at the start and {after:.1} MiB at the end of it; two readings are no test for \
-             a leak."
-        )
-    });
     let mut draft = Draft::new(NAME, NAME, endpoint).verdict(verdict, severity).title(title).detail(format!(
-        "Open loop, Poisson arrivals at {} per second{part}. Response from the intended start: median {}, p95 {}, p99 {}. {}{memory}",
+        "Open loop, Poisson arrivals at {} per second{part}. Response from the intended start: median {}, p95 {}, p99 {}. {}",
         digits(offered),
         quantile(&response, 0.5),
         quantile(&response, 0.95),
@@ -272,25 +251,5 @@ fn drift_finding(phase: &PhaseResult) -> Finding {
                 "{what} A smaller drift than the interval allows could not have been seen."
             ))
             .done()
-    }
-}
-
-/// First and last reading of the target's memory, in MiB.
-fn memory(phase: &PhaseResult) -> Option<(f64, f64)> {
-    let mut readings = phase.readings.iter().filter_map(|r| r.values.get("pss_bytes"));
-    let first = *readings.next()?;
-    let last = *readings.next_back()?;
-    let mib = f64::from(1 << 20);
-    Some((first / mib, last / mib))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::round;
-
-    #[test]
-    fn rates_have_three_digits() {
-        assert!((round(123.456) - 123.0).abs() < 1e-12);
-        assert!((round(0.123_45) - 0.123).abs() < 1e-12);
     }
 }

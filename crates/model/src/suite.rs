@@ -115,6 +115,12 @@ pub struct TargetSpec {
     /// Container to watch, by name or id (its cgroup is read).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
+    /// URL at which the target tells its metrics to Prometheus; by default the one that discovery finds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics_url: Option<String>,
+    /// Metrics to read there beside the well-known ones of a process, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gauges: Vec<String>,
 }
 
 #[expect(

@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use prony_engine::monitors::{self, Watch};
+use prony_engine::monitors::{self, Watch, Watched};
 use prony_experiments::{
     BuildContext, EXPERIMENTS, Experiment, ExperimentDef, RunView, Step, advise, judge_claim, judge_gates,
 };
@@ -35,8 +35,9 @@ use journal::Journal;
 use live::Live;
 pub(crate) use outcome::write_reports;
 
-/// Longest interval between two looks at the target's process.
-const WATCH_EVERY: Duration = Duration::from_millis(500);
+/// Shortest interval between two looks at the target's process: two hundred and forty of them in a minute, which is what a
+/// conclusion about its memory rests on.
+const WATCH_EVERY: Duration = Duration::from_millis(250);
 
 /// Most phases of a run that are measured once more because the generator did not keep its promise.
 const REPEATS_MAX: u32 = 6;
@@ -78,6 +79,7 @@ pub(crate) fn perform(
     let phases = config::expand(&request.suite, &request.base_dir, &mut |path: &str| {
         connection.get(path)
     })?;
+    let watched = connection.watched(&request.suite.target, &surface)?;
     let id = host::run_id(request.suite.run.seed);
     let dir = request
         .output
@@ -105,6 +107,7 @@ pub(crate) fn perform(
         gates: Vec::new(),
         phases_started: 0,
         repeats_left: REPEATS_MAX,
+        watched,
         watch: None,
         deadline: request.duration_max.map(|d| Instant::now() + d),
         session,
@@ -166,6 +169,7 @@ struct Run<'a> {
     gates: Vec<GateResult>,
     phases_started: u16,
     repeats_left: u32,
+    watched: Watched,
     watch: Option<Watch>,
     deadline: Option<Instant>,
     session: &'a Session,
@@ -185,9 +189,9 @@ impl Run<'_> {
         }
         self.snapshot("before");
         self.watch = self
-            .connection
-            .pid
-            .map(|pid| Watch::start(pid, WATCH_EVERY, self.connection.epoch));
+            .watched
+            .is_something()
+            .then(|| Watch::start(self.watched.clone(), WATCH_EVERY, self.connection.epoch));
         for phase in phases {
             if self.may_go_on() {
                 self.phase(phase)?;
@@ -381,7 +385,7 @@ impl Run<'_> {
 
     fn snapshot(&mut self, label: &str) {
         let at = self.connection.engine.now();
-        let snapshot = monitors::snapshot(self.connection.pid, label, at);
+        let snapshot = monitors::snapshot(&self.watched, label, at);
         self.journal.event(&Event::SystemSeen(snapshot));
     }
 }

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use prony_engine::Target;
-use prony_model::{HttpVersion, Secret, Suite, TargetSpec};
+use prony_engine::monitors::Scrape;
+use prony_model::{HttpVersion, Role, Secret, Suite, Surface, TargetSpec};
 use prony_wire::TlsOptions;
 
 use crate::cli::{AccessArgs, SendArgs};
@@ -30,6 +31,8 @@ pub(crate) fn apply(send: &SendArgs, suite: &mut Suite) -> Result<Secrets, Diagn
     run.threads = send.threads.unwrap_or(run.threads);
     target.pid = send.pid.or(target.pid);
     target.container = send.container.clone().or(target.container.take());
+    target.metrics_url = send.metrics_url.clone().or(target.metrics_url.take());
+    target.gauges.extend(send.gauges.iter().cloned());
 
     let access = &send.access;
     connection(access, target);
@@ -127,6 +130,51 @@ pub(crate) fn target(url: &str, spec: &TargetSpec, secrets: &[(String, Secret)])
     Ok(target)
 }
 
+/// Where the target tells its metrics: at the URL that the user gave, else where discovery found them. Elsewhere than at the
+/// target, nothing that is secret is sent.
+pub(crate) fn metrics(
+    spec: &TargetSpec,
+    target: &Target,
+    surface: &Surface,
+) -> anyhow::Result<Option<Scrape>> {
+    let (target, path) = match &spec.metrics_url {
+        Some(url) => {
+            let url = target_url::parse(url)?;
+            let path = url[url::Position::BeforePath..url::Position::AfterQuery].to_owned();
+            let asked = Target::new(&url[..url::Position::AfterPort])?;
+            let same = asked.origin.authority() == target.origin.authority();
+            let target = if same {
+                Target {
+                    origin: asked.origin,
+                    ..target.clone()
+                }
+            } else {
+                Target {
+                    tls: target.tls.clone(),
+                    allow_hosts: target.allow_hosts.clone(),
+                    ..asked
+                }
+            };
+            (target, path)
+        }
+        None => {
+            let told = surface
+                .endpoints
+                .iter()
+                .find(|e| e.role == Role::Metrics && e.method == "GET");
+            match told.and_then(|endpoint| endpoint.samples.first()) {
+                Some(sample) => (target.clone(), sample.request.path.clone()),
+                None => return Ok(None),
+            }
+        }
+    };
+    Ok(Some(Scrape {
+        target,
+        path,
+        gauges: spec.gauges.clone(),
+    }))
+}
+
 /// A secret from the environment.
 fn variable(name: &str) -> Result<String, Diagnostic> {
     match std::env::var(name) {
@@ -159,9 +207,12 @@ fn first_line(path: &Path) -> Result<String, Diagnostic> {
 
 #[cfg(test)]
 mod tests {
-    use prony_model::{Header, Suite};
+    use prony_engine::Target;
+    use prony_model::{
+        Endpoint, Expect, Header, Request, Role, SampleRequest, Secret, Suite, Surface, TargetSpec,
+    };
 
-    use super::apply;
+    use super::{apply, metrics};
     use crate::cli::{AccessArgs, SendArgs};
 
     #[test]
@@ -183,6 +234,44 @@ mod tests {
         assert_eq!(secrets[0].1.reveal(), "Bearer hunter2");
         assert_eq!(suite.target.headers, [Header::new("x-team", "blue")]);
         assert!(!serde_json::to_string(&suite).unwrap().contains("hunter2"));
+    }
+
+    #[test]
+    fn metrics_are_read_where_they_are_and_secrets_stay_with_the_target() {
+        let mut target = Target::new("http://127.0.0.1:8000/api").unwrap();
+        target.headers = vec![("authorization".to_owned(), Secret::new("Bearer hunter2"))];
+        let endpoint = Endpoint {
+            name: "GET /metrics".into(),
+            method: "GET".into(),
+            path: "/metrics".into(),
+            role: Role::Metrics,
+            parameters: Vec::new(),
+            body_schema: None,
+            declared_statuses: Vec::new(),
+            samples: vec![SampleRequest {
+                request: Request::get("/metrics"),
+                inputs: std::collections::BTreeMap::new(),
+            }],
+            expect: Expect::default(),
+        };
+        let surface = Surface {
+            endpoints: vec![endpoint],
+            ..Surface::default()
+        };
+        let mut spec = TargetSpec::default();
+        assert!(metrics(&spec, &target, &Surface::default()).unwrap().is_none());
+        let found = metrics(&spec, &target, &surface).unwrap().unwrap();
+        assert_eq!((found.path.as_str(), found.target.headers.len()), ("/metrics", 1));
+        spec.metrics_url = Some("http://127.0.0.1:9100/m?x=1".to_owned());
+        let elsewhere = metrics(&spec, &target, &surface).unwrap().unwrap();
+        assert_eq!(
+            (elsewhere.path.as_str(), elsewhere.target.origin.port),
+            ("/m?x=1", 9100)
+        );
+        assert!(elsewhere.target.headers.is_empty());
+        spec.metrics_url = Some("127.0.0.1:8000/own".to_owned());
+        let own = metrics(&spec, &target, &surface).unwrap().unwrap();
+        assert_eq!((own.path.as_str(), own.target.headers.len()), ("/own", 1));
     }
 
     #[test]

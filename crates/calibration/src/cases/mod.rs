@@ -5,6 +5,8 @@ mod cache;
 mod integrity;
 mod capacity;
 mod overload;
+mod cold_start;
+mod memory;
 mod percentiles;
 mod queue;
 mod verdicts;
@@ -26,4 +28,10 @@ pub(crate) static CASES: &[Case] = &[
     overload::GOODPUT,
     verdicts::LIMITS,
     verdicts::SUITE,
+    memory::FALSE_LEAKS,
+    memory::LEAKS,
+    memory::NOISE,
+    memory::CONCLUSIONS,
+    memory::RESTARTS,
+    cold_start::CAUSES,
 ];

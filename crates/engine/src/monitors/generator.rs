@@ -1,5 +1,7 @@
 //! Ourselves: what the generator costs the host that it may share with its target.
 
+use std::time::Duration;
+
 use procfs::process::Process;
 
 use super::process::{page_bytes, ticks_per_s};
@@ -10,10 +12,11 @@ pub(super) const MONITOR: Monitor = Monitor {
     name: "generator",
     subject: "generator",
     about: "resident memory and CPU time of Prony itself",
-    read,
+    every: Duration::ZERO,
+    open: |_| Box::new(read),
 };
 
-fn read(_: Option<u32>) -> Seen {
+fn read() -> Seen {
     let mut seen = Seen::default();
     match Process::myself().and_then(|own| own.stat()) {
         Ok(stat) => {

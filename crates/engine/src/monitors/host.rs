@@ -1,19 +1,22 @@
 //! The host that the generator runs on.
 
+use std::time::Duration;
+
 use procfs::{Current, CurrentSI, KernelStats, LoadAverage, Meminfo};
 
 use super::process::ticks_per_s;
-use super::{Monitor, Seen};
+use super::{Monitor, Seen, pressure};
 
 /// The host.
 pub(super) const MONITOR: Monitor = Monitor {
     name: "host",
     subject: "host",
-    about: "memory in use, load average, CPU time and time stolen by a hypervisor, of the whole host",
-    read,
+    about: "memory in use, load average, CPU time, time stolen by a hypervisor and pressure, of the whole host",
+    every: Duration::ZERO,
+    open: |_| Box::new(read),
 };
 
-fn read(_: Option<u32>) -> Seen {
+fn read() -> Seen {
     let mut seen = Seen::default();
     match Meminfo::current() {
         Ok(memory) => {
@@ -42,5 +45,6 @@ fn read(_: Option<u32>) -> Seen {
         }
         Err(e) => seen.miss("cpu_s", e),
     }
+    pressure::put(&mut seen, pressure::of_host);
     seen
 }

@@ -1,23 +1,47 @@
-//! What can be seen of a target and its host from outside, through `/proc` and `/sys`. Sends nothing to the target.
+//! What can be seen of a target and its host from outside: through `/proc` and `/sys`, which costs the target nothing, and in
+//! the metrics that the target itself tells, which costs it one request every few seconds.
 //!
-//! A monitor is one file and one line in [`MONITORS`]. What cannot be read is told, never guessed.
+//! A monitor is one file and one line in [`MONITORS`]; a GPU's would be another. What cannot be read is told, never guessed.
 
 mod cgroup;
+mod exposition;
 mod generator;
 mod host;
+mod pressure;
 mod process;
+mod scrape;
 mod sockets;
 mod watch;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::thread;
 use std::time::Duration;
 
 use prony_model::{Nanos, SystemSnapshot};
 
 pub use cgroup::container_pid;
+pub use scrape::Scrape;
 pub use sockets::listening_pid;
 pub use watch::Watch;
+
+/// What to watch.
+#[derive(Clone, Debug, Default)]
+pub struct Watched {
+    /// The target's process; its descendants are watched with it.
+    pub pid: Option<u32>,
+    /// The port of this machine on which the target listens: when the process ends, whoever takes the port over is watched.
+    pub port: Option<u16>,
+    /// Where the target tells its own metrics.
+    pub metrics: Option<Scrape>,
+}
+
+impl Watched {
+    /// Whether there is anything of the target to see.
+    pub fn is_something(&self) -> bool {
+        self.pid.is_some() || self.metrics.is_some()
+    }
+}
 
 /// One source of readings.
 pub struct Monitor {
@@ -27,14 +51,20 @@ pub struct Monitor {
     pub subject: &'static str,
     /// What it reads, for help and reference pages.
     pub about: &'static str,
-    /// Reads it now.
-    read: fn(Option<u32>) -> Seen,
+    /// Least time between two readings.
+    every: Duration,
+    /// Begins to watch.
+    open: fn(&Watched) -> Source,
 }
+
+/// Something that can be read again and again.
+type Source = Box<dyn FnMut() -> Seen + Send>;
 
 /// Every monitor, in the order of a snapshot.
 pub static MONITORS: &[Monitor] = &[
     process::MONITOR,
     cgroup::MONITOR,
+    scrape::MONITOR,
     host::MONITOR,
     generator::MONITOR,
 ];
@@ -43,17 +73,17 @@ pub static MONITORS: &[Monitor] = &[
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Seen {
     /// Values by name, units last.
-    values: BTreeMap<&'static str, f64>,
+    values: BTreeMap<String, f64>,
     /// What could not be seen, and why.
     missing: Vec<String>,
 }
 
 impl Seen {
-    fn put(&mut self, name: &'static str, value: f64) {
-        self.values.insert(name, value);
+    fn put(&mut self, name: impl Into<String>, value: f64) {
+        self.values.insert(name.into(), value);
     }
 
-    fn miss(&mut self, what: &str, why: impl std::fmt::Display) {
+    fn miss(&mut self, what: &str, why: impl fmt::Display) {
         self.missing.push(format!("{what}: {why}"));
     }
 }
@@ -61,10 +91,11 @@ impl Seen {
 /// Over how long a snapshot measures shares of CPU time.
 const SHARE_WINDOW: Duration = Duration::from_millis(100);
 
-/// The system around the target now: the process tree of `pid` and its control group, the host and ourselves. Takes a
-/// tenth of a second, over which CPU shares are measured (1 is one core, for the host all cores).
-pub fn snapshot(pid: Option<u32>, label: &str, at: Nanos) -> SystemSnapshot {
-    let before: Vec<Seen> = MONITORS.iter().map(|m| (m.read)(pid)).collect();
+/// The system around the target now: the process tree of the target and its control group, its metrics, the host and
+/// ourselves. Takes a tenth of a second, over which CPU shares are measured (1 is one core, for the host all cores).
+pub fn snapshot(watched: &Watched, label: &str, at: Nanos) -> SystemSnapshot {
+    let mut sources: Vec<Source> = MONITORS.iter().map(|m| (m.open)(watched)).collect();
+    let before: Vec<Seen> = sources.iter_mut().map(|source| source()).collect();
     let begun = std::time::Instant::now();
     thread::sleep(SHARE_WINDOW);
     let window_s = begun.elapsed().as_secs_f64();
@@ -73,16 +104,21 @@ pub fn snapshot(pid: Option<u32>, label: &str, at: Nanos) -> SystemSnapshot {
         at,
         ..SystemSnapshot::default()
     };
-    for (monitor, before) in MONITORS.iter().zip(before) {
-        let seen = (monitor.read)(pid);
+    for ((monitor, source), before) in MONITORS.iter().zip(&mut sources).zip(before) {
+        // Shares need two looks; of the target's own metrics, one is asked for.
+        let seen = if monitor.every > SHARE_WINDOW {
+            before.clone()
+        } else {
+            source()
+        };
         for (name, value) in &seen.values {
             let grown = || before.values.get(name).map(|b| (value - b).max(0.0));
-            let share = match *name {
-                "cpu_s" => grown().map(|s| ("cpu_share", s / window_s)),
+            let share = match name.as_str() {
+                "cpu_s" if monitor.every <= SHARE_WINDOW => grown().map(|s| ("cpu_share", s / window_s)),
                 "steal_s" => grown().map(|s| ("steal_share", s / window_s)),
                 _ => None,
             };
-            for (name, value) in [(*name, *value)].into_iter().chain(share) {
+            for (name, value) in [(name.as_str(), *value)].into_iter().chain(share) {
                 snapshot
                     .values
                     .insert(format!("{}.{name}", monitor.subject), value);
@@ -99,12 +135,19 @@ pub fn snapshot(pid: Option<u32>, label: &str, at: Nanos) -> SystemSnapshot {
 
 #[cfg(test)]
 mod tests {
-    use super::{MONITORS, snapshot};
+    use super::{MONITORS, Watched, snapshot};
     use prony_model::Nanos;
+
+    fn of(pid: Option<u32>) -> Watched {
+        Watched {
+            pid,
+            ..Watched::default()
+        }
+    }
 
     #[test]
     fn sees_itself_and_the_host() {
-        let seen = snapshot(Some(std::process::id()), "before", Nanos(5));
+        let seen = snapshot(&of(Some(std::process::id())), "before", Nanos(5));
         let value = |name: &str| {
             *seen
                 .values
@@ -112,9 +155,11 @@ mod tests {
                 .unwrap_or_else(|| panic!("{name} in {seen:?}"))
         };
         assert!(value("target.pss_bytes") > 100_000.0);
+        assert!(value("target.rss_bytes") >= value("target.pss_bytes"));
         assert!(value("target.threads") >= 2.0);
         assert!(value("target.processes") >= 1.0);
         assert!(value("target.fds") >= 3.0);
+        assert!(value("target.newest_started_s") >= value("target.started_s"));
         assert!(value("host.memory_used_bytes") < value("host.memory_total_bytes"));
         assert!(value("generator.rss_bytes") > 100_000.0);
         assert!(value("host.steal_share") <= 1.0);
@@ -124,10 +169,10 @@ mod tests {
     #[test]
     fn what_is_gone_is_missing_and_not_zero() {
         // Above the largest process number of Linux.
-        let seen = snapshot(Some(0x7fff_ffff), "after", Nanos(0));
+        let seen = snapshot(&of(Some(0x7fff_ffff)), "after", Nanos(0));
         assert!(!seen.values.keys().any(|k| k.starts_with("target.")), "{seen:?}");
         assert!(seen.missing.iter().any(|m| m.starts_with("target.")), "{seen:?}");
-        let unwatched = snapshot(None, "after", Nanos(0));
+        let unwatched = snapshot(&of(None), "after", Nanos(0));
         assert!(
             unwatched.missing.iter().any(|m| m.contains("no process")),
             "{unwatched:?}"

@@ -6,12 +6,16 @@ use std::time::{Duration, Instant};
 
 use prony_model::{Nanos, Reading};
 
-use super::MONITORS;
+use super::{MONITORS, Monitor, Source, Watched};
+use crate::worker::thread_cpu;
 
 /// Readings that may wait to be drained; beyond them new ones are left out.
 const WAITING_MAX: usize = 100_000;
 
-/// A background watch of a process, its host and ourselves.
+/// A monitor is read so seldom that looking takes at most one part in so many of a core.
+const PARTS_MIN: u32 = 100;
+
+/// A background watch of a target, its host and ourselves.
 #[derive(Debug)]
 pub struct Watch {
     readings: Receiver<Reading>,
@@ -20,19 +24,31 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Reads every monitor at once and then at each interval; times count from `epoch`.
-    pub fn start(pid: u32, interval: Duration, epoch: Instant) -> Self {
+    /// Reads every monitor at once and then at each interval, or less often those that take long; times count from `epoch`.
+    pub fn start(watched: Watched, interval: Duration, epoch: Instant) -> Self {
         let (sender, readings) = sync_channel(WAITING_MAX);
         let (stop, stopped) = sync_channel::<()>(1);
         let watch = move || {
-            let mut due = Instant::now();
+            let mut sources: Vec<(Instant, &Monitor, Source)> = MONITORS
+                .iter()
+                .map(|monitor| (Instant::now(), monitor, (monitor.open)(&watched)))
+                .collect();
             loop {
-                for reading in read_all(pid, epoch) {
-                    // A full channel loses readings, not the watch.
-                    let _ = sender.try_send(reading);
+                for (due, monitor, source) in &mut sources {
+                    let begun = Instant::now();
+                    if begun < *due {
+                        continue;
+                    }
+                    let cpu = thread_cpu();
+                    if let Some(reading) = read(monitor, source, epoch) {
+                        // A full channel loses readings, not the watch.
+                        let _ = sender.try_send(reading);
+                    }
+                    let cost = (thread_cpu() - cpu).as_duration();
+                    *due = begun + interval.max(monitor.every).max(cost * PARTS_MIN);
                 }
-                due += interval;
-                let left = due.saturating_duration_since(Instant::now());
+                let next = sources.iter().map(|(due, ..)| *due).min();
+                let left = next.map_or(interval, |due| due.saturating_duration_since(Instant::now()));
                 if !matches!(stopped.recv_timeout(left), Err(RecvTimeoutError::Timeout)) {
                     return;
                 }
@@ -76,36 +92,30 @@ impl Drop for Watch {
     }
 }
 
-fn read_all(pid: u32, epoch: Instant) -> Vec<Reading> {
-    MONITORS
-        .iter()
-        .map(|monitor| {
-            let at = Nanos::from(epoch.elapsed());
-            let seen = (monitor.read)(Some(pid));
-            let values = seen
-                .values
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value))
-                .collect();
-            Reading {
-                at,
-                monitor: monitor.name.to_owned(),
-                values,
-            }
-        })
-        .filter(|reading| !reading.values.is_empty())
-        .collect()
+/// What a monitor sees now; `None` when it sees nothing.
+fn read(monitor: &Monitor, source: &mut Source, epoch: Instant) -> Option<Reading> {
+    let at = Nanos::from(epoch.elapsed());
+    let seen = source();
+    (!seen.values.is_empty()).then(|| Reading {
+        at,
+        monitor: monitor.name.to_owned(),
+        values: seen.values,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::Watch;
+    use super::{Watch, Watched};
 
     #[test]
     fn reads_at_once_and_stops() {
-        let mut watch = Watch::start(std::process::id(), Duration::from_secs(3600), Instant::now());
+        let watched = Watched {
+            pid: Some(std::process::id()),
+            ..Watched::default()
+        };
+        let mut watch = Watch::start(watched, Duration::from_secs(3600), Instant::now());
         let mut seen = Vec::new();
         while !seen
             .iter()

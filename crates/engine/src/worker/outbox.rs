@@ -1,5 +1,6 @@
 //! What a worker makes of its finished requests: the first of them go to the collector whole, in chunks over a bounded
-//! channel; the rest are added to the worker's own account. A full channel never stops the load.
+//! channel; the rest are added to the worker's own account. A full channel never stops the load, except in simulated time, which
+//! stands still meanwhile: there nothing may depend on how fast the collector is.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{SyncSender, TrySendError};
@@ -199,6 +200,7 @@ impl Outbox {
     fn offer(&mut self) {
         while let Some(message) = self.waiting.pop_front() {
             if self.wanted.waits {
+                // The collector is gone: nobody will read anything any more.
                 if self.sender.send(message).is_err() {
                     self.waiting.clear();
                 }

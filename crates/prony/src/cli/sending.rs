@@ -57,6 +57,12 @@ pub(crate) struct SendArgs {
     /// Container to watch, by name or id.
     #[arg(long, value_name = "NAME", help_heading = "Watching")]
     pub container: Option<String>,
+    /// URL at which the target tells its metrics to Prometheus. By default the one that discovery finds.
+    #[arg(long, value_name = "URL", help_heading = "Watching")]
+    pub metrics_url: Option<String>,
+    /// Metric to read there beside memory, CPU time and descriptors, by name. Repeat for more.
+    #[arg(long = "gauge", value_name = "METRIC", help_heading = "Watching")]
+    pub gauges: Vec<String>,
 
     /// Folder for the recording and the report. It must be new or empty.
     #[arg(short = 'o', long, value_name = "DIR", help_heading = "Output")]

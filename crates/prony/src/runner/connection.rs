@@ -6,9 +6,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use prony_engine::monitors::{self, Watched};
 use prony_engine::null_target::NullTarget;
-use prony_engine::{Engine, EngineOptions, Target, monitors};
-use prony_model::{Captured, Limits, Outcome, Request, Secret, Suite, Surface};
+use prony_engine::{Engine, EngineOptions, Target};
+use prony_model::{Captured, Limits, Outcome, Request, Secret, Suite, Surface, TargetSpec};
 
 use super::demo::Demo;
 use super::{NullEngine, null_phase};
@@ -36,10 +37,11 @@ pub(crate) struct Connection {
     /// Whether the target runs on this host.
     pub(crate) is_local: bool,
     /// The process to watch.
-    pub(crate) pid: Option<u32>,
+    pid: Option<u32>,
     /// Said in the report when the target is a demo preset that carries planted faults.
     pub(crate) planted: Option<String>,
     pub(crate) epoch: Instant,
+    target: Target,
     limits: Limits,
     stop: Arc<AtomicBool>,
     _demo: Option<Demo>,
@@ -70,8 +72,10 @@ impl Connection {
             let port = engine.peer().port().filter(|_| is_local);
             port.and_then(monitors::listening_pid)
         };
+        let contained = || spec.container.as_deref().and_then(monitors::container_pid);
         let pid = spec
             .pid
+            .or_else(contained)
             .or_else(|| demo.as_ref().map(Demo::pid))
             .or_else(listening);
         Ok(Self {
@@ -83,7 +87,17 @@ impl Connection {
             epoch,
             limits: suite.run.limits.clone(),
             stop: Arc::clone(&session.stop),
+            target,
             _demo: demo,
+        })
+    }
+
+    /// What of the target can be watched while it is under load.
+    pub(super) fn watched(&self, spec: &TargetSpec, surface: &Surface) -> Result<Watched> {
+        Ok(Watched {
+            pid: self.pid,
+            port: self.engine.peer().port().filter(|_| self.is_local),
+            metrics: sending::metrics(spec, &self.target, surface)?,
         })
     }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context;
-use prony_engine::{Engine, Sink, monitors};
+use prony_engine::monitors::{self, Watched};
+use prony_engine::{Engine, Sink};
 use prony_model::{
     Captured, Event, GateResult, Nanos, Phase, PhaseResult, Progress, RunHeader, Sample, Verdict,
 };
@@ -18,7 +19,7 @@ use crate::session::Session;
 pub(super) struct Recording {
     writer: Option<RunWriter>,
     live: LiveLine,
-    pid: Option<u32>,
+    watched: Watched,
     started: Nanos,
     error: Option<StoreError>,
 }
@@ -40,10 +41,8 @@ impl Recording {
             None => None,
         };
         let target = &plan.suite.target;
-        let listening = || {
-            let port = engine.peer().port().filter(|_| engine.shares_host());
-            port.and_then(monitors::listening_pid)
-        };
+        let port = engine.peer().port().filter(|_| engine.shares_host());
+        let listening = || port.and_then(monitors::listening_pid);
         let container = target.container.as_deref().and_then(monitors::container_pid);
         let pid = target
             .pid
@@ -52,7 +51,11 @@ impl Recording {
         let mut recording = Self {
             writer,
             live,
-            pid,
+            watched: Watched {
+                pid,
+                port,
+                metrics: None,
+            },
             started: Nanos::ZERO,
             error: None,
         };
@@ -104,7 +107,7 @@ impl Recording {
 
     fn snapshot(&mut self, label: &str, at: Nanos) {
         if self.writer.is_some() {
-            self.event(&Event::SystemSeen(monitors::snapshot(self.pid, label, at)));
+            self.event(&Event::SystemSeen(monitors::snapshot(&self.watched, label, at)));
         }
     }
 

@@ -325,6 +325,8 @@ fn target() -> impl Strategy<Value = TargetSpec> {
                 allow_hosts,
                 pid: Some(7),
                 container: None,
+                metrics_url: Some("http://127.0.0.1:9100/metrics".to_owned()),
+                gauges: vec!["pool_used".to_owned()],
             },
         )
 }

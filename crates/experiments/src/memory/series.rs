@@ -1,0 +1,246 @@
+//! One series of the target's memory over the requests it has answered, out of the readings of several phases. Judges nothing.
+
+use std::collections::BTreeMap;
+
+use prony_model::{Nanos, PhaseResult, Reading};
+
+use crate::rate::offered;
+
+/// Readings that a source of memory needs to be used.
+const READINGS_MIN: usize = 3;
+
+/// Where a level of memory can be read: monitor, value, and what it is. The best source first.
+const SOURCES: [(&str, &str, &str); 3] = [
+    ("cgroup", "working_set_bytes", "working set of its control group"),
+    ("process", "pss_bytes", "memory of its process tree (PSS)"),
+    (
+        "metrics",
+        "rss_bytes",
+        "resident memory as its own metrics tell it",
+    ),
+];
+
+/// The target's memory over its work.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Series {
+    /// What was read.
+    pub what: &'static str,
+    /// Requests answered before each reading, ascending.
+    pub requests: Vec<f64>,
+    /// Memory at each reading, in bytes.
+    pub bytes: Vec<f64>,
+    /// Seconds from the first reading to the last.
+    pub span_s: f64,
+    /// Where memory ends, in bytes, and whose limit that is; `None` when nobody tells.
+    pub limit: Option<(f64, &'static str)>,
+    /// What broke the series.
+    pub interruption: Option<Interruption>,
+}
+
+/// Something that begins memory anew.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Interruption {
+    /// The process started again, after so many requests.
+    Restart(f64),
+    /// The kernel killed processes of the group for want of memory, so many.
+    OutOfMemory(f64),
+    /// Worker processes ended that had lasted, so many.
+    WorkersLost(f64),
+}
+
+/// Whether a phase has readings of the target's memory.
+pub(super) fn shows_memory(phase: &PhaseResult) -> bool {
+    SOURCES
+        .iter()
+        .any(|(monitor, value, _)| readings(phase, monitor, value).next().is_some())
+}
+
+/// The series over phases that follow one another; `None` when memory was not read.
+pub(super) fn of(phases: &[&PhaseResult]) -> Option<Series> {
+    let (monitor, value, what) = SOURCES
+        .into_iter()
+        .find(|(monitor, value, _)| count(phases, monitor, value) >= READINGS_MIN)?;
+    let mut series = Series {
+        what,
+        requests: Vec::new(),
+        bytes: Vec::new(),
+        span_s: 0.0,
+        limit: limit(phases, monitor),
+        interruption: None,
+    };
+    let mut work = Work::default();
+    let mut times: Vec<Nanos> = Vec::new();
+    for phase in phases {
+        let counter = work.of(phase);
+        for (reading, bytes) in readings(phase, monitor, value) {
+            series.requests.push(counter.at(reading.at));
+            series.bytes.push(bytes);
+            times.push(reading.at);
+        }
+        work.add(&counter);
+    }
+    if let (Some(first), Some(last)) = (times.first(), times.last()) {
+        series.span_s = (*last - *first).as_secs_f64();
+    }
+    series.interruption = interruption(phases);
+    Some(series)
+}
+
+/// Memory during a silence: seconds since its start, and bytes.
+pub(super) fn silence(phase: &PhaseResult) -> (Vec<f64>, Vec<f64>) {
+    let mut sent: Vec<(Nanos, Nanos)> = phase.samples.iter().map(|s| (s.done, s.sent)).collect();
+    sent.sort_unstable();
+    let (Some(&(from, _)), Some(&(_, to))) = (sent.first(), sent.last()) else {
+        return (Vec::new(), Vec::new());
+    };
+    let source = SOURCES
+        .into_iter()
+        .find(|(monitor, value, _)| count(&[phase], monitor, value) >= READINGS_MIN);
+    source
+        .into_iter()
+        .flat_map(|(monitor, value, _)| readings(phase, monitor, value))
+        .filter(|(reading, _)| reading.at >= from && reading.at <= to)
+        .map(|(reading, bytes)| ((reading.at - from).as_secs_f64(), bytes))
+        .unzip()
+}
+
+/// The readings of a value while a phase ran, in order.
+fn readings<'a>(
+    phase: &'a PhaseResult,
+    monitor: &'a str,
+    value: &'a str,
+) -> impl Iterator<Item = (&'a Reading, f64)> {
+    let (from, to) = (phase.summary.started, phase.summary.ended);
+    phase
+        .readings
+        .iter()
+        .filter(move |r| r.monitor == monitor && r.at >= from && r.at <= to)
+        .filter_map(|r| Some((r, *r.values.get(value)?)))
+}
+
+fn count(phases: &[&PhaseResult], monitor: &str, value: &str) -> usize {
+    phases.iter().map(|p| readings(p, monitor, value).count()).sum()
+}
+
+/// The last reading of a value.
+fn last(phases: &[&PhaseResult], monitor: &str, value: &str) -> Option<f64> {
+    phases
+        .iter()
+        .rev()
+        .find_map(|p| readings(p, monitor, value).last())
+        .map(|(_, value)| value)
+}
+
+fn limit(phases: &[&PhaseResult], monitor: &str) -> Option<(f64, &'static str)> {
+    let of_group = last(phases, "cgroup", "memory_limit_bytes").map(|bytes| (bytes, "its control group"));
+    // What tells its own metrics may be on another host.
+    let of_host = || {
+        let host = last(phases, "host", "memory_total_bytes").filter(|_| monitor != "metrics");
+        host.map(|bytes| (bytes, "the host"))
+    };
+    of_group.or_else(of_host)
+}
+
+fn interruption(phases: &[&PhaseResult]) -> Option<Interruption> {
+    let grown = |monitor: &str, value: &str| {
+        let all: Vec<f64> = phases
+            .iter()
+            .flat_map(|p| readings(p, monitor, value).map(|(_, v)| v))
+            .collect();
+        Some(all.last()? - all.first()?).filter(|by| *by > 0.0)
+    };
+    restarted(phases)
+        .map(Interruption::Restart)
+        .or_else(|| grown("cgroup", "oom_kills").map(Interruption::OutOfMemory))
+        .or_else(|| grown("process", "workers_lost").map(Interruption::WorkersLost))
+}
+
+/// Requests answered when the process was first seen with a later start. Behind a balancer the starts of several processes
+/// come in turn: one that is seen again after another is no restart.
+fn restarted(phases: &[&PhaseResult]) -> Option<f64> {
+    ["process", "metrics"].into_iter().find_map(|monitor| {
+        let mut work = Work::default();
+        let mut starts: Vec<(f64, f64)> = Vec::new();
+        for phase in phases {
+            let counter = work.of(phase);
+            starts.extend(readings(phase, monitor, "started_s").map(|(r, start)| (counter.at(r.at), start)));
+            work.add(&counter);
+        }
+        let last: BTreeMap<u64, usize> = starts
+            .iter()
+            .enumerate()
+            .map(|(i, (_, start))| (start.to_bits(), i))
+            .collect();
+        let at = starts.windows(2).position(|pair| pair[1].1 > pair[0].1)?;
+        let old = starts[at].1.to_bits();
+        (last[&old] == at).then_some(starts[at + 1].0)
+    })
+}
+
+/// Silence between two phases beyond which a phase ran that was measured again, in s.
+const GAP_S: f64 = 2.0;
+
+/// Requests answered in the phases before.
+#[derive(Clone, Copy, Debug, Default)]
+struct Work {
+    before: f64,
+    /// When the last phase ended.
+    ended: Option<Nanos>,
+}
+
+/// Requests answered up to a moment of a phase.
+struct Counter {
+    before: f64,
+    /// When each answer ended, ascending; empty when not all are known.
+    ends: Vec<Nanos>,
+    started: Nanos,
+    ended: Nanos,
+    in_all: f64,
+}
+
+impl Work {
+    /// The requests of a phase. Those of a stretch that was measured again are not on record, but they were sent: as many as fit
+    /// between the last phase and this one.
+    fn of(self, phase: &PhaseResult) -> Counter {
+        let summary = &phase.summary;
+        let mut ends: Vec<Nanos> = phase
+            .samples
+            .iter()
+            .filter(|s| s.is_arrival() && !s.outcome.is_own() && !phase.samples_cut)
+            .map(|s| s.done)
+            .collect();
+        ends.sort_unstable();
+        let gap_s = self
+            .ended
+            .map_or(0.0, |ended| (summary.started - ended).as_secs_f64());
+        let unseen = if gap_s > GAP_S {
+            gap_s * offered(phase)
+        } else {
+            0.0
+        };
+        Counter {
+            before: self.before + unseen,
+            ends,
+            started: summary.started,
+            ended: summary.ended,
+            in_all: (summary.ok + summary.failed) as f64,
+        }
+    }
+
+    fn add(&mut self, counter: &Counter) {
+        self.before = counter.before + counter.in_all;
+        self.ended = Some(counter.ended);
+    }
+}
+
+impl Counter {
+    fn at(&self, at: Nanos) -> f64 {
+        let within = if self.ends.is_empty() {
+            let length_s = (self.ended - self.started).as_secs_f64().max(1e-9);
+            self.in_all * (at - self.started).as_secs_f64() / length_s
+        } else {
+            self.ends.partition_point(|end| *end <= at) as f64
+        };
+        self.before + within
+    }
+}
