@@ -6,6 +6,7 @@ mod drive;
 mod effort;
 mod measure;
 mod page;
+mod slots;
 mod surface;
 
 use std::io::Write;

@@ -21,6 +21,11 @@ const RATE_ERROR_MAX: f64 = 0.01;
 const SHIFT_WARN: f64 = 0.02;
 const SHIFT_MAX: f64 = 0.05;
 const SHIFT_LEAST: Nanos = Nanos(100_000);
+/// Good answers from which on a closed loop's 99th percentile is looked at, and by which factor and span at least the requests
+/// that it did not send must raise it.
+const OMISSION_MIN: u64 = 299;
+const OMISSION_FACTOR: u64 = 2;
+const OMISSION_LEAST: Nanos = Nanos(10_000_000);
 const BUSY_MAX: f64 = 0.9;
 /// Stolen time hits the target as well as us; what it does to our own sending shows in lag and timer, which have
 /// bounds of their own. So a little of it warns, and only much of it condemns.
@@ -52,7 +57,54 @@ pub(crate) fn judge(phase: &Phase, books: &Books) -> Validity {
     if phase.shape.is_scheduled() {
         judge_rate(&mut validity, books);
     }
+    if let Shape::Closed { think_ms, .. } = phase.shape {
+        warn_of_omission(&mut validity, books, think_ms);
+    }
     validity
+}
+
+/// A closed loop asks nothing while it waits, so it meets a target that stands still only once for each user. Warns where that
+/// hid most of the 99th percentile: where requests sent all the while, as far apart as they are on average, would have put it
+/// far higher. The figure is an estimate (Tene's correction) and decides nothing.
+fn warn_of_omission(validity: &mut Validity, books: &Books, think_ms: f64) {
+    let responses = books.over(RESPONSE, |o| o == Outcome::Ok);
+    let apart_ns = responses.mean() + think_ms * 1e6;
+    if responses.len() < OMISSION_MIN || apart_ns <= 0.0 {
+        return;
+    }
+    let seen = at(&responses, 0.99);
+    let hidden = Nanos(with_omitted(&responses, apart_ns, 0.99));
+    if hidden.0 > OMISSION_FACTOR * seen.0 && hidden - seen > OMISSION_LEAST {
+        let says = format!(
+            "while users waited for the slowest answers they asked nothing: had requests been due all the while, p99 would be about \
+             {hidden} and not {seen}; this is no latency under load, use an open loop for that"
+        );
+        validity.tell(false, "coordinated-omission", says);
+    }
+}
+
+/// The quantile with the requests that were not sent: a time of `v` stands for others of `v - apart`, `v - 2 apart`, ... too.
+fn with_omitted(times: &Times, apart_ns: f64, p: f64) -> u64 {
+    let over = |limit: u64| -> f64 {
+        let above = times.iter_recorded().filter(|v| v.value_iterated_to() > limit);
+        above
+            .map(|v| {
+                let others = ((v.value_iterated_to() - limit) as f64 / apart_ns).floor();
+                v.count_at_value() as f64 * (1.0 + others)
+            })
+            .sum()
+    };
+    let allowed = (1.0 - p) * over(0);
+    let (mut low, mut high) = (0, times.max());
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if over(middle) <= allowed {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    low
 }
 
 fn judge_lateness(validity: &mut Validity, phase: &Phase, books: &Books) {
@@ -365,6 +417,24 @@ mod tests {
             ..Report::default()
         };
         assert_eq!(names(&judged(OPEN, &dropped).invalid), ["timer", "dropped"]);
+    }
+
+    #[test]
+    fn what_a_closed_loop_did_not_ask_is_told() {
+        let mut all = samples(1000, 0, 0);
+        assert!(judge(&phase(CLOSED), &Books::of(&all)).warnings.is_empty());
+        // One answer of a second among thousands of 2 ms: 300 requests were not sent meanwhile, a quarter of all.
+        all[500].done = all[500].sent + Nanos(1_000_000_000);
+        let validity = judge(&phase(CLOSED), &Books::of(&all));
+        assert_eq!(names(&validity.warnings), ["coordinated-omission"]);
+        assert!(
+            validity.is_valid() && validity.warnings[0].says.contains("not 2.0"),
+            "{validity:?}"
+        );
+        assert!(
+            judge(&phase(OPEN), &Books::of(&all)).warnings.is_empty(),
+            "an open loop asks on"
+        );
     }
 
     #[test]

@@ -154,7 +154,7 @@ impl Staircase {
     }
 
     /// Time from one end to the next: the slope of the staircase (Theil-Sen). `None` of fewer than four.
-    fn tread_ms(&self) -> Option<f64> {
+    pub(crate) fn tread_ms(&self) -> Option<f64> {
         let ends: Vec<f64> = self.ends_ms.iter().copied().take(theil_sen::POINTS_MAX).collect();
         let ranks: Vec<f64> = (0..ends.len()).map(|i| i as f64).collect();
         if ends.len() < 4 {

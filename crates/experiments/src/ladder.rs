@@ -1,20 +1,25 @@
 //! How many requests does it serve at once? A closed-loop ladder, 1, 2, 4, 8, ... at a time.
 //!
-//! The load is here; `ladder/capacity.rs` holds the arithmetic and `ladder/report.rs` the words. It must not know what answers
+//! The load is here; `ladder/capacity.rs`, `alone.rs` and `overlap.rs` hold the arithmetic and `ladder/report.rs` the words. It must not know what answers
 //! mean, and it must not take a slow network or a busy host for a serial server.
 
+mod alone;
 mod capacity;
 mod health;
+mod overlap;
 mod report;
 
-use prony_model::{Arrivals, Budget, Capture, Endpoint, Finding, Limits, Phase, Scenario, Shape};
+use prony_model::{
+    Arrivals, Budget, Capture, Endpoint, Finding, Limits, Phase, PhaseResult, Scenario, Shape,
+};
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 
 use crate::experiment::params;
-use crate::primary::{heaviest, no_work, scenario, solo_ms};
+use crate::primary::{heaviest, no_work, no_work_ms, scenario, solo_ms};
 use crate::{Experiment, ExperimentDef, RunView, Step, Time};
 
+use alone::Alone;
 pub(crate) use capacity::{LadderStep, steps, throughput_max};
 
 const NAME: &str = "ladder";
@@ -24,6 +29,9 @@ const REQUESTS_EACH: u64 = 1000;
 
 /// Concurrent requests of one of the bursts that tell taking turns from sharing.
 const TURNS_SIZE: u32 = 8;
+
+/// Share of an endpoint's time that may go into further requests alone.
+const ALONE_SHARE: f64 = 0.15;
 
 /// Registry entry.
 pub(crate) static DEF: ExperimentDef = ExperimentDef {
@@ -130,7 +138,7 @@ impl Ladder {
             connections.pop();
         }
         let top = connections.last().copied().unwrap_or(1);
-        let step_s = (0.85 * share_s / connections.len() as f64).max(least_s(top).min(share_s));
+        let mut step_s = (0.85 * share_s / connections.len() as f64).max(least_s(top).min(share_s));
         let phase = |name: String, shape: Shape| Phase {
             name,
             experiment: NAME.to_owned(),
@@ -139,7 +147,18 @@ impl Ladder {
             limits: self.limits.clone(),
             capture: Capture::NONE,
         };
-        let mut phases = vec![phase(
+        let mut phases = Vec::new();
+        if let Some(alone) = missing_alone(run, endpoint, step_s / solo_s) {
+            step_s *= 1.0 - ALONE_SHARE;
+            phases.push(phase(
+                alone_name(&endpoint.name),
+                Shape::Sequential {
+                    requests: alone,
+                    duration_s: Some(ALONE_SHARE * share_s),
+                },
+            ));
+        }
+        phases.push(phase(
             endpoint.name.clone(),
             Shape::Ladder {
                 connections,
@@ -147,7 +166,7 @@ impl Ladder {
                 duration_s: Some(step_s),
                 idle_s: 0.0,
             },
-        )];
+        ));
         let bursts = (0.3 * share_s / (f64::from(TURNS_SIZE) * solo_s)).floor() as u32;
         if bursts >= 2 {
             phases.push(phase(
@@ -164,7 +183,8 @@ impl Ladder {
 
     /// The health endpoint, a few times a second, beside 70 % of the load that the first endpoint can take.
     fn health_beside_load(&self, run: &RunView<'_>) -> Option<Phase> {
-        let loaded = run.of(NAME).next()?;
+        let laddered = |p: &&PhaseResult| matches!(p.phase.shape, Shape::Ladder { .. });
+        let loaded = run.of(NAME).find(laddered)?;
         let endpoint = run
             .surface
             .endpoints
@@ -197,6 +217,24 @@ impl Ladder {
             capture: Capture::NONE,
         })
     }
+}
+
+/// Requests alone that are missing for a firm yardstick, when the ladder itself makes so many; `None` when there will be
+/// enough, or nothing tells the spread.
+fn missing_alone(run: &RunView<'_>, endpoint: &Endpoint, to_come: f64) -> Option<u64> {
+    let known = alone::before(run, &endpoint.name);
+    if known.len() < 2 {
+        return None;
+    }
+    let floor_ms = no_work_ms(run).unwrap_or(0.0);
+    let work: Vec<f64> = known.iter().map(|solo| solo - floor_ms).collect();
+    let found = Alone::of(&work);
+    let missing = found.needed.saturating_sub(found.n + to_come as usize);
+    (missing > 0).then_some(missing as u64)
+}
+
+fn alone_name(endpoint: &str) -> String {
+    format!("{endpoint} alone")
 }
 
 fn turns_name(endpoint: &str) -> String {

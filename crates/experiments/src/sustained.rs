@@ -2,8 +2,13 @@
 //!
 //! Response times count from the intended start. It must not know what answers mean; whether memory grows is another question
 //! (`memory`).
+//!
+//! From when on it is steady is asked of the same load (`sustained/steady.rs`) and not by an experiment of its own: that would
+//! send the same arrivals at the same rate once more, and its verdict would be about another stretch of time than the
+//! percentiles that rest on it. It takes 30 s after the warm-up, so a short run does not ask.
 
 mod drift;
+mod steady;
 
 use prony_model::{Arrivals, Budget, Capture, Finding, Limits, Phase, PhaseResult, Severity, Shape, Verdict};
 use schemars::{JsonSchema, schema_for};
@@ -42,12 +47,13 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
             duration_s: asked.duration_s.unwrap_or(context.time_s),
             load: asked.load.unwrap_or(0.65),
             rate: asked.rate,
+            steady: asked.steady,
             limits: context.limits.clone(),
             queue: None,
         }))
     },
     schema: || schema_for!(SustainedParams),
-    example: "[experiment.sustained]\nduration_s = 60\nload = 0.65\n",
+    example: "[experiment.sustained]\nduration_s = 300\nload = 0.8\nsteady = true\n",
 };
 
 /// Parameters of the sustained load.
@@ -62,6 +68,9 @@ pub(crate) struct SustainedParams {
     pub load: Option<f64>,
     /// Arrivals per second, instead of `load`.
     pub rate: Option<f64>,
+    /// Whether to say from when on it was steady, which takes 30 s after the warm-up. By default where each endpoint is
+    /// loaded for 40 s or longer.
+    pub steady: Option<bool>,
 }
 
 struct Sustained {
@@ -69,6 +78,7 @@ struct Sustained {
     duration_s: f64,
     load: f64,
     rate: Option<f64>,
+    steady: Option<bool>,
     limits: Limits,
     queue: Option<std::vec::IntoIter<Phase>>,
 }
@@ -86,6 +96,9 @@ impl Experiment for Sustained {
         for phase in run.of(NAME) {
             findings.push(resting_on(load_finding(run, phase), &[phase]));
             findings.push(resting_on(drift_finding(phase), &[phase]));
+            if self.steady.unwrap_or(length_s(phase) >= steady::JUDGED_FROM_S) {
+                findings.push(steady::finding(phase));
+            }
         }
         if findings.is_empty() {
             findings.push(
@@ -125,6 +138,13 @@ impl Sustained {
                 })
             })
             .collect()
+    }
+}
+
+fn length_s(phase: &PhaseResult) -> f64 {
+    match phase.phase.shape {
+        Shape::Open { duration_s, .. } => duration_s,
+        _ => 0.0,
     }
 }
 

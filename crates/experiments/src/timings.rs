@@ -25,8 +25,13 @@ impl<'a> Timings<'a> {
 
     /// Of the whole phase.
     pub(crate) fn all(phase: &'a PhaseResult) -> Self {
+        Self::slice(&phase.samples)
+    }
+
+    /// Of these samples, whatever their scenario.
+    pub(crate) fn slice(samples: &'a [Sample]) -> Self {
         Self {
-            samples: &phase.samples,
+            samples,
             scenario: None,
             step: None,
         }

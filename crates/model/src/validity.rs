@@ -56,7 +56,7 @@ impl Validity {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ValidityIssue {
     /// Stable name: `late-sends`, `shed`, `rate`, `worker-busy`, `steal`, `timer`, `dropped`, `little`, `streams`,
-    /// `shared-host`.
+    /// `coordinated-omission`, `shared-host`.
     pub name: String,
     /// What was measured against which bound, in words.
     pub says: String,

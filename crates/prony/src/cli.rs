@@ -2,11 +2,13 @@
 
 mod access;
 mod check;
+mod compare;
 mod completions;
 mod judge;
 mod load;
 mod man;
 mod report;
+mod request;
 mod run;
 mod schema;
 mod sending;
@@ -20,11 +22,13 @@ use prony_model::ExitCode;
 
 pub(crate) use access::AccessArgs;
 pub(crate) use check::CheckArgs;
+pub(crate) use compare::CompareArgs;
 pub(crate) use completions::CompletionsArgs;
 pub(crate) use judge::{JudgeArgs, KindArg};
 pub(crate) use load::{ArrivalsArg, LoadArgs};
 pub(crate) use man::ManArgs;
 pub(crate) use report::ReportArgs;
+pub(crate) use request::RequestArgs;
 pub(crate) use run::RunArgs;
 pub(crate) use schema::{SchemaArgs, SchemaKind};
 pub(crate) use sending::SendArgs;
@@ -65,6 +69,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Check(CheckArgs),
     Load(Box<LoadArgs>),
+    Compare(Box<CompareArgs>),
     Run(RunArgs),
     Report(ReportArgs),
     Judge(JudgeArgs),

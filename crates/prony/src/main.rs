@@ -59,6 +59,7 @@ fn dispatch(cli: Cli, session: &Session) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Check(args) => commands::check::run(&args, session),
         Command::Load(args) => commands::load::run(&args, session),
+        Command::Compare(args) => commands::compare::run(&args, session),
         Command::Run(args) => commands::run::run(&args, session),
         Command::Report(args) => commands::report::run(&args, session),
         Command::Judge(args) => commands::judge::run(&args, session),

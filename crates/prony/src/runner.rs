@@ -1,4 +1,4 @@
-//! One run from start to verdict: `prony check` and `prony run` both end here.
+//! One run from start to verdict: `prony check` and `prony run` both end here, and `prony compare` in `runner/pairs.rs`.
 //!
 //! It wires: it asks experiments what to run, the engine to run it, the store to keep it, and the report to render it.
 //! It decides nothing about the target.
@@ -9,6 +9,7 @@ mod host;
 mod journal;
 mod live;
 mod outcome;
+mod pairs;
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -34,6 +35,7 @@ pub(crate) use connection::{Connection, PROTOCOL_HINT, TLS_HINT};
 use journal::Journal;
 use live::Live;
 pub(crate) use outcome::write_reports;
+pub(crate) use pairs::{PairsRequest, perform_pairs};
 
 /// Shortest interval between two looks at the target's process: two hundred and forty of them in a minute, which is what a
 /// conclusion about its memory rests on.

@@ -2,20 +2,39 @@
 
 mod access;
 mod cache;
-mod integrity;
 mod capacity;
-mod overload;
 mod cold_start;
+mod integrity;
+mod load;
 mod memory;
+mod mixture;
+mod overload;
+mod parallelism;
 mod percentiles;
 mod queue;
+mod regression;
+mod steady_state;
 mod verdicts;
 
 use crate::measure::Case;
 
 /// All cases; those of a question stand together.
 pub(crate) static CASES: &[Case] = &[
+    load::FREEZE,
+    load::CLOSED,
     percentiles::COVERAGE,
+    percentiles::UNCORRECTED,
+    percentiles::OBJECTIVE,
+    percentiles::DEPENDENT_OBJECTIVE,
+    steady_state::SETTLES,
+    steady_state::WARM_UP,
+    parallelism::SERVED,
+    parallelism::SERIAL,
+    mixture::ONE_KIND,
+    mixture::TWO_KINDS,
+    regression::EQUAL,
+    regression::SLOWER,
+    regression::VISIBLE,
     cache::EFFECT,
     cache::HIT_RATE,
     cache::NO_CACHE,

@@ -4,6 +4,8 @@
 use prony_model::{PhaseResult, Shape};
 use prony_stats::{bootstrap, mean, order};
 
+use super::alone::{self, Alone};
+use super::overlap::{Overlap, Staircase, overlap, staircase};
 use super::{NAME, turns_name};
 use crate::RunView;
 use crate::burst::staircases;
@@ -44,6 +46,11 @@ pub(super) struct Rung {
     pub tally: Tally,
     /// Served at once, see [`Capacity::served`].
     pub served: f64,
+    /// Whether the client's requests overlapped at all.
+    pub overlap: Overlap,
+    /// From the first request sent to the last end, less the path once, in ms.
+    pub busy_ms: f64,
+    /// Good ends since the first request was sent, less the path once, ascending, in ms.
     ends_ms: Vec<f64>,
 }
 
@@ -54,15 +61,19 @@ pub(super) struct Capacity {
     pub rungs: Vec<Rung>,
     /// Mean time of one request alone, in ms.
     pub solo_ms: f64,
+    /// How many requests alone that rests on.
+    pub alone: Alone,
     /// Mean time of a request that does no work, in ms; 0 when not measured.
     pub floor_ms: f64,
-    /// Requests really served at once at the step with the highest throughput: throughput times work (Little's law on the
-    /// part of the server, methodology of the utilisation law), with its 95 % bootstrap interval.
+    /// Requests really served at once at the step with the highest throughput: n times the work of one over the makespan,
+    /// the path taken off both (utilisation law), with its 95 % bootstrap interval.
     pub served: (f64, (f64, f64)),
     /// The same over the steps at high concurrency (8 and more, else the top one).
     pub served_high: (f64, (f64, f64)),
     /// First answer of a burst over the time alone; `None` without bursts.
     pub first_of_burst: Option<f64>,
+    /// Time from one end to the next in bursts; `None` without bursts.
+    pub staircase: Option<Staircase>,
     /// The conclusion.
     pub diagnosis: Diagnosis,
 }
@@ -137,7 +148,7 @@ pub(crate) struct LadderStep {
 
 /// The steps of a closed-loop ladder over one scenario that have enough good answers, ascending.
 pub(crate) fn steps(phase: &PhaseResult) -> Vec<LadderStep> {
-    rungs(phase, 0.0)
+    rungs(phase, 0.0, 0.0)
         .into_iter()
         .filter(|r| r.per_s > 0.0)
         .map(|r| LadderStep {
@@ -165,13 +176,11 @@ pub(super) fn capacity(run: &RunView<'_>, phase: &PhaseResult, seed: u64) -> Opt
         return None;
     }
     // The baseline asked the same one at a time: together they make a firmer yardstick.
-    if let Some(baseline) = run.phase("baseline", endpoint) {
-        solo.extend(Timings::of(baseline, endpoint).service_ms());
-    }
+    solo.extend(alone::before(run, endpoint));
     let solo_ms = mean(&solo);
     let floor_ms = no_work_ms(run).unwrap_or(0.0).min(solo_ms);
     let work: Vec<f64> = solo.iter().map(|s| s - floor_ms).collect();
-    let rungs = rungs(phase, mean(&work));
+    let rungs = rungs(phase, mean(&work), floor_ms);
     let first = rungs.first()?;
     if first.n != 1 {
         return None;
@@ -179,16 +188,17 @@ pub(super) fn capacity(run: &RunView<'_>, phase: &PhaseResult, seed: u64) -> Opt
     let best = rungs.iter().max_by(|a, b| a.per_s.total_cmp(&b.per_s))?;
     let served = served(&work, &[best], seed);
     let served_high = self::served(&work, &high(&rungs).collect::<Vec<_>>(), seed);
-    let first_of_burst = run
-        .phase(NAME, &turns_name(endpoint))
-        .and_then(|turns| first_of_burst(turns, solo_ms));
+    let turns = run.phase(NAME, &turns_name(endpoint));
+    let first_of_burst = turns.and_then(|turns| first_of_burst(turns, solo_ms));
     let mut capacity = Capacity {
         rungs,
         solo_ms,
+        alone: Alone::of(&work),
         floor_ms,
         served,
         served_high,
         first_of_burst,
+        staircase: turns.and_then(staircase),
         diagnosis: Diagnosis::Undecided,
     };
     capacity.diagnosis = diagnose(&capacity);
@@ -224,18 +234,18 @@ fn diagnose(capacity: &Capacity) -> Diagnosis {
     Diagnosis::Undecided
 }
 
-fn rungs(phase: &PhaseResult, work_ms: f64) -> Vec<Rung> {
+fn rungs(phase: &PhaseResult, work_ms: f64, floor_ms: f64) -> Vec<Rung> {
     let Shape::Ladder { connections, .. } = &phase.phase.shape else {
         return Vec::new();
     };
     connections
         .iter()
         .enumerate()
-        .filter_map(|(step, &n)| rung(phase, step as u16, n, work_ms))
+        .filter_map(|(step, &n)| rung(phase, step as u16, n, (work_ms, floor_ms)))
         .collect()
 }
 
-fn rung(phase: &PhaseResult, step: u16, n: u32, work_ms: f64) -> Option<Rung> {
+fn rung(phase: &PhaseResult, step: u16, n: u32, (work_ms, floor_ms): (f64, f64)) -> Option<Rung> {
     let scenario = &phase.phase.scenarios.first()?.name;
     let times = Timings::of(phase, scenario).step(step);
     let response = times.response_ms();
@@ -243,6 +253,8 @@ fn rung(phase: &PhaseResult, step: u16, n: u32, work_ms: f64) -> Option<Rung> {
         return None;
     }
     let per_s = times.per_s();
+    let busy_ms = 1000.0 * times.span_s() - floor_ms;
+    let ends_ms = times.ends_ms();
     Some(Rung {
         n,
         per_s,
@@ -250,8 +262,10 @@ fn rung(phase: &PhaseResult, step: u16, n: u32, work_ms: f64) -> Option<Rung> {
         median: order::estimate(&response, 0.5, 0.95)?,
         good: response.len(),
         tally: times.tally(),
-        served: per_s * work_ms / 1000.0,
-        ends_ms: times.ends_ms(),
+        served: response.len() as f64 * work_ms / busy_ms,
+        overlap: overlap(times),
+        busy_ms,
+        ends_ms: ends_ms.iter().map(|end| (end - floor_ms).max(0.0)).collect(),
     })
 }
 
@@ -261,14 +275,15 @@ fn high(rungs: &[Rung]) -> impl Iterator<Item = &Rung> {
     rungs.iter().filter(move |r| r.n >= from)
 }
 
-/// Served at once: mean work over the mean time from one end to the next. The interval resamples the times alone, and
-/// short blocks of ends, because ends that follow one another are not independent.
+/// Served at once: n times the mean work over the makespan, that is mean work over the mean time from one end to the next.
+/// The interval resamples the times alone, and short blocks of ends, because ends that follow one another are not
+/// independent.
 fn served(work_ms: &[f64], rungs: &[&Rung], seed: u64) -> (f64, (f64, f64)) {
     const RESAMPLES: usize = 400;
     let gaps: Vec<f64> = rungs.iter().flat_map(|r| gaps(r)).collect();
     let good: f64 = rungs.iter().map(|r| r.good as f64).sum();
-    let span_ms: f64 = rungs.iter().map(|r| 1000.0 * r.good as f64 / r.per_s).sum();
-    let served = mean(work_ms) * good / span_ms;
+    let busy_ms: f64 = rungs.iter().map(|r| r.busy_ms).sum();
+    let served = mean(work_ms) * good / busy_ms;
     match bootstrap::of_ratio(work_ms, &gaps, RESAMPLES, 0.95, seed) {
         Some((low, high)) => (served, (low.min(served), high.max(served))),
         None => (

@@ -35,8 +35,10 @@ pub(super) fn finding(run: &RunView<'_>) -> Option<Finding> {
     let tally = probes.tally();
     let bound = SLOW_MS.max(RATIO * idle);
     let slow = response.iter().filter(|r| **r > bound).count();
-    // Probes that wait behind the same request count as one observation.
-    let worth = order::effective_size(&response, bound).floor();
+    // Probes that wait behind the same request count as one observation. When none is over the bound, the bound shows no
+    // dependence at all: then that of the quantile in question stands in.
+    let at_share = order::estimate(&response, 1.0 - SHARE_MIN, 0.95).map_or(0.0, |e| e.n_eff);
+    let worth = order::effective_size(&response, bound).min(at_share).floor();
     let slow_worth = (slow as f64 / response.len().max(1) as f64 * worth).floor();
     let (low, high) = binomial::clopper_pearson(slow_worth as u64, worth as u64, 0.95);
     let starves = low > SHARE_MIN;
@@ -75,7 +77,7 @@ pub(super) fn finding(run: &RunView<'_>) -> Option<Finding> {
             .title(format!(
                 "Too few calls of {health} beside load to say how it fares"
             ))
-            .verdict(Verdict::Pass, Severity::Info)
+            .verdict(Verdict::Inconclusive, Severity::Low)
     } else {
         draft.title(format!("{health} still answers while {loaded} is under load"))
     };

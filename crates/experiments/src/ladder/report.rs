@@ -1,9 +1,9 @@
 //! The words for what a ladder found.
 
-use prony_model::{Finding, PhaseResult, Severity, Source, Verdict};
+use prony_model::{Finding, PhaseResult, Severity, Verdict};
 
-use super::capacity::{Capacity, Diagnosis, capacity};
-use super::{NAME, turns_name};
+use super::capacity::{Capacity, Diagnosis, Rung, capacity};
+use super::{NAME, alone_name, turns_name};
 use crate::RunView;
 use crate::draft::{Draft, source};
 use crate::timings::{Tally, Timings};
@@ -17,6 +17,7 @@ pub(super) fn findings(run: &RunView<'_>, seed: u64) -> Vec<Finding> {
     for phase in phases {
         let capacity = capacity(run, phase, seed);
         let mut rests_on = vec![phase];
+        rests_on.extend(run.phase(NAME, &alone_name(&phase.phase.name)));
         rests_on.extend(run.phase(NAME, &turns_name(&phase.phase.name)));
         rests_on.extend(run.phase("client-floor", "no-work"));
         let finding = match &capacity {
@@ -98,27 +99,58 @@ fn service(run: &RunView<'_>, phase: &PhaseResult, capacity: &Capacity) -> Findi
             top.good,
             &evidence,
         )
+        .figure(
+            "most of them between sent and done at one moment",
+            f64::from(top.overlap.most),
+            "requests",
+            top.good,
+            &evidence,
+        )
+        .figure(
+            "mean number between sent and done",
+            top.overlap.factor,
+            "requests",
+            top.good,
+            &evidence,
+        )
+        .figure(
+            "requests alone that the time of one rests on",
+            capacity.alone.n as f64,
+            "requests",
+            capacity.alone.n,
+            &evidence,
+        )
         .table("Ladder, closed loop", &COLUMNS, rows(capacity), &evidence);
     let draft = with_turns(draft, run, endpoint, capacity);
     conclusion(draft, run, endpoint, capacity).done()
 }
 
 fn with_turns(draft: Draft, run: &RunView<'_>, endpoint: &str, capacity: &Capacity) -> Draft {
-    match (capacity.first_of_burst, run.phase(NAME, &turns_name(endpoint))) {
-        (Some(ratio), Some(turns)) => {
-            let source = Source {
-                phase: Some(turns.index),
-                scenario: endpoint.to_owned(),
-            };
-            draft.figure(
-                "first answer of a burst over time alone",
-                ratio,
-                "ratio",
-                turns.samples.len(),
-                &source,
-            )
-        }
-        _ => draft,
+    let Some(turns) = run.phase(NAME, &turns_name(endpoint)) else {
+        return draft;
+    };
+    let source = source(turns, endpoint);
+    let n = turns.samples.len();
+    let draft = match capacity.first_of_burst {
+        Some(ratio) => draft.figure(
+            "first answer of a burst over time alone",
+            ratio,
+            "ratio",
+            n,
+            &source,
+        ),
+        None => draft,
+    };
+    match capacity.staircase {
+        Some(stairs) => draft.measured(
+            "time from one end to the next in a burst",
+            stairs.tread_ms,
+            "ms",
+            Some(stairs.interval),
+            stairs.bursts,
+            &source,
+        ),
+        None => draft,
     }
 }
 
@@ -126,17 +158,7 @@ fn conclusion(draft: Draft, run: &RunView<'_>, endpoint: &str, capacity: &Capaci
     let top = capacity.top();
     let best = capacity.best();
     let (served, (low, high)) = capacity.served_high;
-    let flat = format!(
-        "From 1 to {} requests at a time throughput went from {} to {} per second ({} times), and the mean response from {} to {} \
-         ({} times).",
-        top.n,
-        digits(capacity.rungs[0].per_s),
-        digits(top.per_s),
-        digits(capacity.gain()),
-        ms(capacity.rungs[0].response_ms),
-        ms(top.response_ms),
-        digits(capacity.growth())
-    );
+    let flat = changes(capacity);
     let how = format!(
         "Throughput times the work of one request ({}, of which {} for a request without work is taken off) is the number really \
          served at once: {} at {} at a time (95 % interval {} to {}).",
@@ -159,25 +181,21 @@ fn conclusion(draft: Draft, run: &RunView<'_>, endpoint: &str, capacity: &Capaci
         Diagnosis::Serial => draft
             .verdict(Verdict::Fail, Severity::High)
             .title(format!("Requests to {endpoint} are served one at a time"))
-            .detail(format!("{flat} {how} More concurrency only makes requests wait longer.{}", caveat(run, capacity)))
+            .detail(format!(
+                "{flat} {how} More concurrency only makes requests wait longer.{}{}{}",
+                overlap(top),
+                yardstick(capacity),
+                caveat(run, capacity)
+            ))
             .advice(
                 "Move the work off the event loop or out of the lock (worker threads or processes, or batching); until then allow \
                  one request at a time and scale by replicas.",
                 &knee,
             ),
-        Diagnosis::Parallel => {
-            let (served, (low, high)) = capacity.served;
-            draft
-                .title(format!("{endpoint} truly serves about {} requests at a time", digits(served)))
-                .detail(format!(
-                    "{flat} At {} at a time about {} were really served at once (95 % interval {} to {}).{host}",
-                    best.n,
-                    digits(served),
-                    digits(low),
-                    digits(high)
-                ))
-                .advice(&format!("Allow about {limit:.0} requests at a time; more adds waiting and no throughput."), &knee)
-        }
+        Diagnosis::Parallel => parallel(draft, endpoint, capacity, &format!("{}{host}", yardstick(capacity))).advice(
+            &format!("Allow about {limit:.0} requests at a time; more adds waiting and no throughput."),
+            &knee,
+        ),
         Diagnosis::Shared => draft
             .verdict(
                 if run.shared_host { Verdict::Pass } else { Verdict::Warn },
@@ -216,11 +234,51 @@ fn conclusion(draft: Draft, run: &RunView<'_>, endpoint: &str, capacity: &Capaci
             draft
                 .title(format!("{endpoint} served about {} requests at a time", digits(served)))
                 .detail(format!(
-                    "{flat} {how} This decides neither for one at a time nor for more.{host}{}",
+                    "{flat} {how} This decides neither for one at a time nor for more.{}{host}{}",
+                    yardstick(capacity),
                     if bound_by_host { " More than these cores cannot be shown here." } else { "" }
                 ))
         }
     }
+}
+
+/// What went up with concurrency, and what did not.
+fn changes(capacity: &Capacity) -> String {
+    let top = capacity.top();
+    format!(
+        "From 1 to {} requests at a time throughput went from {} to {} per second ({} times), and the mean response from {} to {} \
+         ({} times).",
+        top.n,
+        digits(capacity.rungs[0].per_s),
+        digits(top.per_s),
+        digits(capacity.gain()),
+        ms(capacity.rungs[0].response_ms),
+        ms(top.response_ms),
+        digits(capacity.growth())
+    )
+}
+
+/// Several at once: how many, and what that rests on.
+fn parallel(draft: Draft, endpoint: &str, capacity: &Capacity, caveat: &str) -> Draft {
+    let best = capacity.best();
+    let (served, (low, high)) = capacity.served;
+    draft
+        .title(format!(
+            "{endpoint} truly serves about {} requests at a time (95 % interval {} to {})",
+            digits(served),
+            digits(low),
+            digits(high)
+        ))
+        .detail(format!(
+            "{} At {} at a time {} requests, each with {} of work, took {} in all: so about {} were really served at once.{}{caveat}",
+            changes(capacity),
+            best.n,
+            best.good,
+            ms(capacity.work_ms()),
+            ms(best.busy_ms),
+            digits(served),
+            overlap(best)
+        ))
 }
 
 fn host(run: &RunView<'_>) -> String {
@@ -232,6 +290,26 @@ fn host(run: &RunView<'_>) -> String {
     } else {
         String::new()
     }
+}
+
+/// What the client itself did: without it a serial client would be taken for a serial server.
+fn overlap(rung: &Rung) -> String {
+    format!(
+        " The client had up to {} of them on their way at one moment, {} on average.",
+        rung.overlap.most,
+        digits(rung.overlap.factor)
+    )
+}
+
+/// A word when the time alone rests on too few requests.
+fn yardstick(capacity: &Capacity) -> String {
+    if capacity.alone.is_enough() {
+        return String::new();
+    }
+    format!(
+        " The time of one alone rests on {} requests; with their spread it takes {} to know it to 5 %.",
+        capacity.alone.n, capacity.alone.needed
+    )
 }
 
 /// What else would look like one at a time.

@@ -8,7 +8,7 @@ use clap::Args;
 use super::AccessArgs;
 use super::units::{duration, rate};
 
-/// Flags of `check`, `load` and `run`.
+/// Flags of `check`, `load`, `compare` and `run`.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct SendArgs {
     /// How to reach the target.

@@ -83,12 +83,18 @@ fn shared_flags_work_on_every_command_that_sends() {
     let flags = "-H Accept:text/plain --bearer-env T --api-key-env K --header-env X-Token=V --timeout 30s \
                  --connect-timeout 1s --insecure --cacert ca.pem --allow-host h --max-rate 10 --duration 10s --seed 7 \
                  --threads 2 --pid 1 -o out --json --quiet --no-color";
-    for command in ["check http://h", "load http://h", "run s.toml"] {
+    for command in [
+        "check http://h",
+        "load http://h",
+        "compare http://h http://i",
+        "run s.toml",
+    ] {
         let cli = parse(&format!("{command} {flags}")).unwrap();
         assert!(cli.quiet && cli.no_color);
         let send = match cli.command {
             Command::Check(args) => args.send,
             Command::Load(args) => args.send,
+            Command::Compare(args) => args.send,
             Command::Run(args) => args.send,
             _ => unreachable!("only commands that send are listed"),
         };
@@ -107,7 +113,7 @@ fn the_short_flags_of_other_load_tools() {
         panic!("load parses as load");
     };
     assert_eq!(
-        (args.connections, args.method.as_deref()),
+        (args.connections, args.request.method.as_deref()),
         (Some(64), Some("POST"))
     );
     assert_eq!(args.send.duration.unwrap().as_secs(), 10);

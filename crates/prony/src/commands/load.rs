@@ -2,7 +2,7 @@
 
 mod document;
 mod live;
-mod plan;
+pub(in crate::commands) mod plan;
 mod recording;
 mod summary;
 
@@ -40,6 +40,7 @@ pub(crate) fn run(args: &LoadArgs, session: &Session) -> anyhow::Result<ExitCode
     let phase = plan.phase()?;
     let mut engine = engine(&plan.suite, &secrets, session)?;
     let streams = args
+        .request
         .streams
         .map_or(String::new(), |streams| format!(", {streams} streams on each"));
     session.note(&format!(

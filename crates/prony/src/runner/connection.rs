@@ -180,7 +180,7 @@ fn planted_faults(preset: &str, knobs: &BTreeMap<String, String>) -> Option<Stri
 }
 
 /// Nobody answered: what was tried, what happened, what to do next.
-fn unreachable(url: &str, answer: &Captured) -> Diagnostic {
+pub(super) fn unreachable(url: &str, answer: &Captured) -> Diagnostic {
     let why = if answer.error.is_empty() {
         answer.outcome.says().to_owned()
     } else {

@@ -1,4 +1,4 @@
-//! From the flags of `prony load` to a suite with one scenario and one phase. Sends nothing.
+//! From the flags of `prony load`, and of others that load one URL, to a suite with one scenario and one phase. Sends nothing.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use prony_model::{
 };
 use url::Position;
 
-use crate::cli::{ArrivalsArg, LoadArgs, is_token};
+use crate::cli::{ArrivalsArg, LoadArgs, RequestArgs, is_token};
 use crate::config;
 use crate::diagnostic::Diagnostic;
 use crate::target_url;
@@ -24,7 +24,7 @@ const NAME: &str = "load";
 
 /// What `prony load` was asked to do.
 #[derive(Clone, Debug)]
-pub(super) struct Plan {
+pub(in crate::commands) struct Plan {
     /// The same as a suite.
     pub suite: Suite,
     /// The URL as shown.
@@ -34,11 +34,18 @@ pub(super) struct Plan {
 impl Plan {
     /// Reads the flags; nothing is sent and only the body file's existence is checked later.
     pub(super) fn new(args: &LoadArgs) -> Result<Self, Diagnostic> {
-        let (origin, path) = if target_url::is_inner(&args.url) {
-            target_url::check(&args.url)?;
-            (args.url.clone(), "/".to_owned())
+        let mut plan = Self::of(&args.url, &args.request, shape(args)?)?;
+        plan.suite.run.limits.connect_rate = args.connect_rate.unwrap_or(0.0);
+        Ok(plan)
+    }
+
+    /// One request to one URL, in a shape.
+    pub(in crate::commands) fn of(url: &str, args: &RequestArgs, shape: Shape) -> Result<Self, Diagnostic> {
+        let (origin, path) = if target_url::is_inner(url) {
+            target_url::check(url)?;
+            (url.to_owned(), "/".to_owned())
         } else {
-            let url = target_url::parse(&args.url)?;
+            let url = target_url::parse(url)?;
             (
                 url[..Position::AfterPort].to_owned(),
                 url[Position::BeforePath..Position::AfterQuery].to_owned(),
@@ -63,7 +70,6 @@ impl Plan {
         };
         suite.run.limits.keep_alive = !args.no_keepalive;
         suite.run.limits.requests_per_connection = args.requests_per_connection.unwrap_or(0);
-        suite.run.limits.connect_rate = args.connect_rate.unwrap_or(0.0);
         suite.run.limits.spin_us = args.spin.map_or(0, |spin| spin.as_micros() as u32);
         suite.run.limits.redirects_max = args.redirects;
         suite.scenario.push(ScenarioSpec {
@@ -82,7 +88,7 @@ impl Plan {
             name: NAME.to_owned(),
             description: String::new(),
             scenarios: vec![NAME.to_owned()],
-            shape: shape(args)?,
+            shape,
             limits: None,
             capture: Capture::NONE,
             advisory: false,
@@ -91,7 +97,7 @@ impl Plan {
     }
 
     /// The phase for the engine; reads the body file.
-    pub(super) fn phase(&self) -> Result<Phase, Diagnostic> {
+    pub(in crate::commands) fn phase(&self) -> Result<Phase, Diagnostic> {
         let mut phases = config::expand(&self.suite, Path::new(""), &mut |_| nothing())?;
         let mut phase = phases
             .pop()
@@ -133,7 +139,7 @@ fn nothing() -> Captured {
     }
 }
 
-fn http(args: &LoadArgs, path: String) -> Result<HttpSpec, Diagnostic> {
+fn http(args: &RequestArgs, path: String) -> Result<HttpSpec, Diagnostic> {
     let has_body = args.body.is_some() || args.body_file.is_some();
     let method = args
         .method

@@ -1,0 +1,90 @@
+//! The flags of one request: what is sent, over which kind of connection, and which answer is a good one.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use prony_model::BodyCheck;
+
+use super::units::{body_check, spin};
+
+/// Flags of `load` and `compare`.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct RequestArgs {
+    /// Request method. Default GET, or POST when there is a body.
+    #[arg(
+        short = 'm',
+        short_alias = 'X',
+        long,
+        value_name = "METHOD",
+        help_heading = "Request"
+    )]
+    pub method: Option<String>,
+    /// Body of the request, as text.
+    #[arg(
+        short = 'b',
+        long,
+        value_name = "TEXT",
+        conflicts_with = "body_file",
+        help_heading = "Request"
+    )]
+    pub body: Option<String>,
+    /// File whose bytes are the request body.
+    #[arg(short = 'f', long, value_name = "FILE", help_heading = "Request")]
+    pub body_file: Option<PathBuf>,
+    /// Content type of the body, as in application/json.
+    #[arg(short = 'T', long, value_name = "TYPE", help_heading = "Request")]
+    pub content_type: Option<String>,
+    /// Open a new connection for every request.
+    #[arg(long, conflicts_with = "requests_per_connection", help_heading = "Connection")]
+    pub no_keepalive: bool,
+    /// Close each connection after so many requests and open a new one. Default: as long as the target keeps it.
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        value_parser = clap::value_parser!(u32).range(1..),
+        help_heading = "Connection"
+    )]
+    pub requests_per_connection: Option<u32>,
+    /// Requests at once on each HTTP/2 connection. With -c 4 --streams 16, 64 users share 4 connections. Where the target
+    /// allows fewer, the rest wait, and that counts as the target's time. Default 1.
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        value_parser = clap::value_parser!(u32).range(1..=10_000),
+        requires = "http2",
+        help_heading = "Connection"
+    )]
+    pub streams: Option<u32>,
+    /// Wake so long before a request is due and spin until then. A core that sleeps may take 100us to wake, some virtual
+    /// ones milliseconds: this buys punctual sends with processor time.
+    #[arg(long, value_name = "DURATION", value_parser = spin, help_heading = "Load")]
+    pub spin: Option<Duration>,
+    /// Follow so many redirects on the same host. A redirect that is not followed is a failure.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, help_heading = "Request")]
+    pub redirects: u32,
+
+    /// Send again what failed with 429, 502, 503, 504 or a lost connection, up to so many attempts in all, with full-jitter
+    /// backoff and as Retry-After asks. Only methods that may be repeated, such as GET; a suite can say otherwise.
+    #[arg(
+        long,
+        value_name = "ATTEMPTS",
+        value_parser = clap::value_parser!(u8).range(2..=100),
+        help_heading = "Request"
+    )]
+    pub retry: Option<u8>,
+
+    /// Status that counts as a good answer. Repeat for more. Default: any 2xx.
+    #[arg(
+        long,
+        value_name = "STATUS",
+        value_parser = clap::value_parser!(u16).range(100..=599),
+        help_heading = "Judging"
+    )]
+    pub expect_status: Vec<u16>,
+    /// What the body must satisfy, may be repeated: contains=TEXT, regex=PATTERN, json=/POINTER (something is there),
+    /// json=/POINTER=VALUE, schema=FILE (JSON Schema), xxh3=DIGEST, min-bytes=NUMBER, max-bytes=NUMBER. A body that nobody
+    /// checks is counted and thrown away.
+    #[arg(long, value_name = "CHECK", value_parser = body_check, help_heading = "Judging")]
+    pub expect_body: Vec<BodyCheck>,
+}

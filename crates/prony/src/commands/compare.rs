@@ -1,0 +1,79 @@
+//! `prony compare`: the same load on two targets in turns. It plans; `runner/pairs.rs` sends and
+//! `prony_experiments::compare` concludes.
+
+use prony_model::{ExitCode, Suite};
+
+use crate::cli::CompareArgs;
+use crate::commands::load::plan::Plan;
+use crate::diagnostic::Diagnostic;
+use crate::runner::{PairsRequest, perform_pairs};
+use crate::session::Session;
+use crate::{sending, target_url};
+
+/// Runs the command.
+pub(crate) fn run(args: &CompareArgs, session: &Session) -> anyhow::Result<ExitCode> {
+    let b = args.b.as_ref().unwrap_or(&args.a);
+    check(args, b)?;
+    let plan = |url: &str| -> Result<Plan, Diagnostic> { Plan::of(url, &args.request, args.shape()) };
+    let (mut plan_a, mut plan_b) = (plan(&args.a)?, plan(b)?);
+    let secrets = sending::apply(&args.send, &mut plan_a.suite)?;
+    sending::apply(&args.send, &mut plan_b.suite)?;
+    let phase = plan_a.phase()?;
+    let phase_b = plan_b.phase()?;
+    let length_s = 2.0 * f64::from(args.pairs()) * args.run().as_secs_f64();
+    session.note(&format!(
+        "A  {} {}\nB  {} {}\n{} pairs of runs in turns (ABBA BAAB), each {}: about {length_s:.0} s",
+        phase.scenarios[0].items[0].request.method,
+        plan_a.url,
+        phase_b.scenarios[0].items[0].request.method,
+        plan_b.url,
+        args.pairs(),
+        phase.shape.label(),
+    ));
+    let target_b = plan_b.suite.target;
+    let request = PairsRequest {
+        suite: Suite {
+            name: if args.aa {
+                "held against itself"
+            } else {
+                "comparison"
+            }
+            .to_owned(),
+            ..plan_a.suite
+        },
+        target_b,
+        urls: [plan_a.url, plan_b.url],
+        phases: [phase, phase_b],
+        secrets,
+        pairs: args.pairs() as usize,
+        warm_up: args.warm_up(),
+        margin: args.margin.map(|percent| percent / 100.0),
+        same: args.aa,
+        output: args.send.output.clone(),
+        json: args.send.json,
+    };
+    perform_pairs(request, session)
+}
+
+fn check(args: &CompareArgs, b: &str) -> Result<(), Diagnostic> {
+    if let Some(demo) = [args.a.as_str(), b]
+        .into_iter()
+        .find(|url| target_url::preset(url).is_some())
+    {
+        return Err(Diagnostic::usage(format!(
+            "`{demo}` is a demo backend, and a comparison needs URLs with a path"
+        ))
+        .next("start it with `prony serve PRESET`, then compare the URLs that it prints"));
+    }
+    if args.a == b && !args.aa {
+        return Err(Diagnostic::usage("A and B are the same URL")
+            .next("add --aa to learn whether the target differs from itself here"));
+    }
+    if args.warm_up() >= args.run() {
+        return Err(
+            Diagnostic::usage("the warm-up is as long as the run, so nothing would count")
+                .next("make the runs longer (-d), or --warm-up shorter"),
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,280 @@
+//! Runs on two targets in turns, in one recording: what `prony compare` ends in. It sends and records; the conclusion is
+//! `prony_experiments::compare`'s.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use prony_engine::{Engine, EngineOptions, Sink};
+use prony_experiments::compare::{COMPARE, Comparison, Side, compare, turns};
+use prony_model::{
+    Captured, Event, ExitCode, Finding, Limits, Nanos, Outcome, Phase, PhaseResult, Progress, RunHeader,
+    Sample, Secret, Suite, TargetSpec,
+};
+use prony_report::TerminalStyle;
+
+use super::connection::unreachable;
+use super::journal::Journal;
+use super::live::Live;
+use super::{REPEATS_MAX, host, outcome};
+use crate::sending;
+use crate::session::Session;
+use crate::text::clean;
+
+/// Largest answer that is read to see whether a target is there.
+const ANSWER_BYTES_MAX: u32 = 1 << 20;
+
+/// What to compare.
+pub(crate) struct PairsRequest {
+    /// The suite of A, for the recording's header.
+    pub suite: Suite,
+    /// Where B is.
+    pub target_b: TargetSpec,
+    /// URLs as shown: A, B.
+    pub urls: [String; 2],
+    /// The load: of A, of B.
+    pub phases: [Phase; 2],
+    /// Headers whose values are secrets.
+    pub secrets: Vec<(String, Secret)>,
+    /// Pairs of runs.
+    pub pairs: usize,
+    /// Start of each run that does not count.
+    pub warm_up: Duration,
+    /// Change that matters, as a share.
+    pub margin: Option<f64>,
+    /// Both are the same target.
+    pub same: bool,
+    /// Folder of the recording; a new one under `prony-runs` by default.
+    pub output: Option<PathBuf>,
+    /// Print the JSON report on standard output.
+    pub json: bool,
+}
+
+/// Makes the runs and says what they show.
+pub(crate) fn perform_pairs(mut request: PairsRequest, session: &Session) -> Result<ExitCode> {
+    let engines = engines(&request, session)?;
+    let id = host::run_id(request.suite.run.seed);
+    let dir = request
+        .output
+        .take()
+        .unwrap_or_else(|| PathBuf::from("prony-runs").join(&id));
+    let style = TerminalStyle {
+        color: session.color,
+        width: host::terminal_width(),
+    };
+    let live = Live::new(
+        session.quiet,
+        TerminalStyle {
+            color: session.live() && style.color,
+            ..style
+        },
+    );
+    let journal = Journal::create(&dir, &header(&request, &engines, session, id), live)?;
+    let mut pairs = Pairs {
+        request,
+        engines,
+        journal,
+        results: [Vec::new(), Vec::new()],
+        started: 0,
+        repeats_left: REPEATS_MAX,
+        session,
+    };
+    pairs.measure()?;
+    pairs.conclude();
+    if let Some(error) = pairs.journal.close() {
+        session.note(&format!("warning: the recording is incomplete: {error}"));
+    }
+    outcome::publish(&dir, session.stopped(), pairs.request.json, style, session)
+}
+
+/// An engine for each target, on one clock; an error when one of them does not answer.
+fn engines(request: &PairsRequest, session: &Session) -> Result<[Engine; 2]> {
+    let epoch = Instant::now();
+    let run = &request.suite.run;
+    let open = |spec: &TargetSpec| -> Result<Engine> {
+        let options = EngineOptions {
+            seed: run.seed,
+            threads: run.threads,
+            rate_max: run.rate_max,
+            stop: Arc::clone(&session.stop),
+            epoch,
+            ..EngineOptions::default()
+        };
+        Ok(Engine::new(
+            &sending::target(&spec.url, spec, &request.secrets)?,
+            options,
+        )?)
+    };
+    let mut engines = [open(&request.suite.target)?, open(&request.target_b)?];
+    for (side, engine) in engines.iter_mut().enumerate() {
+        let item = &request.phases[side].scenarios[0].items[0];
+        let answer = engine.fetch(&item.request, &Limits::default(), ANSWER_BYTES_MAX);
+        let nobody = matches!(
+            answer.outcome,
+            Outcome::Dns
+                | Outcome::Refused
+                | Outcome::Unreachable
+                | Outcome::ConnectTimeout
+                | Outcome::Tls
+                | Outcome::WrongProtocol
+        );
+        if nobody {
+            return Err(unreachable(&request.urls[side], &answer).into());
+        }
+    }
+    Ok(engines)
+}
+
+fn header(request: &PairsRequest, engines: &[Engine; 2], session: &Session, id: String) -> RunHeader {
+    let [a, b] = &request.urls;
+    RunHeader {
+        format: RunHeader::FORMAT,
+        prony: env!("CARGO_PKG_VERSION").to_owned(),
+        id,
+        command: session.command.clone(),
+        started_at: host::wall_clock(),
+        seed: request.suite.run.seed,
+        target: if request.same {
+            format!("{a} (A and B)")
+        } else {
+            format!("{a} (A), {b} (B)")
+        },
+        host: host::facts(),
+        shared_host: engines.iter().any(Engine::shares_host),
+        suite: request.suite.clone(),
+    }
+}
+
+/// A comparison in progress.
+struct Pairs<'a> {
+    request: PairsRequest,
+    engines: [Engine; 2],
+    journal: Journal,
+    /// Finished runs of A and of B.
+    results: [Vec<PhaseResult>; 2],
+    started: u16,
+    repeats_left: u32,
+    session: &'a Session,
+}
+
+impl Pairs<'_> {
+    /// All runs, or those until the person stops it.
+    fn measure(&mut self) -> Result<()> {
+        for (position, side) in turns(self.request.pairs).into_iter().enumerate() {
+            let result = self.run(side, position / 2)?;
+            if result.summary.partial || self.session.stopped() {
+                let why = if self.session.stopped() {
+                    "Stopped by the user".to_owned()
+                } else {
+                    format!("{side:?} no longer accepts connections")
+                };
+                let text = format!("{why}: only the pairs that were finished are compared.");
+                self.journal.event(&Event::Noted { text });
+                break;
+            }
+            self.results[side as usize].push(result);
+        }
+        Ok(())
+    }
+
+    /// One run; once more if the generator could not keep its promise. What the target answered has no say in that.
+    fn run(&mut self, side: Side, pair: usize) -> Result<PhaseResult> {
+        let result = self.attempt(side, pair)?;
+        let Some(issue) = result.summary.validity.invalid.first() else {
+            return Ok(result);
+        };
+        if result.summary.partial || self.repeats_left == 0 || self.session.stopped() {
+            return Ok(result);
+        }
+        self.repeats_left -= 1;
+        let text = format!(
+            "run '{}' is measured once more: {}",
+            clean(&result.phase.name, 80),
+            issue.says
+        );
+        self.journal.event(&Event::Noted { text });
+        self.attempt(side, pair)
+    }
+
+    /// One run under the next index of the recording. Both of a pair have the same schedule: the engine draws it from the number
+    /// of the pair.
+    fn attempt(&mut self, side: Side, pair: usize) -> Result<PhaseResult> {
+        let index = self.started;
+        self.started = self.started.saturating_add(1);
+        let mut phase = self.request.phases[side as usize].clone();
+        phase.name = format!("{side:?} {}", pair + 1);
+        COMPARE.clone_into(&mut phase.experiment);
+        phase.scenarios[0].name = phase.scenarios[0].items[0].request.label();
+        let engine = &mut self.engines[side as usize];
+        self.journal.event(&Event::PhaseStarted {
+            index,
+            at: engine.now(),
+            phase: phase.clone(),
+        });
+        let mut sink = Renumbered {
+            index,
+            journal: &mut self.journal,
+            samples: Vec::new(),
+        };
+        let mut result = engine.run(pair as u16, phase, &mut sink)?;
+        result.index = index;
+        result.summary.index = index;
+        self.journal.event(&Event::PhaseFinished(result.summary.clone()));
+        Ok(result)
+    }
+
+    fn conclude(&mut self) {
+        let [a, b] = &self.results;
+        let findings: Vec<Finding> = compare(&Comparison {
+            a,
+            b,
+            warm_up_s: self.request.warm_up.as_secs_f64(),
+            margin: self.request.margin,
+            same: self.request.same,
+            seed: self.request.suite.run.seed,
+        });
+        for finding in &findings {
+            self.journal.event(&Event::FindingMade(finding.clone()));
+        }
+        let at = self.engines.iter().map(Engine::now).max().unwrap_or(Nanos::ZERO);
+        self.journal.event(&Event::RunFinished {
+            verdict: prony_report::verdict(&findings, &[]),
+            interrupted: self.session.stopped(),
+            at,
+        });
+    }
+}
+
+/// The recording, with the number of the run in it in place of the engine's own.
+struct Renumbered<'a> {
+    index: u16,
+    journal: &'a mut Journal,
+    samples: Vec<Sample>,
+}
+
+impl Sink for Renumbered<'_> {
+    fn wants_all(&self) -> bool {
+        self.journal.wants_all()
+    }
+
+    fn samples(&mut self, samples: &[Sample]) {
+        self.samples.clear();
+        self.samples.extend(samples.iter().map(|sample| Sample {
+            phase: self.index,
+            ..*sample
+        }));
+        self.journal.samples(&self.samples);
+    }
+
+    fn progress(&mut self, progress: &Progress) {
+        self.journal.progress(&Progress {
+            index: self.index,
+            ..*progress
+        });
+    }
+
+    fn captured(&mut self, _: u16, response: &Captured) {
+        self.journal.captured(self.index, response);
+    }
+}
