@@ -15,13 +15,14 @@ use crate::recorder::Recorder;
 use crate::settings::Settings;
 
 /// What the admin port can tell.
-#[derive(Debug)]
 pub(crate) struct Admin {
     preset: &'static PresetDef,
     settings: Settings,
     seed: u64,
     /// The stated law of the service time, where the preset has one.
     model: Option<Value>,
+    /// What else the preset knows of itself at the moment: an object.
+    state: Box<dyn Fn() -> Value + Send + Sync>,
     recorder: Arc<Recorder>,
 }
 
@@ -32,6 +33,7 @@ impl Admin {
         settings: Settings,
         seed: u64,
         model: Option<Value>,
+        state: Box<dyn Fn() -> Value + Send + Sync>,
         recorder: Arc<Recorder>,
     ) -> Self {
         Self {
@@ -39,6 +41,7 @@ impl Admin {
             settings,
             seed,
             model,
+            state,
             recorder,
         }
     }
@@ -92,8 +95,10 @@ impl Admin {
             "knobs": self.settings.values(),
             "service_model_ns": self.model,
         });
-        if let (Value::Object(truth), Value::Object(account)) = (&mut truth, self.recorder.to_json()) {
-            truth.extend(account);
+        for part in [(self.state)(), self.recorder.to_json()] {
+            if let (Value::Object(truth), Value::Object(part)) = (&mut truth, part) {
+                truth.extend(part);
+            }
         }
         truth
     }

@@ -28,6 +28,11 @@ impl Gate {
         }
     }
 
+    /// Those that wait now.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Acquire)
+    }
+
     /// Waits for a turn. The turn ends when the permit is dropped.
     pub(crate) async fn enter(&self) -> Result<OwnedSemaphorePermit, Full> {
         if let Ok(permit) = Arc::clone(&self.slots).try_acquire_owned() {
@@ -37,10 +42,20 @@ impl Gate {
             self.waiting.fetch_sub(1, Ordering::AcqRel);
             return Err(Full);
         }
+        let place = Waiting(&self.waiting);
         let permit = Arc::clone(&self.slots).acquire_owned().await;
-        self.waiting.fetch_sub(1, Ordering::AcqRel);
+        drop(place);
         // The semaphore is never closed; were it, refusing is the safe answer.
         permit.map_err(|_| Full)
+    }
+}
+
+/// A place in the queue, given up when this is dropped: one that waits may be dropped with its client.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -27,7 +27,7 @@ pub struct KnobDef {
     pub default: &'static str,
     /// What it does.
     pub description: &'static str,
-    /// The id of the planted fault that it switches on (`E1` ...), if it is one.
+    /// The ids of the planted faults that it switches on (`E1` ...), if it does.
     pub fault: Option<&'static str>,
 }
 
@@ -49,10 +49,18 @@ pub static PRESETS: &[PresetDef] = &[
     },
     PresetDef {
         name: "truth",
-        title: "a queue of known service times, to calibrate a load generator",
-        description: "GET /work waits for a free server and works for a drawn time; GET /null does nothing; POST /echo returns the \
-                      body's nonce. The admin port gives the true times of every request.",
-        knobs: truth::KNOBS,
+        title: "a server whose every property is a knob, and which fails on bad input in thirty ways",
+        description: "GET /work, POST /v1/infer and POST /v1/generate wait for a free server and work for a drawn time; files, workers, \
+                      caches, memory, standstills, crashes and spoilt answers are knobs, off by default. Other endpoints look at \
+                      their input, with thirty defects. The admin port gives the exact figures and the true times.",
+        knobs: &truth::KNOBS,
+    },
+    PresetDef {
+        name: "truth-fixed",
+        title: "the same server with no input defect",
+        description: "The system of 'truth' with 'defects=none' and 'cancel=true': every input is held against the document, bad input is \
+                      refused with the right status, and nobody works for a client that has gone.",
+        knobs: &truth::FIXED_KNOBS,
     },
 ];
 

@@ -26,6 +26,7 @@ struct Book {
     in_service_max: usize,
     in_system: usize,
     in_system_max: usize,
+    abandoned: u64,
 }
 
 #[derive(Debug, Default)]
@@ -112,6 +113,16 @@ impl Recorder {
         }
     }
 
+    /// It ends without an answer: its client left, or the server crashed.
+    pub(crate) fn abandon(&self, visit: Visit) {
+        let mut book = self.lock();
+        book.in_system = book.in_system.saturating_sub(1);
+        if visit.in_slot {
+            book.in_service = book.in_service.saturating_sub(1);
+        }
+        book.abandoned += u64::from(visit.arrived >= book.since);
+    }
+
     /// Forgets everything so far; requests in flight are not counted when they end.
     pub(crate) fn reset(&self) {
         let mut book = self.lock();
@@ -133,6 +144,7 @@ impl Recorder {
             "in_service": book.in_service,
             "in_service_max": book.in_service_max,
             "in_system_max": book.in_system_max,
+            "abandoned": book.abandoned,
             "endpoints": endpoints,
         })
     }
@@ -172,6 +184,7 @@ impl Book {
             in_service_max: in_service,
             in_system,
             in_system_max: in_system,
+            abandoned: 0,
         }
     }
 }
@@ -266,6 +279,11 @@ mod tests {
             told["endpoints"]["GET /a"]["statuses"],
             json!({"200": 1, "404": 1})
         );
+        let mut gone = recorder.arrive();
+        recorder.begin(&mut gone, true);
+        recorder.abandon(gone);
+        let told = recorder.to_json();
+        assert_eq!((&told["abandoned"], &told["in_service"]), (&json!(1), &json!(0)));
         let late = recorder.arrive();
         recorder.reset();
         recorder.finish(late, "GET /a", 200);

@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::Response;
 use axum::serve::ListenerExt as _;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::admin::Admin;
@@ -84,18 +84,27 @@ pub fn serve(
             None => None,
         };
         let app = App::start(preset.name, &settings, slides, seed, Arc::clone(&recorder))?;
-        let truth = Arc::new(Admin::new(preset, settings, seed, app.model(), recorder));
+        let state = {
+            let app = app.clone();
+            Box::new(move || app.state())
+        };
+        let truth = Arc::new(Admin::new(preset, settings, seed, app.model(), state, recorder));
         let admin_at = admin.as_ref().map(|(_, at)| *at);
         let (stop, stopped) = watch::channel(false);
         let mut servers = tokio::task::JoinSet::new();
-        servers.spawn(accept(service, stopped.clone(), move |request| {
-            app.clone().handle(request)
-        }));
+        let accepted = app.clone();
+        servers.spawn(accept(
+            service,
+            stopped.clone(),
+            move |stream| accepted.accepted(stream),
+            move |request| app.clone().handle(request),
+        ));
         if let Some((listener, _)) = admin {
-            servers.spawn(accept(listener, stopped, move |request| {
+            let handle = move |request: Request| {
                 let truth = Arc::clone(&truth);
                 async move { truth.handle(&request) }
-            }));
+            };
+            servers.spawn(accept(listener, stopped, |_: &TcpStream| {}, handle));
         }
         ready(&Ready {
             service: service_at,
@@ -131,7 +140,7 @@ impl App {
         seed: u64,
         recorder: Arc<Recorder>,
     ) -> Result<Self, BackendError> {
-        if name == "truth" {
+        if name.starts_with("truth") {
             return match slides {
                 Some(folder) => Err(BackendError::Slides {
                     folder,
@@ -155,6 +164,20 @@ impl App {
         }
     }
 
+    /// What is true of it now, beyond the account.
+    fn state(&self) -> serde_json::Value {
+        match self {
+            Self::Enso(_) => serde_json::Value::Null,
+            Self::Truth(truth) => truth.state(),
+        }
+    }
+
+    fn accepted(&self, stream: &TcpStream) {
+        if let Self::Truth(truth) = self {
+            truth.accepted(stream);
+        }
+    }
+
     async fn handle(self, request: Request) -> Response<Body> {
         match self {
             Self::Enso(enso) => enso.handle(request).await,
@@ -173,15 +196,17 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Backen
 async fn accept<F>(
     listener: TcpListener,
     mut stopped: watch::Receiver<bool>,
+    accepted: impl Fn(&TcpStream) + Send + Sync + 'static,
     handle: impl Fn(Request) -> F + Clone + Send + Sync + 'static,
 ) -> std::io::Result<()>
 where
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let router: Router = Router::new().fallback(handle);
-    let listener = listener.tap_io(|stream| {
+    let listener = listener.tap_io(move |stream| {
         // Without it small answers would wait for acknowledgements; a socket that refuses it still works.
         let _ = stream.set_nodelay(true);
+        accepted(stream);
     });
     axum::serve(listener, router)
         .with_graceful_shutdown(async move {

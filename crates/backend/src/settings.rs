@@ -93,6 +93,16 @@ impl Settings {
             .ok_or_else(|| bad(name, text, format!("use one of: {}", words.join(", "))))
     }
 
+    /// A value as it was given.
+    pub(crate) fn word(&self, name: &'static str) -> &str {
+        self.text(name)
+    }
+
+    /// That a value will not do, for a reason that only its user knows.
+    pub(crate) fn refuse(&self, name: &'static str, reason: &str) -> BackendError {
+        bad(name, self.text(name), reason)
+    }
+
     fn text(&self, name: &'static str) -> &str {
         self.values.get(name).map_or("", String::as_str)
     }

@@ -107,15 +107,22 @@ pub(crate) fn body_json(request: &Request) -> Option<Value> {
 }
 
 fn perform(phase: &Phase, index: u16, target: &mut impl FnMut(&Request) -> Reply) -> PhaseResult {
-    assert!(
-        matches!(phase.shape, Shape::Once { .. }),
-        "content experiments send each request once"
-    );
+    // What is sent under load is sent here a few times, one after another.
+    let times = if matches!(phase.shape, Shape::Once { .. }) {
+        1
+    } else {
+        20
+    };
     let mut samples = Vec::new();
     let mut captures = Vec::new();
     let mut at = Nanos(1);
     for (s, scenario) in phase.scenarios.iter().enumerate() {
-        for (i, item) in scenario.items.iter().enumerate() {
+        for (i, item) in scenario
+            .items
+            .iter()
+            .enumerate()
+            .flat_map(|one| [one; 1].repeat(times))
+        {
             let reply = target(&item.request);
             let sample = sample(samples.len() as u64, index, s as u16, i as u32, at, item, &reply);
             at = sample.done;

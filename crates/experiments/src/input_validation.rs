@@ -1,5 +1,5 @@
-//! What happens with bad input? Requests derived from the document and from a catalogue of hostile texts, each with
-//! what a sound target may answer.
+//! What happens with bad input? Requests derived from the document, or from a sample request alone, and from a catalogue of
+//! hostile texts, each with what a sound target may answer; on request also clients that stop half-way or leave.
 //!
 //! Only what an HTTP client sees counts: statuses, bodies, closed connections, and whether a good request is still
 //! answered afterwards. Where a document does not forbid an input, a normal answer to it is no fault.
@@ -7,22 +7,24 @@
 mod bodies;
 mod case;
 mod catalogue;
+mod clients;
 mod field;
 mod findings;
 mod generate;
 mod judge;
+mod plan;
 
-use prony_model::{
-    Budget, Capture, Endpoint, Finding, Item, Limits, Phase, PhaseResult, Request, Role, Scenario, Shape,
-};
+use prony_model::{Budget, Capture, Finding, Limits, Nanos, Phase, Role, Scenario, Shape};
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 
-use crate::answer::{answers, good_sample};
+use crate::answer::good_sample;
 use crate::coverage::is_destructive;
 use crate::experiment::params;
 use crate::{Experiment, ExperimentDef, RunView, Step, Time};
-use case::{Class, NegativeCase};
+use case::Class;
+use clients::Clients;
+use plan::Plan;
 
 const NAME: &str = "input-validation";
 const FIRST: &str = "bad-input";
@@ -31,6 +33,9 @@ const AGAIN: &str = "repeats";
 const REPEATS: usize = 2;
 /// Scenario of the request that has no endpoint.
 const NO_ENDPOINT: &str = "no endpoint";
+/// Of the whole time: for the first attempts, and for them where clients that misbehave come after them.
+const FIRST_SHARE: f64 = 0.75;
+const FIRST_SHARE_WITH_CLIENTS: f64 = 0.5;
 
 /// Registry entry.
 pub(crate) static DEF: ExperimentDef = ExperimentDef {
@@ -40,7 +45,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     from_budget: Budget::Quick,
     needs: &["coverage"],
     time: Time::Bounded {
-        usual_s: [2.0, 8.0, 60.0],
+        usual_s: [3.0, 11.0, 100.0],
         most_s: [8.0, 25.0, 240.0],
     },
     build: |context, value| {
@@ -54,14 +59,16 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
             cases_max: asked.cases_max.unwrap_or(cases) as usize,
             duration_s: asked.duration_s.unwrap_or(context.time_s),
             destructive: asked.destructive,
+            clients: asked.clients.unwrap_or(context.budget == Budget::Thorough),
             seed: context.seed,
             limits: context.limits.clone(),
             stage: 0,
             plans: Vec::new(),
+            after: Clients::default(),
         }))
     },
     schema: || schema_for!(InputValidationParams),
-    example: "[experiment.input-validation]\ncases_max = 60\n",
+    example: "[experiment.input-validation]\ncases_max = 60\nclients = true\n",
 };
 
 /// Parameters of the input validation experiment.
@@ -74,87 +81,59 @@ pub(crate) struct InputValidationParams {
     pub duration_s: Option<f64>,
     /// Also send bad input to endpoints with the methods DELETE, PUT and PATCH.
     pub destructive: bool,
+    /// Also try clients whose body stops half-way, and clients that leave before the answer. A target that cannot bear them
+    /// may be of no use afterwards. By default only with the thorough budget.
+    pub clients: Option<bool>,
 }
 
 struct InputValidation {
     cases_max: usize,
     duration_s: f64,
     destructive: bool,
+    clients: bool,
     seed: u64,
     limits: Limits,
     stage: u8,
     plans: Vec<Plan>,
-}
-
-/// The bad requests to one endpoint: case `k` is item `k` of its scenario.
-struct Plan {
-    /// Name of the endpoint and of the scenario.
-    endpoint: String,
-    /// The request that was answered well before.
-    good: Option<Request>,
-    cases: Vec<NegativeCase>,
-    /// Cases that failed at first, in the order of their repeats.
-    repeated: Vec<usize>,
-}
-
-impl Plan {
-    /// Name of the scenario with the good request.
-    fn after(&self) -> String {
-        format!("{}: good request afterwards", self.endpoint)
-    }
-
-    fn scenarios(&self, run: &RunView<'_>, cases: impl Iterator<Item = usize>) -> Vec<Scenario> {
-        let item = |case: &NegativeCase| Item {
-            request: case.request.clone(),
-            expect: case.wanted.expect(),
-        };
-        let items = cases.map(|k| item(&self.cases[k])).collect();
-        let mut scenarios = vec![Scenario::new(self.endpoint.clone(), items)];
-        let endpoint = run.surface.endpoints.iter().find(|e| e.name == self.endpoint);
-        if let (Some(request), Some(endpoint)) = (&self.good, endpoint) {
-            let good = Item {
-                request: request.clone(),
-                expect: endpoint.expect.clone(),
-            };
-            scenarios.push(Scenario::new(self.after(), vec![good]));
-        }
-        scenarios
-    }
+    after: Clients,
 }
 
 impl Experiment for InputValidation {
     fn next(&mut self, run: &RunView<'_>) -> Step {
-        self.stage += 1;
-        match self.stage {
-            1 => {
-                self.plans = self.plan(run);
-                let scenarios = self
-                    .plans
-                    .iter()
-                    .flat_map(|p| p.scenarios(run, 0..p.cases.len()))
-                    .collect::<Vec<_>>();
-                self.step(run, FIRST, scenarios)
-            }
-            2 => {
-                let Some(first) = run.phase(NAME, FIRST) else {
-                    return Step::Done;
-                };
-                let mut scenarios = Vec::new();
-                for plan in &mut self.plans {
-                    plan.repeated = failed_at_first(plan, first);
-                    if !plan.repeated.is_empty() || good_failed(plan, first) {
-                        let repeats = plan
-                            .repeated
-                            .iter()
-                            .flat_map(|&k| [k; REPEATS])
-                            .collect::<Vec<_>>();
-                        scenarios.extend(plan.scenarios(run, repeats.into_iter()));
+        loop {
+            self.stage = self.stage.saturating_add(1);
+            match self.stage {
+                1 => {
+                    self.plans = self.plan(run);
+                    let share = if self.clients {
+                        FIRST_SHARE_WITH_CLIENTS
+                    } else {
+                        FIRST_SHARE
+                    };
+                    plan::pace(&mut self.plans, run, share * self.duration_s);
+                    let scenarios = self.plans.iter().map(|p| p.scenario(run, &p.first)).collect();
+                    return self.step(run, FIRST, scenarios, share * self.duration_s);
+                }
+                2 => {
+                    let Some(first) = run.phase(NAME, FIRST) else {
+                        return Step::Done;
+                    };
+                    for plan in &mut self.plans {
+                        plan.plan_repeats(first);
+                    }
+                    let again = self.plans.iter().filter(|p| !p.again.is_empty());
+                    let scenarios: Vec<Scenario> = again.map(|p| p.scenario(run, &p.again)).collect();
+                    if !scenarios.is_empty() {
+                        let share = if self.clients { 0.5 } else { 1.0 };
+                        return self.step(run, AGAIN, scenarios, share * self.left_s(run));
                     }
                 }
-                scenarios.retain(|s| !s.items.is_empty());
-                self.step(run, AGAIN, scenarios)
+                3 if self.clients => {
+                    self.after = Clients::plan(&self.plans, run, &self.limits, self.left_s(run));
+                }
+                3 => return Step::Done,
+                _ => return self.after.next().map_or(Step::Done, Step::Run),
             }
-            _ => Step::Done,
         }
     }
 
@@ -168,29 +147,37 @@ impl Experiment for InputValidation {
             .iter()
             .map(|plan| judge::Judged::new(plan, first, again))
             .collect();
-        findings::findings(&judged, run, first)
+        findings::findings(&judged, &self.after, run, first)
     }
 }
 
 impl InputValidation {
     fn plan(&self, run: &RunView<'_>) -> Vec<Plan> {
         let mut plans: Vec<Plan> = Vec::new();
-        for endpoint in run.working_endpoints() {
-            let is_tested = (endpoint.is_work() || endpoint.role == Role::Listing)
-                && endpoint.role != Role::Tile
-                && (self.destructive || !is_destructive(&endpoint.method));
-            let Some(base) = good_sample(endpoint, run).filter(|_| is_tested) else {
+        let working = run.working_endpoints();
+        for endpoint in &run.surface.endpoints {
+            if !self.destructive && is_destructive(&endpoint.method) {
                 continue;
-            };
-            let mut cases = generate::cases(endpoint, base, self.seed);
-            cases.retain(|c| c.class != Class::WrongMethod || !is_declared(run, endpoint, &c.request.method));
-            cases.truncate(self.cases_max.max(1));
-            plans.push(Plan {
-                endpoint: endpoint.name.clone(),
-                good: Some(base.request.clone()),
-                cases,
-                repeated: Vec::new(),
+            }
+            let works = working.iter().any(|e| e.name == endpoint.name);
+            let base = good_sample(endpoint, run).filter(|_| works);
+            let is_tested =
+                (endpoint.is_work() || endpoint.role == Role::Listing) && endpoint.role != Role::Tile;
+            let mut cases = base
+                .filter(|_| is_tested)
+                .map_or_else(Vec::new, |base| generate::cases(endpoint, base, self.seed));
+            cases.retain(|c| {
+                c.class != Class::WrongMethod || !plan::is_declared(run, endpoint, &c.request.method)
             });
+            // Credentials can be judged where nothing is answered without them, too.
+            if let (Some(header), Some(sample)) = (
+                plan::guard(run, &endpoint.name),
+                base.or(endpoint.samples.first()),
+            ) {
+                cases.splice(0..0, generate::credentials(&sample.request, header));
+            }
+            cases.truncate(self.cases_max.max(1));
+            plans.push(Plan::new(&endpoint.name, base.map(|b| b.request.clone()), cases));
         }
         plans.sort_by_key(|p| {
             run.surface
@@ -201,17 +188,16 @@ impl InputValidation {
         });
         plans.retain(|p| !p.cases.is_empty());
         if !plans.is_empty() {
-            plans.push(Plan {
-                endpoint: NO_ENDPOINT.to_owned(),
-                good: None,
-                cases: vec![generate::unknown_path(self.seed)],
-                repeated: Vec::new(),
-            });
+            plans.push(Plan::new(
+                NO_ENDPOINT,
+                None,
+                vec![generate::unknown_path(self.seed)],
+            ));
         }
         plans
     }
 
-    fn step(&self, run: &RunView<'_>, name: &str, scenarios: Vec<Scenario>) -> Step {
+    fn step(&self, run: &RunView<'_>, name: &str, scenarios: Vec<Scenario>, duration_s: f64) -> Step {
         if scenarios.is_empty() {
             return Step::Done;
         }
@@ -221,7 +207,7 @@ impl InputValidation {
             experiment: NAME.to_owned(),
             scenarios,
             shape: Shape::Once {
-                duration_s: Some(self.duration_s),
+                duration_s: Some(duration_s.max(0.1)),
             },
             limits: Limits {
                 timeout_ms: self.timeout_ms(run),
@@ -235,46 +221,28 @@ impl InputValidation {
         })
     }
 
+    /// What is left of the time.
+    fn left_s(&self, run: &RunView<'_>) -> f64 {
+        let spent: f64 = run
+            .of(NAME)
+            .map(|p| (p.summary.ended - p.summary.started).as_millis_f64() / 1000.0)
+            .sum();
+        self.duration_s - spent
+    }
+
     /// Bad input must not take much longer than good: three times the slowest good answer and 5 s, at most the limit.
     fn timeout_ms(&self, run: &RunView<'_>) -> u64 {
-        let slowest = run
-            .phase("coverage", "preflight")
-            .into_iter()
-            .flat_map(|p| &p.samples)
-            .map(|s| s.service().as_millis_f64() as u64)
-            .max();
-        slowest.map_or(self.limits.timeout_ms, |ms| {
-            self.limits.timeout_ms.min(3 * ms + 5_000)
+        plan::slowest_good(run).map_or(self.limits.timeout_ms, |slowest: Nanos| {
+            self.limits
+                .timeout_ms
+                .min(3 * slowest.as_millis_f64() as u64 + 5_000)
         })
     }
 }
 
-fn is_declared(run: &RunView<'_>, endpoint: &Endpoint, method: &str) -> bool {
-    run.surface
-        .endpoints
-        .iter()
-        .any(|e| e.path == endpoint.path && e.method == method)
-}
-
-fn failed_at_first(plan: &Plan, first: &PhaseResult) -> Vec<usize> {
-    answers(first, &plan.endpoint)
-        .iter()
-        .filter(|a| {
-            let case = &plan.cases[a.item as usize];
-            judge::failure(case, a).is_some()
-        })
-        .map(|a| a.item as usize)
-        .take(40)
-        .collect()
-}
-
-fn good_failed(plan: &Plan, first: &PhaseResult) -> bool {
-    answers(first, &plan.after()).iter().any(|a| !a.is_ok())
-}
-
 #[cfg(test)]
 mod tests {
-    use prony_model::{Budget, Finding, Request, Verdict};
+    use prony_model::{Budget, Finding, Protection, Request, Verdict};
     use serde_json::json;
 
     use crate::fake::library::{Faults, Library, surface};
@@ -436,6 +404,50 @@ mod tests {
             find(&passwd, "text-was-executed").severity,
             prony_model::Severity::Critical
         );
+    }
+
+    #[test]
+    fn text_that_changes_on_its_way_and_database_errors_are_seen() {
+        let with = |r: &Request, text: &str| {
+            String::from_utf8_lossy(&r.body.to_bytes().unwrap_or_default()).contains(text)
+        };
+        let mangled = but_for(|r| {
+            let latin: String = "\u{65e5}\u{672c}\u{8a9e}".bytes().map(char::from).collect();
+            with(r, "\u{65e5}\u{672c}").then(|| Reply::json(200, &json!({ "document": latin })))
+        });
+        assert_eq!(find(&mangled, "mangled-text").verdict, Verdict::Fail);
+        let sql =
+            but_for(|r| with(r, "'1'='1'").then(|| Reply::json(200, &json!({"warning": "SQLSTATE[42000]"}))));
+        assert_eq!(find(&sql, "database-error").verdict, Verdict::Fail);
+    }
+
+    #[test]
+    fn credentials_are_tried_where_the_document_asks_for_them() {
+        let mut surface = surface();
+        surface.protected.insert(
+            "GET /v1/documents".into(),
+            vec![Protection::Authorization("Bearer".into())],
+        );
+        let judged = |checks: bool| {
+            let mut library = Library::new(Faults::default());
+            run(&BOTH, &surface, Budget::Quick, |r| {
+                // The run's own credentials are not among a request's headers; ours take their place.
+                let ours = r.headers.iter().any(|h| h.name == "authorization");
+                if checks && ours && r.path == "/v1/documents" {
+                    return Reply::json(401, &json!({"error": "who are you?"}));
+                }
+                library.answer(r)
+            })
+            .1
+        };
+        let open = judged(false);
+        let found = find(&open, "credentials-not-checked");
+        assert_eq!(
+            (found.verdict, found.severity),
+            (Verdict::Fail, prony_model::Severity::Critical)
+        );
+        assert!(found.title.contains("GET /v1/documents"), "{}", found.title);
+        assert_eq!(complaints(&judged(true)), [""; 0]);
     }
 
     #[test]

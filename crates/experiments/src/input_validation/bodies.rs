@@ -66,7 +66,45 @@ pub(super) fn add(list: &mut List<'_>) {
         unknown_field(list, if closed { Wanted::Refused } else { Wanted::Harmless });
     }
     encodings(list, &sent);
+    odd_json(list, &sent);
     sizes(list);
+}
+
+/// JSON that parsers disagree on.
+fn odd_json(list: &mut List<'_>, sent: &str) {
+    text(
+        list,
+        Class::InvalidJson,
+        "JSON with something after its end",
+        Wanted::Refused,
+        &format!("{sent} prony"),
+    );
+    text(
+        list,
+        Class::OddJson,
+        "a byte order mark before the JSON",
+        Wanted::Harmless,
+        &format!("\u{feff}{sent}"),
+    );
+    if let Some(inside) = sent
+        .trim()
+        .strip_prefix('{')
+        .filter(|inside| !inside.starts_with('}'))
+    {
+        let twice = format!("{{{},{inside}", inside.trim_end().trim_end_matches('}'));
+        text(list, Class::OddJson, "every key twice", Wanted::Harmless, &twice);
+    }
+    if let Some(quote) = sent.find(": \"").or_else(|| sent.find(":\"")) {
+        let at = quote + sent[quote..].find('"').unwrap_or_default() + 1;
+        let lone = format!("{}\\ud800{}", &sent[..at], &sent[at..]);
+        text(
+            list,
+            Class::OddJson,
+            "half a surrogate pair",
+            Wanted::Harmless,
+            &lone,
+        );
+    }
 }
 
 fn whole(list: &mut List<'_>, class: Class, name: &str, wanted: Wanted, body: Body) {

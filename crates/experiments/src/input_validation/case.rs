@@ -5,6 +5,7 @@ use prony_model::{Expect, Request};
 /// What is wrong with a request. The order is that of importance: when there is no time for all, the first come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Class {
+    Credentials,
     MissingField,
     OverLong,
     UnknownId,
@@ -29,14 +30,59 @@ pub(super) enum Class {
     InvalidUtf8,
     DeepNesting,
     HugeBody,
+    ManyItems,
+    WrongAccept,
     UnknownPath,
     OddNumbers,
+    OddJson,
+    StalledBody,
+    LeftEarly,
 }
 
+/// The twelve kinds of bad input that classes belong to, in the order of their numbers.
+const KINDS: [&str; 12] = [
+    "missing input",
+    "wrong type or value",
+    "empty input",
+    "over-long input",
+    "broken JSON or text",
+    "unknown id",
+    "undeclared method, path or type",
+    "missing or wrong credentials",
+    "hostile text",
+    "huge body",
+    "body that stops half-way",
+    "client that leaves",
+];
+
 impl Class {
+    /// Which of the twelve kinds it belongs to.
+    pub(super) fn kind(self) -> &'static str {
+        KINDS[match self {
+            Self::MissingField | Self::NullField => 0,
+            Self::WrongType
+            | Self::OutOfRange
+            | Self::NotInList
+            | Self::OddNumbers
+            | Self::NotAnObject
+            | Self::UnknownField => 1,
+            Self::EmptyBody | Self::EmptyText | Self::EmptyObject | Self::EmptyList => 2,
+            Self::OverLong => 3,
+            Self::InvalidJson | Self::Unicode | Self::InvalidUtf8 | Self::DeepNesting | Self::OddJson => 4,
+            Self::UnknownId => 5,
+            Self::WrongMethod | Self::WrongContentType | Self::WrongAccept | Self::UnknownPath => 6,
+            Self::Credentials => 7,
+            Self::Markup | Self::PathTraversal | Self::Injection | Self::HeaderSplit => 8,
+            Self::HugeBody | Self::ManyItems => 9,
+            Self::StalledBody => 10,
+            Self::LeftEarly => 11,
+        }]
+    }
+
     /// In a few words, for tables.
     pub(super) fn label(self) -> &'static str {
         match self {
+            Self::Credentials => "credentials",
             Self::MissingField => "missing field",
             Self::OverLong => "over-long text",
             Self::UnknownId => "unknown id",
@@ -63,6 +109,11 @@ impl Class {
             Self::HugeBody => "huge body",
             Self::UnknownPath => "unknown path",
             Self::OddNumbers => "odd numbers",
+            Self::ManyItems => "very long list",
+            Self::WrongAccept => "unknown Accept",
+            Self::OddJson => "odd JSON",
+            Self::StalledBody => "body that stops half-way",
+            Self::LeftEarly => "client that leaves",
         }
     }
 }
@@ -80,12 +131,14 @@ pub(super) enum Wanted {
     HarmlessOrClosed,
     /// The method is not declared: 405 at best, 501 as well; a success is worth a remark.
     NotAllowed,
+    /// The document asks for credentials and they are missing or wrong: 401, 403 or 404; a success is critical.
+    Unauthorised,
 }
 
 /// Client errors that answer a bad request properly; those that ask for credentials or patience included, for they
 /// refuse it too.
-const REFUSALS: [u16; 17] = [
-    400, 401, 403, 404, 405, 406, 409, 410, 411, 413, 414, 415, 422, 428, 429, 431, 417,
+const REFUSALS: [u16; 18] = [
+    400, 401, 403, 404, 405, 406, 408, 409, 410, 411, 413, 414, 415, 422, 428, 429, 431, 417,
 ];
 const SUCCESSES: [u16; 5] = [200, 201, 202, 204, 206];
 
@@ -94,7 +147,7 @@ impl Wanted {
     pub(super) fn statuses(self) -> Vec<u16> {
         let mut statuses = REFUSALS.to_vec();
         match self {
-            Self::Refused | Self::NotFound => {}
+            Self::Refused | Self::NotFound | Self::Unauthorised => {}
             Self::Harmless | Self::HarmlessOrClosed => statuses.extend(SUCCESSES),
             Self::NotAllowed => statuses.push(501),
         }
@@ -109,6 +162,7 @@ impl Wanted {
             Self::NotFound => "404",
             Self::Harmless | Self::HarmlessOrClosed => "a client error, or a normal answer",
             Self::NotAllowed => "405",
+            Self::Unauthorised => "401 or 403",
         }
     }
 

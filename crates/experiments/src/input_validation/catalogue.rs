@@ -20,6 +20,15 @@ pub(super) const SPLIT_HEADER: &str = "x-prony-injected";
 const UNICODE: &str = "\u{65e5}\u{672c}\u{8a9e} \u{1f642}\u{202e} e\u{301} \u{2124}\u{fb01}";
 const NUL: &str = "a\u{0}b";
 
+/// Whether a text holds the rare characters as they look after a wrong decoding: UTF-8 read as Latin-1, or replaced.
+pub(super) fn is_mangled(text: &str) -> bool {
+    static MANGLED: LazyLock<[String; 2]> = LazyLock::new(|| {
+        let start = "\u{65e5}\u{672c}\u{8a9e}";
+        [start.bytes().map(char::from).collect(), "\u{fffd}".repeat(3)]
+    });
+    MANGLED.iter().any(|mangled| text.contains(mangled.as_str()))
+}
+
 /// Texts that any text field may be given, with their class and what to call them.
 pub(super) const TEXTS: &[(Class, &str, &str)] = &[
     (Class::Markup, MARKUP, "HTML markup"),
@@ -95,7 +104,7 @@ pub(super) fn is_user_list(body: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{TEMPLATE_RESULT, TEXTS, is_user_list, leak};
+    use super::{TEMPLATE_RESULT, TEXTS, UNICODE, is_mangled, is_user_list, leak};
 
     #[test]
     fn the_template_result_is_right_and_not_in_the_payloads() {
@@ -122,6 +131,13 @@ mod tests {
         assert_eq!(found("{\"detail\":\"Slide x not found\"}"), None);
         assert_eq!(found("see /api/usr and https://a.example/home/page"), None);
         assert_eq!(leak("no '/home/x' here", "GET /home/x"), None);
+    }
+
+    #[test]
+    fn wrong_decodings_are_seen() {
+        let latin: String = UNICODE.bytes().map(char::from).collect();
+        assert!(is_mangled(&latin) && is_mangled("\u{fffd}\u{fffd}\u{fffd}"));
+        assert!(!is_mangled(UNICODE) && !is_mangled("???"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use prony_model::{Finding, PhaseResult, Severity, Source, Verdict};
 
 use super::case::{Class, Wanted};
+use super::clients::Clients;
 use super::generate::thousands;
 use super::judge::{Effect, Failure, Judged, Tried};
 use super::{NAME, NO_ENDPOINT};
@@ -18,7 +19,12 @@ const ROWS_MAX: usize = 60;
 const MASKED_MAX: f64 = 0.5;
 
 /// All findings, the overview first.
-pub(super) fn findings(judged: &[Judged<'_>], run: &RunView<'_>, phase: &PhaseResult) -> Vec<Finding> {
+pub(super) fn findings(
+    judged: &[Judged<'_>],
+    clients: &Clients,
+    run: &RunView<'_>,
+    phase: &PhaseResult,
+) -> Vec<Finding> {
     let mut found = Vec::new();
     for endpoint in judged {
         found.extend(failures(endpoint, phase));
@@ -27,9 +33,10 @@ pub(super) fn findings(judged: &[Judged<'_>], run: &RunView<'_>, phase: &PhaseRe
         found.extend(leaks(endpoint, phase));
         found.extend(broken(endpoint, phase));
     }
+    found.extend(clients.findings(judged, run));
     found.extend(masked(judged, phase));
     found.extend(remarks(judged, run, phase));
-    found.insert(0, overview(judged, &found, phase));
+    found.insert(0, overview(judged, &found, clients, phase));
     found
 }
 
@@ -112,7 +119,7 @@ fn accepted(judged: &Judged<'_>, phase: &PhaseResult) -> Vec<Finding> {
     let here = source(phase, &judged.plan.endpoint);
     buckets
         .into_iter()
-        .map(|((_, status), cases)| {
+        .map(|((class, status), cases)| {
             let names: Vec<&str> = cases.iter().map(|t| t.case.name.as_str()).collect();
             let shown = names.iter().take(3).copied().collect::<Vec<_>>().join(", ");
             let more = names.len().saturating_sub(3);
@@ -121,10 +128,15 @@ fn accepted(judged: &Judged<'_>, phase: &PhaseResult) -> Vec<Finding> {
             } else {
                 format!(" and {more} more")
             };
-            let forbids = if cases[0].case.wanted == Wanted::NotFound {
-                "Nothing of that name can exist."
+            let forbids = match cases[0].case.wanted {
+                Wanted::NotFound => "Nothing of that name can exist.",
+                Wanted::NotAllowed => "The document does not declare it: either it is incomplete, or something else answers there.",
+                _ => "The document forbids it.",
+            };
+            let advice = if class == Class::WrongMethod {
+                "Answer 405 with Allow, or declare the method."
             } else {
-                "The document forbids it."
+                "Refuse it with 422 or 404, or correct the document."
             };
             Draft::new(NAME, "bad-input-accepted", place(judged))
                 .verdict(Verdict::Warn, Severity::Low)
@@ -143,9 +155,10 @@ fn accepted(judged: &Judged<'_>, phase: &PhaseResult) -> Vec<Finding> {
                     judged.tried.len(),
                     &here,
                 )
+                .quote("kind of bad input", class.kind(), &here)
                 .quote("request", &cases[0].case.request.label(), &here)
                 .quote("answer", &cases[0].first().message(), &here)
-                .advice("Refuse it with 422 or 404, or correct the document.", "")
+                .advice(advice, "")
                 .done()
         })
         .collect()
@@ -179,6 +192,24 @@ fn effects(judged: &Judged<'_>, phase: &PhaseResult) -> Vec<Finding> {
                 "returns a file of the host",
                 "Resolve the path and refuse what lies outside the data folder.",
             ),
+            Effect::SqlBroken => (
+                "database-error",
+                Severity::High,
+                "comes back as an error of the database",
+                "Pass input to the database as a parameter, never as a part of the statement.",
+            ),
+            Effect::Mangled => (
+                "mangled-text",
+                Severity::Medium,
+                "come back as other characters",
+                "Read and write UTF-8 throughout.",
+            ),
+            Effect::Unguarded => (
+                "credentials-not-checked",
+                Severity::Critical,
+                "are accepted",
+                "Check the credentials before anything else; answer 401.",
+            ),
             Effect::HeaderAdded => (
                 "text-was-executed",
                 Severity::High,
@@ -192,9 +223,10 @@ fn effects(judged: &Judged<'_>, phase: &PhaseResult) -> Vec<Finding> {
                 "{} {what} at {}",
                 tried.case.name, judged.plan.endpoint
             )))
-            .detail(
-                "The text was ours and its effect cannot be chance: it holds a mark that nothing else has.",
-            )
+            .detail(match effect {
+                Effect::Unguarded => "The document asks for credentials at this endpoint, and a request without valid ones was answered.",
+                _ => "The text was ours and its effect cannot be chance: it holds a mark that nothing else has.",
+            })
             .quote("request", &tried.case.request.label(), &here)
             .advice(advice, "");
         found.push(match effect {
@@ -233,27 +265,56 @@ fn leaks(judged: &Judged<'_>, phase: &PhaseResult) -> Vec<Finding> {
 
 /// A good request that fails after the bad ones.
 fn broken(judged: &Judged<'_>, phase: &PhaseResult) -> Option<Finding> {
-    let bad = judged.good.iter().find(|a| !a.is_ok())?;
-    let stays = judged.good.last().is_some_and(|a| !a.is_ok());
-    let here = source(phase, &judged.plan.after());
+    let bad = judged.good.iter().find(|g| g.failed())?;
+    let stays = judged.good.last().is_some_and(super::judge::Good::failed);
+    let here = source(phase, &judged.plan.endpoint);
     let n = judged.good.len();
-    let failed = judged.good.iter().filter(|a| !a.is_ok()).count();
-    if bad.sample.status == 429 {
+    let failed = judged.good.iter().filter(|g| g.failed()).count();
+    if bad.answer.sample.status == 429 {
         return None;
     }
-    Some(
-        Draft::new(NAME, "broken-by-input", place(judged))
-            .verdict(Verdict::Fail, if stays { Severity::Critical } else { Severity::High })
-            .title(format!("After bad input {} no longer answers a good request", judged.plan.endpoint))
-            .detail(format!(
-                "The request that was answered correctly before {}. It failed {failed} of {n} times after bad input.",
-                bad.sample.outcome.says()
+    let after = bad.after.map_or("bad input", |case| case.name.as_str());
+    let draft = Draft::new(NAME, "broken-by-input", place(judged))
+        .figure(
+            "good requests that failed afterwards",
+            failed as f64,
+            "",
+            n,
+            &here,
+        )
+        .quote("answer", &bad.answer.message(), &here)
+        .advice(
+            "Find out which input left the target in this state; a restart is no remedy.",
+            "",
+        );
+    let detail = format!(
+        "The request that was answered correctly before {}. It failed {failed} of {n} times among bad requests, the first time \
+         after {after}.",
+        bad.answer.sample.outcome.says()
+    );
+    Some(if stays || failed >= 2 {
+        draft
+            .verdict(
+                Verdict::Fail,
+                if stays { Severity::Critical } else { Severity::High },
+            )
+            .title(format!(
+                "After bad input {} no longer answers a good request",
+                judged.plan.endpoint
             ))
-            .figure("good requests that failed afterwards", failed as f64, "", n, &here)
-            .quote("answer", &bad.message(), &here)
-            .advice("Find out which input left the target in this state; a restart is no remedy.", "")
-            .done(),
-    )
+            .detail(detail)
+            .done()
+    } else {
+        draft
+            .verdict(Verdict::Warn, Severity::Medium)
+            .advisory()
+            .title(format!(
+                "After {after} a good request to {} failed once",
+                judged.plan.endpoint
+            ))
+            .detail(format!("{detail} It may be chance and not the input."))
+            .done()
+    })
 }
 
 /// So many refusals for other reasons that the input was never looked at.
@@ -325,18 +386,6 @@ fn remarks(judged: &[Judged<'_>], run: &RunView<'_>, phase: &PhaseResult) -> Vec
             &ignoring,
         ));
     }
-    let methods = taken(Class::WrongMethod);
-    if !methods.is_empty() {
-        found.push(remark(
-            "undeclared-method",
-            format!(
-                "{} endpoints answer a method that their document does not declare",
-                methods.len()
-            ),
-            "Either the document is incomplete, or a page for browsers answers there.",
-            &methods,
-        ));
-    }
     if !taken(Class::UnknownPath).is_empty() {
         found.push(remark(
             "unknown-path-answered",
@@ -388,13 +437,18 @@ fn remarks(judged: &[Judged<'_>], run: &RunView<'_>, phase: &PhaseResult) -> Vec
     found
 }
 
-fn overview(judged: &[Judged<'_>], found: &[Finding], phase: &PhaseResult) -> Finding {
+fn overview(judged: &[Judged<'_>], found: &[Finding], clients: &Clients, phase: &PhaseResult) -> Finding {
     let all: Vec<(&Judged<'_>, &Tried<'_>)> = judged
         .iter()
         .flat_map(|j| j.tried.iter().map(move |t| (j, t)))
         .collect();
     let planned: usize = judged.iter().map(|j| j.plan.cases.len()).sum();
-    let classes: BTreeSet<Class> = all.iter().map(|(_, t)| t.case.class).collect();
+    let kinds: BTreeSet<&str> = all
+        .iter()
+        .map(|(_, t)| t.case.class.kind())
+        .chain(clients.kinds())
+        .collect();
+    let good: usize = judged.iter().map(|j| j.good.len()).sum();
     let failed = all.iter().filter(|(_, t)| t.failure().is_some()).count();
     let accepted = all.iter().filter(|(_, t)| t.is_accepted()).count();
     let fine = all.len() - failed - accepted;
@@ -433,19 +487,38 @@ fn overview(judged: &[Judged<'_>], found: &[Finding], phase: &PhaseResult) -> Fi
         .verdict(if all.is_empty() { Verdict::Inconclusive } else { worst }, Severity::Info)
         .advisory()
         .title(format!(
-            "{} bad inputs in {} classes: {fine} handled properly, {accepted} accepted silently, {failed} failed",
+            "{} bad inputs in {} classes: {fine} handled properly, {accepted} accepted silently{}, {failed} failed{}",
             all.len(),
-            classes.len()
+            kinds.len(),
+            examples(&all, |t| t.failure().is_none() && t.is_accepted()),
+            examples(&all, |t| t.failure().is_some()),
         ))
         .detail(format!(
             "Each differs from a request that was answered correctly in one thing. Those that failed were sent {} \
-             times.{cut}",
-            super::REPEATS + 1
+             times, and {good} good requests were sent in between.{cut} {}",
+            super::REPEATS + 1,
+            clients.not_tested()
         ))
         .figure("bad requests", all.len() as f64, "", all.len(), &here)
         .figure("handled properly", fine as f64, "", all.len(), &here)
         .table(&label, &["Case", "Endpoint", "Expected", "Actual", "Verdict"], rows, &here)
         .done()
+}
+
+/// The first two of their kind, in brackets.
+fn examples(all: &[(&Judged<'_>, &Tried<'_>)], wanted: impl Fn(&Tried<'_>) -> bool) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for (_, tried) in all.iter().filter(|(_, t)| wanted(t)) {
+        if !names.contains(&tried.case.name.as_str()) {
+            names.push(&tried.case.name);
+        }
+    }
+    if names.is_empty() {
+        return String::new();
+    }
+    let more = if names.len() > 2 { ", ..." } else { "" };
+    names.truncate(2);
+    format!(" ({}{more})", names.join(", "))
 }
 
 fn verdict(tried: &Tried<'_>) -> Verdict {

@@ -1,8 +1,8 @@
 //! Bad requests derived from what the document declares, and from the catalogue. Pure: the same endpoint, sample and
 //! seed give the same cases.
 
-use prony_model::{Body, Endpoint, Request, SampleRequest};
-use serde_json::{Value, json};
+use prony_model::{Body, Endpoint, Header, JsonText, Request, SampleRequest};
+use serde_json::{Map, Value, json};
 
 use super::bodies;
 use super::case::{Class, NegativeCase, Wanted};
@@ -15,9 +15,57 @@ use crate::mutation::json_body;
 const LONG_BODY: usize = 10_000;
 /// Characters of an over-long text in a path or query: well under the 8 KiB that servers take for a request line.
 const LONG_URL: usize = 2_000;
+/// Items of a very long list.
+const MANY: usize = 10_000;
+/// What stands for a number that JSON cannot hold until the body is text.
+const HUGE_NUMBER_MARK: i64 = 733_173_317_331;
 
 /// The bad requests to an endpoint, the most telling first; every one differs from every sample and from each other.
+///
+/// Without a document for the body the sample stands for one; then nothing says that an input is forbidden, and a normal
+/// answer to it is no fault.
 pub(super) fn cases(endpoint: &Endpoint, base: &SampleRequest, seed: u64) -> Vec<NegativeCase> {
+    match (&endpoint.body_schema, json_body(&base.request)) {
+        (None, Some(Value::Object(sample))) => {
+            let described = Endpoint {
+                body_schema: Some(JsonText(like(&sample))),
+                ..endpoint.clone()
+            };
+            let mut found = by_document(&described, base, seed);
+            for case in &mut found {
+                if case.wanted == Wanted::Refused && case.class != Class::InvalidJson {
+                    case.wanted = Wanted::Harmless;
+                }
+            }
+            found
+        }
+        _ => by_document(endpoint, base, seed),
+    }
+}
+
+/// A schema of which the sample is an example.
+fn like(sample: &Map<String, Value>) -> Value {
+    let kind = |value: &Value| match value {
+        Value::Null => json!({}),
+        Value::Bool(_) => json!({"type": "boolean"}),
+        Value::Number(n) if n.is_f64() => json!({"type": "number"}),
+        Value::Number(_) => json!({"type": "integer"}),
+        Value::String(_) => json!({"type": "string"}),
+        Value::Array(list) => match list.first() {
+            Some(Value::String(_)) => json!({"type": "array", "items": {"type": "string"}}),
+            _ => json!({"type": "array"}),
+        },
+        Value::Object(_) => json!({"type": "object"}),
+    };
+    let properties: Map<String, Value> = sample
+        .iter()
+        .map(|(name, value)| (name.clone(), kind(value)))
+        .collect();
+    let required: Vec<&String> = sample.keys().collect();
+    json!({"type": "object", "properties": properties, "required": required})
+}
+
+fn by_document(endpoint: &Endpoint, base: &SampleRequest, seed: u64) -> Vec<NegativeCase> {
     let mut list = List {
         endpoint,
         base,
@@ -33,6 +81,7 @@ pub(super) fn cases(endpoint: &Endpoint, base: &SampleRequest, seed: u64) -> Vec
         bodies::add(&mut list);
     }
     methods(&mut list);
+    unknown_accept(&mut list);
     list.cases.sort_by_key(|c| c.class);
     list.cases
 }
@@ -124,6 +173,15 @@ fn by_schema(list: &mut List<'_>, field: &Field, seed: u64) {
                 wanted,
                 &json!([]),
             );
+            if field.schema.pointer("/items/type").is_some_and(|t| t == "string") {
+                let wanted = if field.bound("maxItems").is_some_and(|most| most < MANY as f64) {
+                    Wanted::Refused
+                } else {
+                    Wanted::HarmlessOrClosed
+                };
+                let many = format!("{} items in the list `{name}`", thousands(MANY));
+                list.set(Class::ManyItems, field, many, wanted, &json!(vec!["a"; MANY]));
+            }
             let item = field
                 .schema
                 .get("items")
@@ -293,6 +351,20 @@ fn ranges(list: &mut List<'_>, field: &Field) {
             &value,
         );
     }
+    if field.spot == Spot::Body
+        && let Some(marked) = field.set(list.endpoint, list.base, &json!(HUGE_NUMBER_MARK))
+        && let Body::Text(text) = &marked.body
+    {
+        let body = Body::text(text.replace(&HUGE_NUMBER_MARK.to_string(), "1e400"));
+        let request = Request { body, ..marked };
+        list.add(
+            Class::OddNumbers,
+            name,
+            format!("a `{name}` of 1e400"),
+            Wanted::Harmless,
+            Some(request),
+        );
+    }
     if whole {
         list.set(
             Class::WrongType,
@@ -323,6 +395,47 @@ fn texts(list: &mut List<'_>, field: &Field) {
             &json!(text),
         );
     }
+}
+
+/// A content type that no target offers. Many ignore what a client accepts.
+fn unknown_accept(list: &mut List<'_>) {
+    let mut request = list.base.request.clone();
+    request.headers.retain(|h| !h.name.eq_ignore_ascii_case("accept"));
+    request
+        .headers
+        .push(Header::new("accept", "application/x-prony-nothing"));
+    list.add(
+        Class::WrongAccept,
+        "",
+        "an Accept that cannot be met",
+        Wanted::Harmless,
+        Some(request),
+    );
+}
+
+/// Requests without credentials, and with wrong ones, to an endpoint whose document asks for them in that header.
+pub(super) fn credentials(good: &Request, header: &str) -> Vec<NegativeCase> {
+    let wrong = if header.eq_ignore_ascii_case("authorization") {
+        "Bearer prony-wrong-token"
+    } else {
+        "prony-wrong-key"
+    };
+    [("missing credentials", ""), ("wrong credentials", wrong)]
+        .into_iter()
+        .map(|(name, value)| {
+            let mut request = good.clone();
+            request.headers.retain(|h| !h.name.eq_ignore_ascii_case(header));
+            // It takes the place of the run's own header of that name.
+            request.headers.push(Header::new(header, value));
+            NegativeCase {
+                class: Class::Credentials,
+                field: String::new(),
+                name: name.to_owned(),
+                request,
+                wanted: Wanted::Unauthorised,
+            }
+        })
+        .collect()
 }
 
 /// A method that the path does not have. Only such as change nothing: GET, or the read-only PROPFIND.
@@ -401,6 +514,25 @@ mod tests {
             "hits is optional"
         );
         assert!(found.len() > 30 && found.len() < 200, "{}", found.len());
+    }
+
+    #[test]
+    fn a_sample_stands_for_a_missing_document() {
+        let mut endpoint = surface()
+            .endpoints
+            .into_iter()
+            .find(|e| e.name == "POST /v1/search")
+            .unwrap();
+        endpoint.body_schema = None;
+        let found = cases(&endpoint, &endpoint.samples[0], 1);
+        assert!(
+            found
+                .iter()
+                .any(|c| c.class == Class::MissingField && c.field == "query")
+        );
+        assert!(found.len() > 20, "{}", found.len());
+        let forbidden = found.iter().filter(|c| c.wanted == Wanted::Refused);
+        assert!(forbidden.clone().count() > 0 && forbidden.clone().all(|c| c.class == Class::InvalidJson));
     }
 
     #[test]

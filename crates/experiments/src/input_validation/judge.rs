@@ -1,11 +1,12 @@
 //! What one answer to one bad request means.
 
-use prony_model::{Outcome, OutcomeClass, PhaseResult};
+use prony_model::{Captured, Outcome, OutcomeClass, PhaseResult};
+use serde_json::Value;
 
 use super::case::{Class, NegativeCase, Wanted};
-use super::catalogue::{MARKUP, SPLIT_HEADER, TEMPLATE_RESULT, is_user_list, leak};
-use super::{Plan, REPEATS};
-use crate::answer::{Answer, answers, content_type};
+use super::catalogue::{MARKUP, SPLIT_HEADER, TEMPLATE_RESULT, is_mangled, is_user_list, leak};
+use super::plan::{Plan, Sent};
+use crate::answer::{Answer, content_type};
 
 /// Everything that came of one endpoint's cases.
 pub(super) struct Judged<'a> {
@@ -13,8 +14,16 @@ pub(super) struct Judged<'a> {
     pub plan: &'a Plan,
     /// The cases that were sent, with their attempts.
     pub tried: Vec<Tried<'a>>,
-    /// The good request after the cases, and again after the repeats.
-    pub good: Vec<Answer<'a>>,
+    /// The good request, each time that it was sent.
+    pub good: Vec<Good<'a>>,
+}
+
+/// A good request among bad ones.
+pub(super) struct Good<'a> {
+    /// What came of it.
+    pub answer: Answer<'a>,
+    /// The bad request that was sent last before it.
+    pub after: Option<&'a NegativeCase>,
 }
 
 /// A case with its attempts: the first, then repeats if it failed.
@@ -28,29 +37,47 @@ pub(super) struct Tried<'a> {
 impl<'a> Judged<'a> {
     /// Joins the plan with both phases.
     pub(super) fn new(plan: &'a Plan, first: &'a PhaseResult, again: Option<&'a PhaseResult>) -> Self {
+        let before = plan.sent(&plan.first, first);
         let repeats = again
-            .map(|phase| answers(phase, &plan.endpoint))
+            .map(|phase| plan.sent(&plan.again, phase))
             .unwrap_or_default();
-        let tried = answers(first, &plan.endpoint)
-            .into_iter()
-            .map(|answer| {
-                let index = answer.item as usize;
-                let again = repeats
-                    .iter()
-                    .filter(|r| plan.repeated.get(r.item as usize / REPEATS) == Some(&index));
-                let attempts = std::iter::once(answer).chain(again.copied()).collect();
+        let tried = before
+            .iter()
+            .filter_map(|(sent, answer)| match sent {
+                Sent::Case(k) => Some((*k, *answer)),
+                Sent::Good => None,
+            })
+            .map(|(k, answer)| {
+                let again = repeats.iter().filter(|(sent, _)| *sent == Sent::Case(k));
                 Tried {
-                    case: &plan.cases[index],
-                    attempts,
+                    case: &plan.cases[k],
+                    attempts: std::iter::once(answer).chain(again.map(|(_, a)| *a)).collect(),
                 }
             })
             .collect();
-        let good = [Some(first), again]
-            .into_iter()
-            .flatten()
-            .flat_map(|phase| answers(phase, &plan.after()))
-            .collect();
+        let mut good = Vec::new();
+        let mut last = None;
+        for (sent, answer) in before.iter().chain(&repeats) {
+            match sent {
+                Sent::Case(k) => last = Some(&plan.cases[*k]),
+                Sent::Good => good.push(Good {
+                    answer: *answer,
+                    after: last,
+                }),
+            }
+        }
         Self { plan, tried, good }
+    }
+}
+
+impl Good<'_> {
+    /// Whether it failed. After a very large request the target may close the connection, and the next request on it is lost.
+    pub(super) fn failed(&self) -> bool {
+        let closed = self.answer.sample.outcome.class() == OutcomeClass::Transport
+            && self
+                .after
+                .is_some_and(|case| case.wanted == Wanted::HarmlessOrClosed);
+        !self.answer.is_ok() && !closed
     }
 }
 
@@ -73,8 +100,10 @@ impl<'a> Tried<'a> {
 
     /// Whether the document forbids it and it was answered by a success.
     pub(super) fn is_accepted(&self) -> bool {
-        matches!(self.case.wanted, Wanted::Refused | Wanted::NotFound)
-            && (200..300).contains(&self.first().sample.status)
+        matches!(
+            self.case.wanted,
+            Wanted::Refused | Wanted::NotFound | Wanted::NotAllowed
+        ) && (200..300).contains(&self.first().sample.status)
     }
 
     /// What an answer shows of a hostile text's effect.
@@ -87,6 +116,14 @@ impl<'a> Tried<'a> {
             }
             Class::Injection if body.contains(TEMPLATE_RESULT) => Some(Effect::TemplateRun),
             Class::PathTraversal if is_user_list(body) => Some(Effect::FileRead),
+            Class::Injection
+                if leak(body, &self.case.request.path)
+                    .is_some_and(|(what, _)| what == "a database error") =>
+            {
+                Some(Effect::SqlBroken)
+            }
+            Class::Unicode if captured.status < 300 && is_mangled(&texts(captured)) => Some(Effect::Mangled),
+            Class::Credentials if (200..300).contains(&captured.status) => Some(Effect::Unguarded),
             Class::HeaderSplit if captured.header(SPLIT_HEADER).is_some() => Some(Effect::HeaderAdded),
             _ => None,
         }
@@ -116,6 +153,29 @@ pub(super) enum Effect {
     TemplateRun,
     FileRead,
     HeaderAdded,
+    SqlBroken,
+    Mangled,
+    Unguarded,
+}
+
+/// The texts of an answer: those within JSON with their escapes undone, else the body.
+fn texts(captured: &Captured) -> String {
+    fn collect(value: &Value, into: &mut String) {
+        match value {
+            Value::String(text) => into.push_str(text),
+            Value::Array(list) => list.iter().for_each(|v| collect(v, into)),
+            Value::Object(map) => map.values().for_each(|v| collect(v, into)),
+            _ => {}
+        }
+    }
+    captured.json().map_or_else(
+        || captured.body.clone(),
+        |json| {
+            let mut found = String::new();
+            collect(&json, &mut found);
+            found
+        },
+    )
 }
 
 /// A failure that no input may cause, in words that continue "is answered by" or "...".

@@ -15,7 +15,9 @@ use super::units::key_value;
   prony serve --list                        the presets and their knobs
   prony serve enso --port 8003              the pathology API with its faults
   prony serve enso-fixed --port 8003        the same without them
-  prony serve enso --set seed=7 --slides ./images")]
+  prony serve enso --seed 7 --slides ./images
+  prony serve truth --list                  every property of the truth server that is a knob
+  prony serve truth --admin-port 8004 --set servers=4 --set service=exp --set queue_max=8")]
 pub(crate) struct ServeArgs {
     /// Preset to serve.
     #[arg(value_name = "PRESET", required_unless_present = "list")]

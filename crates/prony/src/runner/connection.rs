@@ -169,7 +169,7 @@ fn planted_faults(preset: &str, knobs: &BTreeMap<String, String>) -> Option<Stri
     let def = prony_backend::preset(preset).ok()?;
     let is_on = |knob: &prony_backend::KnobDef| {
         let value = knobs.get(knob.name).map_or(knob.default, String::as_str);
-        knob.fault.is_some() && value == "true"
+        knob.fault.is_some() && !matches!(value, "false" | "off" | "no" | "0" | "none")
     };
     def.knobs.iter().any(is_on).then(|| {
         format!(
