@@ -2,11 +2,12 @@
 //! it, and back.
 //!
 //! The load is here; `overload/surge.rs`, `recovery.rs`, `outage.rs` and `resend.rs` hold the arithmetic, `class.rs` the rules
-//! and `report.rs` the words. It must not know what answers mean, and never goes beyond the rate that the user allows.
+//! and `report.rs` and `refused.rs` the words. It must not know what answers mean, and never goes beyond the rate that the user allows.
 
 mod class;
 mod outage;
 mod recovery;
+mod refused;
 mod report;
 mod resend;
 mod surge;
@@ -137,7 +138,7 @@ impl Experiment for Overload {
                     let stages = surge::stages(course.capacity, rate_max, surge_s);
                     Some(self.phase(SURGE, &course, scenario(run, endpoint), stages, Capture::NONE))
                 }
-                2 if refused(run, &course) >= REFUSED_MIN => {
+                2 if refused_before(run, &course) >= REFUSED_MIN => {
                     let stages = resend::stages(course.capacity, rate_max, resend_s);
                     let scenario = Scenario {
                         retry: Some(resend::policy(resend_s)),
@@ -235,7 +236,7 @@ impl Overload {
 }
 
 /// Requests that the first surge saw refused with 429 or 503.
-fn refused(run: &RunView<'_>, course: &Course) -> usize {
+fn refused_before(run: &RunView<'_>, course: &Course) -> usize {
     run.phase(NAME, SURGE)
         .and_then(|phase| Surge::of(phase, course.capacity, course.objective))
         .map_or(0, |surge| surge.refusals().refused)

@@ -65,13 +65,7 @@ fn sustained(
     let fails = search.fails_above(rate);
     let phases = by_index(run, &confirmed.phases);
     let evidence = source(phases[0], endpoint);
-    let end = match fails {
-        _ if search.is_capped(rate) => "; nothing higher was allowed".to_owned(),
-        Some(f) if !f.probe.trusted => "; above that the generator did not keep its promise".to_owned(),
-        Some(f) if f.probe.answer == Answer::Fail => format!("; fails at {}", digits(f.probe.rate)),
-        Some(f) => format!("; not surely at {}", digits(f.probe.rate)),
-        None => String::new(),
-    };
+    let end = end(course, rate, fails);
     let title = format!(
         "{}{endpoint} sustains {} requests per second with {} (confirmed by {} requests in {}{end}). Plan for {}",
         if full { "" } else { "Indicative: " },
@@ -106,6 +100,7 @@ fn sustained(
             let_down.n,
             &evidence,
         )
+        .figure("response limit", objective.limit_ms, "ms", let_down.n, &evidence)
         .figure("rate to plan for", PLAN * rate, "1/s", let_down.n, &evidence)
         .figure(
             "Little's law, disagreement",
@@ -115,61 +110,17 @@ fn sustained(
             &evidence,
         );
     if let Some((phase, slots)) = slots {
-        let from = source(phase, endpoint);
-        let n: usize = slots.steps.iter().map(|s| s.good).sum();
-        detail.push(format!(
-            "The server behaves like about {} parallel slots of {}.",
-            slots.count(),
-            ms(1000.0 * slots.alone_s)
-        ));
-        draft = draft.figure("parallel slots", slots.knee(), "requests", n, &from);
-        if let Some(model) = slots.model_rate(objective) {
-            detail.push(format!(
-                "A queue of that many slots with exponential times (M/M/c) would sustain {}: the target reaches {} % of it.",
-                digits(model),
-                digits(100.0 * rate / model)
-            ));
-            draft = draft.figure(
-                "rate that a queue of such slots would sustain",
-                model,
-                "1/s",
-                n,
-                &from,
-            );
-        }
-        let queue = (rate * (objective.limit_ms / 1000.0 - slots.alone_s))
-            .floor()
-            .max(0.0);
-        draft = draft.advice(
-            &format!(
-                "Plan for {} requests per second for each instance; allow about {:.0} at a time, let at most {queue:.0} wait, and \
-                 refuse the rest at once with 503 and Retry-After.",
-                digits(PLAN * rate),
-                slots.knee().round().max(1.0)
-            ),
-            &format!(
-                "{PLAN} x {}; highest throughput {} / s x {} alone = {} at once; {} / s x ({} - {}) = {queue:.0} waiting",
-                digits(rate),
-                digits(slots.x_max),
-                ms(1000.0 * slots.alone_s),
-                digits(slots.knee()),
-                digits(rate),
-                ms(objective.limit_ms),
-                ms(1000.0 * slots.alone_s)
-            ),
+        draft = behaves_like(
+            draft,
+            &mut detail,
+            rate,
+            objective,
+            slots,
+            &source(phase, endpoint),
         );
     }
     if !full {
-        let wanted = match search.tier.name {
-            TierName::Sketch => Tier::new(TierName::Quick, objective),
-            _ => search.tier,
-        };
-        detail.push(format!(
-            "It is indicative because the search was short: tier {} takes about {} requests, {} at this rate.",
-            wanted.name.label(),
-            wanted.total,
-            ms(1000.0 * wanted.total as f64 / rate)
-        ));
+        detail.push(indicative(course, rate));
     }
     detail.push("Another mix of inputs, or another number of instances, has another capacity.".to_owned());
     let draft =
@@ -181,6 +132,76 @@ fn sustained(
         rests_on.extend(by_index(run, &f.phases));
     }
     little(resting_on(draft.done(), &rests_on), confirmed)
+}
+
+/// What is known of the rates above.
+fn end(course: &Course, rate: f64, fails: Option<&Attempt>) -> String {
+    match fails {
+        _ if course.search.is_capped(rate) => "; nothing higher was allowed".to_owned(),
+        Some(f) if !f.probe.trusted => "; above that the generator did not keep its promise".to_owned(),
+        Some(f) if f.probe.answer == Answer::Fail => format!("; fails at {}", digits(f.probe.rate)),
+        Some(f) => format!("; not surely at {}", digits(f.probe.rate)),
+        None => String::new(),
+    }
+}
+
+/// What a firmer search would take.
+fn indicative(course: &Course, rate: f64) -> String {
+    let wanted = match course.search.tier.name {
+        TierName::Sketch => Tier::new(TierName::Quick, &course.objective),
+        _ => course.search.tier,
+    };
+    format!(
+        "It is indicative because the search was short: tier {} takes about {} requests, {} at this rate.",
+        wanted.name.label(),
+        wanted.total,
+        ms(1000.0 * wanted.total as f64 / rate)
+    )
+}
+
+/// What the ladder adds: slots, the queue that would behave alike, and what to configure.
+fn behaves_like(
+    draft: Draft,
+    detail: &mut Vec<String>,
+    rate: f64,
+    objective: &Objective,
+    slots: &Slots,
+    evidence: &Source,
+) -> Draft {
+    let n: usize = slots.steps.iter().map(|s| s.good).sum();
+    let alone = ms(1000.0 * slots.alone_s);
+    detail.push(format!(
+        "The server behaves like about {} parallel slots of {alone}.",
+        slots.count()
+    ));
+    let mut draft = draft.figure("parallel slots", slots.knee(), "requests", n, evidence);
+    if let Some(model) = slots.model_rate(objective) {
+        detail.push(format!(
+            "A queue of that many slots with exponential times (M/M/c) would sustain {}: the target reaches {} % of it.",
+            digits(model),
+            digits(100.0 * rate / model)
+        ));
+        let label = "rate that a queue of such slots would sustain";
+        draft = draft.figure(label, model, "1/s", n, evidence);
+    }
+    let queue = rate * (objective.limit_ms / 1000.0 - slots.alone_s);
+    let queue = queue.floor().max(0.0);
+    draft.advice(
+        &format!(
+            "Plan for {} requests per second for each instance; allow about {:.0} at a time, let at most {queue:.0} wait, and refuse \
+             the rest at once with 503 and Retry-After.",
+            digits(PLAN * rate),
+            slots.knee().round().max(1.0)
+        ),
+        &format!(
+            "{PLAN} x {}; highest throughput {} / s x {alone} alone = {} at once; {} / s x ({} - {alone}) = {queue:.0} waiting",
+            digits(rate),
+            digits(slots.x_max),
+            digits(slots.knee()),
+            digits(rate),
+            ms(objective.limit_ms)
+        ),
+    )
 }
 
 /// Nothing was confirmed: what is known is said, and what it would take.
