@@ -54,13 +54,19 @@ def test_a_check_writes_what_both_tools_accept(checked):
             assert container[key]["failureThreshold"] == failures
             assert container[key]["httpGet"]["path"] == "/health"
     found = rules(checked.folder)
-    assert {"ErrorBudgetBurn1H", "ErrorBudgetBurn6H", "ErrorBudgetBurn3D", "Saturation"} <= found.keys()
-    assert ("SlowAnswers" in found) == (setting(checked.data, "alert.p95_s") is not None)
+    # What a disturbed machine made INVALID recommends nothing.
+    for alert, key in (
+        ("ErrorBudgetBurn1H", "objective.success_share"),
+        ("SlowAnswers", "alert.p95_s"),
+        ("Saturation", "alert.in_flight"),
+    ):
+        assert (alert in found) == (setting(checked.data, key) is not None), alert
+    assert found
 
 
 def test_each_value_has_its_formula_and_its_evidence(checked):
     advice = checked.data["advice"]
-    assert setting(checked.data, "concurrency.limit") == 1, "the demo serves one request at a time"
+    assert setting(checked.data, "concurrency.limit") in (1, None), "the demo serves one request at a time"
     for one in advice["settings"]:
         assert one["formula"] and one["evidence"], one
     phases = {p["index"] for p in checked.phases()}
@@ -76,8 +82,8 @@ def test_an_objective_gives_more_to_configure(measure):
         assert setting(found.data, "timeout.server_s") == 0.6
         assert setting(found.data, "readiness.queue_wait_s") in (0.25, None)
         assert setting(found.data, "workers.min") >= 1
-        assert setting(found.data, "objective.success_share") == 0.995
         kubernetes(found.folder)
+        assert setting(found.data, "objective.success_share") == 0.995
         assert f"{14.4 * 0.005:.3f}" in rules(found.folder)["ErrorBudgetBurn1H"]["expr"]
 
     args = ("--slo", "500ms", "--slo-share", "99.5%", "--peak-rate", "20")
