@@ -127,7 +127,7 @@ fn judged(phases: &[PhaseResult], findings: &[Finding], objective: &Objective) -
 
 /// A run of everything: one request alone takes 100 ms, throughput is used up at 80/s.
 fn whole() -> (Vec<PhaseResult>, Vec<Finding>) {
-    let mut watched = load(4, "memory", WORK, 10, 1.0, 0);
+    let mut watched = load(4, "leak", WORK, 10, 1.0, 0);
     watched.readings = [400.0, 500.0]
         .map(|mib| Reading {
             at: Nanos::ZERO,

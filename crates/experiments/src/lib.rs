@@ -31,7 +31,7 @@ mod input_validation;
 mod integrity;
 mod ladder;
 mod leaf;
-mod memory;
+mod leak;
 mod metric;
 mod mutation;
 mod objective;
@@ -70,18 +70,18 @@ pub static EXPERIMENTS: &[&ExperimentDef] = &[
     &status::DEF,
     &tiles::DEF,
     &input_validation::DEF,
-    &burst::DEF,
-    &ladder::DEF,
-    &sustained::DEF,
-    &cache::DEF,
-    &integrity::DEF,
     &usage::DEF,
     &auth::DEF,
+    &burst::DEF,
+    &ladder::DEF,
+    &cache::DEF,
+    &integrity::DEF,
     &rate_limit::DEF,
     &capacity::DEF,
-    &overload::DEF,
-    &memory::DEF,
+    &sustained::DEF,
+    &leak::DEF,
     &cold_start::DEF,
+    &overload::DEF,
 ];
 
 /// The experiments of those names and all that they need, in the order in which a run performs them.

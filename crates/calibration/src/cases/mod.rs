@@ -5,8 +5,8 @@ mod cache;
 mod capacity;
 mod cold_start;
 mod integrity;
+mod leak;
 mod load;
-mod memory;
 mod mixture;
 mod overload;
 mod parallelism;
@@ -47,10 +47,10 @@ pub(crate) static CASES: &[Case] = &[
     overload::GOODPUT,
     verdicts::LIMITS,
     verdicts::SUITE,
-    memory::FALSE_LEAKS,
-    memory::LEAKS,
-    memory::NOISE,
-    memory::CONCLUSIONS,
-    memory::RESTARTS,
+    leak::FALSE_LEAKS,
+    leak::LEAKS,
+    leak::NOISE,
+    leak::CONCLUSIONS,
+    leak::RESTARTS,
     cold_start::CAUSES,
 ];

@@ -195,6 +195,7 @@ fn retry_after_is_counted_and_held_to_its_word() {
         cut: false,
         binary: false,
         head: String::new(),
+        bytes: Vec::new(),
         digest: String::new(),
         error: String::new(),
     };

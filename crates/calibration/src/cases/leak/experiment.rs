@@ -19,7 +19,7 @@ const RATE: f64 = 10.0;
 const BASELINE_BYTES: f64 = 400.0 * 1024.0 * 1024.0;
 
 pub(in crate::cases) const CONCLUSIONS: Case = Case {
-    question: "memory",
+    question: "leak",
     criterion: "The same through the experiment: what does not leak is called a leak in at most 5 % of runs, a leak of 0.5 % is found \
                 in 95 % and one of 1 % in 99 %; none of these is called none; and one of 1 % that reaches its limit within days \
                 fails.",
@@ -60,7 +60,7 @@ pub(in crate::cases) const CONCLUSIONS: Case = Case {
 };
 
 pub(in crate::cases) const RESTARTS: Case = Case {
-    question: "memory",
+    question: "leak",
     criterion: "A restart within the run fails, whatever memory does; without readings or with too few requests the answer is \
                 INCONCLUSIVE; and it keeps to its time.",
     run: |effort| {
@@ -150,7 +150,7 @@ fn driven(seed: u64, shape: Shape, setting: &Setting) -> Driven {
         monitor: &mut monitor,
     };
     let params = json!({ "rate": RATE, "duration_s": setting.duration_s, "limit_mib": 1_600.0 });
-    drive.run(&[("memory", params)], Quick)
+    drive.run(&[("leak", params)], Quick)
 }
 
 /// What the experiment says.

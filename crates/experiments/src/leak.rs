@@ -20,7 +20,7 @@ use crate::rate::{bounded, offered, steady_rate};
 use crate::{Experiment, ExperimentDef, RunView, Step, Time};
 use judge::{READINGS_MIN, REQUESTS_MIN, Rules, judge};
 
-const NAME: &str = "memory";
+const NAME: &str = "leak";
 
 /// Seconds in which the monitors take as many readings as a conclusion needs.
 const READINGS_S: f64 = READINGS_MIN as f64 / 4.0;
@@ -37,7 +37,7 @@ const IDLE_PART: f64 = 0.1;
 /// Registry entry.
 pub(crate) static DEF: ExperimentDef = ExperimentDef {
     name: NAME,
-    title: "Memory",
+    title: "Memory growth",
     question: "Does it leak, how fast, and when does it die?",
     from_budget: Budget::Thorough,
     needs: &["coverage", "baseline", "ladder"],
@@ -60,7 +60,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
         }))
     },
     schema: || schema_for!(MemoryParams),
-    example: "[experiment.memory]\nduration_s = 1800\nload = 0.6\nproduction_per_s = 5\nlimit_mib = 8192\n",
+    example: "[experiment.leak]\nduration_s = 1800\nload = 0.6\nproduction_per_s = 5\nlimit_mib = 8192\n",
 };
 
 /// Parameters of the memory experiment.

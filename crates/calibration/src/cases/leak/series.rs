@@ -14,7 +14,7 @@ const QUIET: (f64, f64) = (0.3, 0.8);
 const LOUD: (f64, f64) = (1.0, 0.95);
 
 pub(in crate::cases) const FALSE_LEAKS: Case = Case {
-    question: "memory",
+    question: "leak",
     criterion: "Of series that do not leak at most 5 % are called a leak, for each shape; of growth with the logarithm at most \
                 10 %. 10,000 requests, 240 readings, noise of 0.3 % with autocorrelation 0.8; up to four times as long when \
                 undecided.",
@@ -56,7 +56,7 @@ const WHOLE: [(&str, Shape); 3] = [
 ];
 
 pub(in crate::cases) const LEAKS: Case = Case {
-    question: "memory",
+    question: "leak",
     criterion: "A leak of 0.5 % of the memory per 1,000 requests is called a leak in at least 95 % of series, one of 1 % in 99 %, and \
                 the slope is within 15 % of the truth from the 5th to the 95th percentile. A leak beside steps of the allocator is \
                 never called none.",
@@ -81,7 +81,7 @@ pub(in crate::cases) const LEAKS: Case = Case {
 };
 
 pub(in crate::cases) const NOISE: Case = Case {
-    question: "memory",
+    question: "leak",
     criterion: "With noise of 1 % and autocorrelation 0.95, at most 5 % of flat series are called a leak, and a leak of 2 % per 1,000 \
                 requests is found in at least 90 %.",
     run: |effort| {
