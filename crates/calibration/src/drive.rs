@@ -2,7 +2,7 @@
 
 use prony_engine::{Engine, EngineOptions, Inner, NoSink, Scripted, ScriptedServer, Target};
 use prony_experiments::{BuildContext, RunView, Step};
-use prony_model::{Budget, Finding, Limits, Phase, PhaseResult, Reading, Surface};
+use prony_model::{Budget, Finding, Limits, Phase, PhaseResult, Reading, Secret, Surface};
 
 /// What a driven run left.
 #[derive(Debug)]
@@ -34,8 +34,22 @@ impl Drive<'_> {
         experiments: &[(&str, serde_json::Value)],
         server: impl Scripted + 'static,
     ) -> Driven {
-        let target =
+        self.run_with(None, experiments, server)
+    }
+
+    /// The same with a secret in a header of every request.
+    pub(crate) fn run_with(
+        self,
+        secret: Option<(&str, Secret)>,
+        experiments: &[(&str, serde_json::Value)],
+        server: impl Scripted + 'static,
+    ) -> Driven {
+        let mut target =
             Target::within(Inner::Scripted(ScriptedServer::new(server))).expect("an inner target is sound");
+        if let Some((name, value)) = secret {
+            target.masked.push(value.clone());
+            target.headers.push((name.to_owned(), value));
+        }
         let options = EngineOptions {
             seed: self.seed,
             ..EngineOptions::default()

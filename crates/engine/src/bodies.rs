@@ -25,6 +25,8 @@ pub(crate) struct Checks {
 enum Compiled {
     Nothing,
     Regex(Regex),
+    /// All marks, and the place of the request's own among [`Answer::marks`].
+    Own(Regex, usize),
     Schema(Arc<Validator>),
 }
 
@@ -38,15 +40,23 @@ pub(crate) struct Answer<'a> {
     /// Its whole length.
     pub(crate) body_bytes: u64,
     pub(crate) digest: u64,
+    /// The request's own marks, one for each check that asks for one, with nothing left to fill in.
+    pub(crate) marks: &'a [String],
 }
 
 impl Checks {
     /// Compiles an expectation; the error says which check is wrong.
     pub(crate) fn new(expect: &Expect) -> Result<Self, String> {
-        let compile = |check: &BodyCheck| match check {
-            BodyCheck::Regex(pattern) => Regex::new(pattern)
-                .map(Compiled::Regex)
-                .map_err(|e| format!("regular expression {pattern:?}: {e}")),
+        let regex = |pattern: &String| {
+            Regex::new(pattern).map_err(|e| format!("regular expression {pattern:?}: {e}"))
+        };
+        let mut marks = 0;
+        let mut compile = |check: &BodyCheck| match check {
+            BodyCheck::Regex(pattern) => regex(pattern).map(Compiled::Regex),
+            BodyCheck::Own { any, .. } => {
+                marks += 1;
+                regex(any).map(|any| Compiled::Own(any, marks - 1))
+            }
             BodyCheck::Schema(schema) => jsonschema::validator_for(&schema.0)
                 .map(|validator| Compiled::Schema(Arc::new(validator)))
                 .map_err(|e| format!("JSON Schema: {e}")),
@@ -62,7 +72,7 @@ impl Checks {
             )
         };
         Ok(Self {
-            compiled: expect.body.iter().map(compile).collect::<Result<_, _>>()?,
+            compiled: expect.body.iter().map(&mut compile).collect::<Result<_, _>>()?,
             needs_body: expect.body.iter().any(held),
             needs_digest: expect.body.iter().any(|c| matches!(c, BodyCheck::Xxh3(_))),
             expect: expect.clone(),
@@ -103,6 +113,11 @@ impl Checks {
                 .as_ref()
         };
         for (check, compiled) in self.expect.body.iter().zip(&self.compiled) {
+            if let Compiled::Own(any, at) = compiled
+                && let Some(failed) = foreign(any, answer.marks.get(*at), answer.body)
+            {
+                return failed;
+            }
             if let Some(why) = failure(check, compiled, answer, &parsed) {
                 let digest = matches!(check, BodyCheck::Xxh3(_));
                 return (
@@ -131,6 +146,26 @@ fn by_status(status: u16) -> Outcome {
     }
 }
 
+/// What is wrong with the marks in a body; `None` when its own is there and no other.
+fn foreign(any: &Regex, own: Option<&String>, body: &[u8]) -> Option<(Outcome, String)> {
+    let text = String::from_utf8_lossy(body);
+    let own = own.map_or("", String::as_str);
+    let other = any.find_iter(&text).find(|found| found.as_str() != own);
+    if let Some(other) = other {
+        let shown: String = other.as_str().chars().take(80).collect();
+        return Some((
+            Outcome::Foreign,
+            format!("the body carries {shown:?}, the mark of another request"),
+        ));
+    }
+    (!text.contains(own)).then(|| {
+        (
+            Outcome::Unmarked,
+            "the body does not carry the mark of its request".to_owned(),
+        )
+    })
+}
+
 /// Why a check fails; `None` when it holds.
 fn failure<'j>(
     check: &BodyCheck,
@@ -148,6 +183,8 @@ fn failure<'j>(
         }
         BodyCheck::Regex(pattern) => (!matches!(compiled, Compiled::Regex(r) if r.is_match(&text())))
             .then(|| format!("the body does not match {pattern:?}")),
+        // Told before: it has outcomes of its own.
+        BodyCheck::Own { .. } => None,
         BodyCheck::Json(pointer) => match json() {
             None => Some("the body is not JSON".to_owned()),
             Some(value) => value
@@ -212,6 +249,7 @@ mod tests {
             body,
             body_bytes: body.len() as u64,
             digest,
+            marks: &["prony-02".to_owned()],
         };
         checks.judge(&answer).0
     }
@@ -288,6 +326,27 @@ mod tests {
             };
             assert_eq!(judge(&expect, 200, b"not json"), Outcome::WrongBody);
         }
+    }
+
+    #[test]
+    fn an_answer_must_carry_its_own_mark_and_no_other() {
+        let expect = Expect {
+            body: vec![BodyCheck::Own {
+                mark: "prony-{{seq}}".into(),
+                any: "prony-[0-9]{2}".into(),
+            }],
+            ..Expect::default()
+        };
+        for (body, outcome) in [
+            ("your text: prony-02, prony-02", Outcome::Ok),
+            ("your text: prony-02 prony-03", Outcome::Foreign),
+            ("your text: prony-17", Outcome::Foreign),
+            ("your text", Outcome::Unmarked),
+            ("", Outcome::Unmarked),
+        ] {
+            assert_eq!(judge(&expect, 200, body.as_bytes()), outcome, "{body}");
+        }
+        assert_eq!(judge(&expect, 503, b"prony-17"), Outcome::Status503);
     }
 
     #[test]

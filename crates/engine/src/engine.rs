@@ -251,6 +251,7 @@ impl Engine {
             headers: Vec::new(),
             body: String::new(),
             head: String::new(),
+            bytes: Vec::new(),
             body_bytes: 0,
             cut: false,
             binary: false,

@@ -7,6 +7,7 @@ mod bodies;
 mod books;
 mod choice;
 mod collector;
+mod credentials;
 mod date;
 mod descriptors;
 mod engine;

@@ -2,14 +2,15 @@
 
 use std::net::IpAddr;
 
-use prony_model::{Capture, HttpVersion, Limits, Nanos, Phase, Request, Secret};
+use prony_model::{Abandon, Capture, Credentials, HttpVersion, Limits, Nanos, Phase, Request, Secret};
 use prony_wire::http1::{RequestParts, render};
 use prony_wire::{Clock, Link, Origin, Peer, WireError, http2};
 
 use crate::bodies::Checks;
 use crate::choice::mix;
+use crate::credentials::Common;
 use crate::mask::Masks;
-use crate::script::Script;
+use crate::script::{Script, own_marks};
 use crate::template::Template;
 use crate::{EngineError, Inner};
 
@@ -27,7 +28,7 @@ pub(crate) struct Route {
     pub(crate) http: HttpVersion,
     /// Requests at once on each HTTP/2 connection.
     pub(crate) streams: u32,
-    pub(crate) headers: Vec<(String, Secret)>,
+    pub(crate) headers: Common,
     pub(crate) masks: Masks,
 }
 
@@ -63,6 +64,8 @@ pub(crate) struct PreparedItem {
     /// Whether the head or the body of the answer is needed for what comes after it.
     pub(crate) needs_head: bool,
     pub(crate) needs_body: bool,
+    /// The marks that its answer must carry, as they are written.
+    pub(crate) marks: Vec<String>,
     request: Request,
 }
 
@@ -78,6 +81,11 @@ pub(crate) struct Prepared {
     pub(crate) items: Vec<Vec<PreparedItem>>,
     /// By scenario, what it is beyond its requests.
     scripts: Vec<Option<Box<Script>>>,
+    /// By scenario, who gives up.
+    abandons: Vec<Option<Abandon>>,
+    /// By scenario.
+    credentials: Vec<Credentials>,
+    seed: u64,
 }
 
 impl Prepared {
@@ -124,7 +132,8 @@ impl Prepared {
                 })?;
                 let target = route.origin.target(&request.path);
                 let method = item.request.method.clone();
-                let rendered = |keep| bytes(&route, keep, request, &method, &target, true);
+                let common = route.headers.with(scenario.credentials);
+                let rendered = |keep| bytes(&route, &common, keep, request, &method, &target, true);
                 let keep_alive = phase.limits.keep_alive;
                 let counted = keep_alive && phase.limits.requests_on_one().is_some();
                 let bytes = rendered(keep_alive)?;
@@ -147,6 +156,7 @@ impl Prepared {
                     no_body: method == "HEAD",
                     idempotent: is_idempotent(&method),
                     checks,
+                    marks: own_marks(&item.expect.body).map(str::to_owned).collect(),
                     request: item.request.clone(),
                 })
             };
@@ -168,7 +178,18 @@ impl Prepared {
             clock,
             items,
             scripts,
+            abandons: phase.scenarios.iter().map(|s| s.abandon).collect(),
+            credentials: phase.scenarios.iter().map(|s| s.credentials).collect(),
+            seed,
         })
+    }
+
+    /// How long an arrival is waited for, where its client gives up.
+    pub(crate) fn patience(&self, scenario: u16, seq: u64) -> Option<Nanos> {
+        let abandon = self.abandons[scenario as usize]?;
+        let seed = mix(self.seed, u64::from(scenario)).rotate_left(41);
+        let (who, when) = (unit(mix(seed, seq)), unit(mix(seed.rotate_left(7), seq)));
+        (who < abandon.share).then(|| Nanos::from_millis_f64(when * abandon.within_ms))
     }
 
     /// What a scenario is beyond its requests.
@@ -213,6 +234,7 @@ impl Prepared {
         Ok((
             bytes(
                 &self.route,
+                &self.route.headers.with(self.credentials[scenario as usize]),
                 self.limits.keep_alive,
                 request,
                 method,
@@ -234,8 +256,14 @@ impl PreparedItem {
     }
 }
 
+/// A number from 0 to 1, 1 excluded, from 64 random bits.
+fn unit(bits: u64) -> f64 {
+    (bits >> 11) as f64 / (1_u64 << 53) as f64
+}
+
 fn bytes(
     route: &Route,
+    common: &[(String, Secret)],
     keep_alive: bool,
     request: &Request,
     method: &str,
@@ -247,7 +275,7 @@ fn bytes(
         method,
         target,
         authority: &route.origin.authority(),
-        common: &route.headers,
+        common,
         headers: &request.headers,
         body: body.as_deref(),
         keep_alive,

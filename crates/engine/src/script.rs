@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use prony_model::{Carry, Nanos, Request, Retry, Scenario, Secret, Shape, Slot, Until};
+use prony_model::{BodyCheck, Carry, Nanos, Request, Retry, Scenario, Secret, Shape, Slot, Until};
 use regex::Regex;
 
 use crate::EngineError;
 use crate::choice::mix;
 use crate::feed::{Feed, Who};
-use crate::template::{Draft, Hole, Origin, Place};
+use crate::template::{Draft, Hole, Origin, Place, Text};
 
 /// Most values that a flow carries.
 const CARRIED_MAX: usize = 256;
@@ -20,6 +20,8 @@ pub(crate) struct Script {
     pub(crate) feeds: Vec<Feed>,
     /// For each item, its request with holes where it has any.
     pub(crate) drafts: Vec<Option<Draft>>,
+    /// For each item, the marks that its answer must carry.
+    marks: Vec<Vec<Text>>,
     /// For each item of a flow; empty where the items are no steps.
     pub(crate) steps: Vec<Step>,
     pub(crate) retry: Option<Retry>,
@@ -119,6 +121,7 @@ impl Script {
         }
         let mut columns: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         let mut drafts = Vec::new();
+        let mut marks = Vec::new();
         for (i, item) in scenario.items.iter().enumerate() {
             let known: Vec<&str> = steps[..i.min(steps.len())]
                 .iter()
@@ -132,7 +135,18 @@ impl Script {
                     why
                 })
             });
-            let draft = draft.map_err(|why| wrong(mistake.unwrap_or_else(|| Mistake::new(why))))?;
+            let draft = draft.map_err(|why| wrong(mistake.take().unwrap_or_else(|| Mistake::new(why))))?;
+            let own = own_marks(&item.expect.body).map(|mark| {
+                Text::new(mark, |slot| {
+                    origin(slot, &names, &known, &carries, &mut columns).map_err(|m| {
+                        let why = m.why.clone();
+                        mistake = Some(m);
+                        why
+                    })
+                })
+            });
+            let own: Result<Vec<Text>, String> = own.collect();
+            marks.push(own.map_err(|why| wrong(mistake.take().unwrap_or_else(|| Mistake::new(why))))?);
             // Without slots `{{...}}` is text; a flow always has them.
             drafts.push(draft.filter(|_| scenario.slots.is_some()));
         }
@@ -159,6 +173,7 @@ impl Script {
         let mut script = Self {
             feeds,
             drafts,
+            marks,
             steps,
             retry: scenario.retry.clone(),
             seed,
@@ -264,6 +279,12 @@ impl Script {
         self.drafts[item].as_ref().map_or(plain, |draft| &draft.marked)
     }
 
+    /// The marks that the answer to an item must carry, filled in.
+    pub(crate) fn marks(&self, item: usize, who: Who, carried: &[Option<Box<str>>]) -> Vec<String> {
+        let texts = self.marks.get(item).into_iter().flatten();
+        texts.map(|text| text.fill(who, &self.feeds, carried)).collect()
+    }
+
     /// Arrivals of the scenario after which one of its feeds is used up.
     pub(crate) fn lasts(&self) -> Option<u64> {
         self.feeds.iter().filter_map(Feed::lasts).min()
@@ -309,6 +330,14 @@ impl Script {
         };
         self.secrets.iter().filter_map(value).collect()
     }
+}
+
+/// The marks that checks ask for, as they are written.
+pub(crate) fn own_marks(checks: &[BodyCheck]) -> impl Iterator<Item = &str> {
+    checks.iter().filter_map(|check| match check {
+        BodyCheck::Own { mark, .. } => Some(mark.as_str()),
+        _ => None,
+    })
 }
 
 fn position(list: &mut Vec<String>, name: &str) -> usize {

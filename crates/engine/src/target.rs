@@ -10,6 +10,7 @@ use prony_model::{HttpVersion, Nanos, Secret};
 use prony_wire::{Link, Origin, Peer, TlsOptions, WireError, dial, tls};
 use rustix::fs::{Access, access};
 
+use crate::credentials::Common;
 use crate::mask::Masks;
 use crate::prepared::Route;
 use crate::{EngineError, Inner};
@@ -105,6 +106,7 @@ impl Target {
         } else {
             Link::Plain
         };
+        let headers = Common::new(&self.headers, &self.masked);
         Ok(Route {
             origin: origin.clone(),
             inner: self.inner.clone(),
@@ -118,8 +120,8 @@ impl Target {
             } else {
                 1
             },
-            headers: self.headers.clone(),
-            masks: Masks::new(&self.masked),
+            masks: Masks::new(&headers.masked(&self.masked)),
+            headers,
         })
     }
 

@@ -105,6 +105,55 @@ pub(crate) struct Draft {
     body_has_holes: bool,
 }
 
+/// A text with holes, filled in without escapes.
+#[derive(Clone, Debug)]
+pub(crate) struct Text(Vec<TextPart>);
+
+#[derive(Clone, Debug)]
+enum TextPart {
+    Text(String),
+    Hole(Hole),
+}
+
+impl Text {
+    /// Finds the holes of a text. A value that is drawn anew wherever it stands cannot be known twice, so it is refused.
+    pub(crate) fn new(
+        text: &str,
+        mut origin: impl FnMut(&Slot) -> Result<Origin, String>,
+    ) -> Result<Self, String> {
+        let part = |piece: Piece<'_>| match piece {
+            Piece::Text(text) => Ok(TextPart::Text(text.to_owned())),
+            Piece::Hole(placeholder) => match origin(&placeholder.slot)? {
+                Origin::RandomInt(..) | Origin::RandomHex(_) | Origin::RandomUuid => Err(format!(
+                    "`{text}` draws another value than the request: take it from a generated feed"
+                )),
+                origin => Ok(TextPart::Hole(Hole {
+                    origin,
+                    place: Place::Raw,
+                    seed: 0,
+                })),
+            },
+        };
+        pieces(text)?
+            .into_iter()
+            .map(part)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// The text for one arrival.
+    pub(crate) fn fill(&self, who: Who, feeds: &[Feed], carried: &[Option<Box<str>>]) -> String {
+        let mut out = String::new();
+        for part in &self.0 {
+            match part {
+                TextPart::Text(text) => out.push_str(text),
+                TextPart::Hole(hole) => hole.write(who, feeds, carried, &mut out),
+            }
+        }
+        out
+    }
+}
+
 /// A request with holes, rendered once.
 #[derive(Clone, Debug)]
 pub(crate) struct Template {

@@ -21,7 +21,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 
-use prony_model::{HttpVersion, Nanos, Outcome, Sample, SampleFlags};
+use prony_model::{HttpVersion, Nanos, Outcome, OutcomeClass, Sample, SampleFlags};
 use prony_wire::http1::HeadCache;
 use prony_wire::{Clock, Timer, Waits, WireError};
 use rustix::time::{ClockId, clock_gettime};
@@ -298,6 +298,10 @@ impl<'a> Worker<'a> {
         if now >= self.next_tick {
             self.tick(now);
             self.next_tick = now + TICK;
+            // The users whose requests ran out of time go on at once.
+            if self.source.as_ref().is_some_and(Source::has_free_user) {
+                now = self.issue_due(now);
+            }
         }
         if self.is_over(now) {
             return Ok(false);
@@ -529,6 +533,15 @@ impl<'a> Worker<'a> {
 
     /// Records the end of a request, and frees its user unless its arrival takes more requests.
     fn end(&mut self, mut call: Box<Call>, ending: &Ending, now: Nanos) {
+        let given_up = call.flags.contains(SampleFlags::ABANDONED)
+            && ending.outcome.class() == OutcomeClass::Timeout
+            && now >= call.deadline;
+        let abandoned = given_up.then(|| Ending {
+            outcome: Outcome::Interrupted,
+            error: "given up on purpose".to_owned(),
+            ..ending.clone()
+        });
+        let ending = abandoned.as_ref().unwrap_or(ending);
         let weighed = call
             .journey
             .take()

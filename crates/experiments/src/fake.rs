@@ -228,6 +228,7 @@ fn capture(sample: &Sample, reply: &Reply, body_bytes_max: usize) -> Captured {
         cut: kept.len() < reply.body.len(),
         binary,
         head: if binary { head.concat() } else { String::new() },
+        bytes: if binary { kept.to_vec() } else { Vec::new() },
         digest: format!("{:016x}", sample.digest),
         error: String::new(),
     }

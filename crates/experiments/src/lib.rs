@@ -6,8 +6,10 @@
 
 mod advice;
 mod answer;
+mod auth;
 mod baseline;
 mod burst;
+mod cache;
 mod claim;
 mod client_floor;
 mod coverage;
@@ -23,16 +25,21 @@ mod identity;
 mod image_header;
 pub mod imported;
 mod input_validation;
+mod integrity;
 mod ladder;
 mod leaf;
 mod metric;
 mod mutation;
 mod primary;
+mod rate_limit;
 mod relation;
 mod status;
 mod sustained;
+mod text_slot;
 pub mod tiles;
 mod timings;
+mod token_counts;
+mod usage;
 mod view;
 mod wording;
 
@@ -59,6 +66,11 @@ pub static EXPERIMENTS: &[&ExperimentDef] = &[
     &burst::DEF,
     &ladder::DEF,
     &sustained::DEF,
+    &cache::DEF,
+    &integrity::DEF,
+    &usage::DEF,
+    &auth::DEF,
+    &rate_limit::DEF,
 ];
 
 /// The experiments of those names and all that they need, in the order in which a run performs them.

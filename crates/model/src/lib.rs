@@ -27,7 +27,9 @@ pub use http_version::HttpVersion;
 pub use judgement::{ClaimResult, GateResult, Upheld};
 pub use outcome::{Outcome, OutcomeClass};
 pub use placeholder::{Piece, Placeholder, Slot, pieces};
-pub use plan::{Arrivals, Capture, Item, Limits, Order, Phase, Scenario, Shape, Stage, TimeUnit};
+pub use plan::{
+    Abandon, Arrivals, Capture, Credentials, Item, Limits, Order, Phase, Scenario, Shape, Stage, TimeUnit,
+};
 pub use request::{Body, BodyCheck, Expect, Header, JsonText, Request, Secret};
 pub use run::{Captured, Event, PhaseResult, Progress, Reading, RunHeader, SystemSnapshot};
 pub use sample::{SAMPLE_BYTES, Sample, SampleFlags};
@@ -36,7 +38,7 @@ pub use suite::{
     ScenarioKind, ScenarioSpec, StepSpec, Suite, TargetSpec,
 };
 pub use summary::{Distribution, PhaseSummary, Quantile, SummaryRow};
-pub use surface::{Endpoint, Parameter, Place, Role, SampleRequest, Surface};
+pub use surface::{Endpoint, Parameter, Place, Protection, Role, SampleRequest, Surface};
 pub use time::Nanos;
 pub use validity::{Validity, ValidityIssue};
 pub use verdict::{ExitCode, Verdict};

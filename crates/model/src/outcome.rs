@@ -98,6 +98,10 @@ outcomes! {
     Checksum = 51, "checksum", WrongAnswer, "got a body with the wrong digest";
     /// An answer that says it came from a fallback.
     Fallback = 52, "fallback", WrongAnswer, "was answered by a fallback";
+    /// An answer that carries the mark of another request.
+    Foreign = 53, "foreign-answer", WrongAnswer, "got an answer that belongs to another request";
+    /// An answer without the mark of its request.
+    Unmarked = 54, "unmarked-answer", WrongAnswer, "got an answer without the mark of its request";
 }
 
 impl Outcome {

@@ -48,6 +48,12 @@ pub struct Scenario {
     /// Send again what failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
+    /// Give up on some before they are answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abandon: Option<Abandon>,
+    /// What stands in the headers whose values are secrets.
+    #[serde(default, skip_serializing_if = "Credentials::are_given")]
+    pub credentials: Credentials,
 }
 
 impl Scenario {
@@ -61,6 +67,8 @@ impl Scenario {
             slots: None,
             flow: None,
             retry: None,
+            abandon: None,
+            credentials: Credentials::Given,
         }
     }
 
@@ -90,6 +98,44 @@ impl Scenario {
 
 fn one() -> f64 {
     1.0
+}
+
+/// Clients that give up: a share of the requests is cut off at a random moment, as by somebody who closes the window. Their
+/// outcome is `interrupted`, unless the answer comes before.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Abandon {
+    /// Share of the requests, from 0 to 1.
+    pub share: f64,
+    /// The moment is uniform between the intended start and so many milliseconds after it.
+    pub within_ms: f64,
+}
+
+/// What stands in those headers of every request whose values are secrets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Credentials {
+    /// The secrets.
+    #[default]
+    Given,
+    /// The headers are left out.
+    Missing,
+    /// The headers are there without a value.
+    Empty,
+    /// Values of the same form and length that are not the secrets.
+    Wrong,
+    /// The secrets without their second half.
+    Truncated,
+}
+
+impl Credentials {
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde calls it with a reference"
+    )]
+    fn are_given(&self) -> bool {
+        *self == Self::Given
+    }
 }
 
 /// One request with its expectation.

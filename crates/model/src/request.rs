@@ -170,6 +170,14 @@ pub enum BodyCheck {
         /// Expected scalar, as text without quotes.
         value: String,
     },
+    /// Contains the mark of its own request and no mark of another. An answer with another's is a foreign answer, one with
+    /// none an unmarked one.
+    Own {
+        /// The request's own mark. `{{...}}` is filled in as in the request: `prony-{{nonce}}` of a generated feed.
+        mark: String,
+        /// Regular expression of all marks; what it matches and is not the request's own is another's.
+        any: String,
+    },
     /// XXH3-64 of the body, 16 hexadecimal digits; a mismatch is a checksum failure.
     Xxh3(String),
     /// Is JSON that satisfies this JSON Schema (draft 2020-12 unless `$schema` says otherwise; references lead nowhere

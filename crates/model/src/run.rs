@@ -175,6 +175,10 @@ pub struct Captured {
     /// digits (enough to read an image's format and size). Empty otherwise.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub head: String,
+    /// Of a body that is not UTF-8: the bytes that were kept, up to [`Captured::BYTES_MAX`]. They live as long as the
+    /// process: a recording does not have them.
+    #[serde(skip)]
+    pub bytes: Vec<u8>,
     /// XXH3-64 of the whole body, hexadecimal.
     pub digest: String,
     /// What went wrong, in words; empty when nothing did.
@@ -184,6 +188,8 @@ pub struct Captured {
 impl Captured {
     /// Most bytes kept in `head`.
     pub const HEAD_BYTES_MAX: usize = 1024;
+    /// Most bytes kept in `bytes`.
+    pub const BYTES_MAX: usize = 64 << 10;
 
     /// The value of a header, by lower-case name.
     pub fn header(&self, name: &str) -> Option<&str> {

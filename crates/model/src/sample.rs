@@ -99,6 +99,8 @@ impl SampleFlags {
     /// The record of a whole arrival that may take several requests, from the intended start of its first to the end of
     /// its last. `item` is the last step reached, `attempt` counts all superseded attempts.
     pub const WHOLE: Self = Self(256);
+    /// It was to be given up at a random moment, and was if its outcome is `interrupted`.
+    pub const ABANDONED: Self = Self(512);
 
     /// Whether all bits of `other` are set.
     pub fn contains(self, other: Self) -> bool {

@@ -23,6 +23,23 @@ pub struct Surface {
     /// The endpoints.
     #[serde(default)]
     pub endpoints: Vec<Endpoint>,
+    /// By name of an endpoint, the credentials that its document asks for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub protected: BTreeMap<String, Vec<Protection>>,
+}
+
+/// A credential that a document asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protection {
+    /// `Authorization: SCHEME ...`.
+    Authorization(String),
+    /// A header of that name.
+    Header(String),
+    /// A query parameter of that name.
+    Query(String),
+    /// A cookie of that name.
+    Cookie(String),
 }
 
 /// One operation of the target.

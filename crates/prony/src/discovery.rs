@@ -119,6 +119,10 @@ fn operations(operations: &[Operation], harvest: &Harvest, surface: &mut Surface
             continue;
         }
         let role = role::of(operation);
+        if !operation.protection.is_empty() {
+            let name = format!("{} {}", operation.method, operation.path);
+            surface.protected.insert(name, operation.protection.clone());
+        }
         let samples = value::samples(operation, harvest, samples_for(role));
         if samples.is_empty() {
             surface.found_by.push(format!(

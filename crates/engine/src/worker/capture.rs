@@ -63,7 +63,9 @@ pub(super) fn captured(
         Err(_) => None,
     };
     let mut head = String::new();
+    let mut bytes = Vec::new();
     if text.is_none() {
+        bytes = kept[..kept.len().min(Captured::BYTES_MAX)].to_vec();
         kept = &kept[..kept.len().min(Captured::HEAD_BYTES_MAX)];
         for byte in kept {
             // Writing to a String cannot fail.
@@ -84,6 +86,7 @@ pub(super) fn captured(
         body: masks.apply(body, cut),
         body_bytes: ending.body_bytes,
         head: masks.apply(head, cut),
+        bytes,
         digest: format!("{digest:016x}"),
         error: masks.apply(ending.error.clone(), false),
     }

@@ -37,7 +37,9 @@ impl Worker<'_> {
         let content_type = head
             .content_type
             .map_or(&[][..], |span| span.of(&call.answer.head));
+        let marks = self.marks(&call);
         let (outcome, error) = plan.checks.judge(&bodies::Answer {
+            marks: &marks,
             status: head.status,
             content_type,
             body: &call.answer.body,

@@ -44,7 +44,12 @@ impl Worker<'_> {
         let prepared = self.prepared;
         let plan = prepared.item(pick.scenario, pick.item);
         let deadline = order.intended + Nanos(prepared.limits.timeout_ms.saturating_mul(1_000_000));
+        let patience = prepared.patience(pick.scenario, order.seq);
+        let deadline = patience.map_or(deadline, |patience| deadline.min(order.intended + patience));
         let mut call = Call::start(self.spare.pop(), order, pick, deadline);
+        if patience.is_some() {
+            call.flags.insert(SampleFlags::ABANDONED);
+        }
         if let Some(journey) = journey {
             call.attempt = journey.attempt();
             call.journey = Some(journey);

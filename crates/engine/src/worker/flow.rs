@@ -125,6 +125,19 @@ impl Worker<'_> {
         }
     }
 
+    /// The marks that the answer to a call must carry; none where nobody looks for one.
+    pub(super) fn marks(&self, call: &Call) -> Vec<String> {
+        let plan = self.prepared.item(call.scenario, call.item);
+        match self.prepared.script(call.scenario) {
+            _ if plan.marks.is_empty() => Vec::new(),
+            Some(script) => {
+                let carried = call.journey.as_ref().map_or(&[][..], |j| &j.carried);
+                script.marks(call.item as usize, self.who(&call.order, call.turn), carried)
+            }
+            None => plan.marks.clone(),
+        }
+    }
+
     /// Fills in the holes of a call's request, where it has any.
     pub(super) fn fill(&self, call: &mut Call) {
         let plan = self.prepared.item(call.scenario, call.item);

@@ -70,13 +70,13 @@ pub(super) fn scenario(spec: &ScenarioSpec, items: Vec<Item>, suite: &Suite, bas
         steps: spec.step.iter().map(step).collect(),
     });
     Scenario {
-        name: spec.name.clone(),
         slots: slots(&items, suite, base_dir),
         items,
         order: spec.order,
         weight: spec.weight,
         flow,
         retry: spec.retry.clone(),
+        ..Scenario::new(spec.name.clone(), Vec::new())
     }
 }
 

@@ -468,16 +468,18 @@ fn expect(found: &Expect, document: &Document, path: &str) -> Checked {
     }
     for (i, check) in found.body.iter().enumerate() {
         let problem = match check {
-            BodyCheck::Regex(pattern) => regex::Regex::new(pattern).err().map(|e| {
-                let text = e.to_string();
-                let reason = text
-                    .lines()
-                    .last()
-                    .unwrap_or_default()
-                    .trim_start_matches("error: ")
-                    .to_owned();
-                format!("this is no regular expression: {reason}")
-            }),
+            BodyCheck::Regex(pattern) | BodyCheck::Own { any: pattern, .. } => {
+                regex::Regex::new(pattern).err().map(|e| {
+                    let text = e.to_string();
+                    let reason = text
+                        .lines()
+                        .last()
+                        .unwrap_or_default()
+                        .trim_start_matches("error: ")
+                        .to_owned();
+                    format!("this is no regular expression: {reason}")
+                })
+            }
             BodyCheck::Json(pointer) | BodyCheck::JsonEquals { pointer, .. } => (!pointer.is_empty()
                 && !pointer.starts_with('/'))
             .then(|| "a JSON pointer is empty or starts with /, as in /results/0/score".to_owned()),

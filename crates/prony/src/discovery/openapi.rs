@@ -1,7 +1,7 @@
 //! Reading an OpenAPI 3.x or Swagger 2.0 document. The document is hostile until proven otherwise: references are
 //! resolved with bounds on depth and size, and only local ones.
 
-use prony_model::{JsonText, Parameter, Place};
+use prony_model::{JsonText, Parameter, Place, Protection};
 use serde_json::{Map, Value, json};
 
 /// Deepest chain of references and nested schemas that is followed.
@@ -32,6 +32,8 @@ pub(super) struct Operation {
     pub(super) success_types: Vec<String>,
     /// Schema of the JSON success answer; null when there is none.
     pub(super) success_schema: Value,
+    /// The credentials that it asks for: one of them, or all, will do. None for what anybody may call.
+    pub(super) protection: Vec<Protection>,
 }
 
 /// A request body.
@@ -115,6 +117,7 @@ fn read_operation(
         path: path.to_owned(),
         ..Operation::default()
     };
+    read.protection = protection(document, operation);
     let own = operation.get("parameters");
     for parameter in [shared, own]
         .into_iter()
@@ -151,6 +154,52 @@ fn read_operation(
         }
     }
     read
+}
+
+/// What an operation's security, or the document's, asks for; nothing where going without is among the choices.
+fn protection(document: &Value, operation: &Value) -> Vec<Protection> {
+    let asked = operation.get("security").or_else(|| document.get("security"));
+    let choices: Vec<&Map<String, Value>> = asked
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_object)
+        .collect();
+    if choices.iter().any(|choice| choice.is_empty()) {
+        return Vec::new();
+    }
+    let schemes = document
+        .pointer("/components/securitySchemes")
+        .or_else(|| document.get("securityDefinitions"));
+    let mut found = Vec::new();
+    for name in choices.into_iter().flat_map(Map::keys) {
+        let scheme = schemes.and_then(|s| s.get(name)).map(|s| resolve(document, s));
+        if let Some(known) = scheme.as_ref().and_then(kind_of)
+            && !found.contains(&known)
+        {
+            found.push(known);
+        }
+    }
+    found
+}
+
+/// How a credential of a scheme is sent; `None` for what no header, query or cookie carries.
+fn kind_of(scheme: &Value) -> Option<Protection> {
+    let text = |key: &str| scheme.get(key).and_then(Value::as_str).unwrap_or_default();
+    let name = text("name").to_owned();
+    Some(match (text("type"), text("in")) {
+        ("http", _) => match text("scheme").to_ascii_lowercase().as_str() {
+            "basic" => Protection::Authorization("Basic".to_owned()),
+            _ => Protection::Authorization("Bearer".to_owned()),
+        },
+        // Swagger 2.0.
+        ("basic", _) => Protection::Authorization("Basic".to_owned()),
+        ("oauth2" | "openIdConnect", _) => Protection::Authorization("Bearer".to_owned()),
+        ("apiKey", "header") => Protection::Header(name),
+        ("apiKey", "query") => Protection::Query(name),
+        ("apiKey", "cookie") => Protection::Cookie(name),
+        _ => return None,
+    })
 }
 
 fn read_parameter(document: &Value, parameter: &Value, operation: &mut Operation) {
@@ -292,6 +341,7 @@ fn resolve_deep(document: &Value, value: &Value, depth: u32, nodes: &mut u32) ->
 
 #[cfg(test)]
 mod tests {
+    use prony_model::Protection;
     use serde_json::json;
 
     use super::read;
@@ -324,6 +374,34 @@ mod tests {
         assert_eq!(schema.pointer("/properties/next/type").unwrap(), "object");
         assert_eq!(schema.pointer("/properties/outside").unwrap(), &json!({}));
         assert!(schema.to_string().len() < 4_000_000);
+    }
+
+    #[test]
+    fn security_is_read_where_it_is_asked_for() {
+        let document = json!({
+            "openapi": "3.1.0",
+            "security": [{"key": []}],
+            "paths": {
+                "/inherits": {"get": {}},
+                "/own": {"get": {"security": [{"token": []}, {"key": []}]}},
+                "/public": {"get": {"security": []}},
+                "/optional": {"get": {"security": [{}, {"key": []}]}}
+            },
+            "components": {"securitySchemes": {
+                "key": {"type": "apiKey", "in": "header", "name": "X-Key"},
+                "token": {"type": "http", "scheme": "bearer"}
+            }}
+        });
+        let api = read(&document);
+        let of = |path: &str| {
+            let operation = api.operations.iter().find(|o| o.path == path);
+            operation.unwrap().protection.clone()
+        };
+        let key = Protection::Header("X-Key".to_owned());
+        assert_eq!(of("/inherits"), std::slice::from_ref(&key));
+        assert_eq!(of("/own"), [Protection::Authorization("Bearer".to_owned()), key]);
+        assert_eq!(of("/public"), []);
+        assert_eq!(of("/optional"), []);
     }
 
     #[test]

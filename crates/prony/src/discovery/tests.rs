@@ -47,6 +47,7 @@ impl Fake {
             body_bytes: body.len() as u64,
             body,
             head: String::new(),
+            bytes: Vec::new(),
             cut: false,
             binary: false,
             error: String::new(),

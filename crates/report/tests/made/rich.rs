@@ -366,6 +366,7 @@ fn surface() -> Surface {
         ]
         .map(endpoint)
         .into(),
+        ..Surface::default()
     }
 }
 

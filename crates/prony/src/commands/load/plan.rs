@@ -124,6 +124,7 @@ fn nothing() -> Captured {
         headers: Vec::new(),
         body: String::new(),
         head: String::new(),
+        bytes: Vec::new(),
         body_bytes: 0,
         cut: false,
         binary: false,

@@ -19,6 +19,7 @@ fn answer(status: u16, body: &str) -> Captured {
         headers: Vec::new(),
         body: body.to_owned(),
         head: String::new(),
+        bytes: Vec::new(),
         body_bytes: body.len() as u64,
         cut: false,
         binary: false,

@@ -152,6 +152,7 @@ fn expect() -> impl Strategy<Value = Expect> {
         text().prop_map(BodyCheck::Contains),
         text().prop_map(BodyCheck::Regex),
         text().prop_map(BodyCheck::Json),
+        (text(), text()).prop_map(|(mark, any)| BodyCheck::Own { mark, any }),
         (text(), text()).prop_map(|(pointer, value)| BodyCheck::JsonEquals { pointer, value }),
         text().prop_map(BodyCheck::Xxh3),
         text().prop_map(|title| BodyCheck::Schema(JsonText(serde_json::json!({ "title": title })))),

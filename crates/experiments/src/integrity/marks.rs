@@ -1,0 +1,328 @@
+//! How an answer can be told to belong to its request: a mark that comes back, bytes that are always the same, or values
+//! that are. Found by trial, one request at a time. It judges nothing.
+
+use std::collections::BTreeMap;
+
+use prony_model::{BodyCheck, Endpoint, Feed, Generate, Item, Outcome, PhaseResult, Slots};
+use serde_json::Value;
+
+use crate::RunView;
+use crate::answer::{Answer, answers};
+use crate::dzi::mix;
+use crate::leaf::{leaves, scalar_text};
+use crate::primary::requests;
+use crate::text_slot::{TextSlot, text_slots};
+
+/// Marks tried in each place for text.
+const MARK_TRIALS: usize = 3;
+/// Repeats of each plain request in the trial.
+const REPEATS: usize = 3;
+/// Most places for text, and plain requests, that are tried.
+const PLACES_MAX: usize = 3;
+const PLAIN_MAX: usize = 8;
+/// Most values of an answer that are held against the trial.
+const VALUES_MAX: usize = 12;
+/// Shorter values stand in many an answer by chance.
+const NATURAL_CHARS_MIN: usize = 4;
+/// Name of the feed that makes marks.
+const FEED: &str = "nonce";
+/// All marks: random UUIDs of version 4, 122 random bits.
+const ANY: &str = "prony-[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}";
+
+/// The trial of one endpoint: what its items are.
+#[derive(Clone, Debug)]
+pub(super) struct Trial {
+    slots: Vec<TextSlot>,
+    /// The literal mark of each item that carries one, with its place.
+    marked: Vec<(usize, String)>,
+    plain: Vec<Item>,
+    base: Item,
+}
+
+/// How answers are told to belong.
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    /// Each request carries a mark of its own, which comes back.
+    Marks,
+    /// Each request always gets the same bytes; by item, their digest and length.
+    Bytes(Vec<(u64, u32)>),
+    /// Each request always gets the same values, and its answer names what it is about where `named`.
+    Values {
+        /// Whether an answer to another request can be told for one.
+        named: bool,
+    },
+    /// Nothing comes back and every answer differs: only whether it is whole can be seen.
+    Form,
+}
+
+/// The requests that are sent together, with what their answers must be.
+#[derive(Clone, Debug)]
+pub(super) struct Marked {
+    pub kind: Kind,
+    pub items: Vec<Item>,
+    pub slots: Option<Slots>,
+}
+
+impl Trial {
+    /// What is tried of an endpoint; `None` when it has no good request.
+    pub(super) fn new(run: &RunView<'_>, endpoint: &Endpoint, seed: u64) -> Option<Self> {
+        let plain: Vec<Item> = requests(run, endpoint).into_iter().take(PLAIN_MAX).collect();
+        let base = plain.first()?.clone();
+        let mut slots = text_slots(endpoint, &base.request);
+        slots.truncate(PLACES_MAX);
+        let marked = (0..slots.len())
+            .flat_map(|slot| (0..MARK_TRIALS).map(move |k| (slot, k)))
+            .map(|(slot, k)| (slot, literal(seed, (slot * MARK_TRIALS + k) as u64)))
+            .collect();
+        Some(Self {
+            slots,
+            marked,
+            plain,
+            base,
+        })
+    }
+
+    /// The requests of the trial: the marked ones, then the plain ones in rounds.
+    pub(super) fn items(&self) -> Vec<Item> {
+        let marked = self.marked.iter().filter_map(|(slot, mark)| {
+            let request = self.slots[*slot].with(&self.base.request, mark)?;
+            Some(Item {
+                request,
+                expect: self.base.expect.clone(),
+            })
+        });
+        let rounds = (0..REPEATS).flat_map(|_| self.plain.iter().cloned());
+        marked.chain(rounds).collect()
+    }
+
+    /// What the trial's answers allow.
+    pub(super) fn learn(&self, phase: &PhaseResult, scenario: &str) -> Marked {
+        let all = answers(phase, scenario);
+        let good = |at: usize| all.iter().find(|a| a.item as usize == at && a.is_ok());
+        let json = all.iter().filter(|a| a.is_ok()).all(|a| a.json().is_some());
+        let whole = json.then(|| BodyCheck::Json(String::new()));
+        let came_back = |slot: usize| {
+            let marks = self.marked.iter().enumerate().filter(|(_, (s, _))| *s == slot);
+            marks
+                .filter(|(at, (_, mark))| {
+                    good(*at)
+                        .and_then(|a| a.captured)
+                        .is_some_and(|c| c.body.contains(mark.as_str()))
+                })
+                .count()
+        };
+        let place = (0..self.slots.len()).find(|slot| came_back(*slot) + 1 >= MARK_TRIALS);
+        if let Some(place) = place
+            && let Some(marked) = self.with_marks(place, whole.clone())
+        {
+            return marked;
+        }
+        let rounds: Vec<Vec<&Answer<'_>>> = (0..self.plain.len())
+            .map(|k| {
+                (0..REPEATS)
+                    .filter_map(|r| good(self.marked.len() + r * self.plain.len() + k))
+                    .collect()
+            })
+            .collect();
+        self.by_answers(&rounds, whole.as_ref())
+    }
+
+    fn with_marks(&self, place: usize, whole: Option<BodyCheck>) -> Option<Marked> {
+        let mark = format!("prony-{{{{{FEED}}}}}");
+        let mut item = Item {
+            request: self.slots[place].with(&self.base.request, &mark)?,
+            expect: self.base.expect.clone(),
+        };
+        item.expect.body.extend(whole);
+        item.expect.body.push(BodyCheck::Own {
+            mark,
+            any: ANY.to_owned(),
+        });
+        let feed = Feed {
+            generate: Some(Generate::Uuid),
+            ..Feed::default()
+        };
+        Some(Marked {
+            kind: Kind::Marks,
+            items: vec![item],
+            slots: Some(Slots {
+                feeds: BTreeMap::from([(FEED.to_owned(), feed)]),
+            }),
+        })
+    }
+
+    fn by_answers(&self, rounds: &[Vec<&Answer<'_>>], whole: Option<&BodyCheck>) -> Marked {
+        let answered: Vec<(Item, &Vec<&Answer<'_>>)> = self
+            .plain
+            .iter()
+            .cloned()
+            .zip(rounds)
+            .filter(|(_, answers)| answers.len() == REPEATS)
+            .collect();
+        let steady = |answers: &[&Answer<'_>]| {
+            answers
+                .windows(2)
+                .all(|w| w[0].sample.digest == w[1].sample.digest)
+        };
+        if !answered.is_empty() && answered.iter().all(|(_, answers)| steady(answers)) {
+            let references = answered
+                .iter()
+                .map(|(_, answers)| (answers[0].sample.digest, answers[0].sample.bytes_in))
+                .collect();
+            return Marked {
+                kind: Kind::Bytes(references),
+                items: answered.into_iter().map(|(item, _)| item).collect(),
+                slots: None,
+            };
+        }
+        let stable: Vec<Vec<(String, String)>> = answered
+            .iter()
+            .map(|(_, answers)| stable_values(answers))
+            .collect();
+        let names = names(&stable, &answered);
+        let any = names.as_ref().map(|names| any_of(names));
+        let mut items = Vec::new();
+        for (i, (mut item, _)) in answered.into_iter().enumerate() {
+            item.expect.body.extend(whole.cloned());
+            if let (Some(names), Some(any)) = (&names, &any) {
+                item.expect.body.push(BodyCheck::Own {
+                    mark: names[i].clone(),
+                    any: any.clone(),
+                });
+            }
+            // Beside a name they would only blur what is wrong with an answer that fails.
+            let values = stable[i]
+                .iter()
+                .take(if names.is_some() { 0 } else { VALUES_MAX });
+            item.expect
+                .body
+                .extend(values.map(|(pointer, value)| BodyCheck::JsonEquals {
+                    pointer: pointer.clone(),
+                    value: value.clone(),
+                }));
+            items.push(item);
+        }
+        if items.is_empty() {
+            items.push(self.base.clone());
+        }
+        let kind = if stable.iter().any(|values| !values.is_empty()) {
+            Kind::Values {
+                named: names.is_some(),
+            }
+        } else {
+            Kind::Form
+        };
+        Marked {
+            kind,
+            items,
+            slots: None,
+        }
+    }
+}
+
+/// Pointers and values that all answers to one request agree on, those first that say most.
+fn stable_values(answers: &[&Answer<'_>]) -> Vec<(String, String)> {
+    let documents: Vec<Value> = answers.iter().filter_map(|a| a.json()).collect();
+    let Some((first, rest)) = documents.split_first() else {
+        return Vec::new();
+    };
+    let mut found: Vec<(String, String)> = leaves(first)
+        .into_iter()
+        .filter(|leaf| !leaf.value.is_null())
+        .map(|leaf| (pointer(&leaf.path), leaf.text()))
+        .filter(|(pointer, text)| {
+            rest.iter()
+                .all(|d| d.pointer(pointer).is_some_and(|v| scalar_text(v) == *text))
+        })
+        .collect();
+    found.sort_by_key(|(_, text)| std::cmp::Reverse(text.len().min(200)));
+    found
+}
+
+/// A value of each request's answer that names what it is about: at the same place, different for each, and in no other's
+/// answer.
+fn names(stable: &[Vec<(String, String)>], answered: &[(Item, &Vec<&Answer<'_>>)]) -> Option<Vec<String>> {
+    if stable.len() < 2 {
+        return None;
+    }
+    let bodies: Vec<&str> = answered
+        .iter()
+        .filter_map(|(_, answers)| answers[0].captured.map(|c| c.body.as_str()))
+        .collect();
+    let (first, _) = stable.split_first()?;
+    first.iter().find_map(|(pointer, _)| {
+        let values: Option<Vec<String>> = stable
+            .iter()
+            .map(|values| values.iter().find(|(p, _)| p == pointer).map(|(_, v)| v.clone()))
+            .collect();
+        let values = values?;
+        let apart = values.iter().enumerate().all(|(i, value)| {
+            value.chars().count() >= NATURAL_CHARS_MIN
+                && bodies
+                    .iter()
+                    .enumerate()
+                    .all(|(k, body)| body.contains(value.as_str()) == (i == k))
+        });
+        (apart && bodies.len() == values.len()).then_some(values)
+    })
+}
+
+/// A regular expression of any of these texts, the longest first.
+fn any_of(names: &[String]) -> String {
+    let mut sorted: Vec<&String> = names.iter().collect();
+    sorted.sort_by_key(|name| std::cmp::Reverse(name.len()));
+    let parts: Vec<String> = sorted.into_iter().map(|name| regex::escape(name)).collect();
+    parts.join("|")
+}
+
+/// `a.b[2].c` as a JSON pointer. Names with dots or brackets do not come back whole; they are then not found.
+fn pointer(path: &str) -> String {
+    let steps = path.split(['.', '[']).map(|step| step.trim_end_matches(']'));
+    steps
+        .filter(|step| !step.is_empty())
+        .fold(String::new(), |pointer, step| {
+            pointer + "/" + &step.replace('~', "~0").replace('/', "~1")
+        })
+}
+
+/// A mark of the form that the feed makes.
+fn literal(seed: u64, number: u64) -> String {
+    let (a, b) = (mix(seed ^ mix(number)), mix(seed ^ mix(number ^ 0x5851)));
+    format!(
+        "prony-{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
+        a >> 32,
+        (a >> 16) & 0xffff,
+        a & 0xfff,
+        b >> 52,
+        b & 0xffff_ffff_ffff
+    )
+}
+
+/// Whether an outcome says that the answer itself was damaged on the way.
+pub(super) fn is_broken(outcome: Outcome) -> bool {
+    matches!(
+        outcome,
+        Outcome::Malformed | Outcome::Truncated | Outcome::TrailingBytes | Outcome::WrongBody
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ANY, literal, pointer};
+
+    #[test]
+    fn marks_have_their_form_and_differ() {
+        let any = regex::Regex::new(&format!("^{ANY}$")).unwrap();
+        let marks: Vec<String> = (0..50).map(|k| literal(3, k)).collect();
+        assert!(marks.iter().all(|m| any.is_match(m)), "{marks:?}");
+        let distinct: std::collections::BTreeSet<&String> = marks.iter().collect();
+        assert_eq!(distinct.len(), 50);
+    }
+
+    #[test]
+    fn paths_become_pointers() {
+        assert_eq!(pointer("a.b[2].c/d"), "/a/b/2/c~1d");
+        assert_eq!(pointer("[0]"), "/0");
+        assert_eq!(pointer(""), "");
+    }
+}

@@ -1,0 +1,85 @@
+//! The counts of tokens that an answer states about itself, by naming habits common to text APIs. It judges nothing.
+
+use serde_json::Value;
+
+use crate::leaf::{Leaf, leaves, words};
+
+/// What an answer says of its own size, in tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct TokenCounts {
+    /// Of the prompt.
+    pub input: Option<f64>,
+    /// Of the answer.
+    pub output: Option<f64>,
+    /// Of both.
+    pub total: Option<f64>,
+    /// Those of the prompt that came from a cache.
+    pub cached: Option<f64>,
+}
+
+impl TokenCounts {
+    /// Read from an answer; `None` when it states none. Of several fields with one meaning the first counts.
+    pub(crate) fn of(answer: &Value) -> Option<Self> {
+        let mut found = Self::default();
+        for leaf in leaves(answer) {
+            let Some(number) = leaf.value.as_f64() else {
+                continue;
+            };
+            if let Some(slot) = found.slot(&leaf) {
+                slot.get_or_insert(number);
+            }
+        }
+        (found != Self::default()).then_some(found)
+    }
+
+    fn slot(&mut self, leaf: &Leaf) -> Option<&mut Option<f64>> {
+        let name = words(leaf.key());
+        let is = |wanted: &[&str]| name.iter().any(|word| wanted.contains(&word.as_str()));
+        if !is(&["token", "tokens"]) || is(&["max", "limit", "remaining", "per"]) {
+            return None;
+        }
+        if is(&["cached"]) || (is(&["cache"]) && is(&["read"])) {
+            Some(&mut self.cached)
+        } else if is(&["cache"]) || is(&["audio", "image", "reasoning", "accepted", "rejected"]) {
+            // Parts of the parts.
+            None
+        } else if is(&["total"]) {
+            Some(&mut self.total)
+        } else if is(&["prompt", "input"]) {
+            Some(&mut self.input)
+        } else if is(&["completion", "output", "generated", "candidates"]) {
+            Some(&mut self.output)
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::TokenCounts;
+
+    #[test]
+    fn the_usual_spellings_are_read() {
+        let usage = json!({"usage": {
+            "prompt_tokens": 12, "completion_tokens": 5, "total_tokens": 17,
+            "prompt_tokens_details": {"cached_tokens": 8, "audio_tokens": 0}, "max_tokens": 99
+        }});
+        let all = TokenCounts {
+            input: Some(12.0),
+            output: Some(5.0),
+            total: Some(17.0),
+            cached: Some(8.0),
+        };
+        assert_eq!(TokenCounts::of(&usage), Some(all));
+        let other = json!({"usage": {"input_tokens": 3, "output_tokens": 4, "cache_read_input_tokens": 1}});
+        let found = TokenCounts::of(&other).unwrap();
+        assert_eq!(
+            (found.input, found.output, found.cached, found.total),
+            (Some(3.0), Some(4.0), Some(1.0), None)
+        );
+        assert_eq!(TokenCounts::of(&json!({"tokens": ["a"], "count": 3})), None);
+    }
+}
