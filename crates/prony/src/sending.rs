@@ -137,35 +137,32 @@ pub(crate) fn metrics(
     target: &Target,
     surface: &Surface,
 ) -> anyhow::Result<Option<Scrape>> {
-    let (target, path) = match &spec.metrics_url {
-        Some(url) => {
-            let url = target_url::parse(url)?;
-            let path = url[url::Position::BeforePath..url::Position::AfterQuery].to_owned();
-            let asked = Target::new(&url[..url::Position::AfterPort])?;
-            let same = asked.origin.authority() == target.origin.authority();
-            let target = if same {
-                Target {
-                    origin: asked.origin,
-                    ..target.clone()
-                }
-            } else {
-                Target {
-                    tls: target.tls.clone(),
-                    allow_hosts: target.allow_hosts.clone(),
-                    ..asked
-                }
-            };
-            (target, path)
-        }
-        None => {
-            let told = surface
-                .endpoints
-                .iter()
-                .find(|e| e.role == Role::Metrics && e.method == "GET");
-            match told.and_then(|endpoint| endpoint.samples.first()) {
-                Some(sample) => (target.clone(), sample.request.path.clone()),
-                None => return Ok(None),
+    let (target, path) = if let Some(url) = &spec.metrics_url {
+        let url = target_url::parse(url)?;
+        let path = url[url::Position::BeforePath..url::Position::AfterQuery].to_owned();
+        let asked = Target::new(&url[..url::Position::AfterPort])?;
+        let same = asked.origin.authority() == target.origin.authority();
+        let target = if same {
+            Target {
+                origin: asked.origin,
+                ..target.clone()
             }
+        } else {
+            Target {
+                tls: target.tls.clone(),
+                allow_hosts: target.allow_hosts.clone(),
+                ..asked
+            }
+        };
+        (target, path)
+    } else {
+        let told = surface
+            .endpoints
+            .iter()
+            .find(|e| e.role == Role::Metrics && e.method == "GET");
+        match told.and_then(|endpoint| endpoint.samples.first()) {
+            Some(sample) => (target.clone(), sample.request.path.clone()),
+            None => return Ok(None),
         }
     };
     Ok(Some(Scrape {

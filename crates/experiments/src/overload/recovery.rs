@@ -46,8 +46,8 @@ pub(super) fn recovery(surge: &Surge<'_>) -> Option<Recovery> {
     }
     let stage = &surge.stages[usize::from(AFTER)];
     let total_s: f64 = surge.stages.iter().map(|s| s.duration_s).sum();
-    let window_s = (WINDOW_S * total_s / SCRIPT_S).max(WINDOW_REQUESTS / (BASE * surge.capacity));
-    let count = (stage.duration_s / window_s).floor() as usize;
+    let span_s = (WINDOW_S * total_s / SCRIPT_S).max(WINDOW_REQUESTS / (BASE * surge.capacity));
+    let count = (stage.duration_s / span_s).floor() as usize;
     let after = surge.arrivals(AFTER);
     if count < IN_A_ROW || after.is_empty() {
         return None;
@@ -56,7 +56,7 @@ pub(super) fn recovery(surge: &Surge<'_>) -> Option<Recovery> {
     let mut windows: Vec<Vec<&Sample>> = vec![Vec::new(); count];
     for sample in after {
         let at = surge.at_s(sample) - begins;
-        if let Some(window) = windows.get_mut((at / window_s).max(0.0) as usize) {
+        if let Some(window) = windows.get_mut((at / span_s).max(0.0) as usize) {
             window.push(sample);
         }
     }
@@ -75,9 +75,9 @@ pub(super) fn recovery(surge: &Surge<'_>) -> Option<Recovery> {
         .windows(IN_A_ROW)
         .position(|row| row.iter().all(|w| good(std::slice::from_ref(w))) && good(row));
     Some(Recovery {
-        after_s: first.map(|i| i as f64 * window_s),
-        watched_s: count as f64 * window_s,
-        window_s,
+        after_s: first.map(|i| i as f64 * span_s),
+        watched_s: count as f64 * span_s,
+        span_s,
         before_ms: estimate.value,
         n: response.len(),
     })

@@ -90,7 +90,7 @@ fn usual(k: u64) -> (f64, Outcome) {
 /// Serves a hundred per second and refuses the rest.
 fn refusing(step: u16, _: f64, k: u64) -> (f64, Outcome) {
     let every = [1, 3, 2, 3, 1][usize::from(step)];
-    if k % every == 0 {
+    if k.is_multiple_of(every) {
         usual(k)
     } else {
         (2.0, Outcome::Status503)

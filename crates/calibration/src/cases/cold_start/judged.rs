@@ -166,7 +166,7 @@ fn draw(wanted: Truth, rng: &mut ChaCha8Rng) -> Setting {
 /// The experiment against the platform, and the causes of the failures of its burst after idleness.
 fn drive(setting: Setting, seed: u64, platform_seed: u64) -> (Driven, Vec<Truth>) {
     let (platform, failures) = Platform::new(setting, platform_seed);
-    let seen = std::cell::Cell::new((0, 0));
+    let counted = std::cell::Cell::new((0, 0));
     let surface = one_endpoint();
     let drive = Drive {
         surface: &surface,
@@ -175,11 +175,11 @@ fn drive(setting: Setting, seed: u64, platform_seed: u64) -> (Driven, Vec<Truth>
         monitor: &mut |phase| {
             // The failures so far, when the burst after idleness is over and before.
             let so_far = failures.lock().map_or(0, |f| f.len());
-            let (_, end) = seen.get();
+            let (_, end) = counted.get();
             if phase.phase.name.ends_with("after idleness") && phase.phase.name.starts_with("burst") {
-                seen.set((end, so_far));
+                counted.set((end, so_far));
             } else if !phase.phase.name.starts_with("burst") {
-                seen.set((0, so_far));
+                counted.set((0, so_far));
             }
             Vec::new()
         },
@@ -187,7 +187,7 @@ fn drive(setting: Setting, seed: u64, platform_seed: u64) -> (Driven, Vec<Truth>
     let params =
         json!({ "idle_s": 1.2 * setting.idle_s, "probes": 10, "sizes": [BURST], "duration_s": 3_600.0 });
     let driven = drive.run(&[("cold-start", params)], platform);
-    let (from, to) = seen.get();
+    let (from, to) = counted.get();
     let of_burst = failures
         .lock()
         .map_or_else(|_| Vec::new(), |f| f[from..to].to_vec());
