@@ -2,11 +2,11 @@
 
 mod access;
 mod cache;
-mod integrity;
 mod capacity;
-mod overload;
 mod cold_start;
+mod integrity;
 mod memory;
+mod overload;
 mod percentiles;
 mod queue;
 mod verdicts;

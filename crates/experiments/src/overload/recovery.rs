@@ -53,10 +53,10 @@ pub(super) fn recovery(surge: &Surge<'_>) -> Option<Recovery> {
         return None;
     }
     let begins = surge.begins_s(AFTER);
-    let mut windows: Vec<Vec<&Sample>> = vec![Vec::new(); count];
+    let mut stretches: Vec<Vec<&Sample>> = vec![Vec::new(); count];
     for sample in after {
         let at = surge.at_s(sample) - begins;
-        if let Some(window) = windows.get_mut((at / window_s).max(0.0) as usize) {
+        if let Some(window) = stretches.get_mut((at / window_s).max(0.0) as usize) {
             window.push(sample);
         }
     }
@@ -66,12 +66,12 @@ pub(super) fn recovery(surge: &Surge<'_>) -> Option<Recovery> {
         is_derived: true,
     };
     let failed_before = failures(&before).1;
-    let good = |stretches: &[Vec<&Sample>]| {
-        let let_down: LetDown = normal.count(stretches);
-        let all: Vec<&Sample> = stretches.iter().flatten().copied().collect();
+    let good = |row: &[Vec<&Sample>]| {
+        let let_down: LetDown = normal.count(row);
+        let all: Vec<&Sample> = row.iter().flatten().copied().collect();
         let_down.n > 0 && let_down.interval().0 <= normal.allowed() && failures(&all).0 <= failed_before
     };
-    let first = windows
+    let first = stretches
         .windows(IN_A_ROW)
         .position(|row| row.iter().all(|w| good(std::slice::from_ref(w))) && good(row));
     Some(Recovery {

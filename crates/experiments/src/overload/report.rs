@@ -1,6 +1,6 @@
 //! The words for how a target takes too much load.
 
-use prony_model::{Finding, PhaseResult, Severity, Source, Verdict};
+use prony_model::{Finding, Severity, Source, Verdict};
 
 use super::class::{Class, Classified, classify};
 use super::outage::{Outage, outages};
@@ -111,7 +111,7 @@ fn class(run: &RunView<'_>, course: &Course, surge: &Surge<'_>, id: &str) -> Fin
         judged(
             draft,
             course,
-            &classified,
+            classified,
             retention.as_ref(),
             recovery.as_ref(),
             &outages,
@@ -127,7 +127,7 @@ fn class(run: &RunView<'_>, course: &Course, surge: &Surge<'_>, id: &str) -> Fin
 fn judged(
     draft: Draft,
     course: &Course,
-    classified: &Classified,
+    classified: Classified,
     retention: Option<&Retention>,
     recovery: Option<&Recovery>,
     outages: &[Outage],
@@ -189,8 +189,8 @@ fn judged(
             .verdict(Verdict::Inconclusive, Severity::Medium)
             .title(format!(
                 "At 2 times its capacity {endpoint} serves {kept}, and {back}: between {} and {}",
-                word(*best),
-                word(*worst)
+                word(best),
+                word(worst)
             ))
             .advice("Give the experiment more time (`duration_s`).", ""),
         Classified::TooLittle => draft

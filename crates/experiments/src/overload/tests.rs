@@ -90,7 +90,7 @@ fn usual(k: u64) -> (f64, Outcome) {
 /// Serves a hundred per second and refuses the rest.
 fn refusing(step: u16, _: f64, k: u64) -> (f64, Outcome) {
     let every = [1, 3, 2, 3, 1][usize::from(step)];
-    if k % every == 0 {
+    if k.is_multiple_of(every) {
         usual(k)
     } else {
         (2.0, Outcome::Status503)
@@ -134,7 +134,7 @@ fn what_stays_slow_is_metastable_and_what_serves_less_is_degraded() {
     assert_eq!(class, Classified::As(Class::Metastable));
     let (class, _) = judged(|step, _, k| match step {
         0 | 4 => usual(k),
-        _ if k % 3 == 0 => usual(k),
+        _ if k.is_multiple_of(3) => usual(k),
         _ => (2.0, Outcome::Status503),
     });
     assert_eq!(class, Classified::As(Class::Degraded));
@@ -194,6 +194,7 @@ fn retry_after_is_counted_and_held_to_its_word() {
         body_bytes: 0,
         cut: false,
         binary: false,
+        bytes: Vec::new(),
         head: String::new(),
         digest: String::new(),
         error: String::new(),
