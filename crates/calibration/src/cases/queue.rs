@@ -82,12 +82,11 @@ impl Workers {
 /// The highest rate per second at which 95 % of the requests to so many workers with an endless queue are answered within the
 /// limit, from the tail of M/M/c.
 pub(super) fn capacity_per_s(workers: u32, service_ms: f64, limit_ms: f64) -> f64 {
-    let each_s = service_ms / 1000.0;
-    let keeps = |rate: f64| {
-        Queue::new(workers, rate, each_s).is_some_and(|q| q.response_tail(limit_ms / 1000.0) <= 0.05)
+    let keeps = |per_ms: f64| {
+        Queue::new(workers, per_ms, service_ms).is_some_and(|q| q.response_tail(limit_ms) <= 0.05)
     };
-    let (mut low, mut high) = (0.0, f64::from(workers) / each_s);
-    while high - low > 1e-9 {
+    let (mut low, mut high) = (0.0, f64::from(workers) / service_ms);
+    while high - low > 1e-12 {
         let middle = f64::midpoint(low, high);
         if keeps(middle) {
             low = middle;
@@ -95,7 +94,7 @@ pub(super) fn capacity_per_s(workers: u32, service_ms: f64, limit_ms: f64) -> f6
             high = middle;
         }
     }
-    low
+    1000.0 * low
 }
 
 /// A figure of a finding.

@@ -5,8 +5,9 @@ use prony_model::{PhaseResult, Sample, Shape};
 use crate::objective::{LetDown, Objective};
 use crate::sustained::in_flight_growth;
 
-/// Share of each stretch that is left out at its start: the queue was empty.
-pub(super) const LEAD: f64 = 0.1;
+/// Share of each stretch that is left out at its start: the queue was empty, and close to the capacity it takes some hundred
+/// requests to fill.
+pub(super) const LEAD: f64 = 0.2;
 /// Growth of the number in flight over a stretch, as a share of its mean, from which a backlog builds up.
 const GROWTH_MAX: f64 = 0.10;
 /// Shorter stretches show no trend.

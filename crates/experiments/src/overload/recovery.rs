@@ -46,17 +46,17 @@ pub(super) fn recovery(surge: &Surge<'_>) -> Option<Recovery> {
     }
     let stage = &surge.stages[usize::from(AFTER)];
     let total_s: f64 = surge.stages.iter().map(|s| s.duration_s).sum();
-    let span_s = (WINDOW_S * total_s / SCRIPT_S).max(WINDOW_REQUESTS / (BASE * surge.capacity));
-    let count = (stage.duration_s / span_s).floor() as usize;
+    let window_s = (WINDOW_S * total_s / SCRIPT_S).max(WINDOW_REQUESTS / (BASE * surge.capacity));
+    let count = (stage.duration_s / window_s).floor() as usize;
     let after = surge.arrivals(AFTER);
     if count < IN_A_ROW || after.is_empty() {
         return None;
     }
     let begins = surge.begins_s(AFTER);
-    let mut windows: Vec<Vec<&Sample>> = vec![Vec::new(); count];
+    let mut stretches: Vec<Vec<&Sample>> = vec![Vec::new(); count];
     for sample in after {
         let at = surge.at_s(sample) - begins;
-        if let Some(window) = windows.get_mut((at / span_s).max(0.0) as usize) {
+        if let Some(window) = stretches.get_mut((at / window_s).max(0.0) as usize) {
             window.push(sample);
         }
     }
@@ -66,18 +66,18 @@ pub(super) fn recovery(surge: &Surge<'_>) -> Option<Recovery> {
         is_derived: true,
     };
     let failed_before = failures(&before).1;
-    let good = |stretches: &[Vec<&Sample>]| {
-        let let_down: LetDown = normal.count(stretches);
-        let all: Vec<&Sample> = stretches.iter().flatten().copied().collect();
+    let good = |row: &[Vec<&Sample>]| {
+        let let_down: LetDown = normal.count(row);
+        let all: Vec<&Sample> = row.iter().flatten().copied().collect();
         let_down.n > 0 && let_down.interval().0 <= normal.allowed() && failures(&all).0 <= failed_before
     };
-    let first = windows
+    let first = stretches
         .windows(IN_A_ROW)
         .position(|row| row.iter().all(|w| good(std::slice::from_ref(w))) && good(row));
     Some(Recovery {
-        after_s: first.map(|i| i as f64 * span_s),
-        watched_s: count as f64 * span_s,
-        span_s,
+        after_s: first.map(|i| i as f64 * window_s),
+        watched_s: count as f64 * window_s,
+        window_s,
         before_ms: estimate.value,
         n: response.len(),
     })

@@ -189,8 +189,8 @@ fn judged(
             .verdict(Verdict::Inconclusive, Severity::Medium)
             .title(format!(
                 "At 2 times its capacity {endpoint} serves {kept}, and {back}: between {} and {}",
-                word(*best),
-                word(*worst)
+                word(best),
+                word(worst)
             ))
             .advice("Give the experiment more time (`duration_s`).", ""),
         Classified::TooLittle => draft

@@ -134,7 +134,7 @@ fn what_stays_slow_is_metastable_and_what_serves_less_is_degraded() {
     assert_eq!(class, Classified::As(Class::Metastable));
     let (class, _) = judged(|step, _, k| match step {
         0 | 4 => usual(k),
-        _ if k % 3 == 0 => usual(k),
+        _ if k.is_multiple_of(3) => usual(k),
         _ => (2.0, Outcome::Status503),
     });
     assert_eq!(class, Classified::As(Class::Degraded));
@@ -194,6 +194,7 @@ fn retry_after_is_counted_and_held_to_its_word() {
         body_bytes: 0,
         cut: false,
         binary: false,
+        bytes: Vec::new(),
         head: String::new(),
         bytes: Vec::new(),
         digest: String::new(),
