@@ -121,7 +121,8 @@ mod tests {
     }
 
     fn prompt(words: std::ops::Range<u32>) -> String {
-        words.map(|k| format!("w{k} ")).collect()
+        let words: Vec<String> = words.map(|k| format!("w{k} ")).collect();
+        words.concat()
     }
 
     #[test]

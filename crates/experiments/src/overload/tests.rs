@@ -196,7 +196,6 @@ fn retry_after_is_counted_and_held_to_its_word() {
         binary: false,
         bytes: Vec::new(),
         head: String::new(),
-        bytes: Vec::new(),
         digest: String::new(),
         error: String::new(),
     };

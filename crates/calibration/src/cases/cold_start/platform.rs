@@ -156,8 +156,9 @@ impl Scripted for Platform {
         }
         self.taken += 1;
         let busy = self.workers.iter().filter(|w| w.free > at).count();
-        let endless =
-            self.setting.endless_every > 0 && busy > 0 && self.taken % self.setting.endless_every == 0;
+        let endless = self.setting.endless_every > 0
+            && busy > 0
+            && self.taken.is_multiple_of(self.setting.endless_every);
         if endless {
             // The client has gone by the time the worker is done; it answers the next all the same.
             self.fail(Truth::Execution);
