@@ -67,6 +67,9 @@ impl Fleet {
     }
 }
 
+/// Least time of a start, in times of a request: a worker that starts sooner was warm.
+const START_LEAST: f64 = 0.01;
+
 /// The fleet of about `at_once` workers whose ends come closest to those seen (ascending), by least squares, of a burst of which
 /// those that had to wait for more than `patience_s` were not answered. `None` of fewer than three answers.
 pub(super) fn fit(
@@ -101,7 +104,7 @@ pub(super) fn fit(
                 let (mut fitted, mut late_s) = compare(&fleet(start_s), ends_s, burst, patience_s);
                 for _ in 0..3 {
                     let next = compare(
-                        &fleet((fitted.fleet.start_s + late_s).max(0.0)),
+                        &fleet((fitted.fleet.start_s + late_s).max(START_LEAST * service_s)),
                         ends_s,
                         burst,
                         patience_s,
