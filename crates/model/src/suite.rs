@@ -212,10 +212,10 @@ impl Objective {
 pub enum Budget {
     /// About half a minute.
     Quick,
-    /// About two minutes.
+    /// Two to three minutes.
     #[default]
     Standard,
-    /// About ten minutes.
+    /// About 25 minutes.
     Thorough,
 }
 
