@@ -20,7 +20,9 @@ pub(super) enum Cause {
 /// Share of what was lost that must be gone when the burst is repeated, for the start to be the cause.
 const GONE_MIN: f64 = 0.5;
 /// Share of the work places that stood empty beside a queue, on average, from which on requests are dealt out badly.
-const IDLE_MAX: f64 = 0.15;
+const IDLE_MAX: f64 = 0.10;
+/// Part of the time of a request that is long enough to see how many are at work.
+const REST_MIN: f64 = 0.3;
 /// Mean wait, in times of a request, below which nothing waited.
 const WAIT_MIN: f64 = 0.5;
 
@@ -58,7 +60,10 @@ pub(super) fn cause(
 /// How many were at work at once, at most; averaged over the time of a request.
 pub(super) fn at_work_max(burst: &Burst, service_s: f64) -> f64 {
     let until_s = burst.ends_s.last().copied().unwrap_or(0.0);
-    windows(burst, service_s, until_s).into_iter().fold(0.0, f64::max)
+    stretches(burst, service_s, until_s)
+        .into_iter()
+        .map(|stretch| stretch.at_work)
+        .fold(0.0, f64::max)
 }
 
 /// Share of the work places that stood empty while requests still waited, averaged over that time: after so many had been at
@@ -67,34 +72,50 @@ fn empty_share(burst: &Burst, service_s: f64, timeout_s: f64) -> f64 {
     let waited_until = burst
         .patience_s(service_s, timeout_s)
         .unwrap_or_else(|| burst.ends_s.last().map_or(0.0, |end| end - service_s));
-    let at_work = windows(burst, service_s, waited_until);
-    let most = at_work.iter().copied().fold(0.0, f64::max);
-    if at_work.len() < 2 || most <= 0.0 {
+    let stretches = stretches(burst, service_s, waited_until);
+    let most = stretches
+        .iter()
+        .map(|stretch| stretch.at_work)
+        .fold(0.0, f64::max);
+    let length_s: f64 = stretches.iter().map(|stretch| stretch.length_s).sum();
+    if stretches.len() < 2 || most <= 0.0 {
         return 0.0;
     }
     let mut before: f64 = 0.0;
-    let empty: f64 = at_work
+    let empty: f64 = stretches
         .iter()
-        .map(|&now| {
-            before = before.max(now);
-            before - now
+        .map(|stretch| {
+            before = before.max(stretch.at_work);
+            (before - stretch.at_work) * stretch.length_s
         })
         .sum();
-    empty / most / at_work.len() as f64
+    empty / most / length_s
 }
 
-/// Mean number at work in each stretch as long as a request, from the start of the burst to `until_s`. Each answer was at work
-/// for the time of a request before it ended.
-fn windows(burst: &Burst, service_s: f64, until_s: f64) -> Vec<f64> {
-    let count = (until_s / service_s).floor().clamp(0.0, 10_000.0) as usize;
+/// A part of a burst's time.
+#[derive(Clone, Copy, Debug)]
+struct Stretch {
+    length_s: f64,
+    /// Mean number at work.
+    at_work: f64,
+}
+
+/// Stretches as long as a request, from the start of the burst to `until_s`; the last is the rest, unless it is too short to
+/// tell. Each answer was at work for the time of a request before it ended.
+fn stretches(burst: &Burst, service_s: f64, until_s: f64) -> Vec<Stretch> {
+    let count = (until_s / service_s).ceil().clamp(0.0, 10_000.0) as usize;
     (0..count)
-        .map(|k| {
-            let (from, to) = (k as f64 * service_s, (k as f64 + 1.0) * service_s);
+        .map(|k| (k as f64 * service_s, ((k as f64 + 1.0) * service_s).min(until_s)))
+        .filter(|(from, to)| to - from >= REST_MIN * service_s)
+        .map(|(from, to)| {
             let busy = burst
                 .ends_s
                 .iter()
                 .map(|end| (end.min(to) - (end - service_s).max(from)).max(0.0));
-            busy.sum::<f64>() / service_s
+            Stretch {
+                length_s: to - from,
+                at_work: busy.sum::<f64>() / (to - from),
+            }
         })
         .collect()
 }

@@ -87,7 +87,7 @@ pub(super) fn fit(
     let caps = at_once.saturating_sub(1).max(1)..=(at_once + 1).min(burst).min(WORKERS_MAX);
     let mut best: Option<Fitted> = None;
     for cap in caps {
-        for warm in 0..=first_wave.min(cap) {
+        for warm in (0..=first_wave.min(cap)).rev() {
             let fleet = |start_s: f64| Fleet {
                 warm,
                 cap,
@@ -98,7 +98,9 @@ pub(super) fn fit(
                 vec![f64::INFINITY]
             } else {
                 let starts = ends_s.iter().step_by(stride).map(|end| end - service_s);
-                starts.filter(|start| *start > 0.0).collect()
+                // One that comes with the end of patience could be anything.
+                let in_time = |start: &f64| *start > 0.0 && *start <= patience_s - service_s;
+                starts.filter(in_time).collect()
             };
             for start_s in candidates {
                 let (mut fitted, mut late_s) = compare(&fleet(start_s), ends_s, burst, patience_s);
@@ -114,7 +116,7 @@ pub(super) fn fit(
                     }
                     (fitted, late_s) = next;
                 }
-                if best.is_none_or(|b| fitted.error_s < b.error_s - 1e-9 * service_s) {
+                if best.is_none_or(|b| fitted.error_s < b.error_s * b.must_gain(&fitted) - 1e-9 * service_s) {
                     best = Some(fitted);
                 }
             }
@@ -149,6 +151,15 @@ fn compare(fleet: &Fleet, ends_s: &[f64], burst: usize, patience_s: f64) -> (Fit
 }
 
 impl Fitted {
+    /// To which part of its error another fleet must come down to explain more: workers that start are two numbers more than
+    /// workers that are all ready.
+    fn must_gain(&self, other: &Self) -> f64 {
+        match (self.started, other.started) {
+            (0, 1..) => 0.7,
+            _ => 1.0,
+        }
+    }
+
     /// Standard error of the time of a start over that time, where the time of a request varies by `variation`: each worker that
     /// started tells it once, with the noise of its first request.
     pub(super) fn start_error(&self, variation: f64) -> f64 {

@@ -366,7 +366,9 @@ impl Case<'_> {
             let (start, interval) = mean_with_interval(&probes.starts_s);
             return Some((start, interval, probes.starts_s.len()));
         }
-        let fitted = pair.fitted?;
+        let fitted = pair
+            .fitted
+            .filter(|_| matches!(pair.cause, Cause::Cold | Cause::Cap))?;
         let is_sure = fitted.started > 0 && fitted.start_error(self.warm.variation()) <= START_ERROR_MAX;
         is_sure.then_some((fitted.fleet.start_s, None, fitted.started))
     }
