@@ -14,17 +14,21 @@ def planned(done):
 
 
 def spent(folder):
-    """Seconds from the first phase of a recording to its end, by its own stamps."""
+    """Seconds from the first phase of a recording to its end, by its own stamps; the same without phases that this machine
+    disturbed so that they were measured once more."""
     events = [json.loads(line) for line in (folder / "events.ndjson").read_text().splitlines()]
     started = next(e["phase-started"]["at"] for e in events if "phase-started" in e)
     finished = next(e["run-finished"]["at"] for e in events if "run-finished" in e)
-    return (finished - started) / 1e9
+    phases = [e["phase-finished"] for e in events if "phase-finished" in e]
+    again = [p for p, q in zip(phases, phases[1:]) if (p["experiment"], p["name"]) == (q["experiment"], q["name"])]
+    took = finished - started
+    return took / 1e9, (took - sum(p["ended"] - p["started"] for p in again)) / 1e9
 
 
 def keeps_to_its_plan(done, found):
     _, plan, about = planned(done)
-    took = spent(found.folder)
-    assert not about and 0.9 <= took / plan <= 1.1, (took, plan)
+    took, undisturbed = spent(found.folder)
+    assert not about and 0.9 * plan <= took and undisturbed <= 1.1 * plan, (took, undisturbed, plan)
 
 
 def test_the_run_takes_as_long_as_the_plan_said(measure):

@@ -50,7 +50,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     name: NAME,
     title: "Capacity",
     question: "How many requests per second can it take within the objective?",
-    from_budget: Budget::Standard,
+    from_budget: Budget::Thorough,
     needs: &["coverage", "baseline", "ladder"],
     time: Time::Bounded {
         usual_s: [15.0, 30.0, 120.0],

@@ -59,7 +59,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
             cases_max: asked.cases_max.unwrap_or(cases) as usize,
             duration_s: asked.duration_s.unwrap_or(context.time_s),
             destructive: asked.destructive,
-            clients: asked.clients.unwrap_or(context.budget == Budget::Thorough),
+            clients: asked.clients.unwrap_or(false),
             seed: context.seed,
             limits: context.limits.clone(),
             stage: 0,
@@ -82,7 +82,7 @@ pub(crate) struct InputValidationParams {
     /// Also send bad input to endpoints with the methods DELETE, PUT and PATCH.
     pub destructive: bool,
     /// Also try clients whose body stops half-way, and clients that leave before the answer. A target that cannot bear them
-    /// may be of no use afterwards. By default only with the thorough budget.
+    /// may be of no use afterwards. By default not.
     pub clients: Option<bool>,
 }
 

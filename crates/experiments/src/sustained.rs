@@ -1,7 +1,7 @@
 //! Does it hold a steady load? Open-loop Poisson arrivals at a part of the highest throughput that the ladder found.
 //!
 //! Response times count from the intended start. It must not know what answers mean; whether memory grows is another question
-//! (`memory`).
+//! (`leak`).
 //!
 //! From when on it is steady is asked of the same load (`sustained/steady.rs`) and not by an experiment of its own: that would
 //! send the same arrivals at the same rate once more, and its verdict would be about another stretch of time than the

@@ -212,7 +212,7 @@ impl Objective {
 pub enum Budget {
     /// About half a minute.
     Quick,
-    /// Two to three minutes.
+    /// About two minutes.
     #[default]
     Standard,
     /// About 25 minutes.

@@ -184,7 +184,7 @@ fn growth(facts: &Facts<'_>, page: &mut Page) {
         page.lacks(
             "alert on growing memory",
             "how the memory behaves over many requests",
-            "run `memory`",
+            "run `leak`",
         );
         return;
     };

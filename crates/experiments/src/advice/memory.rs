@@ -18,7 +18,7 @@ pub(super) fn advise(facts: &Facts<'_>, page: &mut Page) {
         page.lacks(
             "memory limit",
             "the target's memory: no process was watched",
-            "run beside the target, or name it (`--pid`), with `memory`",
+            "run beside the target, or name it (`--pid`), with `leak`",
         );
         return;
     };
@@ -29,7 +29,7 @@ pub(super) fn advise(facts: &Facts<'_>, page: &mut Page) {
                 "how much it grows; its peak in this run was {} MiB",
                 mib(peak.value)
             ),
-            "run `memory`",
+            "run `leak`",
         );
         return;
     };

@@ -17,7 +17,7 @@ use super::units::{duration, rate, share};
 /// a report. Nothing is claimed that was not measured.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Examples:
-  prony check http://127.0.0.1:8000                   two to three minutes
+  prony check http://127.0.0.1:8000                   about two minutes
   prony check http://127.0.0.1:8000 --quick           about half a minute
   prony check http://127.0.0.1:8000 --only ladder     one question, with what it needs to know first
   prony check demo                                    the embedded demo backend, which carries planted faults
@@ -31,7 +31,7 @@ pub(crate) struct CheckArgs {
     /// Take about half a minute: the questions that show most.
     #[arg(long, group = "budget", help_heading = "Depth")]
     pub quick: bool,
-    /// Take two to three minutes. This is the default.
+    /// Take about two minutes. This is the default.
     #[arg(long, group = "budget", help_heading = "Depth")]
     pub standard: bool,
     /// Take about 25 minutes: more samples, narrower intervals, and what needs time: leaks, overload, cold starts.

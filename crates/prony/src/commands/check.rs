@@ -16,6 +16,9 @@ use crate::session::Session;
 use crate::text::clean;
 use crate::timetable::Timetable;
 
+/// Experiments that ask which rate keeps the objective; without one they derive it from the target.
+const SEARCH_FOR_THE_OBJECTIVE: [&str; 2] = ["capacity", "overload"];
+
 /// Runs the command.
 pub(crate) fn run(args: &CheckArgs, session: &Session) -> Result<ExitCode> {
     let (url, path) = split(&args.target);
@@ -87,6 +90,13 @@ fn plan(suite: &mut Suite, surface: &Surface, only: &[String]) {
         .iter()
         .map(|def| (def.name.to_owned(), serde_json::json!({})))
         .collect::<BTreeMap<_, _>>();
+    if let Some(limit_ms) = suite.objective.response_ms {
+        for name in SEARCH_FOR_THE_OBJECTIVE {
+            if let Some(params) = suite.experiment.get_mut(name) {
+                params["slo_ms"] = limit_ms.into();
+            }
+        }
+    }
 }
 
 /// The plan in words.
