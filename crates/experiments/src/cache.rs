@@ -38,7 +38,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     name: NAME,
     title: "Cache effect",
     question: "Does a cache help, by how much, and from what length on?",
-    from_budget: Budget::Standard,
+    from_budget: Budget::Thorough,
     needs: &["coverage", "client-floor", "baseline"],
     time: Time::Bounded {
         usual_s: [6.0, 10.0, 120.0],
