@@ -73,7 +73,7 @@ pub(super) struct Answer {
     body_keep: usize,
     pub(super) body: Vec<u8>,
     want_digest: bool,
-    hasher: Option<XxHash3_64>,
+    hasher: Option<Box<XxHash3_64>>,
 }
 
 /// Largest body buffer that is kept for the next call.
@@ -144,7 +144,7 @@ impl Answer {
         self.body_keep = body_bytes;
         self.want_digest = digest;
         if digest && self.hasher.is_none() {
-            self.hasher = Some(XxHash3_64::new());
+            self.hasher = Some(Box::new(XxHash3_64::new()));
         }
     }
 
@@ -167,7 +167,7 @@ impl Answer {
         if self.want_digest
             && let Some(hasher) = &mut self.hasher
         {
-            *hasher = XxHash3_64::new();
+            **hasher = XxHash3_64::new();
         }
     }
 
