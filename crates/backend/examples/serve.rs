@@ -25,6 +25,7 @@ fn main() -> Result<(), BackendError> {
         knobs,
         slides: None,
         seed: 1,
+        time_scale: 1.0,
     };
     let told = |ready: &prony_backend::Ready| {
         let admin = ready

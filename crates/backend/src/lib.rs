@@ -17,6 +17,7 @@ mod preset;
 mod recorder;
 mod serve;
 mod settings;
+mod system;
 mod truth;
 
 pub use error::BackendError;

@@ -1,6 +1,7 @@
 //! The registry of presets and their knobs. Help texts are generated from these slices, so each description must stand alone.
 
 use crate::error::{BackendError, nearest};
+use crate::system::Starting;
 use crate::{enso, truth};
 
 /// One system the backend can imitate.
@@ -14,6 +15,8 @@ pub struct PresetDef {
     pub description: &'static str,
     /// The knobs it has, with this preset's defaults.
     pub knobs: &'static [KnobDef],
+    /// How it starts.
+    pub(crate) start: Starting,
 }
 
 /// One knob of a preset.
@@ -39,6 +42,7 @@ pub static PRESETS: &[PresetDef] = &[
         description: "A slide viewer and inference API: slides, Deep Zoom tiles, analysis, report, semantic search. Answers are \
                       computed from pixels and are not for clinical use. Seven faults are planted (E1-E7).",
         knobs: &enso::OBSERVED_KNOBS,
+        start: enso::start,
     },
     PresetDef {
         name: "enso-fixed",
@@ -46,6 +50,7 @@ pub static PRESETS: &[PresetDef] = &[
         description: "The system of 'enso' with every fault off: requests run in parallel, the text report and the search are computed \
                       from the slide, status endpoints tell the truth, input is bounded. Not for clinical use.",
         knobs: &enso::FIXED_KNOBS,
+        start: enso::start,
     },
     PresetDef {
         name: "truth",
@@ -54,6 +59,7 @@ pub static PRESETS: &[PresetDef] = &[
                       caches, memory, standstills, crashes and spoilt answers are knobs, off by default. Other endpoints look at \
                       their input, with thirty defects. The admin port gives the exact figures and the true times.",
         knobs: &truth::KNOBS,
+        start: truth::start,
     },
     PresetDef {
         name: "truth-fixed",
@@ -61,6 +67,7 @@ pub static PRESETS: &[PresetDef] = &[
         description: "The system of 'truth' with 'defects=none' and 'cancel=true': every input is held against the document, bad input is \
                       refused with the right status, and nobody works for a client that has gone.",
         knobs: &truth::FIXED_KNOBS,
+        start: truth::start,
     },
 ];
 

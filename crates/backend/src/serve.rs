@@ -15,12 +15,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::admin::Admin;
-use crate::enso::Enso;
 use crate::error::BackendError;
 use crate::preset::preset;
 use crate::recorder::Recorder;
 use crate::settings::Settings;
-use crate::truth::Truth;
+use crate::system::{Start, bind};
 
 /// How long open requests may take to end after a shutdown was asked for.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
@@ -42,15 +41,20 @@ pub struct ServeOptions {
     pub slides: Option<PathBuf>,
     /// Seed of everything random.
     pub seed: u64,
+    /// How long the imitated platform's own times (start of a worker, queue limits) really take, over what they are
+    /// called: 1/60 makes two minutes two seconds. Times of service are knobs and are left alone.
+    pub time_scale: f64,
 }
 
 /// Where the backend listens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ready {
     /// The service.
     pub service: SocketAddr,
     /// The truth, if asked for.
     pub admin: Option<SocketAddr>,
+    /// What the preset serves beside, by name.
+    pub beside: Vec<(&'static str, SocketAddr)>,
 }
 
 /// Serves until `shutdown` completes. Blocks; builds its own async runtime, inside which `shutdown` is polled. `ready` is called once,
@@ -68,6 +72,7 @@ pub fn serve(
         knobs,
         slides,
         seed,
+        time_scale,
     } = options;
     let preset = preset(&name)?;
     let settings = Settings::new(preset, &knobs)?;
@@ -78,27 +83,54 @@ pub fn serve(
     let recorder = Arc::new(Recorder::new(admin_port.is_some()));
     let outcome = runtime.block_on(async {
         // Ports first: a port in use is told before slides are painted.
-        let (service, service_at) = listen(SocketAddr::new(host, port)).await?;
+        let (service, service_at) = listen(SocketAddr::new(host, port))?;
         let admin = match admin_port {
-            Some(port) => Some(listen(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)).await?),
+            Some(port) => Some(listen(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))?),
             None => None,
         };
-        let app = App::start(preset.name, &settings, slides, seed, Arc::clone(&recorder))?;
+        let system = (preset.start)(&Start {
+            preset: preset.name,
+            settings: &settings,
+            host,
+            slides,
+            seed,
+            time_scale,
+            recorder: Arc::clone(&recorder),
+        })?;
         let state = {
-            let app = app.clone();
-            Box::new(move || app.state())
+            let system = Arc::clone(&system);
+            Box::new(move || system.state())
         };
-        let truth = Arc::new(Admin::new(preset, settings, seed, app.model(), state, recorder));
+        let truth = Arc::new(Admin::new(
+            preset,
+            settings,
+            seed,
+            system.model(),
+            state,
+            recorder,
+        ));
         let admin_at = admin.as_ref().map(|(_, at)| *at);
         let (stop, stopped) = watch::channel(false);
         let mut servers = tokio::task::JoinSet::new();
-        let accepted = app.clone();
+        let accepted = Arc::clone(&system);
+        let serving = Arc::clone(&system);
         servers.spawn(accept(
             service,
             stopped.clone(),
             move |stream| accepted.accepted(stream),
-            move |request| app.clone().handle(request),
+            move |request| Arc::clone(&serving).handle(request),
         ));
+        let mut beside = Vec::new();
+        for one in Arc::clone(&system).beside() {
+            beside.push((one.name, one.listener.local_addr()?));
+            let handle = one.handle;
+            servers.spawn(accept(
+                one.listener,
+                stopped.clone(),
+                |_: &TcpStream| {},
+                move |request| handle(request),
+            ));
+        }
         if let Some((listener, _)) = admin {
             let handle = move |request: Request| {
                 let truth = Arc::clone(&truth);
@@ -109,11 +141,13 @@ pub fn serve(
         ready(&Ready {
             service: service_at,
             admin: admin_at,
+            beside,
         });
         tokio::select! {
             () = shutdown => {}
             Some(ended) = servers.join_next() => ended.map_err(std::io::Error::other)??,
         }
+        system.stop();
         // Nobody listening any more is as good as having told them.
         let _ = stop.send(true);
         let drained = async { while servers.join_next().await.is_some() {} };
@@ -125,70 +159,9 @@ pub fn serve(
     outcome
 }
 
-/// The application of a preset.
-#[derive(Debug, Clone)]
-enum App {
-    Enso(Arc<Enso>),
-    Truth(Arc<Truth>),
-}
-
-impl App {
-    fn start(
-        name: &str,
-        settings: &Settings,
-        slides: Option<PathBuf>,
-        seed: u64,
-        recorder: Arc<Recorder>,
-    ) -> Result<Self, BackendError> {
-        if name.starts_with("truth") {
-            return match slides {
-                Some(folder) => Err(BackendError::Slides {
-                    folder,
-                    reason: "the truth preset has no slides".to_owned(),
-                }),
-                None => Ok(Self::Truth(Arc::new(Truth::start(settings, seed, recorder)?))),
-            };
-        }
-        Ok(Self::Enso(Arc::new(Enso::start(
-            settings,
-            slides.as_deref(),
-            seed,
-            recorder,
-        )?)))
-    }
-
-    fn model(&self) -> Option<serde_json::Value> {
-        match self {
-            Self::Enso(_) => None,
-            Self::Truth(truth) => Some(truth.model()),
-        }
-    }
-
-    /// What is true of it now, beyond the account.
-    fn state(&self) -> serde_json::Value {
-        match self {
-            Self::Enso(_) => serde_json::Value::Null,
-            Self::Truth(truth) => truth.state(),
-        }
-    }
-
-    fn accepted(&self, stream: &TcpStream) {
-        if let Self::Truth(truth) = self {
-            truth.accepted(stream);
-        }
-    }
-
-    async fn handle(self, request: Request) -> Response<Body> {
-        match self {
-            Self::Enso(enso) => enso.handle(request).await,
-            Self::Truth(truth) => truth.handle(request).await,
-        }
-    }
-}
-
-async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), BackendError> {
+fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), BackendError> {
     let refuse = |source| BackendError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(refuse)?;
+    let listener = bind(address).map_err(refuse)?;
     let at = listener.local_addr().map_err(refuse)?;
     Ok((listener, at))
 }

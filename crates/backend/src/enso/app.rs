@@ -20,6 +20,7 @@ use crate::fastapi::reply::Reply;
 use crate::gate::{Full, Gate};
 use crate::recorder::{Recorder, Visit};
 use crate::settings::Settings;
+use crate::system::{Answering, Start, System};
 
 /// Front ends that may call from a browser.
 const ORIGINS: &[&str] = &["http://localhost:3000", "http://localhost:7860"];
@@ -69,9 +70,25 @@ impl From<Reply> for Answer {
     }
 }
 
+/// Starts the preset.
+pub(crate) fn start(start: &Start<'_>) -> Result<Arc<dyn System>, BackendError> {
+    Ok(Arc::new(Enso::start(
+        start.settings,
+        start.slides.as_deref(),
+        start.seed,
+        Arc::clone(&start.recorder),
+    )?))
+}
+
+impl System for Enso {
+    fn handle(self: Arc<Self>, request: Request<Body>) -> Answering {
+        Box::pin(Enso::handle(self, request))
+    }
+}
+
 impl Enso {
     /// Reads the knobs and prepares the slides; everything is ready when this returns.
-    pub(crate) fn start(
+    fn start(
         settings: &Settings,
         slides: Option<&Path>,
         seed: u64,
@@ -111,7 +128,7 @@ impl Enso {
     }
 
     /// Serves one request. The work goes on when the client leaves, as it would on a real server.
-    pub(crate) async fn handle(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
+    async fn handle(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
         let task = tokio::spawn(async move {
             let mut visit = self.recorder.arrive();
             let (parts, body) = request.into_parts();

@@ -19,5 +19,5 @@ mod slides;
 mod stain;
 mod tissue;
 
-pub(crate) use app::Enso;
+pub(crate) use app::start;
 pub(crate) use config::{FIXED_KNOBS, OBSERVED_KNOBS};

@@ -19,4 +19,4 @@ mod theory;
 mod work;
 
 pub(crate) use knobs::{FIXED_KNOBS, KNOBS};
-pub(crate) use server::Truth;
+pub(crate) use server::start;

@@ -22,6 +22,7 @@ use crate::fastapi::json::decode;
 use crate::fastapi::reply::Reply;
 use crate::recorder::{Recorder, Visit};
 use crate::settings::Settings;
+use crate::system::{Answering, Start, System};
 
 const BODY_MAX: usize = 1024 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -85,13 +86,37 @@ impl Answer {
     }
 }
 
+/// Starts the preset.
+pub(crate) fn start(start: &Start<'_>) -> Result<Arc<dyn System>, BackendError> {
+    start.without_slides()?;
+    Ok(Arc::new(Truth::start(
+        start.settings,
+        start.seed,
+        Arc::clone(&start.recorder),
+    )?))
+}
+
+impl System for Truth {
+    fn handle(self: Arc<Self>, request: Request<Body>) -> Answering {
+        Box::pin(Truth::handle(self, request))
+    }
+
+    fn model(&self) -> Option<Value> {
+        Some(Truth::model(self))
+    }
+
+    fn state(&self) -> Value {
+        Truth::state(self)
+    }
+
+    fn accepted(&self, stream: &tokio::net::TcpStream) {
+        self.work.crash.accepted(stream);
+    }
+}
+
 impl Truth {
     /// Reads the knobs.
-    pub(crate) fn start(
-        settings: &Settings,
-        seed: u64,
-        recorder: Arc<Recorder>,
-    ) -> Result<Self, BackendError> {
+    fn start(settings: &Settings, seed: u64, recorder: Arc<Recorder>) -> Result<Self, BackendError> {
         let alarm = Arc::new(Alarm::start()?);
         Ok(Self {
             work: Work::new(settings, seed, Arc::clone(&alarm), Arc::clone(&recorder))?,
@@ -111,12 +136,12 @@ impl Truth {
     }
 
     /// The exact moments of what was asked for, for the admin port.
-    pub(crate) fn model(&self) -> Value {
+    fn model(&self) -> Value {
         self.work.model()
     }
 
     /// What is true now, for the admin port.
-    pub(crate) fn state(&self) -> Value {
+    fn state(&self) -> Value {
         let mut state = self.work.to_json();
         state["cache"] = self.cache.to_json();
         state["answers"] = self.spoiler.to_json();
@@ -124,14 +149,9 @@ impl Truth {
         state
     }
 
-    /// A connection was accepted.
-    pub(crate) fn accepted(&self, stream: &tokio::net::TcpStream) {
-        self.work.crash.accepted(stream);
-    }
-
     /// Serves one request. Unless it is to be cancelled with its client, work goes on when the client leaves; the endpoints that
     /// look at their input stop.
-    pub(crate) async fn handle(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
+    async fn handle(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
         if self.work.crash.is_away() {
             // Its connection is cut, so nobody reads this.
             return Response::new(Body::empty());

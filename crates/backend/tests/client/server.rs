@@ -30,6 +30,7 @@ pub(crate) fn options(preset: &str, knobs: &[(&str, &str)]) -> ServeOptions {
             .collect(),
         slides: None,
         seed: 1,
+        time_scale: 1.0,
     }
 }
 
@@ -39,7 +40,7 @@ impl Server {
         let (stop, stopped) = oneshot::channel();
         let (ready, at) = mpsc::channel();
         let thread = std::thread::spawn(move || {
-            serve(options, |told| ready.send(*told).unwrap(), async {
+            serve(options, |told| ready.send(told.clone()).unwrap(), async {
                 let _ = stopped.await;
             })
         });

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::units::key_value;
+use super::units::{key_value, ratio};
 
 /// Starts the reference backend: a real HTTP service whose faults are known, to try Prony on.
 ///
@@ -40,6 +40,10 @@ pub(crate) struct ServeArgs {
     /// Seed of everything random in the backend.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub seed: u64,
+    /// How long the imitated platform's own times take, over what they are called: 1/60 makes two minutes two
+    /// seconds.
+    #[arg(long, value_name = "RATIO", default_value = "1", value_parser = ratio)]
+    pub time_scale: f64,
     /// Stop when standard input closes: for whoever starts this as a part of something else.
     #[arg(long)]
     pub until_stdin_closes: bool,

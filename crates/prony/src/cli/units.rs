@@ -128,6 +128,18 @@ pub(crate) fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A ratio over zero, as a number or a fraction: `0.5`, `1/60`.
+pub(crate) fn ratio(text: &str) -> Result<f64, String> {
+    let number = |part: &str| part.trim().parse::<f64>().ok();
+    let value = match text.split_once('/') {
+        Some((over, under)) => number(over).zip(number(under)).map(|(over, under)| over / under),
+        None => number(text),
+    };
+    value
+        .filter(|value| value.is_finite() && *value > 0.0)
+        .ok_or_else(|| format!("{text:?} is no ratio over zero; write 0.5 or 1/60"))
+}
+
 /// A share above 0 and below 1; `99.5%` is 0.995.
 pub(crate) fn share(text: &str) -> Result<f64, String> {
     let trimmed = text.trim();

@@ -30,6 +30,7 @@ pub(crate) fn run(args: &ServeArgs, session: &Session) -> anyhow::Result<ExitCod
         knobs: args.knobs.clone(),
         slides: args.slides.clone(),
         seed: args.seed,
+        time_scale: args.time_scale,
     };
     if args.until_stdin_closes {
         let stop = Arc::clone(&session.stop);
@@ -48,8 +49,13 @@ fn announce(ready: &Ready) {
     let admin = ready
         .admin
         .map_or_else(String::new, |at| format!(" admin http://{at}"));
+    let beside: String = ready
+        .beside
+        .iter()
+        .map(|(name, at)| format!(" {name} http://{at}"))
+        .collect();
     // Whoever started this may have stopped reading; the service goes on.
-    let _ = writeln!(std::io::stdout(), "ready http://{}{admin}", ready.service);
+    let _ = writeln!(std::io::stdout(), "ready http://{}{admin}{beside}", ready.service);
 }
 
 /// Completes when the stop flag is set.
