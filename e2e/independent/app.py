@@ -23,7 +23,9 @@ import time
 from typing import Annotated, Literal
 
 import uvicorn
-from fastapi import FastAPI, HTTPException, Query, Response
+from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 FAULTS = {name for name in os.environ.get("FAULTS", "blocking,deaf,crash").split(",") if name}
@@ -69,6 +71,12 @@ class Clip:
 
 ARCHIVE = {clip.clip_id: clip for clip in map(Clip, range(1, 25))}
 app = FastAPI(title="Clip archive", version="2.3.1", openapi_url=os.environ.get("OPENAPI_URL", "/openapi.json"))
+
+
+@app.exception_handler(RequestValidationError)
+def refuse(_: Request, error: RequestValidationError) -> JSONResponse:
+    """FastAPI's own handler repeats the input, and fails itself where that is no valid JSON (1e400, half a surrogate pair)."""
+    return JSONResponse({"detail": [{key: e[key] for key in ("type", "loc", "msg")} for e in error.errors()]}, 422)
 
 
 def clip_or_404(clip_id: str) -> Clip:

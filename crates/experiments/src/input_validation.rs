@@ -209,8 +209,11 @@ impl InputValidation {
             shape: Shape::Once {
                 duration_s: Some(duration_s.max(0.1)),
             },
+            // A server may close a connection after it refused something, and need not say so before the next request is on
+            // its way: on a connection of its own no request pays for another.
             limits: Limits {
                 timeout_ms: self.timeout_ms(run),
+                keep_alive: false,
                 ..self.limits.clone()
             },
             capture: Capture {

@@ -8,16 +8,24 @@ use crate::coverage::is_destructive;
 use crate::timings::Timings;
 
 /// Up to `max` endpoints that do the target's work and answered correctly: inference first, then media, resources and
-/// tiles; in the order of the surface within a role.
+/// tiles; in the order of the surface within a role. Where the person chose, only those, whatever they do.
 pub(crate) fn primary<'a>(run: &RunView<'a>, max: usize) -> Vec<&'a Endpoint> {
     let mut endpoints: Vec<&Endpoint> = run
         .working_endpoints()
         .into_iter()
-        .filter(|e| e.is_work() && !is_destructive(&e.method) && !requests(run, e).is_empty())
+        .filter(|e| is_wanted(run, e) && !requests(run, e).is_empty())
         .collect();
     endpoints.sort_by_key(|e| rank(e.role));
     endpoints.truncate(max);
     endpoints
+}
+
+fn is_wanted(run: &RunView<'_>, endpoint: &Endpoint) -> bool {
+    if run.surface.chosen.is_empty() {
+        endpoint.is_work() && !is_destructive(&endpoint.method)
+    } else {
+        run.surface.chosen.contains(&endpoint.name)
+    }
 }
 
 /// Up to `max` of the primary endpoints, within a role those first that take longest: load tells most about them.

@@ -105,11 +105,24 @@ fn digits_of_percent(p: f64) -> String {
     percent.to_string()
 }
 
+/// Issues of validity that touch what was counted and what answers held: everything else is about times alone.
+const SPOILS_COUNTS: [&str; 2] = ["dropped", "little"];
+
+/// A finding that rests on what the answers of phases held, whenever they came: a generator that was late, or a machine that was
+/// busy, takes nothing from it.
+pub(crate) fn resting_on_answers(finding: Finding, phases: &[&PhaseResult]) -> Finding {
+    distrusted(finding, phases, |issue| SPOILS_COUNTS.contains(&issue))
+}
+
 /// A finding that rests on phases: INVALID, with the reasons, when one of them cannot be trusted.
-pub(crate) fn resting_on(mut finding: Finding, phases: &[&PhaseResult]) -> Finding {
+pub(crate) fn resting_on(finding: Finding, phases: &[&PhaseResult]) -> Finding {
+    distrusted(finding, phases, |_| true)
+}
+
+fn distrusted(mut finding: Finding, phases: &[&PhaseResult], counts: impl Fn(&str) -> bool) -> Finding {
     let mut reasons: Vec<String> = Vec::new();
     for phase in phases {
-        for issue in &phase.summary.validity.invalid {
+        for issue in phase.summary.validity.invalid.iter().filter(|i| counts(&i.name)) {
             if !reasons.contains(&issue.says) {
                 reasons.push(issue.says.clone());
             }

@@ -151,6 +151,9 @@ pub struct RunSpec {
     pub rate_max: f64,
     /// Worker threads; 0 means one.
     pub threads: u32,
+    /// Endpoints that the experiments load, as `METHOD /path` or `/path`; by default those that do the most work.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub endpoints: Vec<String>,
     /// Limits of every phase that has none of its own.
     pub limits: Limits,
 }
@@ -162,6 +165,7 @@ impl Default for RunSpec {
             budget: Budget::Standard,
             rate_max: 0.0,
             threads: 1,
+            endpoints: Vec::new(),
             limits: Limits::default(),
         }
     }

@@ -26,6 +26,9 @@ pub struct Surface {
     /// By name of an endpoint, the credentials that its document asks for.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub protected: BTreeMap<String, Vec<Protection>>,
+    /// Names of the endpoints that the person wants loaded; empty leaves the choice to the experiments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chosen: Vec<String>,
 }
 
 /// A credential that a document asks for.

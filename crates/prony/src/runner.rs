@@ -21,12 +21,13 @@ use prony_experiments::{
     BuildContext, EXPERIMENTS, Experiment, ExperimentDef, RunView, Step, advise, judge_claim, judge_gates,
 };
 use prony_model::{
-    Event, ExitCode, Finding, GateResult, Outcome, Phase, PhaseResult, RunHeader, Secret, Severity, Shape,
-    Suite, Surface, Verdict,
+    Endpoint, Event, ExitCode, Finding, GateResult, Outcome, Phase, PhaseResult, RunHeader, Secret, Severity,
+    Shape, Suite, Surface, Verdict,
 };
 use prony_report::TerminalStyle;
 
 use crate::config;
+use crate::diagnostic::{Diagnostic, nearest};
 use crate::session::Session;
 use crate::text::clean;
 use crate::timetable::Timetable;
@@ -74,10 +75,11 @@ pub(crate) fn perform(
     mut request: RunRequest,
     session: &Session,
 ) -> Result<ExitCode> {
-    let surface = match request.surface.take() {
+    let mut surface = match request.surface.take() {
         Some(surface) => surface,
         None => surface_for(&mut connection, &request.suite)?,
     };
+    surface.chosen = chosen(&request.suite.run.endpoints, &surface)?;
     let phases = config::expand(&request.suite, &request.base_dir, &mut |path: &str| {
         connection.get(path)
     })?;
@@ -140,6 +142,26 @@ fn surface_for(connection: &mut Connection, suite: &Suite) -> Result<Surface> {
     } else {
         connection.discover("/")
     }
+}
+
+/// The full names of the endpoints that the person wants loaded.
+fn chosen(wanted: &[String], surface: &Surface) -> Result<Vec<String>> {
+    let known = || surface.endpoints.iter().map(|e| e.name.as_str());
+    let mut names = Vec::new();
+    for word in wanted {
+        let before = names.len();
+        let is_meant = |e: &&Endpoint| e.name.eq_ignore_ascii_case(word.trim()) || e.path == word.trim();
+        names.extend(surface.endpoints.iter().filter(is_meant).map(|e| e.name.clone()));
+        if names.len() == before {
+            let wrong = Diagnostic::usage(format!("the target has no endpoint {:?}", clean(word, 100)));
+            let next = match nearest(word, known()) {
+                Some(name) => format!("did you mean '{}'?", clean(name, 100)),
+                None => format!("it has: {}", clean(&known().collect::<Vec<_>>().join(", "), 1000)),
+            };
+            return Err(wrong.next(next).into());
+        }
+    }
+    Ok(names)
 }
 
 fn header(connection: &Connection, suite: &Suite, session: &Session, id: String) -> RunHeader {

@@ -6,7 +6,7 @@ use prony_stats::paired;
 use super::run::Run;
 use super::{COMPARE, Comparison};
 use crate::draft::{Draft, source};
-use crate::wording::{digits, resting_on};
+use crate::wording::{digits, resting_on_answers};
 
 /// Difference in length that makes times incomparable, as a share.
 const DIFFERENCE_MAX: f64 = 0.05;
@@ -58,5 +58,5 @@ pub(super) fn refusal(comparison: &Comparison<'_>, a: &[Run], b: &[Run]) -> Opti
         .advice("Ask for answers of a fixed length, or find out why they differ.", "")
         .done();
     let phases: Vec<&PhaseResult> = comparison.a.iter().chain(comparison.b).collect();
-    Some(resting_on(finding, &phases))
+    Some(resting_on_answers(finding, &phases))
 }

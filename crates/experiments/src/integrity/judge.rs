@@ -8,7 +8,7 @@ use super::marks::{Kind, Marked, is_broken};
 use crate::RunView;
 use crate::draft::{Draft, source};
 use crate::timings::{Timings, in_flight_max};
-use crate::wording::{OUTCOME_COLUMNS, digits, resting_on};
+use crate::wording::{OUTCOME_COLUMNS, digits, resting_on_answers};
 
 /// Error probability of "more often than one at a time".
 const ALPHA: f64 = 0.01;
@@ -165,7 +165,7 @@ pub(super) fn finding(
         },
         how,
     );
-    resting_on(finding.done(), &rests_on)
+    resting_on_answers(finding.done(), &rests_on)
 }
 
 /// What was counted, about what.

@@ -20,6 +20,7 @@ use super::units::{duration, rate, share};
   prony check http://127.0.0.1:8000                   about two minutes
   prony check http://127.0.0.1:8000 --quick           about half a minute
   prony check http://127.0.0.1:8000 --only ladder     one question, with what it needs to know first
+  prony check http://127.0.0.1:8000 --endpoint 'POST /v1/infer'
   prony check demo                                    the embedded demo backend, which carries planted faults
   prony check demo:enso-fixed -o out/fixed            the same backend without the faults; report in out/fixed
   prony check http://127.0.0.1:8000 --plan > my.toml  print the plan, edit it, then: prony run my.toml
@@ -47,6 +48,9 @@ pub(crate) struct CheckArgs {
         help_heading = "Depth"
     )]
     pub only: Vec<String>,
+    /// Load only this endpoint, as 'POST /v1/infer' or '/v1/infer'. Repeat for more. By default those that do the most work.
+    #[arg(long = "endpoint", value_name = "ENDPOINT", help_heading = "Depth")]
+    pub endpoints: Vec<String>,
     /// Print the plan as a suite file that `prony run` accepts, and send no load.
     #[arg(long, help_heading = "Depth")]
     pub plan: bool,

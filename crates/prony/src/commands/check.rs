@@ -30,6 +30,7 @@ pub(crate) fn run(args: &CheckArgs, session: &Session) -> Result<ExitCode> {
         },
         run: RunSpec {
             budget: args.budget(),
+            endpoints: args.endpoints.clone(),
             ..RunSpec::default()
         },
         objective: args.objective(),

@@ -49,13 +49,12 @@ fn announce(ready: &Ready) {
     let admin = ready
         .admin
         .map_or_else(String::new, |at| format!(" admin http://{at}"));
-    let beside: String = ready
-        .beside
-        .iter()
-        .map(|(name, at)| format!(" {name} http://{at}"))
-        .collect();
+    let mut line = format!("ready http://{}{admin}", ready.service);
+    for (name, at) in &ready.beside {
+        let _ = write!(line, " {name} http://{at}");
+    }
     // Whoever started this may have stopped reading; the service goes on.
-    let _ = writeln!(std::io::stdout(), "ready http://{}{admin}{beside}", ready.service);
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// Completes when the stop flag is set.
