@@ -15,7 +15,7 @@ use crate::coverage::is_destructive;
 use crate::draft::{Draft, source};
 use crate::experiment::params;
 use crate::mutation::with_query;
-use crate::{Experiment, ExperimentDef, RunView, Step, Time};
+use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 
 const NAME: &str = "auth";
 /// Who asks for a credential, and what they say to another.
@@ -29,6 +29,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     title: "Credentials",
     question: "Is a credential really asked for?",
     from_budget: Budget::Standard,
+    basis: Basis::Answers,
     needs: &[],
     time: Time::Bounded {
         usual_s: [0.2, 0.5, 2.0],

@@ -12,7 +12,7 @@ use crate::experiment::params;
 use crate::primary::{primary, scenario};
 use crate::timings::Timings;
 use crate::wording::{OUTCOME_COLUMNS, by_failures, digits, ms, outcome, quantile, quantiles, resting_on};
-use crate::{Experiment, ExperimentDef, RunView, Step, Time};
+use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 
 const NAME: &str = "baseline";
 
@@ -25,6 +25,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     title: "Baseline",
     question: "How long does one request take when nothing else runs?",
     from_budget: Budget::Quick,
+    basis: Basis::Times,
     needs: &["coverage"],
     time: Time::Filled([6.0, 20.0, 100.0]),
     build: |context, value| {

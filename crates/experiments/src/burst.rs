@@ -13,7 +13,7 @@ use crate::experiment::params;
 use crate::primary::{heaviest, scenario, solo_ms};
 use crate::timings::{Tally, Timings, in_flight_max};
 use crate::wording::{OUTCOME_COLUMNS, by_failures, digits, ms, outcome, resting_on};
-use crate::{Experiment, ExperimentDef, RunView, Step, Time};
+use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 
 const NAME: &str = "burst";
 
@@ -23,6 +23,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     title: "Burst",
     question: "What happens when many requests come at once?",
     from_budget: Budget::Quick,
+    basis: Basis::Times,
     needs: &["coverage", "baseline"],
     time: Time::Bounded {
         usual_s: [1.5, 5.0, 25.0],

@@ -17,7 +17,7 @@ use crate::experiment::params;
 use crate::mutation::{json_body, with_query};
 use crate::primary::{heaviest, requests};
 use crate::text_slot::text_slots;
-use crate::{Experiment, ExperimentDef, RunView, Step, Time};
+use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 use effect::{Effect, LOOKS, LOOKS_MAX};
 use observed::Course;
 use prompts::{Arm, Turn, draw, turns};
@@ -39,6 +39,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     title: "Cache effect",
     question: "Does a cache help, by how much, and from what length on?",
     from_budget: Budget::Thorough,
+    basis: Basis::Times,
     needs: &["coverage", "client-floor", "baseline"],
     time: Time::Bounded {
         usual_s: [6.0, 10.0, 120.0],

@@ -18,7 +18,7 @@ use crate::dzi::mix;
 use crate::experiment::params;
 use crate::objective::Objective;
 use crate::primary::{heaviest, scenario, solo_ms};
-use crate::{Experiment, ExperimentDef, ParamError, RunView, Step, Time};
+use crate::{Basis, Experiment, ExperimentDef, ParamError, RunView, Step, Time};
 use search::{Action, Attempt, Purpose, Search};
 use shape::Slots;
 use tier::{Tier, TierName};
@@ -51,6 +51,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     title: "Capacity",
     question: "How many requests per second can it take within the objective?",
     from_budget: Budget::Thorough,
+    basis: Basis::Times,
     needs: &["coverage", "baseline", "ladder"],
     time: Time::Bounded {
         usual_s: [15.0, 30.0, 120.0],

@@ -12,7 +12,7 @@ use crate::experiment::params;
 use crate::primary::{no_work, scenario};
 use crate::timings::Timings;
 use crate::wording::{ms, outcome, quantile, quantiles, resting_on};
-use crate::{Experiment, ExperimentDef, RunView, Step, Time};
+use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 
 const NAME: &str = "client-floor";
 const NO_WORK: &str = "no-work";
@@ -23,6 +23,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     title: "Client floor",
     question: "What do the network and the server's framework cost, before any work is done?",
     from_budget: Budget::Quick,
+    basis: Basis::Times,
     needs: &[],
     time: Time::Bounded {
         usual_s: [0.5, 1.0, 4.0],

@@ -19,7 +19,7 @@ use serde::Deserialize;
 
 use crate::experiment::params;
 use crate::primary::{heaviest, scenario, solo_ms};
-use crate::{Experiment, ExperimentDef, RunView, Step, Time};
+use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 
 const NAME: &str = "cold-start";
 
@@ -42,6 +42,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     title: "Cold start",
     question: "How long does a cold start take, and how many workers must stay warm?",
     from_budget: Budget::Thorough,
+    basis: Basis::Times,
     needs: &["coverage", "baseline"],
     time: Time::Bounded {
         usual_s: [9.0, 35.0, 105.0],

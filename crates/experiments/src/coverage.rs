@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::answer::{Answer, answers, content_type};
 use crate::draft::{Draft, source};
 use crate::experiment::params;
-use crate::{Experiment, ExperimentDef, RunView, Step, Time};
+use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 
 const NAME: &str = "coverage";
 const PREFLIGHT: &str = "preflight";
@@ -24,6 +24,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     title: "Endpoint coverage",
     question: "Which endpoints answer correctly?",
     from_budget: Budget::Quick,
+    basis: Basis::Answers,
     needs: &[],
     time: Time::Bounded {
         usual_s: [1.0, 2.0, 4.0],

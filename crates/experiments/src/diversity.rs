@@ -17,7 +17,7 @@ use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 
 use crate::experiment::params;
-use crate::{Experiment, ExperimentDef, RunView, Step, Time};
+use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 use variation::{Trial, plan};
 
 pub(crate) const NAME: &str = "diversity";
@@ -29,6 +29,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     title: "Output diversity",
     question: "Do the answers depend on the inputs?",
     from_budget: Budget::Quick,
+    basis: Basis::Answers,
     needs: &["coverage"],
     time: Time::Bounded {
         usual_s: [1.0, 4.0, 15.0],

@@ -16,6 +16,8 @@ pub struct ExperimentDef {
     pub question: &'static str,
     /// The least budget at which `prony check` plans it.
     pub from_budget: Budget,
+    /// What its conclusions rest on.
+    pub basis: Basis,
     /// Experiments whose recordings it looks at: they come with it when it is asked for alone.
     pub needs: &'static [&'static str],
     /// How long it takes.
@@ -26,6 +28,26 @@ pub struct ExperimentDef {
     pub schema: fn() -> Schema,
     /// The TOML of a suite that sets a parameter.
     pub example: &'static str,
+}
+
+/// What conclusions rest on, and so what can undermine them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// When requests were sent and answered.
+    Times,
+    /// What answers held, and how many there were, whenever they came.
+    Answers,
+}
+
+impl Basis {
+    /// Whether an issue of validity, by its name, takes the ground away. A generator that was late, or a machine that was
+    /// busy, changes nothing of what an answer held.
+    pub fn is_undermined_by(self, issue: &str) -> bool {
+        match self {
+            Self::Times => true,
+            Self::Answers => matches!(issue, "dropped" | "little"),
+        }
+    }
 }
 
 /// How long an experiment takes, in seconds at each budget (quick, standard, thorough).

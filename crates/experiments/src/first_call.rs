@@ -9,7 +9,7 @@ use crate::draft::{Draft, source};
 use crate::experiment::params;
 use crate::timings::Timings;
 use crate::wording::{digits, ms, resting_on};
-use crate::{Experiment, ExperimentDef, RunView, Step, Time};
+use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 
 const NAME: &str = "first-call";
 
@@ -19,6 +19,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     title: "First call",
     question: "Is the first call slower than the rest?",
     from_budget: Budget::Quick,
+    basis: Basis::Times,
     needs: &["coverage", "baseline"],
     time: Time::None,
     build: |_, value| {

@@ -15,7 +15,7 @@ use crate::draft::{Draft, source};
 use crate::experiment::params;
 use crate::leaf::{Leaf, has_word, is_prose, leaves, words};
 use crate::relation::{Reach, reach, tells_state};
-use crate::{Experiment, ExperimentDef, RunView, Step, Time};
+use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 
 const NAME: &str = "identity";
 
@@ -25,6 +25,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     title: "Identity of the answers",
     question: "Was it the model that answered?",
     from_budget: Budget::Quick,
+    basis: Basis::Answers,
     needs: &["coverage", "diversity"],
     time: Time::None,
     build: |_, value| {

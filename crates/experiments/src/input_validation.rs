@@ -21,7 +21,7 @@ use serde::Deserialize;
 use crate::answer::good_sample;
 use crate::coverage::is_destructive;
 use crate::experiment::params;
-use crate::{Experiment, ExperimentDef, RunView, Step, Time};
+use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 use case::Class;
 use clients::Clients;
 use plan::Plan;
@@ -43,6 +43,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     title: "Edge cases: input validation",
     question: "What happens with bad input?",
     from_budget: Budget::Quick,
+    basis: Basis::Answers,
     needs: &["coverage"],
     time: Time::Bounded {
         usual_s: [3.0, 11.0, 100.0],

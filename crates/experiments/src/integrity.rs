@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use crate::experiment::params;
 use crate::primary::{heaviest, primary, solo_ms};
-use crate::{Experiment, ExperimentDef, RunView, Step, Time};
+use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 use marks::{Marked, Trial};
 use parts::Parts;
 
@@ -36,6 +36,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     title: "Integrity",
     question: "Did everyone get their own, whole answer?",
     from_budget: Budget::Standard,
+    basis: Basis::Answers,
     needs: &["coverage", "baseline"],
     time: Time::Bounded {
         usual_s: [2.0, 5.0, 30.0],

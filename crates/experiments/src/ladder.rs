@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use crate::experiment::params;
 use crate::primary::{heaviest, no_work, no_work_ms, scenario, solo_ms};
-use crate::{Experiment, ExperimentDef, RunView, Step, Time};
+use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 
 use alone::Alone;
 pub(crate) use capacity::{LadderStep, steps, throughput_max};
@@ -39,6 +39,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     title: "Concurrency ladder",
     question: "How many requests does it serve at once?",
     from_budget: Budget::Quick,
+    basis: Basis::Times,
     needs: &["coverage", "client-floor", "baseline"],
     time: Time::Filled([7.0, 35.0, 180.0]),
     build: |context, value| {

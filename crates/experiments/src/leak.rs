@@ -17,7 +17,7 @@ use serde::Deserialize;
 use crate::experiment::params;
 use crate::primary::{heaviest, scenario};
 use crate::rate::{bounded, offered, steady_rate};
-use crate::{Experiment, ExperimentDef, RunView, Step, Time};
+use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 use judge::{READINGS_MIN, REQUESTS_MIN, Rules, judge};
 
 const NAME: &str = "leak";
@@ -40,6 +40,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     title: "Memory growth",
     question: "Does it leak, how fast, and when does it die?",
     from_budget: Budget::Thorough,
+    basis: Basis::Answers,
     needs: &["coverage", "baseline", "ladder"],
     time: Time::Filled([30.0, 120.0, 300.0]),
     build: |context, value| {

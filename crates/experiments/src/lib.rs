@@ -52,7 +52,7 @@ mod wording;
 
 pub use advice::advise;
 pub use claim::judge_claim;
-pub use experiment::{Build, BuildContext, Experiment, ExperimentDef, ParamError, Step, Time};
+pub use experiment::{Basis, Build, BuildContext, Experiment, ExperimentDef, ParamError, Step, Time};
 pub use gate::{
     Check, CheckError, FINDING_FORMS, FOUND_FIGURES, FoundFigure, Op, Wanted, judge_gate, judge_gates,
 };

@@ -25,7 +25,7 @@ use crate::experiment::params;
 use crate::ladder::throughput_max;
 use crate::objective::Objective;
 use crate::primary::{heaviest, scenario, solo_ms};
-use crate::{Experiment, ExperimentDef, ParamError, RunView, Step, Time};
+use crate::{Basis, Experiment, ExperimentDef, ParamError, RunView, Step, Time};
 use surge::Surge;
 
 const NAME: &str = "overload";
@@ -49,6 +49,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     title: "Overload",
     question: "When there is too much traffic, does it bend, break, or stay broken?",
     from_budget: Budget::Thorough,
+    basis: Basis::Times,
     needs: &["coverage", "baseline", "ladder", "capacity"],
     time: Time::Filled([30.0, 60.0, 240.0]),
     build: |context, value| {

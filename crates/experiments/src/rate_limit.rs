@@ -13,7 +13,7 @@ use crate::draft::{Draft, source};
 use crate::experiment::params;
 use crate::primary::{heaviest, scenario};
 use crate::wording::{digits, resting_on};
-use crate::{Experiment, ExperimentDef, RunView, Step, Time};
+use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 
 const NAME: &str = "rate-limit";
 const OVER: &str = "over the limit";
@@ -37,6 +37,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     title: "Rate limit",
     question: "At what rate does it refuse, and does it say truly when to come back?",
     from_budget: Budget::Thorough,
+    basis: Basis::Times,
     needs: &["coverage"],
     time: Time::Bounded {
         usual_s: [15.0, 30.0, 1.0],

@@ -18,7 +18,7 @@ use crate::experiment::params;
 use crate::identity::stand_in;
 use crate::leaf::{Leaf, has_word, leaves, words};
 use crate::relation::{Reach, parent, reach, tells_state};
-use crate::{Experiment, ExperimentDef, RunView, Step, Time};
+use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 
 const NAME: &str = "status";
 const PHASE: &str = "after-work";
@@ -29,6 +29,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     title: "Status endpoints",
     question: "Do the status endpoints agree with what the target does?",
     from_budget: Budget::Quick,
+    basis: Basis::Answers,
     needs: &["coverage"],
     time: Time::Bounded {
         usual_s: [0.5, 0.5, 0.5],

@@ -21,7 +21,7 @@ use crate::primary::{heaviest, scenario};
 use crate::rate::{bounded, offered, steady_rate};
 use crate::timings::Timings;
 use crate::wording::{OUTCOME_COLUMNS, by_failures, digits, ms, outcome, quantile, quantiles, resting_on};
-use crate::{Experiment, ExperimentDef, RunView, Step, Time};
+use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 use drift::{Drift, drift};
 
 pub(crate) use drift::in_flight_growth;
@@ -34,6 +34,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     title: "Sustained load",
     question: "Does it hold a steady load?",
     from_budget: Budget::Quick,
+    basis: Basis::Times,
     needs: &["coverage", "baseline", "ladder"],
     time: Time::Filled([5.0, 20.0, 150.0]),
     build: |context, value| {

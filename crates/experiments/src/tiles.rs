@@ -19,7 +19,7 @@ use serde::Deserialize;
 use crate::answer::answers;
 use crate::dzi::{Descriptor, Tile};
 use crate::experiment::params;
-use crate::{Experiment, ExperimentDef, RunView, Step, Time};
+use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 
 const NAME: &str = "tiles";
 const PHASE: &str = "pyramid";
@@ -33,6 +33,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     title: "Deep-zoom tiles",
     question: "Are the tiles served as the descriptor promises?",
     from_budget: Budget::Quick,
+    basis: Basis::Answers,
     needs: &["coverage"],
     time: Time::Bounded {
         usual_s: [0.5, 1.0, 5.0],

@@ -17,7 +17,7 @@ use crate::leaf::{leaves, words};
 use crate::primary::{heaviest, requests};
 use crate::text_slot::text_slots;
 use crate::token_counts::TokenCounts;
-use crate::{Experiment, ExperimentDef, RunView, Step, Time};
+use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 
 const NAME: &str = "usage";
 const PHASE: &str = "counts";
@@ -37,6 +37,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     title: "Usage",
     question: "Do the numbers that answers state about themselves agree?",
     from_budget: Budget::Standard,
+    basis: Basis::Answers,
     needs: &["coverage", "baseline"],
     time: Time::Bounded {
         usual_s: [0.5, 1.0, 5.0],

@@ -3,6 +3,7 @@
 use prony_model::{Finding, PhaseResult, Severity, Source, Verdict};
 use prony_stats::{binomial, order};
 
+use crate::Basis;
 use crate::draft::Draft;
 use crate::timings::Tally;
 
@@ -105,24 +106,26 @@ fn digits_of_percent(p: f64) -> String {
     percent.to_string()
 }
 
-/// Issues of validity that touch what was counted and what answers held: everything else is about times alone.
-const SPOILS_COUNTS: [&str; 2] = ["dropped", "little"];
-
-/// A finding that rests on what the answers of phases held, whenever they came: a generator that was late, or a machine that was
-/// busy, takes nothing from it.
+/// A finding that rests on what the answers of phases held: INVALID, with the reasons, when that cannot be trusted.
 pub(crate) fn resting_on_answers(finding: Finding, phases: &[&PhaseResult]) -> Finding {
-    distrusted(finding, phases, |issue| SPOILS_COUNTS.contains(&issue))
+    distrusted(finding, phases, Basis::Answers)
 }
 
 /// A finding that rests on phases: INVALID, with the reasons, when one of them cannot be trusted.
 pub(crate) fn resting_on(finding: Finding, phases: &[&PhaseResult]) -> Finding {
-    distrusted(finding, phases, |_| true)
+    distrusted(finding, phases, Basis::Times)
 }
 
-fn distrusted(mut finding: Finding, phases: &[&PhaseResult], counts: impl Fn(&str) -> bool) -> Finding {
+fn distrusted(mut finding: Finding, phases: &[&PhaseResult], basis: Basis) -> Finding {
     let mut reasons: Vec<String> = Vec::new();
     for phase in phases {
-        for issue in phase.summary.validity.invalid.iter().filter(|i| counts(&i.name)) {
+        for issue in phase
+            .summary
+            .validity
+            .invalid
+            .iter()
+            .filter(|i| basis.is_undermined_by(&i.name))
+        {
             if !reasons.contains(&issue.says) {
                 reasons.push(issue.says.clone());
             }

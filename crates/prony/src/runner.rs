@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use prony_engine::monitors::{self, Watch, Watched};
 use prony_experiments::{
-    BuildContext, EXPERIMENTS, Experiment, ExperimentDef, RunView, Step, advise, judge_claim, judge_gates,
+    Basis, BuildContext, EXPERIMENTS, Experiment, ExperimentDef, RunView, Step, advise, judge_claim,
+    judge_gates,
 };
 use prony_model::{
     Endpoint, Event, ExitCode, Finding, GateResult, Outcome, Phase, PhaseResult, RunHeader, Secret, Severity,
@@ -312,13 +313,17 @@ impl Run<'_> {
         self.cut.is_none()
     }
 
-    /// Runs one phase on the target; once more if the generator could not keep its promise. What the target answered has
+    /// Runs one phase on the target; once more if the generator could not keep the promise that conclusions rest on. What the target answered has
     /// no say in that, so repeating favours no conclusion; the first attempt stays in the recording.
     fn phase(&mut self, phase: Phase) -> Result<()> {
         let once = matches!(phase.shape, Shape::Once { .. });
         let mut result = self.measure(phase.clone())?;
-        let issues = &result.summary.validity.invalid;
-        if let Some(issue) = issues.first()
+        let basis = EXPERIMENTS
+            .iter()
+            .find(|def| def.name == phase.experiment)
+            .map_or(Basis::Times, |def| def.basis);
+        let mut issues = result.summary.validity.invalid.iter();
+        if let Some(issue) = issues.find(|issue| basis.is_undermined_by(&issue.name))
             && !(once || result.summary.partial)
             && self.repeats_left > 0
             && !self.session.stopped()

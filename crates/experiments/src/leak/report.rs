@@ -11,7 +11,7 @@ use crate::RunView;
 use crate::draft::{Draft, source};
 use crate::rate::offered;
 use crate::timings::{Tally, Timings};
-use crate::wording::{OUTCOME_COLUMNS, digits, outcome, resting_on};
+use crate::wording::{OUTCOME_COLUMNS, digits, outcome, resting_on_answers};
 
 const ID: &str = "memory-growth";
 
@@ -44,7 +44,7 @@ pub(super) fn findings(run: &RunView<'_>, rules: &Rules) -> Vec<Finding> {
         (None, None) => case.too_few(),
         (None, Some(judged)) => case.judged(&judged),
     };
-    vec![resting_on(finding, &phases)]
+    vec![resting_on_answers(finding, &phases)]
 }
 
 fn nothing_sent(run: &RunView<'_>) -> Finding {
