@@ -14,7 +14,7 @@ import pytest
 from conftest import INVALID, Report, Running, Server, binary
 
 ROUNDS = int(os.environ.get("PRONY_LIVE_ROUNDS", 1))
-SERVICE_MS, SERVERS, SLO_MS = 40, 4, 240
+SERVICE_MS, SERVERS, SLO_MS = 20, 4, 120
 PREFILL_US, BASE_MS, CACHE_WORDS = 50, 10, 2048
 
 
@@ -51,7 +51,7 @@ class Case:
     never: tuple = field(default=())
 
 
-QUEUE = ("service=exp", f"mean_ms={SERVICE_MS}", f"servers={SERVERS}")
+QUEUE = ("service=exp", "mean_ms=40", "servers=4")
 SURGE = "[experiment.overload]\nrate = {rate}\nslo_ms = {slo}\nduration_s = 90\nretries = false\n"
 MEMORY = "[experiment.leak]\nrate = 200\nduration_s = 100\n"
 INSTANT = ("service=det", "mean_ms=0", "servers=16")
@@ -64,7 +64,7 @@ def figure(finding, label):
 def capacity_is_right(finding):
     """The bounds of the tier `quick`: 0.80 to 1.05 of the truth (with the 10 % of runs above them that it allows, two of twenty)."""
     truth = objective_kept_up_to(SERVERS, SERVICE_MS, SLO_MS, 0.95)
-    found = figure(finding, "capacity") / truth
+    found = figure(finding, "sustained rate") / truth
     assert 0.80 <= found <= 1.05, (found, truth)
 
 
@@ -80,27 +80,27 @@ def speed_up_is_right(finding):
 
 CASES = {
     "capacity of a queue": Case(
-        QUEUE,
+        ("service=exp", f"mean_ms={SERVICE_MS}", f"servers={SERVERS}"),
         f'[experiment.capacity]\nslo_quantile = 0.95\nslo_ms = {SLO_MS}\ntier = "quick"\nduration_s = 110\n',
         "capacity",
         ("sustains",),
         holds=capacity_is_right,
     ),
     "a bounded queue": Case(
-        ("service=exp", f"mean_ms={SERVICE_MS}", "servers=8", "queue_max=16"),
+        ("service=exp", "mean_ms=40", "servers=8", "queue_max=16"),
         SURGE.format(rate=165, slo=240),
         "overload",
         ("graceful",),
     ),
     "an endless queue": Case(QUEUE, SURGE.format(rate=68, slo=160), "overload", ("congestion collapse",)),
     "work that grows with the queue": Case(
-        (*QUEUE, "slowdown=0.01"), SURGE.format(rate=60, slo=240), "overload", ("metastable",)
+        (*QUEUE, "slowdown=0.01"), SURGE.format(rate=50, slo=240), "overload", ("metastable",)
     ),
     "a crash": Case((*QUEUE, "crash_queue=100", "restart_ms=4000"), SURGE.format(rate=68, slo=160), "overload", ("crashes",)),
     "a leak": Case((*INSTANT, "memory=leak", "memory_kib=4"), MEMORY, "memory-growth", (" leaks ",), holds=leak_is_right),
     "a warm-up": Case((*INSTANT, "memory=warmup"), MEMORY, "memory-growth", (), never=(" leaks ",)),
     "a saw-tooth": Case((*INSTANT, "memory=saw", "memory_kib=16"), MEMORY, "memory-growth", (), never=(" leaks ",)),
-    "a step": Case((*INSTANT, "memory=step", "memory_kib=16"), MEMORY, "memory-growth", (), never=(" leaks ",)),
+    "a step": Case((*INSTANT, "memory=step", "memory_kib=4", "memory_at=9000"), MEMORY, "memory-growth", (), never=(" leaks ",)),
     "no growth": Case(INSTANT, MEMORY, "memory-growth", ("does not leak",)),
     "a prefix cache": Case(
         ("service=det", f"mean_ms={BASE_MS}", "servers=4", f"prefill_us={PREFILL_US}"),
@@ -148,7 +148,8 @@ def asked(case: Case, folder):
     """The end of the run and its report, on a server of its own."""
     folder.mkdir(parents=True)
     knobs = [word for knob in case.knobs for word in ("--set", knob)]
-    server = Server([binary(), "serve", "truth", "--port", 0, "--admin-port", 0, *knobs], {})
+    # Without the admin port: for it the server would keep the times of all requests, and its memory would grow.
+    server = Server([binary(), "serve", "truth", "--port", 0, *knobs], {})
     try:
         suite = folder / "suite.toml"
         suite.write_text(f'[target]\nurl = "{server.url}"\n[run]\nendpoints = ["{case.endpoint}"]\n{case.experiment}')
@@ -162,12 +163,12 @@ def verdict_of(case: Case, done, found) -> str:
     """Empty when it is right; `undecided` when this machine was too busy; else what is wrong."""
     findings = [f for f in found.findings() if f["id"] == case.finding]
     titles = [f["title"] for f in findings]
-    if not findings and case.never and not case.says:
-        return ""
+    if not case.says:
+        return f"wrong: {titles}" if any(word in title for word in case.never for title in titles) else ""
     if done.code == INVALID or any(f["verdict"] in ("invalid", "inconclusive") for f in found.findings()):
         return f"undecided: {titles}"
     right = [f for f in findings if all(word in f["title"] for word in case.says)]
-    if not right or any(word in title for word in case.never for title in titles):
+    if not right:
         return f"wrong: {titles}"
     try:
         if case.holds:

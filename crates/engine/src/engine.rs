@@ -18,7 +18,7 @@ use crate::mask::Masks;
 use crate::prepared::{Prepared, Route};
 use crate::summary::{summarise, summarise_long};
 use crate::worker::{self, LINGERING_MAX, Message, Share, Shared, Wanted};
-use crate::{EngineError, Inner, Target, Trace, descriptors, host, validity};
+use crate::{EngineError, Inner, Target, Trace, descriptors, host, priority, validity};
 
 /// Messages that the collector may be behind before workers have to wait.
 const CHANNEL: usize = 256;
@@ -41,6 +41,9 @@ pub struct EngineOptions {
     /// So many samples of a phase are kept whole, and its quantiles are exact. Those beyond are added up in histograms
     /// of three digits.
     pub samples_max: u64,
+    /// Threads that keep a schedule, or send one request at a time, ask for real-time priority; without permission they go on as
+    /// they are.
+    pub real_time: bool,
     /// Set it to end the current phase at once. What was recorded is kept.
     pub stop: Arc<AtomicBool>,
     /// The instant that times count from.
@@ -54,6 +57,7 @@ impl Default for EngineOptions {
             threads: 0,
             rate_max: 0.0,
             samples_max: 1_000_000,
+            real_time: true,
             stop: Arc::new(AtomicBool::new(false)),
             epoch: Instant::now(),
         }
@@ -402,9 +406,12 @@ impl<'a, 's> Course<'a, 's> {
                     waits: clock.is_simulated(),
                 };
                 let (shared, chooser, sender) = (&shared, self.chooser.clone(), sender.clone());
+                let hurries = self.engine.options.real_time && !clock.is_simulated() && leg.wakes_on_time();
                 let spawned = thread::Builder::new()
                     .name(format!("prony-load-{worker}"))
                     .spawn_scoped(scope, move || {
+                        // Not to be allowed to is no error: lateness is measured either way.
+                        let _ = hurries && priority::raise();
                         worker::run(shared, share, chooser, captures, wanted, sender);
                     });
                 if let Err(e) = spawned {

@@ -48,6 +48,15 @@ impl Leg {
         }
     }
 
+    /// Whether its threads sleep until a request is due or an answer comes, and are late only if the machine lets them wait. A
+    /// closed loop of several users is not among them: it takes what processor time there is, and must share it.
+    pub(crate) fn wakes_on_time(&self) -> bool {
+        matches!(
+            self.kind,
+            LegKind::Timed { .. } | LegKind::Burst { .. } | LegKind::Loop { users: 1, .. }
+        )
+    }
+
     /// The same with so many users for each.
     pub(crate) fn times(mut self, streams: u32) -> Self {
         if let LegKind::Loop { users, .. } = &mut self.kind {

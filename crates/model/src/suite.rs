@@ -151,6 +151,9 @@ pub struct RunSpec {
     pub rate_max: f64,
     /// Worker threads; 0 means one.
     pub threads: u32,
+    /// Do not ask for real-time priority for the threads that send.
+    #[serde(skip_serializing_if = "is_false")]
+    pub normal_priority: bool,
     /// Endpoints that the experiments load, as `METHOD /path` or `/path`; by default those that do the most work.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<String>,
@@ -165,6 +168,7 @@ impl Default for RunSpec {
             budget: Budget::Standard,
             rate_max: 0.0,
             threads: 1,
+            normal_priority: false,
             endpoints: Vec::new(),
             limits: Limits::default(),
         }

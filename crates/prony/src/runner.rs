@@ -34,6 +34,7 @@ use crate::text::clean;
 use crate::timetable::Timetable;
 
 pub(crate) use connection::{Connection, PROTOCOL_HINT, TLS_HINT};
+pub(crate) use host::facts;
 use journal::Journal;
 use live::Live;
 pub(crate) use outcome::write_reports;
@@ -166,7 +167,7 @@ fn chosen(wanted: &[String], surface: &Surface) -> Result<Vec<String>> {
 }
 
 fn header(connection: &Connection, suite: &Suite, session: &Session, id: String) -> RunHeader {
-    let mut host = host::facts();
+    let mut host = host::facts(&suite.run);
     if let Some(dns) = connection.engine.dns() {
         host.insert("dns".to_owned(), dns.to_string());
     }

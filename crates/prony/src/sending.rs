@@ -28,6 +28,7 @@ pub(crate) fn apply(send: &SendArgs, suite: &mut Suite) -> Result<Secrets, Diagn
     }
     run.rate_max = send.max_rate.unwrap_or(run.rate_max);
     run.seed = send.seed.unwrap_or(run.seed);
+    run.normal_priority |= send.normal_priority;
     run.threads = send.threads.unwrap_or(run.threads);
     target.pid = send.pid.or(target.pid);
     target.container = send.container.clone().or(target.container.take());

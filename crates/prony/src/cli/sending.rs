@@ -45,6 +45,10 @@ pub(crate) struct SendArgs {
     /// Threads that send load. Default 1, which is enough for most targets.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1024), help_heading = "Limits")]
     pub threads: Option<u32>,
+    /// Do not ask for real-time priority for the threads that keep a schedule. It is granted to root, and to who has
+    /// CAP_SYS_NICE or a limit of real-time priority (`ulimit -r`); on a busy machine it keeps requests from leaving late.
+    #[arg(long, help_heading = "Limits")]
+    pub normal_priority: bool,
 
     /// Process to watch: memory, CPU, threads. By default the one that listens on the port, if it is on this host.
     #[arg(

@@ -92,6 +92,7 @@ fn engine(suite: &Suite, secrets: &[(String, Secret)], session: &Session) -> any
         seed: suite.run.seed,
         threads: suite.run.threads,
         rate_max: suite.run.rate_max,
+        real_time: !suite.run.normal_priority,
         samples_max: SAMPLES_MAX,
         stop: session.stop.clone(),
         epoch: Instant::now(),

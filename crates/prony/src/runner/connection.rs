@@ -62,6 +62,7 @@ impl Connection {
             seed: suite.run.seed,
             threads: suite.run.threads,
             rate_max: suite.run.rate_max,
+            real_time: !suite.run.normal_priority,
             stop: Arc::clone(&session.stop),
             epoch,
             ..EngineOptions::default()

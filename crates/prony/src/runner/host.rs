@@ -3,14 +3,22 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use prony_model::RunSpec;
+
 /// Cores that this process may use.
 pub(crate) fn cores() -> u32 {
     std::thread::available_parallelism().map_or(1, |n| n.get() as u32)
 }
 
-/// Kernel, CPU, cores and memory, as far as the system tells.
-pub(crate) fn facts() -> BTreeMap<String, String> {
+/// Kernel, CPU, cores and memory, as far as the system tells, and with which priority the run sends.
+pub(crate) fn facts(run: &RunSpec) -> BTreeMap<String, String> {
     let mut facts = BTreeMap::new();
+    let sending = if run.normal_priority || !prony_engine::may_be_real_time() {
+        "normal"
+    } else {
+        "real-time"
+    };
+    facts.insert("priority of sending".to_owned(), sending.to_owned());
     facts.insert("cores".to_owned(), cores().to_string());
     facts.insert(
         "os".to_owned(),

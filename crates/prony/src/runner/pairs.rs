@@ -97,6 +97,7 @@ fn engines(request: &PairsRequest, session: &Session) -> Result<[Engine; 2]> {
             seed: run.seed,
             threads: run.threads,
             rate_max: run.rate_max,
+            real_time: !run.normal_priority,
             stop: Arc::clone(&session.stop),
             epoch,
             ..EngineOptions::default()
@@ -140,7 +141,7 @@ fn header(request: &PairsRequest, engines: &[Engine; 2], session: &Session, id: 
         } else {
             format!("{a} (A), {b} (B)")
         },
-        host: host::facts(),
+        host: host::facts(&request.suite.run),
         shared_host: engines.iter().any(Engine::shares_host),
         suite: request.suite.clone(),
     }

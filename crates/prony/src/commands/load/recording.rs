@@ -1,6 +1,5 @@
 //! What is heard while load is sent: into the recording, when there is one, and onto the live line.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context;
@@ -13,6 +12,7 @@ use prony_store::{RunWriter, StoreError};
 
 use super::live::LiveLine;
 use super::plan::Plan;
+use crate::runner::facts;
 use crate::session::Session;
 
 /// The live line, and the run's folder when `-o` names one. A disk that fails ends the recording, not the load.
@@ -149,18 +149,7 @@ impl Sink for Recording {
 
 fn header(plan: &Plan, engine: &Engine, session: &Session) -> RunHeader {
     let now = jiff::Timestamp::now();
-    let mut host = BTreeMap::from([
-        (
-            "os".to_owned(),
-            format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
-        ),
-        (
-            "cores".to_owned(),
-            std::thread::available_parallelism()
-                .map_or(1, usize::from)
-                .to_string(),
-        ),
-    ]);
+    let mut host = facts(&plan.suite.run);
     if let Some(dns) = engine.dns() {
         host.insert("dns".to_owned(), dns.to_string());
     }

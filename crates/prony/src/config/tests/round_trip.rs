@@ -343,6 +343,7 @@ fn run() -> impl Strategy<Value = RunSpec> {
             budget,
             rate_max,
             threads,
+            normal_priority: threads % 2 == 1,
             endpoints: (0..threads % 3).map(|i| format!("POST /{i}")).collect(),
             limits,
         },
