@@ -101,7 +101,7 @@ CASES = {
     "a warm-up": Case((*INSTANT, "memory=warmup"), MEMORY, "memory-growth", (), never=(" leaks ",)),
     "a saw-tooth": Case((*INSTANT, "memory=saw", "memory_kib=16"), MEMORY, "memory-growth", (), never=(" leaks ",)),
     "a step": Case((*INSTANT, "memory=step", "memory_kib=4", "memory_at=9000"), MEMORY, "memory-growth", (), never=(" leaks ",)),
-    "no growth": Case(INSTANT, MEMORY, "memory-growth", ("does not leak",)),
+    "no growth": Case(INSTANT, MEMORY + "materiality_percent = 1\n", "memory-growth", ("does not leak",)),
     "a prefix cache": Case(
         ("service=det", f"mean_ms={BASE_MS}", "servers=4", f"prefill_us={PREFILL_US}"),
         f"[experiment.cache]\nlengths = [64, 512, {CACHE_WORDS}]\nduration_s = 40\nrepeats = 60\n",
