@@ -243,7 +243,6 @@ def same(a, b) -> bool:
     return all(a[name].dtype == b[name].dtype and np.array_equal(a[name], b[name]) for name in OUTPUTS)
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_triton_clients_get_the_same_over_both_protocols(triton):
     http, grpc, one = triton()
     for client in (http, grpc):
@@ -283,7 +282,6 @@ def test_triton_clients_get_the_same_over_both_protocols(triton):
     assert true["gRPC ModelInfer"]["count"] == 2 and true["POST /v2/models/{model}/infer"]["count"] == 3
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_triton_clients_are_refused_alike(triton):
     http, grpc, _ = triton()
     good = np.zeros((1, 8, 8, 3), np.uint8)
@@ -307,7 +305,6 @@ def test_triton_clients_are_refused_alike(triton):
             client.infer("yolo11_nano", [asked(module, good)], outputs=[module.InferRequestedOutput("nope")])
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_triton_clients_load_and_unload(triton):
     http, grpc, one = triton("vision-fixed", "preload=none", "lazy_load=false")
     assert len(http.get_model_repository_index()) == len(grpc.get_model_repository_index().models) == 21
@@ -322,7 +319,6 @@ def test_triton_clients_load_and_unload(triton):
         assert not client.is_model_ready("yolo11_nano") and one.truth()["models"]["memory_bytes"] == 0
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_each_planted_fault_can_be_seen(triton):
     http, grpc, one = triton("vision")
     pictures = [np.asarray(picture(64, 64, seed))[None] for seed in (1, 2)]
