@@ -190,6 +190,8 @@ class Server:
             self.end()
             raise AssertionError(f"{command} did not come up; it said {line!r}")
         self.url, self.admin = ready.groups()
+        # What a preset serves beside, by name: `store`, `mcp`, `grpc` ...
+        self.beside = dict(re.findall(r" (\w+) (http://\S+)", line))
 
     @property
     def port(self) -> int:

@@ -31,7 +31,12 @@ fn main() -> Result<(), BackendError> {
         let admin = ready
             .admin
             .map_or_else(String::new, |at| format!(" admin http://{at}"));
-        println!("ready http://{}{admin}", ready.service);
+        let beside: Vec<String> = ready
+            .beside
+            .iter()
+            .map(|(name, at)| format!(" {name} http://{at}"))
+            .collect();
+        println!("ready http://{}{admin}{}", ready.service, beside.concat());
     };
     serve(options, told, async {
         // Without a signal handler the default action ends the process, which is as well.

@@ -16,9 +16,11 @@ mod gate;
 mod preset;
 mod recorder;
 mod serve;
+mod serve_http2;
 mod settings;
 mod system;
 mod truth;
+mod vision;
 
 pub use error::BackendError;
 pub use preset::{KnobDef, PRESETS, PresetDef, preset};

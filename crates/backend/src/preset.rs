@@ -2,7 +2,7 @@
 
 use crate::error::{BackendError, nearest};
 use crate::system::Starting;
-use crate::{enso, truth};
+use crate::{enso, truth, vision};
 
 /// One system the backend can imitate.
 #[derive(Debug)]
@@ -68,6 +68,22 @@ pub static PRESETS: &[PresetDef] = &[
                       refused with the right status, and nobody works for a client that has gone.",
         knobs: &truth::FIXED_KNOBS,
         start: truth::start,
+    },
+    PresetDef {
+        name: "vision",
+        title: "image detection platform, as observed: its models are placeholders",
+        description: "Image upload, twenty-one detection and segmentation models, single and batch inference, and the KServe V2 protocol \
+                      (HTTP, and gRPC on a listener of its own). Three faults are planted (V1-V3), each visible on a route of its own.",
+        knobs: &vision::OBSERVED_KNOBS,
+        start: vision::start,
+    },
+    PresetDef {
+        name: "vision-fixed",
+        title: "the same image detection platform with no planted fault",
+        description: "The system of 'vision' with every fault off: a small network with fixed, untrained weights runs on the pixels, models \
+                      take their declared time to load, memory and time per image, jobs tell how they are, input is bounded.",
+        knobs: &vision::FIXED_KNOBS,
+        start: vision::start,
     },
 ];
 

@@ -18,6 +18,7 @@ use crate::admin::Admin;
 use crate::error::BackendError;
 use crate::preset::preset;
 use crate::recorder::Recorder;
+use crate::serve_http2::accept_http2;
 use crate::settings::Settings;
 use crate::system::{Start, bind};
 
@@ -130,6 +131,10 @@ pub fn serve(
                 |_: &TcpStream| {},
                 move |request| handle(request),
             ));
+        }
+        for one in Arc::clone(&system).beside_http2() {
+            beside.push((one.name, one.listener.local_addr()?));
+            servers.spawn(accept_http2(one.listener, stopped.clone(), one.handle));
         }
         if let Some((listener, _)) = admin {
             let handle = move |request: Request| {

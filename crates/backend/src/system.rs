@@ -42,6 +42,11 @@ pub(crate) trait System: Send + Sync {
         Vec::new()
     }
 
+    /// More of them, which speak HTTP/2 without being asked to (prior knowledge), as gRPC does.
+    fn beside_http2(self: Arc<Self>) -> Vec<Beside> {
+        Vec::new()
+    }
+
     /// The service stops: no new work is taken up, what waits is told so.
     fn stop(&self) {}
 }

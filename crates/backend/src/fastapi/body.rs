@@ -186,6 +186,73 @@ impl Body {
         texts
     }
 
+    /// An optional number in `ge..=le`; null is as good as nothing.
+    pub(crate) fn number(&mut self, name: &'static str, default: f64, ge: f64, le: f64) -> f64 {
+        let given = match self.optional(name) {
+            None | Some(Value::Null) => return default,
+            Some(given) => given,
+        };
+        let value = match &given {
+            Value::Number(number) => number.as_f64(),
+            Value::Bool(value) if self.lenient => Some(f64::from(u8::from(*value))),
+            Value::String(text) if self.lenient => {
+                let Ok(value) = text.trim().parse::<f64>() else {
+                    let message = "Input should be a valid number, unable to parse string as a number";
+                    self.fault("float_parsing", name, message, &given);
+                    return default;
+                };
+                Some(value)
+            }
+            _ => None,
+        };
+        let Some(value) = value else {
+            self.fault("float_type", name, "Input should be a valid number", &given);
+            return default;
+        };
+        if (ge..=le).contains(&value) {
+            return value;
+        }
+        let (kind, how, bound, key) = if value > le {
+            ("less_than_equal", "less", le, "le")
+        } else {
+            ("greater_than_equal", "greater", ge, "ge")
+        };
+        let message = format!("Input should be {how} than or equal to {bound}");
+        self.fault_with(kind, name, &message, &given, &json!({ key: bound }));
+        default
+    }
+
+    /// An optional one of a few words, as its place among them; null is as good as nothing.
+    pub(crate) fn choice(&mut self, name: &'static str, words: &[&str], default: usize) -> usize {
+        let given = match self.optional(name) {
+            None | Some(Value::Null) => return default,
+            Some(given) => given,
+        };
+        if let Some(place) = words.iter().position(|word| given.as_str() == Some(word)) {
+            return place;
+        }
+        let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+        let expected = match quoted.split_last() {
+            Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+            _ => quoted.concat(),
+        };
+        let message = format!("Input should be {expected}");
+        self.fault_with("enum", name, &message, &given, &json!({ "expected": expected }));
+        default
+    }
+
+    /// An optional object; null is as good as nothing.
+    pub(crate) fn object(&mut self, name: &'static str) -> Option<Map<String, Value>> {
+        match self.optional(name)? {
+            Value::Object(object) => Some(object),
+            Value::Null => None,
+            other => {
+                self.fault("dict_type", name, "Input should be a valid dictionary", &other);
+                None
+            }
+        }
+    }
+
     /// The problems found, if any, as the 422 answer.
     pub(crate) fn finish(mut self) -> Result<(), Reply> {
         if !self.lenient {
@@ -438,6 +505,50 @@ mod tests {
             search(r#"{"slide_id":"x","query":"q","typo":1}"#, false)
                 .unwrap_err()
                 .contains("extra_forbidden")
+        );
+    }
+
+    #[test]
+    fn numbers_words_and_objects_are_read_as_pydantic_reads_them() {
+        let read = |text: &str, lenient| {
+            let mut body = Body::decode(text.as_bytes(), None, lenient).unwrap();
+            let read = (
+                body.number("share", 0.5, 0.0, 1.0),
+                body.choice("priority", &["low", "normal", "high"], 1),
+                body.object("metadata").map(|object| object.len()),
+            );
+            body.finish()
+                .map(|()| read)
+                .map_err(|reply| String::from_utf8(reply.body.to_vec()).unwrap())
+        };
+        assert_eq!(read("{}", false), Ok((0.5, 1, None)));
+        let whole = r#"{"share":1,"priority":"high","metadata":{"a":1}}"#;
+        assert_eq!(read(whole, false), Ok((1.0, 2, Some(1))));
+        let nulls = r#"{"share":null,"priority":null,"metadata":null}"#;
+        assert_eq!(read(nulls, false), Ok((0.5, 1, None)));
+        assert_eq!(read(r#"{"share":"0.25"}"#, true), Ok((0.25, 1, None)));
+        for (text, problem) in [
+            (
+                r#"{"share":1.5}"#,
+                r#""type":"less_than_equal","loc":["body","share"],"msg":"Input should be less than or equal to 1","input":1.5,"ctx":{"le":1.0}"#,
+            ),
+            (
+                r#"{"share":-1}"#,
+                r#""msg":"Input should be greater than or equal to 0""#,
+            ),
+            (r#"{"share":"0.25"}"#, r#""type":"float_type""#),
+            (
+                r#"{"priority":"urgent"}"#,
+                r#""type":"enum","loc":["body","priority"],"msg":"Input should be 'low', 'normal' or 'high'","input":"urgent","ctx":{"expected":"'low', 'normal' or 'high'"}"#,
+            ),
+            (r#"{"metadata":[]}"#, r#""type":"dict_type""#),
+        ] {
+            assert!(read(text, false).unwrap_err().contains(problem), "{text}");
+        }
+        assert!(
+            read(r#"{"share":"x"}"#, true)
+                .unwrap_err()
+                .contains("float_parsing")
         );
     }
 

@@ -106,6 +106,30 @@ impl Server {
         )
     }
 
+    /// Uploads files as one form.
+    pub(crate) fn upload(&self, path: &str, files: &[(&str, &[u8])], fields: &[(&str, &str)]) -> Reply {
+        let mut body = Vec::new();
+        for (name, value) in fields {
+            let part = format!("--b\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+            body.extend_from_slice(part.as_bytes());
+        }
+        for (name, bytes) in files {
+            let part = format!(
+                "--b\r\ncontent-disposition: form-data; name=\"files\"; filename=\"{name}\"\r\ncontent-type: image/png\r\n\r\n"
+            );
+            body.extend_from_slice(part.as_bytes());
+            body.extend_from_slice(bytes);
+            body.extend_from_slice(b"\r\n");
+        }
+        body.extend_from_slice(b"--b--\r\n");
+        self.send(
+            "POST",
+            path,
+            "content-type: multipart/form-data; boundary=b\r\n",
+            &body,
+        )
+    }
+
     /// `count` requests at once.
     pub(crate) fn burst(&self, count: usize, request: impl Fn(&Self) -> Reply + Sync) -> Vec<Reply> {
         std::thread::scope(|scope| {
