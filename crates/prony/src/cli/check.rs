@@ -20,7 +20,7 @@ use super::units::{duration, rate, share};
   prony check http://127.0.0.1:8000                   about two minutes
   prony check http://127.0.0.1:8000 --quick           about half a minute
   prony check http://127.0.0.1:8000 --only ladder     one question, with what it needs to know first
-  prony check http://127.0.0.1:8000 --endpoint 'POST /v1/infer'
+  prony check http://127.0.0.1:8000 --endpoint /v1/infer   load this one
   prony check demo                                    the embedded demo backend, which carries planted faults
   prony check demo:enso-fixed -o out/fixed            the same backend without the faults; report in out/fixed
   prony check http://127.0.0.1:8000 --plan > my.toml  print the plan, edit it, then: prony run my.toml
