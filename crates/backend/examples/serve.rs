@@ -10,6 +10,7 @@ fn main() -> Result<(), BackendError> {
     let preset = arguments.next().unwrap_or_else(|| "enso".to_owned());
     let mut port = || arguments.next().and_then(|text| text.parse().ok());
     let (service, admin) = (port().unwrap_or(0), port());
+    let log = std::env::var_os("LOG").is_some();
     let knobs = arguments
         .filter_map(|pair| {
             pair.split_once('=')
@@ -26,13 +27,9 @@ fn main() -> Result<(), BackendError> {
         slides: None,
         seed: 1,
         time_scale: 1.0,
+        log,
     };
-    let told = |ready: &prony_backend::Ready| {
-        let admin = ready
-            .admin
-            .map_or_else(String::new, |at| format!(" admin http://{at}"));
-        println!("ready http://{}{admin}", ready.service);
-    };
+    let told = |ready: &prony_backend::Ready| println!("{ready}");
     serve(options, told, async {
         // Without a signal handler the default action ends the process, which is as well.
         let _ = tokio::signal::ctrl_c().await;
