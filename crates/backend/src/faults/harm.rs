@@ -148,7 +148,7 @@ impl Memories {
         } else {
             let last = remember(&mut kept.last, route, &own, true);
             last.filter(|last| plan.hits(Chance::Swap, number) && last.body != own.body)
-                .map(|last| ("swap", last))
+                .map(|last| ("M3", last))
         };
         drop(kept);
         let Some((kind, other)) = other else {

@@ -162,6 +162,10 @@ impl Faults {
         }
         if plan.leak_kib > 0.0 || plan.leak_fds > 0 {
             self.leak.served(plan.leak_kib, plan.leak_fds);
+            let kinds = [("M1", plan.leak_kib > 0.0), ("leak-fds", plan.leak_fds > 0)];
+            passage
+                .applied
+                .extend(kinds.iter().filter(|(_, on)| *on).map(|(id, _)| *id));
         }
         drop(turn);
         let answer = Answer {
