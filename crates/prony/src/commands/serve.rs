@@ -97,7 +97,11 @@ fn line(text: &mut String, knob: &KnobDef) {
     let fault = knob
         .fault
         .map_or_else(String::new, |id| format!(" (planted fault {id})"));
-    let default = if knob.default.is_empty() { "-" } else { knob.default };
+    let default = if knob.default.is_empty() {
+        "-"
+    } else {
+        knob.default
+    };
     let _ = writeln!(
         text,
         "  {:<22} {default:<10} {}{fault}",
