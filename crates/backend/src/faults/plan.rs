@@ -270,6 +270,32 @@ mod tests {
         assert_ne!(seen(&one), seen(&other));
     }
 
+    /// 40,000 requests, each with a generator of its own: together they must follow the law as one generator would.
+    #[test]
+    fn times_follow_the_law_over_the_numbers() {
+        let plan = plan(&[
+            ("fault_delay", "lognormal"),
+            ("fault_delay_sigma", "0.5"),
+            ("fault_delay_ms", "10"),
+        ])
+        .unwrap();
+        let mut drawn: Vec<f64> = (0..40_000)
+            .map(|k| plan.delay_of(k).unwrap().as_secs_f64() * 1e9)
+            .collect();
+        drawn.sort_by(f64::total_cmp);
+        let stated = plan.delay.as_ref().unwrap().0.to_json(1e7);
+        for (name, rank) in [("p50", 20_000), ("p90", 36_000), ("p99", 39_600)] {
+            let ratio = drawn[rank] / stated[name].as_f64().unwrap();
+            assert!((ratio - 1.0).abs() < 0.05, "{name} {ratio}");
+        }
+        // Beyond four standard deviations lie 3 in 100,000.
+        let far = drawn
+            .iter()
+            .filter(|ns| **ns > 1e7 * (2.0_f64 - 0.125).exp())
+            .count();
+        assert!(far < 10, "{far}");
+    }
+
     #[test]
     fn a_file_of_times_is_read_or_refused_with_its_line() {
         let folder = std::env::temp_dir().join(format!("prony-times-{}", std::process::id()));
