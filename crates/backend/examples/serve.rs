@@ -1,5 +1,5 @@
 //! Serves a preset from the library alone: `cargo run -p prony-backend --example serve -- enso 8003 8004 [knob=value]...`.
-//! Stops at Ctrl-C.
+//! Stops at Ctrl-C; with `LOG=1` in the environment it logs each request.
 
 use std::net::{IpAddr, Ipv4Addr};
 

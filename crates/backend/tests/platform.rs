@@ -25,8 +25,8 @@ fn a_presets_own_request_id_decides() {
     let id = |server: &Server| server.send("GET", "/health", sent, b"").header("x-request-id");
     assert_eq!(id(&Server::start("truth", &[])).as_deref(), Some("mine"));
     assert_eq!(id(&Server::start("truth", &[("request_id", "false")])), None);
-    // As observed, it has none.
-    assert_eq!(id(&Server::enso("enso", &[])), None);
+    // Its own knob.
+    assert_eq!(id(&Server::enso("enso", &[("request_id", "false")])), None);
     assert_eq!(id(&Server::enso("enso-fixed", &[])).as_deref(), Some("mine"));
 }
 
