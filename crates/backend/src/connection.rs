@@ -29,6 +29,11 @@ pub(crate) trait Answers: Send + Sync + 'static {
     /// A connection was accepted.
     fn accepted(&self, _stream: &TcpStream) {}
 
+    /// Whether a connection must be accepted even when there are no descriptors left.
+    fn is_indispensable(&self) -> bool {
+        false
+    }
+
     /// One request; `line` leads to its connection.
     fn answer(self: Arc<Self>, line: &Arc<Line>, request: Request) -> Answering;
 }
@@ -51,6 +56,7 @@ pub(crate) async fn accept<A: Answers + ?Sized>(
 ) {
     // Every connection holds a receiver: when none is left, all have ended.
     let (ended, open) = watch::channel(());
+    let mut spare = answers.is_indispensable().then(spare).flatten();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -72,13 +78,23 @@ pub(crate) async fn accept<A: Answers + ?Sized>(
                     connection(Wire::new(stream, line), service, stopped).await;
                     drop(open);
                 });
+                if spare.is_none() && answers.is_indispensable() {
+                    spare = self::spare();
+                }
             }
             Err(error) if of_one_connection(&error) => {}
+            // Giving the spare one up makes room for this connection.
+            Err(_) if spare.take().is_some() => continue,
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
     }
     drop((listener, open));
     ended.closed().await;
+}
+
+/// A descriptor kept for when there are no others.
+fn spare() -> Option<std::fs::File> {
+    std::fs::File::open("/dev/null").ok()
 }
 
 fn of_one_connection(error: &std::io::Error) -> bool {

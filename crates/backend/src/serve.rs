@@ -204,9 +204,7 @@ impl Play {
         }
         if let Some((listener, _)) = admin {
             let admin = Arc::new(Admin::new(play.stages.clone(), all));
-            let answers =
-                Arc::new(move |request| -> Answering { Box::pin(Arc::clone(&admin).handle(request)) });
-            play.serve(listener, &stopped, answers, &alarm);
+            play.serve(listener, &stopped, admin, &alarm);
         }
         if let Some(listener) = main {
             let index = Index::new(&play.told.presets);

@@ -8,9 +8,12 @@ use axum::http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::{document, metrics};
+use crate::connection::Answers;
 use crate::fastapi::params::Query;
 use crate::fastapi::reply::Reply;
 use crate::stage::Stage;
+use crate::system::Answering;
+use crate::wire::Line;
 
 /// Longest body of a request.
 const BODY_MAX: usize = 64 * 1024;
@@ -32,7 +35,7 @@ impl Admin {
     }
 
     /// Serves one request.
-    pub(crate) async fn handle(self: Arc<Self>, request: Request) -> Response<Body> {
+    async fn handle(self: Arc<Self>, request: Request) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let reply = match (&parts.method, parts.uri.path()) {
             (&Method::GET, "/metrics") => Reply::new(
@@ -102,6 +105,17 @@ impl Admin {
             (_, "/truth/reset" | "/truth/leak/free") => Reply::method_not_allowed("POST"),
             _ => Reply::not_found("GET /openapi.json says what there is"),
         }
+    }
+}
+
+impl Answers for Admin {
+    /// Descriptors that leaked are given back by asking here.
+    fn is_indispensable(&self) -> bool {
+        true
+    }
+
+    fn answer(self: Arc<Self>, _line: &Arc<Line>, request: Request) -> Answering {
+        Box::pin(self.handle(request))
     }
 }
 

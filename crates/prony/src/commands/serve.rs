@@ -72,7 +72,9 @@ fn list(preset: Option<&str>) -> anyhow::Result<String> {
         Some(ALL) => {
             text += "all: every preset on a port of its own, and an index of them\n\n\
                      common knobs (--set KNOB=VALUE); a preset's own: --set PRESET.KNOB=VALUE\n";
-            COMMON_KNOBS.iter().for_each(|knob| line(&mut text, knob));
+            for knob in COMMON_KNOBS {
+                line(&mut text, knob);
+            }
         }
         Some(name) => {
             let def = prony_backend::preset(name)?;
@@ -88,9 +90,13 @@ fn describe(text: &mut String, def: &PresetDef) {
         "{}: {}\n\n{}\n\nknobs (--set KNOB=VALUE):",
         def.name, def.title, def.description
     );
-    def.knobs.iter().for_each(|knob| line(text, knob));
+    for knob in def.knobs {
+        line(text, knob);
+    }
     text.push_str("\ncommon knobs, which every preset has:\n");
-    def.common_knobs().for_each(|knob| line(text, knob));
+    for knob in def.common_knobs() {
+        line(text, knob);
+    }
 }
 
 fn line(text: &mut String, knob: &KnobDef) {
