@@ -84,7 +84,7 @@ pub(crate) async fn accept<A: Answers + ?Sized>(
             }
             Err(error) if of_one_connection(&error) => {}
             // Giving the spare one up makes room for this connection.
-            Err(_) if spare.take().is_some() => continue,
+            Err(_) if spare.take().is_some() => {}
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
     }
