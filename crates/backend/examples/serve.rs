@@ -1,5 +1,5 @@
 //! Serves a preset from the library alone: `cargo run -p prony-backend --example serve -- enso 8003 8004 [knob=value]...`.
-//! Stops at Ctrl-C.
+//! Stops at Ctrl-C; with `LOG=1` in the environment it logs each request.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -10,6 +10,7 @@ fn main() -> Result<(), BackendError> {
     let preset = arguments.next().unwrap_or_else(|| "enso".to_owned());
     let mut port = || arguments.next().and_then(|text| text.parse().ok());
     let (service, admin) = (port().unwrap_or(0), port());
+    let log = std::env::var_os("LOG").is_some();
     let knobs = arguments
         .filter_map(|pair| {
             pair.split_once('=')
@@ -26,18 +27,9 @@ fn main() -> Result<(), BackendError> {
         slides: None,
         seed: 1,
         time_scale: 1.0,
+        log,
     };
-    let told = |ready: &prony_backend::Ready| {
-        let admin = ready
-            .admin
-            .map_or_else(String::new, |at| format!(" admin http://{at}"));
-        let beside: Vec<String> = ready
-            .beside
-            .iter()
-            .map(|(name, at)| format!(" {name} http://{at}"))
-            .collect();
-        println!("ready http://{}{admin}{}", ready.service, beside.concat());
-    };
+    let told = |ready: &prony_backend::Ready| println!("{ready}");
     serve(options, told, async {
         // Without a signal handler the default action ends the process, which is as well.
         let _ = tokio::signal::ctrl_c().await;

@@ -1,30 +1,38 @@
-//! Waiting until an instant with the precision of the kernel's timers (about 50 us), which the async runtime's 1 ms wheel cannot
-//! give. One thread sleeps until the earliest deadline and wakes the tasks that are due. It knows nothing of requests.
+//! Waiting until an instant with the precision of the kernel's timers (tens of microseconds), which the async runtime's 1 ms wheel
+//! cannot give. One timer descriptor stands at the earliest deadline; the runtime's own poller sees it and wakes the tasks that are
+//! due, with no thread in between. It knows nothing of requests.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Instant;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+};
+use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
-/// A clock that tasks can ask to be woken by. Dropping it ends its thread.
+/// A clock that tasks can ask to be woken by. Dropping it ends its task.
 #[derive(Debug)]
 pub(crate) struct Alarm {
     shared: Arc<Shared>,
+    ringing: JoinHandle<()>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     queue: Mutex<Queue>,
-    changed: Condvar,
+    timer: AsyncFd<OwnedFd>,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
     waiting: BinaryHeap<Reverse<Entry>>,
     next_seq: u64,
-    closed: bool,
 }
 
 #[derive(Debug)]
@@ -35,14 +43,22 @@ struct Entry {
 }
 
 impl Alarm {
-    /// Starts the clock's thread.
-    pub(crate) fn start() -> std::io::Result<Self> {
-        let shared = Arc::new(Shared::default());
-        let ringing = Arc::clone(&shared);
-        std::thread::Builder::new()
-            .name("alarm".to_owned())
-            .spawn(move || ring(&ringing))?;
-        Ok(Self { shared })
+    /// Starts the clock. It lives in the runtime, inside which this must be called.
+    pub(crate) fn start() -> io::Result<Self> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
+        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+        let descriptor = timerfd_create(TimerfdClockId::Monotonic, flags)?;
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe for types that could give away their descriptor, which an OwnedFd does not"
+        )]
+        let timer = AsyncFd::new(descriptor)?;
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            timer,
+        });
+        let ringing = runtime.spawn(ring(Arc::clone(&shared)));
+        Ok(Self { shared, ringing })
     }
 
     /// Returns at `deadline` or a little later, never earlier.
@@ -52,12 +68,18 @@ impl Alarm {
         }
         let (wake, woken) = oneshot::channel();
         {
-            let mut queue = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut queue = self.shared.lock();
             let seq = queue.next_seq;
             queue.next_seq += 1;
+            let is_first = queue
+                .waiting
+                .peek()
+                .is_none_or(|first| deadline < first.0.deadline);
             queue.waiting.push(Reverse(Entry { deadline, seq, wake }));
+            if is_first {
+                self.shared.set(deadline);
+            }
         }
-        self.shared.changed.notify_one();
         // The sender is dropped only when the clock is, at shutdown: then nobody waits for the answer any more.
         let _ = woken.await;
     }
@@ -65,36 +87,56 @@ impl Alarm {
 
 impl Drop for Alarm {
     fn drop(&mut self) {
-        self.shared
-            .queue
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .closed = true;
-        self.shared.changed.notify_one();
+        self.ringing.abort();
     }
 }
 
-fn ring(shared: &Shared) {
-    let mut queue = shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
-    while !queue.closed {
+impl Shared {
+    /// The timer rings then; at once if that is past.
+    fn set(&self, deadline: Instant) {
+        // A value of zero would disarm it.
+        let left = deadline
+            .saturating_duration_since(Instant::now())
+            .max(Duration::from_nanos(1));
+        let value = Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: left.subsec_nanos().into(),
+        };
+        let once = Itimerspec {
+            it_interval: Timespec::default(),
+            it_value: value,
+        };
+        // The descriptor is a timer and the time is in range, so there is nothing to refuse.
+        let _ = timerfd_settime(self.timer.get_ref(), TimerfdTimerFlags::empty(), &once);
+    }
+
+    /// Wakes those that are due and sets the timer for the next.
+    fn wake(&self) {
+        let mut queue = self.lock();
         let now = Instant::now();
-        while queue.waiting.peek().is_some_and(|entry| entry.0.deadline <= now) {
+        while queue.waiting.peek().is_some_and(|first| first.0.deadline <= now) {
             if let Some(Reverse(due)) = queue.waiting.pop() {
                 // A receiver that went away no longer cares.
                 let _ = due.wake.send(());
             }
         }
-        queue = match queue.waiting.peek().map(|entry| entry.0.deadline) {
-            None => shared.changed.wait(queue).unwrap_or_else(PoisonError::into_inner),
-            Some(deadline) => {
-                let left = deadline.saturating_duration_since(Instant::now());
-                shared
-                    .changed
-                    .wait_timeout(queue, left)
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .0
-            }
-        };
+        if let Some(Reverse(next)) = queue.waiting.peek() {
+            self.set(next.deadline);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn ring(shared: Arc<Shared>) {
+    // An error means that the runtime is ending.
+    while let Ok(mut ready) = shared.timer.readable().await {
+        // What is read is how often it rang; that it rang at all is enough, and if it did not there is nothing due.
+        let _ = rustix::io::read(shared.timer.get_ref(), &mut [0_u8; 8]);
+        ready.clear_ready();
+        shared.wake();
     }
 }
 

@@ -9,19 +9,30 @@
 
 mod admin;
 mod alarm;
+mod connection;
 mod enso;
 mod error;
 mod fastapi;
+mod faults;
+mod front;
 mod gate;
+mod index;
+mod law;
+mod ledger;
+mod memory;
 mod preset;
 mod recorder;
 mod serve;
 mod serve_http2;
 mod settings;
+mod slip;
+mod spoil;
+mod stage;
 mod system;
 mod truth;
 mod vision;
+mod wire;
 
 pub use error::BackendError;
-pub use preset::{KnobDef, PRESETS, PresetDef, preset};
-pub use serve::{Ready, ServeOptions, serve};
+pub use preset::{COMMON_KNOBS, KnobDef, PRESETS, PresetDef, preset};
+pub use serve::{ALL, Ready, ServeOptions, Served, serve};

@@ -1,8 +1,12 @@
 //! The registry of presets and their knobs. Help texts are generated from these slices, so each description must stand alone.
 
 use crate::error::{BackendError, nearest};
+use crate::faults;
 use crate::system::Starting;
 use crate::{enso, truth, vision};
+
+/// Knobs that every preset has beside its own: faults that stand before it.
+pub static COMMON_KNOBS: &[KnobDef] = &faults::COMMON_KNOBS;
 
 /// One system the backend can imitate.
 #[derive(Debug)]
@@ -87,6 +91,21 @@ pub static PRESETS: &[PresetDef] = &[
     },
 ];
 
+impl PresetDef {
+    /// The common knobs that this preset has no knob of its own for.
+    pub fn common_knobs(&self) -> impl Iterator<Item = &'static KnobDef> {
+        let own = self.knobs;
+        COMMON_KNOBS
+            .iter()
+            .filter(move |common| own.iter().all(|knob| knob.name != common.name))
+    }
+
+    /// Its own knobs, then the common ones.
+    pub(crate) fn all_knobs(&self) -> impl Iterator<Item = &'static KnobDef> {
+        self.knobs.iter().chain(self.common_knobs())
+    }
+}
+
 /// Finds a preset by name.
 pub fn preset(name: &str) -> Result<&'static PresetDef, BackendError> {
     PRESETS.iter().find(|preset| preset.name == name).ok_or_else(|| {
@@ -110,7 +129,7 @@ mod tests {
         for preset in PRESETS {
             assert!(names.insert(preset.name));
             let mut knobs = HashSet::new();
-            for knob in preset.knobs {
+            for knob in preset.all_knobs() {
                 assert!(knobs.insert(knob.name), "{} twice in {}", knob.name, preset.name);
                 assert!(
                     knob.description.len() > 10 && !knob.unit.is_empty(),

@@ -7,13 +7,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
+use crate::slip::{self, Told};
+
 /// Times kept per endpoint; beyond it only counts go on and `complete` turns false (8 MB at most).
 const TIMES_MAX: usize = 500_000;
 
-/// The account. Times are kept only when somebody can read them.
+/// The account. It is kept only when somebody can read it.
 #[derive(Debug)]
 pub(crate) struct Recorder {
-    keep_times: bool,
+    kept: bool,
     book: Mutex<Book>,
 }
 
@@ -35,6 +37,8 @@ struct Page {
     statuses: BTreeMap<u16, u64>,
     service_ns: Vec<u64>,
     sojourn_ns: Vec<u64>,
+    service_sum_s: f64,
+    sojourn_sum_s: f64,
     complete: bool,
 }
 
@@ -48,19 +52,21 @@ pub(crate) struct Visit {
 }
 
 impl Recorder {
-    /// An empty account; `keep_times` when the admin port is open.
-    pub(crate) fn new(keep_times: bool) -> Self {
+    /// An empty account; `kept` when the admin port is open.
+    pub(crate) fn new(kept: bool) -> Self {
         Self {
-            keep_times,
+            kept,
             book: Mutex::new(Book::new(0, 0)),
         }
     }
 
     /// A request arrived.
     pub(crate) fn arrive(&self) -> Visit {
-        let mut book = self.lock();
-        book.in_system += 1;
-        book.in_system_max = book.in_system_max.max(book.in_system);
+        if self.kept {
+            let mut book = self.lock();
+            book.in_system += 1;
+            book.in_system_max = book.in_system_max.max(book.in_system);
+        }
         Visit {
             arrived: Instant::now(),
             begun: None,
@@ -71,7 +77,7 @@ impl Recorder {
 
     /// Its turn came: service begins, in a slot of the gate or without needing one.
     pub(crate) fn begin(&self, visit: &mut Visit, in_slot: bool) {
-        if in_slot {
+        if in_slot && self.kept {
             let mut book = self.lock();
             book.in_service += 1;
             book.in_service_max = book.in_service_max.max(book.in_service);
@@ -83,7 +89,7 @@ impl Recorder {
     /// Service ends and the slot, if there was one, is free for the next.
     pub(crate) fn end(&self, visit: &mut Visit) {
         visit.ended = Some(Instant::now());
-        if std::mem::take(&mut visit.in_slot) {
+        if std::mem::take(&mut visit.in_slot) && self.kept {
             let mut book = self.lock();
             book.in_service = book.in_service.saturating_sub(1);
         }
@@ -91,10 +97,48 @@ impl Recorder {
 
     /// The answer is ready to be written.
     pub(crate) fn finish(&self, visit: Visit, endpoint: &'static str, status: u16) {
-        let end = Instant::now();
+        let answered = Instant::now();
+        if let Some(slip) = slip::current() {
+            let deferred = slip.tell(Told {
+                visit,
+                endpoint,
+                answered,
+            });
+            if deferred {
+                return;
+            }
+        }
+        if !self.kept {
+            return;
+        }
         let mut book = self.lock();
         book.in_system = book.in_system.saturating_sub(1);
-        if visit.arrived < book.since {
+        let times = Times {
+            service: visit.service(answered),
+            sojourn: answered - visit.arrived,
+        };
+        self.enter(&mut book, endpoint, status, visit.arrived, times);
+    }
+
+    /// An answer that was held back is let go; `times` are those of the whole, and `of_preset` is whether the preset counted
+    /// the request as present.
+    pub(crate) fn settle(
+        &self,
+        endpoint: &'static str,
+        status: u16,
+        arrived: Instant,
+        times: Times,
+        of_preset: bool,
+    ) {
+        let mut book = self.lock();
+        if of_preset {
+            book.in_system = book.in_system.saturating_sub(1);
+        }
+        self.enter(&mut book, endpoint, status, arrived, times);
+    }
+
+    fn enter(&self, book: &mut Book, endpoint: &'static str, status: u16, arrived: Instant, times: Times) {
+        if !self.kept || arrived < book.since {
             return;
         }
         let page = book.endpoints.entry(endpoint).or_insert_with(|| Page {
@@ -103,11 +147,11 @@ impl Recorder {
         });
         page.count += 1;
         *page.statuses.entry(status).or_default() += 1;
-        if !self.keep_times {
-            page.complete = false;
-        } else if page.service_ns.len() < TIMES_MAX {
-            page.service_ns.push(nanos(visit.service(end)));
-            page.sojourn_ns.push(nanos(end - visit.arrived));
+        page.service_sum_s += times.service.as_secs_f64();
+        page.sojourn_sum_s += times.sojourn.as_secs_f64();
+        if page.service_ns.len() < TIMES_MAX {
+            page.service_ns.push(nanos(times.service));
+            page.sojourn_ns.push(nanos(times.sojourn));
         } else {
             page.complete = false;
         }
@@ -115,6 +159,9 @@ impl Recorder {
 
     /// It ends without an answer: its client left, or the server crashed.
     pub(crate) fn abandon(&self, visit: Visit) {
+        if !self.kept {
+            return;
+        }
         let mut book = self.lock();
         book.in_system = book.in_system.saturating_sub(1);
         if visit.in_slot {
@@ -158,14 +205,71 @@ impl Recorder {
         )
     }
 
+    /// Every count as lines of Prometheus' text format, each with the label `preset`.
+    pub(crate) fn samples(&self, preset: &str) -> Samples {
+        let book = self.lock();
+        let mut samples = Samples {
+            in_system: book.in_system,
+            in_service: book.in_service,
+            abandoned: book.abandoned,
+            ..Samples::default()
+        };
+        for (name, page) in &book.endpoints {
+            for (status, count) in &page.statuses {
+                let labels = format!("preset=\"{preset}\",endpoint=\"{name}\",status=\"{status}\"");
+                samples.requests.push((labels, *count));
+            }
+            let labels = format!("preset=\"{preset}\",endpoint=\"{name}\"");
+            samples
+                .service_s
+                .push((labels.clone(), page.service_sum_s, page.count));
+            samples.sojourn_s.push((labels, page.sojourn_sum_s, page.count));
+        }
+        samples
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// The two times of a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    /// From its turn to the end of its work.
+    pub(crate) service: Duration,
+    /// From its head to the answer.
+    pub(crate) sojourn: Duration,
+}
+
+/// Labels, sum in seconds, count.
+pub(crate) type Sum = (String, f64, u64);
+
+/// The counts for a page of metrics.
+#[derive(Debug, Default)]
+pub(crate) struct Samples {
+    /// By endpoint and status.
+    pub(crate) requests: Vec<(String, u64)>,
+    /// Service times by endpoint.
+    pub(crate) service_s: Vec<Sum>,
+    /// Sojourn times by endpoint.
+    pub(crate) sojourn_s: Vec<Sum>,
+    /// Requests present.
+    pub(crate) in_system: usize,
+    /// Requests in service.
+    pub(crate) in_service: usize,
+    /// Requests that ended without an answer.
+    pub(crate) abandoned: u64,
+}
+
 impl Visit {
+    /// Time until its turn; zero for what needed none.
+    pub(crate) fn wait(&self) -> Duration {
+        self.begun.map_or(Duration::ZERO, |begun| begun - self.arrived)
+    }
+
     /// Time from the turn to the end of the work; zero for what needed no work.
-    fn service(&self, answered: Instant) -> Duration {
+    pub(crate) fn service(&self, answered: Instant) -> Duration {
         self.begun
             .map_or(Duration::ZERO, |begun| self.ended.unwrap_or(answered) - begun)
     }
@@ -207,8 +311,8 @@ impl Page {
     }
 }
 
-/// True quantiles of what was kept: the smallest value that at least `p` of the values do not exceed (nearest rank, no interpolation).
-fn distribution(times: &[u64]) -> Value {
+/// True quantiles of times in nanoseconds: the smallest value that at least `p` of the values do not exceed (nearest rank, no interpolation).
+pub(crate) fn distribution(times: &[u64]) -> Value {
     if times.is_empty() {
         return Value::Null;
     }
@@ -231,7 +335,8 @@ fn nearest_rank(sorted: &[u64], p: f64) -> u64 {
     sorted[rank.clamp(1, sorted.len()) - 1]
 }
 
-fn nanos(duration: Duration) -> u64 {
+/// In nanoseconds.
+pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 

@@ -1,34 +1,36 @@
-//! Starting and stopping: listeners, the runtime, and the handover of each connection to the preset's application.
+//! Starting and stopping: the runtime, the listeners, and what is served on each.
 
+use std::fmt;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::Request;
-use axum::http::Response;
-use axum::serve::ListenerExt as _;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::admin::Admin;
-use crate::error::BackendError;
-use crate::preset::preset;
-use crate::recorder::Recorder;
+use crate::alarm::Alarm;
+use crate::connection::{Answers, accept};
+use crate::error::{BackendError, nearest};
+use crate::index::Index;
+use crate::preset::{COMMON_KNOBS, PRESETS, PresetDef, preset};
 use crate::serve_http2::accept_http2;
 use crate::settings::Settings;
-use crate::system::{Start, bind};
+use crate::stage::{Cast, Stage};
+use crate::system::{Answering, bind};
 
 /// How long open requests may take to end after a shutdown was asked for.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
+/// What a person types to serve every preset at once.
+pub const ALL: &str = "all";
 
 /// What to serve, and where.
 #[derive(Debug, Clone)]
 pub struct ServeOptions {
-    /// A name from [`crate::PRESETS`].
+    /// A name from [`crate::PRESETS`], or [`ALL`]: then the service port has an index, and each preset any free port.
     pub preset: String,
     /// Address of the service port.
     pub host: IpAddr,
@@ -36,7 +38,8 @@ pub struct ServeOptions {
     pub port: u16,
     /// Port of the truth, on 127.0.0.1 only; 0 takes any free one, `None` opens none.
     pub admin_port: Option<u16>,
-    /// Knobs as `(name, value)`; the last setting of a name wins.
+    /// Knobs as `(name, value)`; the last setting of a name wins. With every preset at once: common knobs for all of them, and
+    /// `PRESET.KNOB` for one.
     pub knobs: Vec<(String, String)>,
     /// A folder of JPEG and PNG images to serve as slides.
     pub slides: Option<PathBuf>,
@@ -45,17 +48,51 @@ pub struct ServeOptions {
     /// How long the imitated platform's own times (start of a worker, queue limits) really take, over what they are
     /// called: 1/60 makes two minutes two seconds. Times of service are knobs and are left alone.
     pub time_scale: f64,
+    /// Write a line of JSON per request to standard error.
+    pub log: bool,
 }
 
-/// Where the backend listens.
+/// Where the backend listens. Its text is the line that whoever started it waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ready {
-    /// The service.
+    /// The service, or the index of all services.
     pub service: SocketAddr,
     /// The truth, if asked for.
     pub admin: Option<SocketAddr>,
     /// What the preset serves beside, by name.
     pub beside: Vec<(&'static str, SocketAddr)>,
+    /// Every preset, where all are served.
+    pub presets: Vec<Served>,
+}
+
+/// One preset of many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// The preset's name.
+    pub name: &'static str,
+    /// Its service.
+    pub service: SocketAddr,
+    /// What it serves beside.
+    pub beside: Vec<(&'static str, SocketAddr)>,
+}
+
+impl fmt::Display for Ready {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "ready http://{}", self.service)?;
+        if let Some(admin) = self.admin {
+            write!(out, " admin http://{admin}")?;
+        }
+        for (name, at) in &self.beside {
+            write!(out, " {name} http://{at}")?;
+        }
+        for served in &self.presets {
+            write!(out, " {} http://{}", served.name, served.service)?;
+            for (name, at) in &served.beside {
+                write!(out, " {}.{name} http://{at}", served.name)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Serves until `shutdown` completes. Blocks; builds its own async runtime, inside which `shutdown` is polled. `ready` is called once,
@@ -65,103 +102,185 @@ pub fn serve(
     ready: impl FnOnce(&Ready),
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), BackendError> {
-    let ServeOptions {
-        preset: name,
-        host,
-        port,
-        admin_port,
-        knobs,
-        slides,
-        seed,
-        time_scale,
-    } = options;
-    let preset = preset(&name)?;
-    let settings = Settings::new(preset, &knobs)?;
+    let cast = Play::cast(&options)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("backend")
         .build()?;
-    let recorder = Arc::new(Recorder::new(admin_port.is_some()));
     let outcome = runtime.block_on(async {
-        // Ports first: a port in use is told before slides are painted.
-        let (service, service_at) = listen(SocketAddr::new(host, port))?;
-        let admin = match admin_port {
-            Some(port) => Some(listen(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))?),
-            None => None,
-        };
-        let system = (preset.start)(&Start {
-            preset: preset.name,
-            settings: &settings,
-            host,
-            slides,
-            seed,
-            time_scale,
-            recorder: Arc::clone(&recorder),
-        })?;
-        let state = {
-            let system = Arc::clone(&system);
-            Box::new(move || system.state())
-        };
-        let truth = Arc::new(Admin::new(
-            preset,
-            settings,
-            seed,
-            system.model(),
-            state,
-            recorder,
-        ));
-        let admin_at = admin.as_ref().map(|(_, at)| *at);
-        let (stop, stopped) = watch::channel(false);
-        let mut servers = tokio::task::JoinSet::new();
-        let accepted = Arc::clone(&system);
-        let serving = Arc::clone(&system);
-        servers.spawn(accept(
-            service,
-            stopped.clone(),
-            move |stream| accepted.accepted(stream),
-            move |request| Arc::clone(&serving).handle(request),
-        ));
-        let mut beside = Vec::new();
-        for one in Arc::clone(&system).beside() {
-            beside.push((one.name, one.listener.local_addr()?));
-            let handle = one.handle;
-            servers.spawn(accept(
-                one.listener,
-                stopped.clone(),
-                |_: &TcpStream| {},
-                move |request| handle(request),
-            ));
-        }
-        for one in Arc::clone(&system).beside_http2() {
-            beside.push((one.name, one.listener.local_addr()?));
-            servers.spawn(accept_http2(one.listener, stopped.clone(), one.handle));
-        }
-        if let Some((listener, _)) = admin {
-            let handle = move |request: Request| {
-                let truth = Arc::clone(&truth);
-                async move { truth.handle(&request) }
-            };
-            servers.spawn(accept(listener, stopped, |_: &TcpStream| {}, handle));
-        }
-        ready(&Ready {
-            service: service_at,
-            admin: admin_at,
-            beside,
-        });
-        tokio::select! {
-            () = shutdown => {}
-            Some(ended) = servers.join_next() => ended.map_err(std::io::Error::other)??,
-        }
-        system.stop();
-        // Nobody listening any more is as good as having told them.
-        let _ = stop.send(true);
-        let drained = async { while servers.join_next().await.is_some() {} };
-        // Connections still busy after that are cut.
-        let _ = tokio::time::timeout(DRAIN_MAX, drained).await;
+        let play = Play::open(options, cast).await?;
+        ready(&play.told);
+        shutdown.await;
+        play.close().await;
         Ok(())
     });
     runtime.shutdown_background();
     outcome
+}
+
+/// Everything that runs.
+struct Play {
+    stages: Vec<Arc<Stage>>,
+    servers: JoinSet<()>,
+    stop: watch::Sender<bool>,
+    told: Ready,
+}
+
+impl Play {
+    /// The presets with their settings: wrong names and values are told before anything is opened.
+    fn cast(options: &ServeOptions) -> Result<Vec<(&'static PresetDef, Settings)>, BackendError> {
+        if options.preset != ALL {
+            let preset = preset(&options.preset)?;
+            return Ok(vec![(preset, Settings::new(preset, &options.knobs)?)]);
+        }
+        if let Some(folder) = &options.slides {
+            return Err(BackendError::Slides {
+                folder: folder.clone(),
+                reason: "not every preset has slides; serve one that has".to_owned(),
+            });
+        }
+        check_shared(&options.knobs)?;
+        PRESETS
+            .iter()
+            .map(|preset| Ok((preset, Settings::new(preset, &of_one(preset, &options.knobs))?)))
+            .collect()
+    }
+
+    async fn open(
+        options: ServeOptions,
+        cast: Vec<(&'static PresetDef, Settings)>,
+    ) -> Result<Self, BackendError> {
+        // Ports first: a port in use is told before slides are painted.
+        let all = options.preset == ALL;
+        let (main, main_at) = listen(SocketAddr::new(options.host, options.port))?;
+        let admin = match options.admin_port {
+            Some(port) => Some(listen(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))?),
+            None => None,
+        };
+        let alarm = Arc::new(Alarm::start()?);
+        let common = Cast {
+            host: options.host,
+            slides: options.slides,
+            seed: options.seed,
+            time_scale: options.time_scale,
+            admin: admin.is_some(),
+            log: options.log,
+            alarm: Arc::clone(&alarm),
+        };
+        let (stop, stopped) = watch::channel(false);
+        let mut play = Self {
+            stages: Vec::new(),
+            servers: JoinSet::new(),
+            stop,
+            told: Ready {
+                service: main_at,
+                admin: admin.as_ref().map(|(_, at)| *at),
+                beside: Vec::new(),
+                presets: Vec::new(),
+            },
+        };
+        let mut main = Some(main);
+        for (preset, settings) in cast {
+            let stage = Arc::new(Stage::start(preset, settings, &common).await?);
+            let (listener, service) = match main.take_if(|_| !all) {
+                Some(listener) => (listener, main_at),
+                None => listen(SocketAddr::new(options.host, 0))?,
+            };
+            play.serve(listener, &stopped, Arc::clone(&stage.front), &alarm);
+            let mut beside = Vec::new();
+            for one in Arc::clone(stage.system()).beside() {
+                beside.push((one.name, one.listener.local_addr()?));
+                play.serve(one.listener, &stopped, one.handle, &alarm);
+            }
+            for one in Arc::clone(stage.system()).beside_http2() {
+                beside.push((one.name, one.listener.local_addr()?));
+                play.servers
+                    .spawn(accept_http2(one.listener, stopped.clone(), one.handle));
+            }
+            if all {
+                play.told.presets.push(Served {
+                    name: preset.name,
+                    service,
+                    beside,
+                });
+            } else {
+                play.told.beside = beside;
+            }
+            play.stages.push(stage);
+        }
+        if let Some((listener, _)) = admin {
+            let admin = Arc::new(Admin::new(play.stages.clone(), all));
+            play.serve(listener, &stopped, admin, &alarm);
+        }
+        if let Some(listener) = main {
+            let index = Index::new(&play.told.presets);
+            let answers = Arc::new(move |request| -> Answering {
+                let response = index.answer(&request);
+                Box::pin(std::future::ready(response))
+            });
+            play.serve(listener, &stopped, answers, &alarm);
+        }
+        Ok(play)
+    }
+
+    fn serve<A: Answers + ?Sized>(
+        &mut self,
+        listener: TcpListener,
+        stopped: &watch::Receiver<bool>,
+        answers: Arc<A>,
+        alarm: &Arc<Alarm>,
+    ) {
+        self.servers
+            .spawn(accept(listener, stopped.clone(), answers, Arc::clone(alarm)));
+    }
+
+    /// No new work; what is open may end.
+    async fn close(mut self) {
+        for stage in &self.stages {
+            stage.system().stop();
+        }
+        // Nobody listening any more is as good as having told them.
+        let _ = self.stop.send(true);
+        let drained = async { while self.servers.join_next().await.is_some() {} };
+        // Connections still busy after that are cut.
+        let _ = tokio::time::timeout(DRAIN_MAX, drained).await;
+    }
+}
+
+/// With every preset at once, a knob without a preset before it must be one that all have.
+fn check_shared(pairs: &[(String, String)]) -> Result<(), BackendError> {
+    for (name, _) in pairs {
+        let known = match name.split_once('.') {
+            Some((of, _)) => {
+                preset(of)?;
+                true
+            }
+            None => COMMON_KNOBS.iter().any(|knob| knob.name == name),
+        };
+        if !known {
+            let valid: Vec<&'static str> = COMMON_KNOBS.iter().map(|knob| knob.name).collect();
+            return Err(BackendError::UnknownKnob {
+                preset: ALL,
+                name: name.clone(),
+                nearest: nearest(name, &valid),
+                valid,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The knobs that concern one preset: the common ones that it has, then its own.
+fn of_one(preset: &PresetDef, pairs: &[(String, String)]) -> Vec<(String, String)> {
+    let shared = pairs
+        .iter()
+        .filter(|(name, _)| preset.common_knobs().any(|knob| knob.name == name))
+        .cloned();
+    let own = pairs.iter().filter_map(|(name, value)| {
+        let (of, knob) = name.split_once('.')?;
+        (of == preset.name).then(|| (knob.to_owned(), value.clone()))
+    });
+    shared.chain(own).collect()
 }
 
 fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), BackendError> {
@@ -169,27 +288,4 @@ fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), BackendError
     let listener = bind(address).map_err(refuse)?;
     let at = listener.local_addr().map_err(refuse)?;
     Ok((listener, at))
-}
-
-async fn accept<F>(
-    listener: TcpListener,
-    mut stopped: watch::Receiver<bool>,
-    accepted: impl Fn(&TcpStream) + Send + Sync + 'static,
-    handle: impl Fn(Request) -> F + Clone + Send + Sync + 'static,
-) -> std::io::Result<()>
-where
-    F: Future<Output = Response<Body>> + Send + 'static,
-{
-    let router: Router = Router::new().fallback(handle);
-    let listener = listener.tap_io(move |stream| {
-        // Without it small answers would wait for acknowledgements; a socket that refuses it still works.
-        let _ = stream.set_nodelay(true);
-        accepted(stream);
-    });
-    axum::serve(listener, router)
-        .with_graceful_shutdown(async move {
-            // An error means that the sender is gone, which is a stop as well.
-            let _ = stopped.wait_for(|stop| *stop).await;
-        })
-        .await
 }

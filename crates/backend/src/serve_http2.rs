@@ -28,11 +28,7 @@ const WINDOW_BYTES: u32 = 1024 * 1024;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until it is told to stop, then lets open requests end.
-pub(crate) async fn accept_http2(
-    listener: TcpListener,
-    mut stopped: watch::Receiver<bool>,
-    handle: Handle,
-) -> std::io::Result<()> {
+pub(crate) async fn accept_http2(listener: TcpListener, mut stopped: watch::Receiver<bool>, handle: Handle) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -47,7 +43,6 @@ pub(crate) async fn accept_http2(
         }
     }
     while connections.join_next().await.is_some() {}
-    Ok(())
 }
 
 async fn serve(stream: TcpStream, mut stopped: watch::Receiver<bool>, handle: Handle) {

@@ -3,40 +3,50 @@
 use std::collections::BTreeMap;
 
 use crate::error::{BackendError, nearest};
-use crate::preset::PresetDef;
+use crate::preset::{KnobDef, PresetDef};
 
 /// The values in force for one preset: defaults overlaid by what the user set (the last one wins).
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
+    preset: &'static PresetDef,
     values: BTreeMap<&'static str, String>,
 }
 
 impl Settings {
-    /// Overlays `pairs` on the preset's defaults.
+    /// Overlays `pairs` on the preset's defaults and those of the common knobs.
     pub(crate) fn new(preset: &'static PresetDef, pairs: &[(String, String)]) -> Result<Self, BackendError> {
-        let mut values: BTreeMap<&'static str, String> = preset
-            .knobs
-            .iter()
+        let values = preset
+            .all_knobs()
             .map(|knob| (knob.name, knob.default.to_owned()))
             .collect();
+        let mut settings = Self { preset, values };
         for (name, value) in pairs {
-            let Some(knob) = preset.knobs.iter().find(|knob| knob.name == name) else {
-                let valid: Vec<&'static str> = preset.knobs.iter().map(|knob| knob.name).collect();
-                return Err(BackendError::UnknownKnob {
-                    preset: preset.name,
-                    name: name.clone(),
-                    nearest: nearest(name, &valid),
-                    valid,
-                });
-            };
-            values.insert(knob.name, value.trim().to_owned());
+            settings.set(name, value)?;
         }
-        Ok(Self { values })
+        Ok(settings)
     }
 
-    /// Everything in force, for the admin port.
-    pub(crate) fn values(&self) -> &BTreeMap<&'static str, String> {
-        &self.values
+    /// Sets one knob.
+    pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<(), BackendError> {
+        let Some(knob) = self.preset.all_knobs().find(|knob| knob.name == name) else {
+            let valid: Vec<&'static str> = self.preset.all_knobs().map(|knob| knob.name).collect();
+            return Err(BackendError::UnknownKnob {
+                preset: self.preset.name,
+                name: name.to_owned(),
+                nearest: nearest(name, &valid),
+                valid,
+            });
+        };
+        self.values.insert(knob.name, value.trim().to_owned());
+        Ok(())
+    }
+
+    /// The values of these knobs, for the admin port.
+    pub(crate) fn values_of<'a>(
+        &self,
+        knobs: impl Iterator<Item = &'a KnobDef>,
+    ) -> BTreeMap<&'static str, &str> {
+        knobs.map(|knob| (knob.name, self.text(knob.name))).collect()
     }
 
     /// A switch.
@@ -161,10 +171,10 @@ mod tests {
     #[test]
     fn every_default_is_listed() {
         for preset in PRESETS {
-            assert_eq!(
-                Settings::new(preset, &[]).unwrap().values().len(),
-                preset.knobs.len()
-            );
+            let settings = Settings::new(preset, &[]).unwrap();
+            let listed = settings.values_of(preset.all_knobs());
+            assert_eq!(listed.len(), preset.all_knobs().count());
+            assert!(preset.knobs.iter().all(|knob| listed[knob.name] == knob.default));
         }
     }
 }

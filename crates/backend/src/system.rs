@@ -47,6 +47,11 @@ pub(crate) trait System: Send + Sync {
         Vec::new()
     }
 
+    /// Turns a knob of its own while it runs. False where that takes a new start; the error says what is wrong with the value.
+    fn turn(&self, _name: &str, _value: &str) -> Result<bool, String> {
+        Ok(false)
+    }
+
     /// The service stops: no new work is taken up, what waits is told so.
     fn stop(&self) {}
 }

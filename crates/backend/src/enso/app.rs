@@ -20,6 +20,7 @@ use crate::fastapi::reply::Reply;
 use crate::gate::{Full, Gate};
 use crate::recorder::{Recorder, Visit};
 use crate::settings::Settings;
+use crate::slip;
 use crate::system::{Answering, Start, System};
 
 /// Front ends that may call from a browser.
@@ -129,7 +130,7 @@ impl Enso {
 
     /// Serves one request. The work goes on when the client leaves, as it would on a real server.
     async fn handle(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
-        let task = tokio::spawn(async move {
+        let task = slip::spawn(async move {
             let mut visit = self.recorder.arrive();
             let (parts, body) = request.into_parts();
             let (endpoint, mut reply) = match cors::preflight(&parts.method, &parts.headers, ORIGINS) {

@@ -4,9 +4,9 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::service::mix;
 use crate::error::BackendError;
 use crate::fastapi::reply::Reply;
+use crate::law::mix;
 use crate::settings::Settings;
 
 /// The files there are.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::memory;
+use crate::memory;
 
 /// Figures that only the server knows.
 pub(super) struct Figures {

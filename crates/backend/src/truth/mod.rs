@@ -9,7 +9,6 @@ mod crew;
 mod files;
 mod inputs;
 mod knobs;
-mod memory;
 mod metrics;
 mod openapi;
 mod pace;

@@ -20,8 +20,10 @@ use crate::alarm::Alarm;
 use crate::error::BackendError;
 use crate::fastapi::json::decode;
 use crate::fastapi::reply::Reply;
+use crate::law::mix;
 use crate::recorder::{Recorder, Visit};
 use crate::settings::Settings;
+use crate::slip;
 use crate::system::{Answering, Start, System};
 
 const BODY_MAX: usize = 1024 * 1024;
@@ -161,7 +163,7 @@ impl Truth {
             return self.checked(route, request).await;
         }
         let cancel = self.cancel;
-        let task = tokio::spawn(self.serve(request));
+        let task = slip::spawn(self.serve(request));
         let outcome = if cancel {
             let mut owned = Owned(task);
             (&mut owned.0).await
@@ -436,8 +438,7 @@ fn invalid(why: &str) -> Reply {
 }
 
 fn digest(text: &str) -> u64 {
-    text.bytes()
-        .fold(0, |hash, byte| service::mix(hash, u64::from(byte)))
+    text.bytes().fold(0, |hash, byte| mix(hash, u64::from(byte)))
 }
 
 /// So many words that the digest decides.
@@ -445,6 +446,6 @@ fn words(digest: u64, count: u64) -> String {
     const WORDS: [&str; 8] = [
         "amber", "brook", "cedar", "dune", "ember", "fern", "grove", "heath",
     ];
-    let word = |k| WORDS[(service::mix(digest, k) % 8) as usize];
+    let word = |k| WORDS[(mix(digest, k) % 8) as usize];
     (0..count).map(word).collect::<Vec<_>>().join(" ")
 }

@@ -1,14 +1,14 @@
-//! Service time distributions with their exact moments.
+//! Service times by a law, drawn from a seed.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rand::{Rng as _, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, Exp1, StandardNormal};
 use serde_json::{Value, json};
 
 use crate::error::BackendError;
+use crate::law::Law;
 use crate::settings::Settings;
 
 /// Longest service time drawn.
@@ -18,17 +18,10 @@ const LONGEST: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 pub(crate) struct ServiceTime {
     law: Law,
+    /// Whether the time depends on the length of the answer, which then has a constant time per token.
+    per_token: bool,
     mean_ms: f64,
     rng: Mutex<ChaCha8Rng>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Law {
-    Constant,
-    Exponential,
-    Lognormal { sigma: f64 },
-    Bimodal { slow_share: f64, fast: f64, slow: f64 },
-    Tokens,
 }
 
 /// Tokens of an answer that takes the mean time, where the time depends on them.
@@ -39,24 +32,17 @@ impl ServiceTime {
     pub(crate) fn new(settings: &Settings, seed: u64) -> Result<Self, BackendError> {
         let sigma = settings.number("sigma", 0.0, 3.0)?;
         let law = match settings.choice("service", &["det", "exp", "lognormal", "bimodal", "tokens"])? {
-            "det" => Law::Constant,
+            "det" | "tokens" => Law::Constant,
             "exp" => Law::Exponential,
-            "bimodal" => {
-                let slow_share = settings.number("slow_share", 0.0, 1.0)?;
-                let factor = settings.number("slow_factor", 1.0, 1000.0)?;
-                let fast = 1.0 / (1.0 - slow_share + slow_share * factor);
-                let slow = fast * factor;
-                Law::Bimodal {
-                    slow_share,
-                    fast,
-                    slow,
-                }
-            }
-            "tokens" => Law::Tokens,
+            "bimodal" => Law::bimodal(
+                settings.number("slow_share", 0.0, 1.0)?,
+                settings.number("slow_factor", 1.0, 1000.0)?,
+            ),
             _ => Law::Lognormal { sigma },
         };
         Ok(Self {
             law,
+            per_token: settings.word("service") == "tokens",
             mean_ms: settings.number("mean_ms", 0.0, 600_000.0)?,
             rng: Mutex::new(ChaCha8Rng::seed_from_u64(seed)),
         })
@@ -74,78 +60,27 @@ impl ServiceTime {
 
     /// The time, where every request takes the same, in nanoseconds.
     pub(crate) fn constant_ns(&self) -> Option<f64> {
-        matches!(self.law, Law::Constant).then_some(self.mean_ms * 1e6)
+        (matches!(self.law, Law::Constant) && !self.per_token).then_some(self.mean_ms * 1e6)
     }
 
     /// The next service time; `tokens` is the length of the answer where it has one.
     pub(crate) fn draw(&self, tokens: Option<u64>) -> Duration {
         let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
-        let factor: f64 = match self.law {
-            Law::Constant => 1.0,
-            Law::Exponential => Exp1.sample(&mut *rng),
-            Law::Lognormal { sigma } => {
-                let normal: f64 = StandardNormal.sample(&mut *rng);
-                (sigma * normal - sigma * sigma / 2.0).exp()
-            }
-            Law::Bimodal {
-                slow_share,
-                fast,
-                slow,
-            } => {
-                if rng.random_bool(slow_share) {
-                    slow
-                } else {
-                    fast
-                }
-            }
-            Law::Tokens => tokens.map_or(1.0, |tokens| tokens as f64 / TOKENS_MEAN),
+        let factor = match tokens.filter(|_| self.per_token) {
+            Some(tokens) => tokens as f64 / TOKENS_MEAN,
+            None => self.law.draw(&mut *rng),
         };
         Duration::from_secs_f64((self.mean_ms * factor / 1000.0).min(LONGEST.as_secs_f64()))
     }
 
-    /// The law and its exact mean and quantiles, in nanoseconds. Lognormal: `exp(mu + sigma z_p)` with `mu = ln mean - sigma^2 / 2`;
-    /// exponential: `-mean ln(1 - p)`; with tokens: of an answer of the mean length.
+    /// The law and its exact mean and quantiles, in nanoseconds; with tokens: of an answer of the mean length.
     pub(crate) fn to_json(&self) -> Value {
-        const Z: [(&str, f64, f64); 3] = [
-            ("p50", 0.5, 0.0),
-            ("p90", 0.9, 1.281_551_565_544_600_4),
-            ("p99", 0.99, 2.326_347_874_040_841),
-        ];
-        let mean_ns = self.mean_ms * 1e6;
-        let mut out = json!({ "mean": mean_ns });
-        for (name, p, z) in Z {
-            out[name] = json!(match self.law {
-                Law::Constant | Law::Tokens => mean_ns,
-                Law::Bimodal {
-                    slow_share,
-                    fast,
-                    slow,
-                } => {
-                    mean_ns * if p <= 1.0 - slow_share { fast } else { slow }
-                }
-                Law::Exponential => -mean_ns * (1.0 - p).ln(),
-                Law::Lognormal { sigma } => mean_ns * (sigma * z - sigma * sigma / 2.0).exp(),
-            });
+        let mut out = self.law.to_json(self.mean_ms * 1e6);
+        if self.per_token {
+            out["law"] = json!("tokens");
         }
-        out["law"] = json!(match self.law {
-            Law::Constant => "det",
-            Law::Exponential => "exp",
-            Law::Lognormal { .. } => "lognormal",
-            Law::Bimodal { .. } => "bimodal",
-            Law::Tokens => "tokens",
-        });
         out
     }
-}
-
-/// Splitmix64 of a seed and a position: the same always, different for neighbours.
-pub(crate) fn mix(seed: u64, position: u64) -> u64 {
-    let mut z = seed
-        .wrapping_add(position.wrapping_mul(0x9e37_79b9_7f4a_7c15))
-        .wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

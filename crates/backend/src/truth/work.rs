@@ -10,7 +10,6 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::crash::Crash;
 use super::crew::{Crew, OnWorker};
-use super::memory::Memory;
 use super::pace::{Freeze, Pace};
 use super::service::ServiceTime;
 use super::theory;
@@ -18,6 +17,7 @@ use crate::alarm::Alarm;
 use crate::error::BackendError;
 use crate::fastapi::reply::Reply;
 use crate::gate::Gate;
+use crate::memory::Memory;
 use crate::recorder::{Recorder, Visit};
 use crate::settings::Settings;
 

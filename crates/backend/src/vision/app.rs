@@ -109,7 +109,7 @@ impl System for Vision {
 impl Vision {
     /// Serves one request. The work goes on when the client leaves, as it would on the imitated server.
     async fn handle(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
-        let task = tokio::spawn(async move {
+        let task = crate::slip::spawn(async move {
             let mut visit = self.recorder.arrive();
             let (parts, body) = request.into_parts();
             let request_id = self.request_id(&parts.headers);

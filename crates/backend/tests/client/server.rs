@@ -31,6 +31,7 @@ pub(crate) fn options(preset: &str, knobs: &[(&str, &str)]) -> ServeOptions {
         slides: None,
         seed: 1,
         time_scale: 1.0,
+        log: false,
     }
 }
 

@@ -16,10 +16,13 @@ use super::units::{key_value, ratio};
   prony serve enso --port 8003              the pathology API with its faults
   prony serve enso-fixed --port 8003        the same without them
   prony serve enso --seed 7 --slides ./images
+  prony serve enso-fixed --set fault_delay=lognormal --set fault_delay_ms=20
+                                            a fault that any preset can be given
+  prony serve all --admin-port 8004         every preset, with an index of them
   prony serve truth --list                  every property of the truth server that is a knob
   prony serve truth --admin-port 8004 --set servers=4 --set service=exp --set queue_max=8")]
 pub(crate) struct ServeArgs {
-    /// Preset to serve.
+    /// Preset to serve; `all` serves every one, each on a port of its own.
     #[arg(value_name = "PRESET", required_unless_present = "list")]
     pub preset: Option<String>,
     /// Address to listen on.
@@ -31,7 +34,7 @@ pub(crate) struct ServeArgs {
     /// Port that tells the truth to tests; 0 takes a free one. Without it there is none.
     #[arg(long, value_name = "PORT")]
     pub admin_port: Option<u16>,
-    /// Set a knob of the preset. Repeat for more.
+    /// Set a knob of the preset, or a common one; with `all`, a common one or PRESET.KNOB. Repeat for more.
     #[arg(long = "set", value_name = "KNOB=VALUE", value_parser = key_value)]
     pub knobs: Vec<(String, String)>,
     /// Folder with images to serve as slides; generated ones by default.
@@ -44,6 +47,9 @@ pub(crate) struct ServeArgs {
     /// seconds.
     #[arg(long, value_name = "RATIO", default_value = "1", value_parser = ratio)]
     pub time_scale: f64,
+    /// Write a line of JSON per request to standard error.
+    #[arg(long)]
+    pub log: bool,
     /// Stop when standard input closes: for whoever starts this as a part of something else.
     #[arg(long)]
     pub until_stdin_closes: bool,

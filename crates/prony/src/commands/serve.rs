@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use prony_backend::{PRESETS, PresetDef, Ready, ServeOptions};
+use prony_backend::{ALL, COMMON_KNOBS, KnobDef, PRESETS, PresetDef, Ready, ServeOptions};
 use prony_model::ExitCode;
 
 use crate::cli::ServeArgs;
@@ -31,6 +31,7 @@ pub(crate) fn run(args: &ServeArgs, session: &Session) -> anyhow::Result<ExitCod
         slides: args.slides.clone(),
         seed: args.seed,
         time_scale: args.time_scale,
+        log: args.log,
     };
     if args.until_stdin_closes {
         let stop = Arc::clone(&session.stop);
@@ -46,15 +47,8 @@ pub(crate) fn run(args: &ServeArgs, session: &Session) -> anyhow::Result<ExitCod
 
 /// One line for people and for whoever started this process.
 fn announce(ready: &Ready) {
-    let admin = ready
-        .admin
-        .map_or_else(String::new, |at| format!(" admin http://{at}"));
-    let mut line = format!("ready http://{}{admin}", ready.service);
-    for (name, at) in &ready.beside {
-        let _ = write!(line, " {name} http://{at}");
-    }
     // Whoever started this may have stopped reading; the service goes on.
-    let _ = writeln!(std::io::stdout(), "{line}");
+    let _ = writeln!(std::io::stdout(), "{ready}");
 }
 
 /// Completes when the stop flag is set.
@@ -72,7 +66,15 @@ fn list(preset: Option<&str>) -> anyhow::Result<String> {
             for def in PRESETS {
                 let _ = writeln!(text, "{:<12} {}", def.name, def.title);
             }
+            let _ = writeln!(text, "{ALL:<12} all of them at once, each on a port of its own");
             text += "\n`prony serve PRESET --list` names the knobs of one.\n";
+        }
+        Some(ALL) => {
+            text += "all: every preset on a port of its own, and an index of them\n\n\
+                     common knobs (--set KNOB=VALUE); a preset's own: --set PRESET.KNOB=VALUE\n";
+            for knob in COMMON_KNOBS {
+                line(&mut text, knob);
+            }
         }
         Some(name) => {
             let def = prony_backend::preset(name)?;
@@ -89,15 +91,28 @@ fn describe(text: &mut String, def: &PresetDef) {
         def.name, def.title, def.description
     );
     for knob in def.knobs {
-        let fault = knob
-            .fault
-            .map_or_else(String::new, |id| format!(" (planted fault {id})"));
-        let _ = writeln!(
-            text,
-            "  {:<22} {:<10} {}{fault}",
-            knob.name, knob.default, knob.description
-        );
+        line(text, knob);
     }
+    text.push_str("\ncommon knobs, which every preset has:\n");
+    for knob in def.common_knobs() {
+        line(text, knob);
+    }
+}
+
+fn line(text: &mut String, knob: &KnobDef) {
+    let fault = knob
+        .fault
+        .map_or_else(String::new, |id| format!(" (planted fault {id})"));
+    let default = if knob.default.is_empty() {
+        "-"
+    } else {
+        knob.default
+    };
+    let _ = writeln!(
+        text,
+        "  {:<22} {default:<10} {}{fault}",
+        knob.name, knob.description
+    );
 }
 
 #[cfg(test)]
@@ -113,6 +128,8 @@ mod tests {
             assert!(all.contains(def.name), "{}", def.name);
             let one = list(Some(def.name)).unwrap();
             assert!(def.knobs.iter().all(|knob| one.contains(knob.name)), "{one}");
+            let (_, common) = one.split_once("common knobs").unwrap();
+            assert!(def.common_knobs().all(|knob| common.contains(knob.name)), "{one}");
         }
     }
 

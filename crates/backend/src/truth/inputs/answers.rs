@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::fastapi::reply::Reply;
-use crate::truth::service::mix;
+use crate::law::mix;
 use axum::http::StatusCode;
 
 /// Documents by id and title.

@@ -70,6 +70,16 @@ impl Memory {
         })
     }
 
+    /// So many bytes more with each request, for ever.
+    pub(crate) fn leak(bytes_per_request: f64) -> Self {
+        Self {
+            shape: Shape::Leak,
+            bytes_per_request,
+            scale: 1.0,
+            kept: Mutex::default(),
+        }
+    }
+
     /// One more request was served.
     pub(crate) fn served(&self) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
