@@ -15,6 +15,7 @@ mod fastapi;
 mod gate;
 mod preset;
 mod recorder;
+mod semantic;
 mod serve;
 mod settings;
 mod system;

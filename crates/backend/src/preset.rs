@@ -2,7 +2,7 @@
 
 use crate::error::{BackendError, nearest};
 use crate::system::Starting;
-use crate::{enso, truth};
+use crate::{enso, semantic, truth};
 
 /// One system the backend can imitate.
 #[derive(Debug)]
@@ -68,6 +68,24 @@ pub static PRESETS: &[PresetDef] = &[
                       refused with the right status, and nobody works for a client that has gone.",
         knobs: &truth::FIXED_KNOBS,
         start: truth::start,
+    },
+    PresetDef {
+        name: "semantic",
+        title: "language model server with a prefix cache, as observed: its memory leaks and nothing runs side by side",
+        description: "The Messages and Chat Completions APIs (JSON and server-sent events), agents, probes, metrics and administration, before \
+                      a pool of memory blocks and a scheduler. Seven faults are planted (S1-S7). An API key is needed: \
+                      local-key-1 or local-key-2, unless api_keys says otherwise. The text is drawn from the prompt and means nothing.",
+        knobs: &semantic::OBSERVED_KNOBS,
+        start: semantic::start,
+    },
+    PresetDef {
+        name: "semantic-fixed",
+        title: "the same language model server with no planted fault",
+        description: "The system of 'semantic' with every fault off: requests are batched step by step, blocks come back, cached prefixes \
+                      are not computed again and survive a restart (cache_dir), refusals say when to come again. An API key is \
+                      needed: local-key-1 or local-key-2, unless api_keys says otherwise.",
+        knobs: &semantic::FIXED_KNOBS,
+        start: semantic::start,
     },
 ];
 
