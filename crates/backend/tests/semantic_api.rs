@@ -268,7 +268,11 @@ fn a_client_that_leaves_frees_its_slot_and_its_blocks() {
     leaving.write_all(body.as_bytes()).unwrap();
     let mut first = [0; 16];
     leaving.read_exact(&mut first).unwrap();
-    assert_eq!(server.truth()["scheduler"]["running"], json!(1));
+    assert_eq!(
+        server.truth()["scheduler"]["running"],
+        json!(1),
+        "admitted, and so told"
+    );
     drop(leaving);
     while server.truth()["scheduler"]["running"] != json!(0) {
         std::thread::yield_now();

@@ -173,7 +173,7 @@ impl System for Semantic {
             "scheduler": {
                 "running": load.running,
                 "waiting": load.waiting,
-                "steps": load.steps.steps,
+                "steps": load.steps.taken,
                 "prefill_tokens": load.steps.prefilled,
                 "output_tokens": load.steps.decoded,
                 "preempted": load.steps.preempted,

@@ -102,7 +102,7 @@ impl Config {
                 "the budget must hold at least one block of every layer",
             ));
         }
-        let micros = |name, max| settings.count(name, 0, max).map(|us| Duration::from_micros(us));
+        let micros = |name, max| settings.count(name, 0, max).map(Duration::from_micros);
         let platform_ms = |name| {
             settings
                 .number(name, 0.0, 3_600_000.0)

@@ -6,6 +6,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
+
 use super::config::{Config, Costs};
 use super::pool::{Exhausted, Found, Hold, Pool, Standing};
 use super::progress::{End, Progress};
@@ -19,6 +21,8 @@ pub(super) struct Job {
     pub(super) tokens: Vec<u32>,
     /// Where the answer begins.
     pub(super) prompt_len: usize,
+    /// From when on it could have been worked on.
+    pub(super) since: Instant,
     /// Who waits.
     pub(super) progress: Arc<Progress>,
 }
@@ -46,20 +50,29 @@ pub(super) struct Core {
     reuse: bool,
     layers: usize,
     block_tokens: usize,
-    max_batch: usize,
     /// The blocks.
     pub(super) pool: Pool,
     waiting: VecDeque<Sequence>,
     running: Vec<Sequence>,
-    barriers: Vec<(u64, tokio::sync::oneshot::Sender<()>)>,
+    barriers: Vec<(u64, oneshot::Sender<()>)>,
     counts: Steps,
+    /// What is to be told, once everybody can see how the scheduler stands.
+    notes: Vec<Note>,
+}
+
+/// News for one who waits.
+#[derive(Debug)]
+enum Note {
+    Admitted(Arc<Progress>, Found),
+    Ended(Arc<Progress>, End),
+    Settled(oneshot::Sender<()>),
 }
 
 /// What the scheduler has done so far.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Steps {
-    /// Steps.
-    pub(super) steps: u64,
+    /// Steps laid out.
+    pub(super) taken: u64,
     /// Prompt tokens computed, some of them twice.
     pub(super) prefilled: u64,
     /// Answer tokens made.
@@ -86,18 +99,33 @@ pub(super) struct Load {
 impl Core {
     /// Nothing to do yet.
     pub(super) fn new(config: &Config, pool: Pool) -> Self {
+        let costs = Costs {
+            max_batch: if config.serial { 1 } else { config.costs.max_batch },
+            ..config.costs
+        };
         Self {
-            costs: config.costs,
             leak: config.leak,
             reuse: !config.cache_discarded,
             layers: config.layers,
             block_tokens: config.block_tokens,
-            max_batch: if config.serial { 1 } else { config.costs.max_batch },
+            ..Self::sound(costs, pool)
+        }
+    }
+
+    /// Without defects, with one token to a block and one layer.
+    fn sound(costs: Costs, pool: Pool) -> Self {
+        Self {
+            costs,
+            leak: false,
+            reuse: true,
+            layers: 1,
+            block_tokens: 1,
             pool,
             waiting: VecDeque::new(),
             running: Vec::new(),
             barriers: Vec::new(),
             counts: Steps::default(),
+            notes: Vec::new(),
         }
     }
 
@@ -126,13 +154,13 @@ impl Core {
             } else {
                 self.pool.release(gone.hold);
             }
-            gone.job.progress.end(End::Cancelled);
+            self.notes.push(Note::Ended(gone.job.progress, End::Cancelled));
         }
         self.lift_barriers();
     }
 
     /// Tells `done` when every job up to `id` is over.
-    pub(super) fn barrier(&mut self, id: u64, done: tokio::sync::oneshot::Sender<()>) {
+    pub(super) fn barrier(&mut self, id: u64, done: oneshot::Sender<()>) {
         self.barriers.push((id, done));
         self.lift_barriers();
     }
@@ -140,9 +168,21 @@ impl Core {
     /// Ends everything.
     pub(super) fn stop(&mut self) {
         for one in self.waiting.drain(..).chain(self.running.drain(..)) {
-            one.job.progress.end(End::Stopped);
+            self.notes.push(Note::Ended(one.job.progress, End::Stopped));
         }
         self.barriers.clear();
+    }
+
+    /// Tells who was taken in and what is over. Whoever is told may look at once how the scheduler stands.
+    pub(super) fn tell(&mut self) {
+        for note in self.notes.drain(..) {
+            match note {
+                Note::Admitted(progress, found) => progress.admit(found),
+                Note::Ended(progress, end) => progress.end(end),
+                // Who no longer waits need not be told.
+                Note::Settled(done) => drop(done.send(())),
+            }
+        }
     }
 
     /// How it stands.
@@ -155,8 +195,9 @@ impl Core {
         }
     }
 
-    /// Takes in who fits and lays out the next step: how long it takes, or that there is nothing to do.
-    pub(super) fn plan(&mut self) -> Option<Duration> {
+    /// Takes in who fits and lays out the next step: how long it takes and from when on it could have begun, or that there is
+    /// nothing to do.
+    pub(super) fn plan(&mut self) -> Option<(Duration, Instant)> {
         self.make_room();
         self.take_in();
         let mut budget = self.costs.batch_tokens;
@@ -174,17 +215,15 @@ impl Core {
             prefilled += one.now;
             length += self.costs.reload * std::mem::take(&mut one.reload) as u32;
         }
-        if self.running.is_empty() {
-            return None;
-        }
+        let since = self.running.iter().map(|one| one.job.since).min()?;
         length += self.costs.prefill * prefilled as u32;
         if decoding > 0 {
             length += self.costs.decode_base + self.costs.decode_seq * decoding;
         }
-        self.counts.steps += 1;
+        self.counts.taken += 1;
         self.counts.prefilled += prefilled as u64;
         self.counts.batch_max = self.counts.batch_max.max(self.running.len());
-        Some(length)
+        Some((length, since))
     }
 
     /// The step is over: its tokens were due at `due`. Tokens are told in the order in which sequences were taken in.
@@ -230,7 +269,7 @@ impl Core {
         } else {
             self.pool.release(one.hold);
         }
-        one.job.progress.end(end);
+        self.notes.push(Note::Ended(one.job.progress, end));
     }
 
     /// Pages for the next token of everybody; the youngest gives way.
@@ -251,7 +290,8 @@ impl Core {
                 self.pool.release(std::mem::take(&mut youngest.hold));
                 if self.running.is_empty() {
                     // Alone, and still too large.
-                    youngest.job.progress.end(End::Exhausted(self.layers));
+                    self.notes
+                        .push(Note::Ended(youngest.job.progress, End::Exhausted(self.layers)));
                     self.lift_barriers();
                 } else {
                     youngest.computed = 0;
@@ -262,17 +302,19 @@ impl Core {
     }
 
     fn take_in(&mut self) {
-        while self.running.len() < self.max_batch {
+        while self.running.len() < self.costs.max_batch {
             let Some(mut one) = self.waiting.pop_front() else {
                 return;
             };
             match self.admit(&mut one) {
                 Ok(found) => {
-                    one.job.progress.admit(found);
+                    self.notes
+                        .push(Note::Admitted(Arc::clone(&one.job.progress), found));
                     self.running.push(one);
                 }
                 Err(Exhausted(blocks)) if self.leak || self.running.is_empty() => {
-                    one.job.progress.end(End::Exhausted(blocks));
+                    self.notes
+                        .push(Note::Ended(one.job.progress, End::Exhausted(blocks)));
                     self.lift_barriers();
                 }
                 Err(_) => {
@@ -305,10 +347,8 @@ impl Core {
             .map(|one| one.job.id)
             .min()
             .unwrap_or(u64::MAX);
-        for (_, done) in self.barriers.extract_if(.., |(id, _)| *id < oldest) {
-            // Who no longer waits need not be told.
-            let _ = done.send(());
-        }
+        let lifted = self.barriers.extract_if(.., |(id, _)| *id < oldest);
+        self.notes.extend(lifted.map(|(_, done)| Note::Settled(done)));
     }
 }
 
@@ -329,5 +369,136 @@ impl Sequence {
 
     fn is_over(&self) -> bool {
         self.known() >= self.job.tokens.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn core(pages: usize, max_batch: usize, batch_tokens: usize) -> Core {
+        let costs = Costs {
+            max_batch,
+            batch_tokens,
+            prefill: MS,
+            decode_base: 30 * MS,
+            decode_seq: 2 * MS,
+            reload: Duration::ZERO,
+        };
+        Core {
+            block_tokens: 4,
+            ..Core::sound(costs, Pool::new(pages, 1, 4, None))
+        }
+    }
+
+    /// A job whose tokens are its own.
+    fn job(core: &mut Core, id: u64, prompt_len: usize, answer: usize) -> Arc<Progress> {
+        let progress = Arc::new(Progress::new(true, 1000, None));
+        let tokens = (0..prompt_len + answer).map(|at| id as u32 * 10_000 + at as u32);
+        core.submit(Job {
+            id,
+            tokens: tokens.collect(),
+            prompt_len,
+            since: Instant::now(),
+            progress: Arc::clone(&progress),
+        });
+        progress
+    }
+
+    /// Runs to the end; gives the length of every step.
+    fn run(core: &mut Core, start: Instant) -> Vec<Duration> {
+        let mut clock = start;
+        let mut lengths = Vec::new();
+        while let Some((length, _)) = core.plan() {
+            clock += length;
+            core.complete(clock);
+            core.tell();
+            lengths.push(length);
+            assert!(lengths.len() < 10_000, "it must end");
+        }
+        core.tell();
+        lengths
+    }
+
+    fn dues(progress: &Progress, start: Instant) -> Vec<Duration> {
+        progress.look(|seen| seen.due.iter().map(|due| *due - start).collect())
+    }
+
+    #[test]
+    fn a_long_prompt_is_computed_beside_the_others_in_pieces() {
+        let mut core = core(100, 4, 10);
+        let start = Instant::now();
+        let short = job(&mut core, 1, 4, 4);
+        let long = job(&mut core, 2, 20, 2);
+        // 4 + 6 of 20, then a token of the short one beside 9, then beside 5, then both decode.
+        assert_eq!(run(&mut core, start), [10 * MS, 41 * MS, 37 * MS, 34 * MS]);
+        assert_eq!(dues(&short, start), [10 * MS, 51 * MS, 88 * MS, 122 * MS]);
+        assert_eq!(dues(&long, start), [88 * MS, 122 * MS]);
+        assert_eq!(long.look(|seen| seen.end), Some(End::Done));
+    }
+
+    #[test]
+    fn tokens_of_one_step_are_due_at_one_instant_and_gaps_are_the_length_of_a_step() {
+        let mut core = core(1000, 50, 500);
+        let start = Instant::now();
+        let all: Vec<_> = (1..=50).map(|id| job(&mut core, id, 3, 8)).collect();
+        let lengths = run(&mut core, start);
+        assert_eq!(lengths[0], 150 * MS);
+        assert!(lengths[1..].iter().all(|length| *length == 130 * MS));
+        let first = dues(&all[0], start);
+        for one in &all {
+            assert_eq!(dues(one, start), first);
+        }
+        assert!(first.windows(2).all(|pair| pair[1] == pair[0] + 130 * MS));
+    }
+
+    #[test]
+    fn who_comes_first_is_taken_in_first_and_a_place_is_free_at_once() {
+        let mut core = core(100, 1, 10);
+        let start = Instant::now();
+        let all: Vec<_> = (1..=3).map(|id| job(&mut core, id, 4, 2)).collect();
+        run(&mut core, start);
+        let ends: Vec<_> = all.iter().map(|one| *dues(one, start).last().unwrap()).collect();
+        assert_eq!(ends, [36 * MS, 72 * MS, 108 * MS]);
+        assert_eq!(core.load().steps.batch_max, 1);
+    }
+
+    #[test]
+    fn the_youngest_gives_way_when_blocks_run_out_and_everybody_ends() {
+        let mut core = core(6, 4, 100);
+        let all: Vec<_> = (1..=3).map(|id| job(&mut core, id, 6, 12)).collect();
+        run(&mut core, Instant::now());
+        assert!(core.load().steps.preempted > 0);
+        for one in &all {
+            assert_eq!(one.look(|seen| (seen.tokens, seen.end)), (12, Some(End::Done)));
+        }
+        let pool = core.load().pool;
+        assert_eq!(pool.free + pool.kept, pool.total);
+        let alone = job(&mut core, 9, 6, 60);
+        run(&mut core, Instant::now());
+        assert!(matches!(alone.look(|seen| seen.end), Some(End::Exhausted(_))));
+    }
+
+    #[test]
+    fn who_leaves_frees_his_place_and_lifts_barriers() {
+        let mut core = core(10, 1, 100);
+        let first = job(&mut core, 1, 4, 100);
+        let second = job(&mut core, 2, 4, 1);
+        let (done, mut told) = oneshot::channel();
+        core.barrier(1, done);
+        core.plan();
+        core.complete(Instant::now());
+        core.tell();
+        assert!(told.try_recv().is_err());
+        core.cancel(1);
+        core.tell();
+        assert!(told.try_recv().is_ok());
+        assert_eq!(first.look(|seen| seen.end), Some(End::Cancelled));
+        run(&mut core, Instant::now());
+        assert_eq!(second.look(|seen| seen.end), Some(End::Done));
+        let pool = core.load().pool;
+        assert_eq!(pool.free + pool.kept, pool.total);
     }
 }

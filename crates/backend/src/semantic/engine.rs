@@ -16,7 +16,7 @@ use super::progress::{End, Progress};
 use crate::error::BackendError;
 
 /// The clock of the steps may lag behind the machine's by this much before it is set anew.
-const LAG_MAX: Duration = Duration::from_millis(20);
+const LAG_MAX: Duration = Duration::from_millis(50);
 
 /// The running scheduler. Dropping it ends its thread and everything that still runs.
 #[derive(Debug)]
@@ -107,11 +107,12 @@ impl Engine {
         })
     }
 
-    /// Hands a job in. `detached` work goes on when nobody waits for it any more.
+    /// Hands a job in that could be worked on from `since` on. `detached` work goes on when nobody waits for it any more.
     pub(super) fn submit(
         &self,
         tokens: Vec<u32>,
         prompt_len: usize,
+        since: Instant,
         progress: Arc<Progress>,
         detached: bool,
     ) -> Result<Ticket, Full> {
@@ -120,6 +121,7 @@ impl Engine {
             id,
             tokens,
             prompt_len,
+            since,
             progress,
         };
         let mut inbox = self.shared.lock();
@@ -214,24 +216,24 @@ fn work(shared: &Shared, mut core: Core) {
         let load = core.load();
         shared.lock().held = load.waiting;
         shared.publish(load);
-        match step {
-            Some(length) => {
-                let due = clock.max(Instant::now().checked_sub(LAG_MAX).unwrap_or(clock)) + length;
-                sleep_until(due);
-                clock = due;
-                core.complete(due);
-                shared.publish(core.load());
-            }
-            None => {
-                let inbox = shared.lock();
-                if inbox.orders.is_empty() && !shared.closed.load(Ordering::Acquire) {
-                    drop(shared.arrived.wait(inbox));
-                }
-                clock = Instant::now();
+        core.tell();
+        if let Some((length, since)) = step {
+            let not_before = Instant::now().checked_sub(LAG_MAX).unwrap_or(clock);
+            let due = clock.max(since).max(not_before) + length;
+            sleep_until(due);
+            clock = due;
+            core.complete(due);
+            shared.publish(core.load());
+            core.tell();
+        } else {
+            let inbox = shared.lock();
+            if inbox.orders.is_empty() && !shared.closed.load(Ordering::Acquire) {
+                drop(shared.arrived.wait(inbox));
             }
         }
     }
     core.stop();
+    core.tell();
     for order in shared.lock().take() {
         if let Order::Submit(job) = order {
             job.progress.end(End::Stopped);

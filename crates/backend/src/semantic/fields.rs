@@ -105,7 +105,7 @@ impl<'a> Fields<'a> {
                 "Input should be a valid integer, got a number with a fractional part",
             ),
             Some(number) if number < min as f64 => {
-                self.bound(name, "greater_than_equal", "greater", &json!(min))
+                self.bound(name, "greater_than_equal", "greater", &json!(min));
             }
             Some(number) if number > max as f64 => self.bound(name, "less_than_equal", "less", &json!(max)),
             Some(number) => return Some(number as u64),

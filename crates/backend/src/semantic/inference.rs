@@ -224,11 +224,11 @@ impl Semantic {
             .map(str::to_owned)
             .or(asked.session)
             .unwrap_or_else(|| agents::name(&asked.prompt));
-        let (busy, leave) = match &self.turns {
-            None => (None, None),
+        let (since, busy, leave) = match &self.turns {
+            None => (Instant::now(), None, None),
             Some(turns) => match turns.enter().await {
                 Place::Refused => return Err(Fault::capacity("too many requests waiting")),
-                Place::Turn(turn) => (Some(turn.busy), Some(turn.leave)),
+                Place::Turn(turn) => (turn.since, Some(turn.busy), Some(turn.leave)),
             },
         };
         let script = Script::new(
@@ -243,7 +243,7 @@ impl Semantic {
         let tokens = [&asked.prompt[..], &script.ids].concat();
         let ticket = self
             .engine
-            .submit(tokens, prompt_len, Arc::clone(&progress), config.serial)
+            .submit(tokens, prompt_len, since, Arc::clone(&progress), config.serial)
             .map_err(|_| Fault::capacity("too many requests waiting"))?;
         let mut begun = Begun {
             progress,

@@ -40,7 +40,12 @@ pub(super) fn read(body: &Map<String, Value>, config: &Config) -> Result<Asked, 
     fields.number("presence_penalty", -2.0, 2.0);
     fields.number("frequency_penalty", -2.0, 2.0);
     fields.integer("n", (1, 1));
-    fields.any("seed");
+    if fields
+        .any("seed")
+        .is_some_and(|seed| !seed.is_i64() && !seed.is_u64())
+    {
+        fields.wrong("seed", "int_type", "Input should be a valid integer");
+    }
     let stops = fields.texts("stop", 4, true);
     let stream = fields.flag("stream");
     let include_usage = match fields.any("stream_options") {

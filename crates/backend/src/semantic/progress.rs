@@ -99,13 +99,11 @@ impl Progress {
     /// Looks until `ready` says what it was waiting for.
     pub(super) fn poll<T>(&self, context: &Context<'_>, ready: impl FnOnce(&Seen) -> Option<T>) -> Poll<T> {
         let mut seen = self.lock();
-        match ready(&seen) {
-            Some(value) => Poll::Ready(value),
-            None => {
-                seen.waker = Some(context.waker().clone());
-                Poll::Pending
-            }
+        if let Some(value) = ready(&seen) {
+            return Poll::Ready(value);
         }
+        seen.waker = Some(context.waker().clone());
+        Poll::Pending
     }
 
     /// Waits for what `ready` looks for.

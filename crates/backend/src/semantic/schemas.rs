@@ -13,187 +13,175 @@ pub(super) fn all(config: &Config) -> Value {
     for (name, schema) in requests(config) {
         add(name, schema);
     }
-    for (name, schema) in answers() {
-        add(name, schema);
-    }
-    for (name, schema) in errors() {
+    for (name, schema) in answers().into_iter().chain(own_answers()).chain(errors()) {
         add(name, schema);
     }
     Value::Object(schemas)
 }
 
+/// What several requests have in common.
+fn bounds() -> Value {
+    json!({
+        "model": { "type": "string", "minLength": 1, "maxLength": 256 },
+        "max_tokens": { "type": "integer", "minimum": 1, "maximum": 65_536 },
+        "temperature": { "type": "number", "minimum": 0, "maximum": 2, "default": 1 },
+        "top_p": { "type": "number", "minimum": 0, "maximum": 1 },
+        "text": { "type": "string", "minLength": 1 },
+        "session": { "type": "string", "minLength": 1, "maxLength": 256 },
+        "flag": { "type": "boolean", "default": false },
+        "tools": { "type": "array", "items": { "type": "object" } },
+        "content": { "anyOf": [
+            { "type": "string" }, { "type": "array", "items": { "type": "object", "required": ["type"] } },
+        ] },
+    })
+}
+
+fn example() -> Value {
+    json!({ "model": MODELS[0].0, "max_tokens": 16, "messages": [{ "role": "user", "content": "Name three rivers." }] })
+}
+
 fn requests(config: &Config) -> Vec<(&'static str, Value)> {
     let closed = !config.lenient_input;
-    let model = json!({ "type": "string", "minLength": 1, "maxLength": 256 });
-    let max_tokens = json!({ "type": "integer", "minimum": 1, "maximum": 65_536 });
-    let temperature = json!({ "type": "number", "minimum": 0, "maximum": 2, "default": 1 });
-    let top_p = json!({ "type": "number", "minimum": 0, "maximum": 1 });
-    let text = json!({ "type": "string", "minLength": 1 });
-    let session = json!({ "type": "string", "minLength": 1, "maxLength": 256 });
-    let flag = json!({ "type": "boolean", "default": false });
-    let tools = json!({ "type": "array", "items": { "type": "object" } });
-    let example = [json!({ "role": "user", "content": "Name three rivers." })];
-    let messages = json!({
-        "type": "array", "minItems": 1, "items": reference("InputMessage"),
-        "description": "The first is the user's, then they alternate",
-    });
-    let shared = json!({
-        "model": model, "messages": messages,
-        "system": { "anyOf": [{ "type": "string" }, { "type": "array", "items": reference("TextBlock") }] },
-        "tools": tools,
-        "tool_choice": { "type": "object", "properties": { "type": { "enum": ["auto", "none"] } } },
-        "thinking": { "type": "object", "required": ["type"], "properties": {
-            "type": { "enum": if closed { json!(["disabled"]) } else { json!(["enabled", "disabled"]) } },
-            "budget_tokens": { "type": "integer", "minimum": 0, "maximum": 32_000 },
-        } },
-        "temperature": temperature, "top_p": top_p,
-        "top_k": { "type": "integer", "minimum": 0, "maximum": 1_000_000 },
-        "stream": flag,
-        "stop_sequences": { "type": "array", "maxItems": 64, "items": text },
-        "session_id": session, "metadata": { "type": "object" }, "service_tier": { "type": "string" }, "cache_control": { "type": "object" },
-    });
-    let mut whole = shared.clone();
-    whole["max_tokens"] = max_tokens.clone();
-    let chat = json!({
-        "model": model,
-        "messages": { "type": "array", "minItems": 1, "items": reference("ChatMessage") },
-        "max_tokens": max_tokens, "max_completion_tokens": max_tokens,
-        "temperature": temperature, "top_p": top_p,
-        "presence_penalty": { "type": "number", "minimum": -2, "maximum": 2 },
-        "frequency_penalty": { "type": "number", "minimum": -2, "maximum": 2 },
-        "n": { "type": "integer", "minimum": 1, "maximum": 1 },
-        "seed": {}, "stream": flag,
-        "stop": { "anyOf": [text, { "type": "array", "maxItems": 4, "items": text }] },
-        "stream_options": { "type": "object", "properties": { "include_usage": flag } },
-        "tools": tools, "tool_choice": { "enum": ["auto", "none"] },
-        "response_format": { "type": "object", "properties": { "type": { "enum": ["text"] } } },
-        "session_id": session, "user": { "type": "string" }, "metadata": { "type": "object" }, "store": { "type": "boolean" },
-        "service_tier": { "type": "string" }, "parallel_tool_calls": { "type": "boolean" },
-        "safety_identifier": { "type": "string" }, "prompt_cache_key": { "type": "string" },
-    });
-    let with = |value: &Value, example: Value| {
-        let mut value = value.clone();
-        value["examples"] = json!([example]);
-        value
+    let bounds = bounds();
+    let named = |roles: &[&str]| {
+        let properties = json!({ "role": { "enum": roles }, "content": bounds["content"] });
+        object(&properties, &["role", "content"], false)
     };
-    let name = MODELS[0].0;
-    let content = json!({ "anyOf": [
-        { "type": "string" }, { "type": "array", "items": { "type": "object", "required": ["type"] } },
-    ] });
+    let text_block = json!({ "type": { "const": "text" }, "text": { "type": "string" } });
+    let agent =
+        json!({ "agent_id": { "type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[^/]+$" } });
+    let generate = json!({
+        "prompt": bounds["text"],
+        "max_tokens": { "type": "integer", "minimum": 1, "maximum": 65_536, "default": 256 },
+        "temperature": { "type": "number", "minimum": 0, "maximum": 2, "default": 0.7 },
+    });
+    let swap = json!({ "model_id": { "enum": MODELS.map(|(id, _)| id) } });
+    let shared = shared(&bounds, closed);
+    let mut whole = shared.clone();
+    whole["max_tokens"] = bounds["max_tokens"].clone();
+    let mut counted = example();
+    if let Some(counted) = counted.as_object_mut() {
+        counted.remove("max_tokens");
+    }
     vec![
         (
             "MessagesRequest",
             with(
-                &object(&whole, &["model", "max_tokens", "messages"], closed),
-                json!({ "model": name, "max_tokens": 16, "messages": example }),
+                object(&whole, &["model", "max_tokens", "messages"], closed),
+                &example(),
             ),
         ),
         (
             "CountTokensRequest",
-            with(
-                &object(&shared, &["model", "messages"], closed),
-                json!({ "model": name, "messages": example }),
-            ),
+            with(object(&shared, &["model", "messages"], closed), &counted),
         ),
         (
             "ChatRequest",
-            with(
-                &object(&chat, &["model", "messages"], closed),
-                json!({ "model": name, "max_tokens": 16, "messages": example }),
-            ),
+            with(object(&chat(&bounds), &["model", "messages"], closed), &example()),
         ),
-        (
-            "InputMessage",
-            object(
-                &json!({ "role": { "enum": ["user", "assistant"] }, "content": content }),
-                &["role", "content"],
-                false,
-            ),
-        ),
+        ("InputMessage", named(&["user", "assistant"])),
         (
             "ChatMessage",
-            object(
-                &json!({ "role": { "enum": ["system", "developer", "user", "assistant", "tool"] }, "content": content }),
-                &["role", "content"],
-                false,
-            ),
+            named(&["system", "developer", "user", "assistant", "tool"]),
         ),
-        (
-            "TextBlock",
-            object(
-                &json!({ "type": { "const": "text" }, "text": { "type": "string" } }),
-                &["type", "text"],
-                false,
-            ),
-        ),
+        ("TextBlock", object(&text_block, &["type", "text"], false)),
         (
             "AgentRequest",
-            with(
-                &object(
-                    &json!({ "agent_id": { "type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[^/]+$" } }),
-                    &[],
-                    closed,
-                ),
-                json!({ "agent_id": "planner" }),
-            ),
+            with(object(&agent, &[], closed), &json!({ "agent_id": "planner" })),
         ),
         (
             "GenerateRequest",
             with(
-                &object(
-                    &json!({
-                        "prompt": text,
-                        "max_tokens": { "type": "integer", "minimum": 1, "maximum": 65_536, "default": 256 },
-                        "temperature": { "type": "number", "minimum": 0, "maximum": 2, "default": 0.7 },
-                    }),
-                    &["prompt"],
-                    closed,
-                ),
-                json!({ "prompt": "Name three rivers.", "max_tokens": 16 }),
+                object(&generate, &["prompt"], closed),
+                &json!({ "prompt": "Name three rivers.", "max_tokens": 16 }),
             ),
         ),
         (
             "SwapRequest",
             with(
-                &object(
-                    &json!({ "model_id": { "enum": MODELS.map(|(id, _)| id) } }),
-                    &["model_id"],
-                    closed,
-                ),
-                json!({ "model_id": name }),
+                object(&swap, &["model_id"], closed),
+                &json!({ "model_id": MODELS[0].0 }),
             ),
         ),
     ]
 }
 
+/// What a message and the count of its tokens have in common.
+fn shared(bounds: &Value, closed: bool) -> Value {
+    let thinking = if closed {
+        json!(["disabled"])
+    } else {
+        json!(["enabled", "disabled"])
+    };
+    json!({
+        "model": bounds["model"],
+        "messages": {
+            "type": "array", "minItems": 1, "items": reference("InputMessage"),
+            "description": "The first is the user's, then they alternate",
+        },
+        "system": { "anyOf": [{ "type": "string" }, { "type": "array", "items": reference("TextBlock") }] },
+        "tools": bounds["tools"],
+        "tool_choice": { "type": "object", "properties": { "type": { "enum": ["auto", "none"] } } },
+        "thinking": { "type": "object", "required": ["type"], "properties": {
+            "type": { "enum": thinking },
+            "budget_tokens": { "type": "integer", "minimum": 0, "maximum": 32_000 },
+        } },
+        "temperature": bounds["temperature"], "top_p": bounds["top_p"],
+        "top_k": { "type": "integer", "minimum": 0, "maximum": 1_000_000 },
+        "stream": bounds["flag"],
+        "stop_sequences": { "type": "array", "maxItems": 64, "items": bounds["text"] },
+        "session_id": bounds["session"],
+        "metadata": { "type": "object" }, "service_tier": { "type": "string" }, "cache_control": { "type": "object" },
+    })
+}
+
+fn chat(bounds: &Value) -> Value {
+    let penalty = json!({ "type": "number", "minimum": -2, "maximum": 2 });
+    json!({
+        "model": bounds["model"],
+        "messages": { "type": "array", "minItems": 1, "items": reference("ChatMessage") },
+        "max_tokens": bounds["max_tokens"], "max_completion_tokens": bounds["max_tokens"],
+        "temperature": bounds["temperature"], "top_p": bounds["top_p"],
+        "presence_penalty": penalty, "frequency_penalty": penalty,
+        "n": { "type": "integer", "minimum": 1, "maximum": 1 },
+        "seed": { "type": "integer" }, "stream": bounds["flag"],
+        "stop": { "anyOf": [bounds["text"], { "type": "array", "maxItems": 4, "items": bounds["text"] }] },
+        "stream_options": { "type": "object", "properties": { "include_usage": bounds["flag"] } },
+        "tools": bounds["tools"], "tool_choice": { "enum": ["auto", "none"] },
+        "response_format": { "type": "object", "properties": { "type": { "enum": ["text"] } } },
+        "session_id": bounds["session"],
+        "user": { "type": "string" }, "metadata": { "type": "object" }, "store": { "type": "boolean" },
+        "service_tier": { "type": "string" }, "parallel_tool_calls": { "type": "boolean" },
+        "safety_identifier": { "type": "string" }, "prompt_cache_key": { "type": "string" },
+    })
+}
+
+/// The answers of the two dialects.
 fn answers() -> Vec<(&'static str, Value)> {
-    let (text, whole, number, maybe) = (
+    let (text, whole, maybe) = (
         json!({ "type": "string" }),
         json!({ "type": "integer", "minimum": 0 }),
-        json!({ "type": "number", "minimum": 0 }),
         json!({ "type": ["string", "null"] }),
     );
     let usage = json!({
         "input_tokens": whole, "cache_creation_input_tokens": whole, "cache_read_input_tokens": whole, "output_tokens": whole,
     });
-    let list = |name: &str| json!({ "type": "array", "items": reference(name) });
     let chat_usage = json!({
         "prompt_tokens": whole, "completion_tokens": whole, "total_tokens": whole,
         "prompt_tokens_details": { "type": "object", "properties": { "cached_tokens": whole } },
     });
+    let message = json!({ "role": { "const": "assistant" }, "content": text });
     let choice = json!({
-        "index": whole,
-        "message": { "type": "object", "required": ["role", "content"], "properties": { "role": { "const": "assistant" }, "content": text } },
-        "finish_reason": { "enum": ["stop", "length"] },
+        "index": whole, "message": full(&message), "finish_reason": { "enum": ["stop", "length"] },
     });
     vec![
         ("Usage", full(&usage)),
         (
             "Message",
             full(&json!({
-                "id": { "type": "string", "pattern": "^msg_" }, "type": { "const": "message" }, "role": { "const": "assistant" }, "model": text,
-                "content": list("TextBlock"),
-                "stop_reason": { "enum": ["end_turn", "max_tokens", "stop_sequence", "tool_use"] },
+                "id": { "type": "string", "pattern": "^msg_" }, "type": { "const": "message" }, "role": { "const": "assistant" },
+                "model": text, "content": list("TextBlock"),
+                "stop_reason": { "enum": ["end_turn", "max_tokens", "stop_sequence"] },
                 "stop_sequence": maybe, "usage": reference("Usage"),
             })),
         ),
@@ -215,6 +203,18 @@ fn answers() -> Vec<(&'static str, Value)> {
             "ModelList",
             full(&json!({ "object": { "const": "list" }, "data": list("Model") })),
         ),
+    ]
+}
+
+/// The answers of the service's own endpoints.
+fn own_answers() -> Vec<(&'static str, Value)> {
+    let (text, whole, number, maybe) = (
+        json!({ "type": "string" }),
+        json!({ "type": "integer", "minimum": 0 }),
+        json!({ "type": "number", "minimum": 0 }),
+        json!({ "type": ["string", "null"] }),
+    );
+    vec![
         (
             "Agent",
             full(&json!({ "agent_id": text, "created": whole, "requests": whole, "context_tokens": whole })),
@@ -272,6 +272,16 @@ fn answers() -> Vec<(&'static str, Value)> {
             full(&json!({ "name": text, "version": text, "docs": text, "openapi": text })),
         ),
     ]
+}
+
+fn list(name: &str) -> Value {
+    json!({ "type": "array", "items": reference(name) })
+}
+
+/// A schema with an example.
+fn with(mut schema: Value, example: &Value) -> Value {
+    schema["examples"] = json!([example]);
+    schema
 }
 
 fn errors() -> Vec<(&'static str, Value)> {

@@ -149,7 +149,7 @@ impl Script {
         for index in 0..length {
             state = mixed(state);
             let from = script.text.len();
-            if index + 1 == natural && index > 0 || (left_in_sentence == 0 && index > 0) {
+            if index > 0 && (index + 1 == natural || left_in_sentence == 0) {
                 script.text.push('.');
                 left_in_sentence = 5 + (state % 8) as usize;
             } else {

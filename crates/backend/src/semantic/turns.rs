@@ -2,7 +2,7 @@
 //! with what arrives in the same moment; one after the other runs to its end, nothing else happens meanwhile, and the plain answers
 //! leave together when all are done. It knows neither requests nor times of service.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -30,6 +30,8 @@ pub(super) enum Place {
 /// The loop is his who holds this.
 #[derive(Debug)]
 pub(super) struct Turn {
+    /// When its round began.
+    pub(super) since: Instant,
     /// To be dropped when the work is done.
     pub(super) busy: oneshot::Sender<()>,
     /// Told when answers leave.
@@ -75,11 +77,17 @@ async fn run(mut waiting: mpsc::UnboundedReceiver<Waiting>, room: usize, gather:
                 Ok(None) | Err(_) => break,
             }
         }
+        let since = Instant::now();
         let mut leaving = Vec::new();
         for place in round {
             let (busy, done) = oneshot::channel();
             let (leave, told) = oneshot::channel();
-            if place.send(Place::Turn(Turn { busy, leave: told })).is_ok() {
+            let turn = Turn {
+                since,
+                busy,
+                leave: told,
+            };
+            if place.send(Place::Turn(turn)).is_ok() {
                 // The sender is dropped, never used.
                 let _ = done.await;
                 leaving.push(leave);
