@@ -260,29 +260,29 @@ fn agents_remember_and_are_forgotten() {
 #[test]
 fn a_client_that_leaves_frees_its_slot_and_its_blocks() {
     let server = server(&[("decode_base_us", "20000"), ("max_batch", "1")]);
-    let mut leaving = TcpStream::connect(server.service).unwrap();
-    let body = message("Hello", 100, true).to_string();
-    let length = body.len();
-    let head = format!("POST /v1/messages HTTP/1.1\r\nhost: test\r\n{KEY}content-length: {length}\r\n\r\n");
-    leaving.write_all(head.as_bytes()).unwrap();
-    leaving.write_all(body.as_bytes()).unwrap();
-    let mut first = [0; 16];
-    leaving.read_exact(&mut first).unwrap();
-    assert_eq!(
-        server.truth()["scheduler"]["running"],
-        json!(1),
-        "admitted, and so told"
-    );
-    drop(leaving);
-    while server.truth()["scheduler"]["running"] != json!(0) {
-        std::thread::yield_now();
+    for (index, stream) in [true, false].into_iter().enumerate() {
+        let mut leaving = TcpStream::connect(server.service).unwrap();
+        let body = message("Hello", 100, stream).to_string();
+        let length = body.len();
+        let head =
+            format!("POST /v1/messages HTTP/1.1\r\nhost: test\r\n{KEY}content-length: {length}\r\n\r\n");
+        leaving.write_all(head.as_bytes()).unwrap();
+        leaving.write_all(body.as_bytes()).unwrap();
+        while server.truth()["scheduler"]["running"] != json!(1) {
+            std::thread::yield_now();
+        }
+        drop(leaving);
+        while server.truth()["scheduler"]["running"] != json!(0) {
+            std::thread::yield_now();
+        }
+        let truth = server.truth();
+        assert_eq!(
+            (&truth["pool"]["used"], &truth["abandoned"]),
+            (&json!(0), &json!(index + 1))
+        );
+        assert_eq!(truth["endpoints"], json!({}));
+        assert!(truth["scheduler"]["output_tokens"].as_u64().unwrap() < 100);
     }
-    let truth = server.truth();
-    assert_eq!(
-        (&truth["pool"]["used"], &truth["abandoned"]),
-        (&json!(0), &json!(1))
-    );
-    assert!(truth["requests"][0]["output_tokens"].as_u64().unwrap() < 100);
     assert_eq!(
         send(&server, "POST", "/v1/messages", &message("Hello", 1, false)).status,
         200

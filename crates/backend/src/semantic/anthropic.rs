@@ -4,12 +4,16 @@ use serde_json::{Map, Value, json};
 
 use super::asked::{Asked, Prompt};
 use super::config::Config;
-use super::fields::Fields;
+use super::fields::{Fields, Type};
 use super::tokens::{Mark, Stop};
 use super::usage::Usage;
 
 /// Fields that are accepted and change nothing here.
-const KNOWN: &[&str] = &["metadata", "service_tier", "cache_control"];
+const KNOWN: &[(&str, Type)] = &[
+    ("metadata", Type::Object),
+    ("service_tier", Type::Text),
+    ("cache_control", Type::Object),
+];
 /// Content that is read as the text of its JSON.
 const OPAQUE: &[&str] = &[
     "tool_use",
@@ -29,7 +33,7 @@ pub(super) fn read(
     count_only: bool,
 ) -> Result<Asked, Vec<Value>> {
     let mut problems = Vec::new();
-    let mut fields = Fields::new(body, &mut problems);
+    let mut fields = Fields::new(body, &mut problems).null_refused(!config.lenient_input);
     let model = fields.needed_text("model", 256).unwrap_or_default().to_owned();
     let mut prompt = Prompt::new();
     system(&mut fields, &mut prompt);
@@ -48,7 +52,8 @@ pub(super) fn read(
     thinking(&mut fields, config);
     let session = fields.text("session_id", 256).map(str::to_owned);
     if !config.lenient_input {
-        fields.no_others(KNOWN);
+        fields.typed(KNOWN);
+        fields.no_others();
     }
     if problems.is_empty() {
         Ok(Asked {

@@ -472,7 +472,7 @@ impl Semantic {
 
     fn generate_fields(&self, body: &Map<String, Value>) -> Result<(String, usize), Fault> {
         let mut problems = Vec::new();
-        let mut fields = Fields::new(body, &mut problems);
+        let mut fields = Fields::new(body, &mut problems).null_refused(!self.config.lenient_input);
         let text = fields
             .needed_text("prompt", PROMPT_MAX)
             .unwrap_or_default()
@@ -482,7 +482,7 @@ impl Semantic {
             .unwrap_or(GENERATE_DEFAULT);
         fields.number("temperature", 0.0, 2.0);
         if !self.config.lenient_input {
-            fields.no_others(&[]);
+            fields.no_others();
         }
         if problems.is_empty() {
             Ok((text, max_tokens as usize))
@@ -532,4 +532,87 @@ fn finished(reply: Reply, stay: Option<Stay>) -> Response<Body> {
 fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let text = headers.get(name)?.to_str().ok()?;
     (text.len() <= ID_MAX * 8).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+    use crate::preset::preset;
+    use crate::settings::Settings;
+
+    async fn get(
+        system: &Arc<Semantic>,
+        method: &str,
+        path: &str,
+        body: &'static str,
+    ) -> (u16, HeaderMap, Value) {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("x-api-key", "local-key-1")
+            .body(Body::from(body))
+            .unwrap();
+        let response = System::handle(Arc::<Semantic>::clone(system), request).await;
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, BODY_MAX).await.unwrap();
+        (
+            parts.status.as_u16(),
+            parts.headers,
+            serde_json::from_slice(&bytes).unwrap(),
+        )
+    }
+
+    fn server(knobs: &[(&str, &str)]) -> Arc<Semantic> {
+        let knobs: Vec<_> = knobs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let settings = Settings::new(preset("semantic-fixed").unwrap(), &knobs).unwrap();
+        let start = Start {
+            preset: "semantic-fixed",
+            settings: &settings,
+            host: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            slides: None,
+            seed: 1,
+            time_scale: 1.0,
+            recorder: Arc::new(Recorder::new(true)),
+        };
+        Arc::new(Semantic::start(&start).unwrap())
+    }
+
+    const HELLO: &str =
+        r#"{"model":"gemma-3-12b-it","max_tokens":3,"messages":[{"role":"user","content":"Hello"}]}"#;
+
+    #[tokio::test]
+    async fn a_stopping_service_says_so_and_takes_up_nothing_new() {
+        let system = server(&[("decode_base_us", "100")]);
+        assert_eq!(get(&system, "GET", "/health/ready", "").await.0, 200);
+        assert_eq!(get(&system, "POST", "/v1/messages", HELLO).await.0, 200);
+        System::stop(&*system);
+        let (status, _, told) = get(&system, "GET", "/health/ready", "").await;
+        assert_eq!((status, &told["reason"]), (503, &json!("shutting_down")));
+        let (status, headers, told) = get(&system, "POST", "/v1/messages", HELLO).await;
+        assert_eq!(
+            (status, &told["error"]["type"]),
+            (503, &json!("overloaded_error"))
+        );
+        assert!(headers.contains_key(header::RETRY_AFTER));
+        assert_eq!(get(&system, "GET", "/health/live", "").await.0, 200);
+    }
+
+    #[tokio::test]
+    async fn a_loading_model_is_told_by_startup_and_ready() {
+        let system = server(&[("load_ms", "3600000")]);
+        let (status, _, told) = get(&system, "GET", "/health/startup", "").await;
+        assert_eq!((status, &told["reason"]), (503, &json!("model_loading")));
+        assert_eq!(get(&system, "GET", "/health/ready", "").await.0, 503);
+        assert_eq!(get(&system, "POST", "/v1/messages", HELLO).await.0, 503);
+        assert_eq!(
+            server(&[]).models.loaded(),
+            super::super::models::Loaded::Ready("gemma-3-12b-it")
+        );
+        assert_eq!(get(&server(&[]), "GET", "/health/startup", "").await.0, 200);
+    }
 }

@@ -467,3 +467,19 @@ const fn knob(
         fault: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_fault_is_on_as_observed_and_off_when_fixed() {
+        let faults: Vec<_> = OBSERVED_KNOBS
+            .iter()
+            .zip(&FIXED_KNOBS)
+            .filter_map(|(observed, fixed)| Some((observed.fault?, observed.default, fixed.default)))
+            .collect();
+        let ids = ["S1", "S2", "S3", "S4", "S5", "S6", "S7"];
+        assert_eq!(faults, ids.map(|id| (id, "true", "false")));
+    }
+}

@@ -12,6 +12,20 @@ pub(super) struct Fields<'a> {
     at: Vec<Value>,
     problems: &'a mut Vec<Value>,
     read: Vec<&'static str>,
+    refuses_null: bool,
+}
+
+/// What a field must be.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Type {
+    /// A string.
+    Text,
+    /// A boolean.
+    Flag,
+    /// An object.
+    Object,
+    /// An integer.
+    Whole,
 }
 
 /// The body as an object, or the problems that it has as a whole.
@@ -52,7 +66,14 @@ impl<'a> Fields<'a> {
             at,
             problems,
             read: Vec::new(),
+            refuses_null: false,
         }
+    }
+
+    /// With `refuses_null`, null is no way to leave a field out.
+    pub(super) fn null_refused(mut self, refuses_null: bool) -> Self {
+        self.refuses_null = refuses_null;
+        self
     }
 
     /// Adds a problem at `name`.
@@ -63,10 +84,38 @@ impl<'a> Fields<'a> {
         self.problems.push(problem(kind, &json!(at), message, &input));
     }
 
-    /// The value of a field that may be absent; null counts as absent.
+    /// The value of a field that may be absent; null counts as absent, unless it is refused.
     pub(super) fn any(&mut self, name: &'static str) -> Option<&'a Value> {
         self.read.push(name);
-        self.object.get(name).filter(|value| !value.is_null())
+        let value = self.object.get(name)?;
+        if value.is_null() {
+            if self.refuses_null {
+                self.wrong(name, "none_not_allowed", "Input should not be null");
+            }
+            return None;
+        }
+        Some(value)
+    }
+
+    /// Fields that change nothing here but must be of their type.
+    pub(super) fn typed(&mut self, wanted: &[(&'static str, Type)]) {
+        for (name, kind) in wanted {
+            let Some(value) = self.any(name) else {
+                continue;
+            };
+            let (fits, message) = match kind {
+                Type::Text => (value.is_string(), "Input should be a valid string"),
+                Type::Flag => (value.is_boolean(), "Input should be a valid boolean"),
+                Type::Object => (value.is_object(), "Input should be an object"),
+                Type::Whole => (
+                    value.is_i64() || value.is_u64(),
+                    "Input should be a valid integer",
+                ),
+            };
+            if !fits {
+                self.wrong(name, "type_error", message);
+            }
+        }
     }
 
     /// The value of a field that must be there.
@@ -248,10 +297,10 @@ impl<'a> Fields<'a> {
         objects
     }
 
-    /// Refuses what was neither read nor is known beyond that.
-    pub(super) fn no_others(&mut self, known: &[&str]) {
+    /// Refuses what was not read.
+    pub(super) fn no_others(&mut self) {
         for (name, value) in self.object {
-            if !self.read.contains(&name.as_str()) && !known.contains(&name.as_str()) {
+            if !self.read.contains(&name.as_str()) {
                 let mut at = self.at.clone();
                 at.push(json!(name));
                 let message = "Extra inputs are not permitted";

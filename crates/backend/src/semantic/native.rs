@@ -80,7 +80,7 @@ impl Semantic {
     /// POST /v1/agents.
     pub(super) fn create_agent(&self, body: &Map<String, Value>) -> Result<Reply, Fault> {
         let mut problems = Vec::new();
-        let mut fields = Fields::new(body, &mut problems);
+        let mut fields = Fields::new(body, &mut problems).null_refused(!self.config.lenient_input);
         let id = fields.text("agent_id", ID_MAX).map(str::to_owned);
         if id
             .as_deref()
@@ -93,7 +93,7 @@ impl Semantic {
             );
         }
         if !self.config.lenient_input {
-            fields.no_others(&[]);
+            fields.no_others();
         }
         if !problems.is_empty() {
             return Err(Fault::invalid(problems));
@@ -194,10 +194,10 @@ impl Semantic {
     /// POST /admin/models/swap: what runs is finished, the cache belongs to the old model.
     pub(super) async fn swap(&self, body: &Map<String, Value>) -> Result<Value, Fault> {
         let mut problems = Vec::new();
-        let mut fields = Fields::new(body, &mut problems);
+        let mut fields = Fields::new(body, &mut problems).null_refused(!self.config.lenient_input);
         let wanted = fields.needed_text("model_id", 256).unwrap_or_default().to_owned();
         if !self.config.lenient_input {
-            fields.no_others(&[]);
+            fields.no_others();
         }
         if !problems.is_empty() {
             return Err(Fault::invalid(problems));

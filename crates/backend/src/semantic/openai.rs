@@ -4,19 +4,20 @@ use serde_json::{Map, Value, json};
 
 use super::asked::{Asked, Prompt};
 use super::config::Config;
-use super::fields::Fields;
+use super::fields::{Fields, Type};
 use super::tokens::{Mark, Stop};
 use super::usage::Usage;
 
 /// Fields that are accepted and change nothing here.
-const KNOWN: &[&str] = &[
-    "user",
-    "metadata",
-    "store",
-    "service_tier",
-    "parallel_tool_calls",
-    "safety_identifier",
-    "prompt_cache_key",
+const KNOWN: &[(&str, Type)] = &[
+    ("seed", Type::Whole),
+    ("user", Type::Text),
+    ("metadata", Type::Object),
+    ("store", Type::Flag),
+    ("service_tier", Type::Text),
+    ("parallel_tool_calls", Type::Flag),
+    ("safety_identifier", Type::Text),
+    ("prompt_cache_key", Type::Text),
 ];
 /// Tokens of an answer whose request sets no bound.
 const MAX_TOKENS_DEFAULT: u64 = 4_096;
@@ -40,12 +41,6 @@ pub(super) fn read(body: &Map<String, Value>, config: &Config) -> Result<Asked, 
     fields.number("presence_penalty", -2.0, 2.0);
     fields.number("frequency_penalty", -2.0, 2.0);
     fields.integer("n", (1, 1));
-    if fields
-        .any("seed")
-        .is_some_and(|seed| !seed.is_i64() && !seed.is_u64())
-    {
-        fields.wrong("seed", "int_type", "Input should be a valid integer");
-    }
     let stops = fields.texts("stop", 4, true);
     let stream = fields.flag("stream");
     let include_usage = match fields.any("stream_options") {
@@ -75,7 +70,8 @@ pub(super) fn read(body: &Map<String, Value>, config: &Config) -> Result<Asked, 
         );
     }
     if !config.lenient_input {
-        fields.no_others(KNOWN);
+        fields.typed(KNOWN);
+        fields.no_others();
     }
     if problems.is_empty() {
         Ok(Asked {

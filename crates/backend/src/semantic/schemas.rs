@@ -77,7 +77,10 @@ fn requests(config: &Config) -> Vec<(&'static str, Value)> {
         ),
         (
             "ChatRequest",
-            with(object(&chat(&bounds), &["model", "messages"], closed), &example()),
+            with(
+                nullable(object(&chat(&bounds), &["model", "messages"], closed)),
+                &example(),
+            ),
         ),
         ("InputMessage", named(&["user", "assistant"])),
         (
@@ -276,6 +279,21 @@ fn own_answers() -> Vec<(&'static str, Value)> {
 
 fn list(name: &str) -> Value {
     json!({ "type": "array", "items": reference(name) })
+}
+
+/// An object whose optional properties may be null.
+fn nullable(mut schema: Value) -> Value {
+    let required = schema["required"].clone();
+    let properties = schema["properties"].as_object_mut();
+    for (name, property) in properties.into_iter().flatten() {
+        if !required
+            .as_array()
+            .is_some_and(|required| required.contains(&json!(name)))
+        {
+            *property = json!({ "anyOf": [property.take(), { "type": "null" }] });
+        }
+    }
+    schema
 }
 
 /// A schema with an example.
