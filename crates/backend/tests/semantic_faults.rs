@@ -174,12 +174,12 @@ fn s5_probes_wait_for_the_inference_in_progress() {
         let server = server(preset, &[&slow, knobs].concat());
         std::thread::scope(|scope| {
             let work = scope.spawn(|| ask(&server, &body("Hello", 20)));
-            while server.truth()["in_service"] == json!(0) && !work.is_finished() {
+            while server.truth()["scheduler"]["running"] == json!(0) && !work.is_finished() {
                 std::thread::yield_now();
             }
             for path in ["/health", "/health/live", "/health/ready"] {
                 server.get(path);
-                let over = server.truth()["in_service"] == json!(0);
+                let over = server.truth()["scheduler"]["running"] == json!(0);
                 assert_eq!(over, waits, "{preset} {knobs:?} {path}");
             }
             assert_eq!(work.join().unwrap().status, 200);

@@ -35,6 +35,8 @@ pub(super) struct Begun {
     pub(super) usage: Usage,
     agent: String,
     ticket: Ticket,
+    /// With a serial loop: the turn of a plain answer, which ends when the account has its end. A stream's ends with its tokens.
+    busy: Option<oneshot::Sender<()>>,
     /// With a serial loop: told when plain answers leave.
     leave: Option<oneshot::Receiver<()>>,
 }
@@ -70,6 +72,7 @@ impl Begun {
 
     /// Waits until plain answers leave.
     async fn leave(&mut self) {
+        self.busy = None;
         if let Some(leave) = self.leave.take() {
             // A loop that ended holds nobody up.
             let _ = leave.await;
@@ -239,7 +242,8 @@ impl Semantic {
             &asked.stops,
         );
         let known = self.agents.prompt(&agent, &asked.prompt, config.block_tokens);
-        let progress = Arc::new(Progress::new(asked.stream, config.truth_events, busy));
+        let (turn, busy) = if asked.stream { (busy, None) } else { (None, busy) };
+        let progress = Arc::new(Progress::new(asked.stream, config.truth_events, turn));
         let tokens = [&asked.prompt[..], &script.ids].concat();
         let ticket = self
             .engine
@@ -251,6 +255,7 @@ impl Semantic {
             usage: Usage::default(),
             agent,
             ticket,
+            busy,
             leave,
         };
         let admitted = |seen: &Seen| match (seen.admitted, seen.end) {
