@@ -222,10 +222,12 @@ pub(super) fn opening(id: &str, model: &str, used: &Usage) -> String {
     [event(&start), event(&block), event(&json!({ "type": "ping" }))].concat()
 }
 
-/// The event of some text.
+/// The event of some text. It is written once per token, so no tree is built for it.
 pub(super) fn delta(text: &str) -> String {
-    event(
-        &json!({ "type": "content_block_delta", "index": 0, "delta": { "type": "text_delta", "text": text } }),
+    let text = Value::from(text);
+    format!(
+        "event: content_block_delta\ndata: {{\"type\":\"content_block_delta\",\"index\":0,\
+         \"delta\":{{\"type\":\"text_delta\",\"text\":{text}}}}}\n\n"
     )
 }
 
@@ -248,4 +250,16 @@ pub(super) fn closing(why: &Stop, used: &Usage) -> String {
 pub(super) fn event(data: &Value) -> String {
     let name = data["type"].as_str().unwrap_or_default();
     format!("event: {name}\ndata: {data}\n\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_event_of_some_text_is_the_event_it_would_be_as_a_tree() {
+        let text = " \"x\"\n\\";
+        let tree = json!({ "type": "content_block_delta", "index": 0, "delta": { "type": "text_delta", "text": text } });
+        assert_eq!(delta(text), event(&tree));
+    }
 }

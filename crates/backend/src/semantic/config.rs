@@ -230,7 +230,7 @@ const TABLE: [(KnobDef, &str); COUNT] = [
             "lenient_input",
             "bool",
             "true",
-            "ignore unknown fields and serve any model name, as observed",
+            "ignore unknown fields, serve any model name, update the utilisation gauge at readiness probes only, as observed",
         ),
         "false",
     ),

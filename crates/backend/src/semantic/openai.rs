@@ -208,9 +208,19 @@ impl Head {
         )
     }
 
-    /// The chunk of some text.
+    /// The chunk of some text. It is written once per token, so no tree is built for it.
     pub(super) fn delta(&self, text: &str) -> String {
-        self.choice(&json!({ "content": text }), None)
+        let (id, created, model, text) = (
+            &self.id,
+            self.created,
+            Value::from(&*self.model),
+            Value::from(text),
+        );
+        let usage = if self.include_usage { ",\"usage\":null" } else { "" };
+        format!(
+            "data: {{\"id\":\"{id}\",\"object\":\"chat.completion.chunk\",\"created\":{created},\"model\":{model},\
+             \"choices\":[{{\"index\":0,\"delta\":{{\"content\":{text}}},\"logprobs\":null,\"finish_reason\":null}}]{usage}}}\n\n"
+        )
     }
 
     /// The chunks after the last token.
@@ -237,5 +247,24 @@ impl Head {
             chunk["usage"] = usage.clone();
         }
         format!("data: {chunk}\n\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_of_text_is_the_chunk_it_would_be_as_a_tree() {
+        for include_usage in [false, true] {
+            let head = Head {
+                id: "chatcmpl-1".to_owned(),
+                created: 7,
+                model: "a \"model\"".to_owned(),
+                include_usage,
+            };
+            let text = " \"x\"\n\\";
+            assert_eq!(head.delta(text), head.choice(&json!({ "content": text }), None));
+        }
     }
 }
