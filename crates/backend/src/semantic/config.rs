@@ -8,7 +8,7 @@ use crate::preset::KnobDef;
 use crate::system::Start;
 
 /// How many knobs there are.
-const COUNT: usize = 30;
+const COUNT: usize = 31;
 /// The defaults of `semantic`.
 pub(crate) static OBSERVED_KNOBS: [KnobDef; COUNT] = knobs(true);
 /// The defaults of `semantic-fixed`.
@@ -86,6 +86,8 @@ pub(super) struct Costs {
     pub(super) decode_seq: Duration,
     /// One token reloaded from disk.
     pub(super) reload: Duration,
+    /// Handing over one token of a step, while the next step runs.
+    pub(super) send: Duration,
 }
 
 impl Config {
@@ -123,6 +125,7 @@ impl Config {
             decode_base: micros("decode_base_us", 60_000_000)?,
             decode_seq: micros("decode_seq_us", 60_000_000)?,
             reload: micros("reload_us", 10_000_000)?,
+            send: micros("send_us", 10_000_000)?,
         };
         if costs.batch_tokens < costs.max_batch {
             return Err(settings.refuse("batch_tokens", "a step must hold a token of every sequence"));
@@ -354,6 +357,15 @@ const TABLE: [(KnobDef, &str); COUNT] = [
             "time to reload one token of a prefix from cache_dir",
         ),
         "50",
+    ),
+    (
+        knob(
+            "send_us",
+            "us",
+            "0",
+            "the tokens of a step leave one after the other, so far apart, in the order of admission; 0 is all at once",
+        ),
+        "0",
     ),
     (
         knob(

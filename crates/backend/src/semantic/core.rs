@@ -58,6 +58,8 @@ pub(super) struct Core {
     counts: Steps,
     /// What is to be told, once everybody can see how the scheduler stands.
     notes: Vec<Note>,
+    /// Tokens and ends of the last step, in the order in which they leave, with their dues.
+    leaving: VecDeque<(Instant, Arc<Progress>, Option<End>)>,
 }
 
 /// News for one who waits.
@@ -126,6 +128,7 @@ impl Core {
             barriers: Vec::new(),
             counts: Steps::default(),
             notes: Vec::new(),
+            leaving: VecDeque::new(),
         }
     }
 
@@ -171,6 +174,9 @@ impl Core {
             self.notes.push(Note::Ended(one.job.progress, End::Stopped));
         }
         self.barriers.clear();
+        while let Some(due) = self.leaving.back().map(|(due, _, _)| *due) {
+            self.tell_due(due);
+        }
     }
 
     /// Tells who was taken in and what is over. Whoever is told may look at once how the scheduler stands.
@@ -183,6 +189,22 @@ impl Core {
                 Note::Settled(done) => drop(done.send(())),
             }
         }
+    }
+
+    /// Tells the tokens and ends that are due by `now`; gives when the next is.
+    pub(super) fn tell_due(&mut self, now: Instant) -> Option<Instant> {
+        while let Some((due, _, _)) = self.leaving.front() {
+            if *due > now {
+                return Some(*due);
+            }
+            if let Some((due, progress, end)) = self.leaving.pop_front() {
+                match end {
+                    None => progress.token(due),
+                    Some(end) => progress.end(end),
+                }
+            }
+        }
+        None
     }
 
     /// How it stands.
@@ -220,6 +242,8 @@ impl Core {
         if decoding > 0 {
             length += self.costs.decode_base + self.costs.decode_seq * decoding;
         }
+        // What the last step made must have left before this one ends.
+        length = length.max(self.costs.send * self.leaving.len() as u32);
         self.counts.taken += 1;
         self.counts.prefilled += prefilled as u64;
         self.counts.batch_max = self.counts.batch_max.max(self.running.len());
@@ -229,6 +253,7 @@ impl Core {
     /// The step is over: its tokens were due at `due`. Tokens are told in the order in which sequences were taken in.
     pub(super) fn complete(&mut self, due: Instant) {
         let mut over = false;
+        let mut leaves = due;
         for one in &mut self.running {
             one.computed += one.now;
             let moved = std::mem::take(&mut one.now) > 0;
@@ -238,8 +263,9 @@ impl Core {
             if moved && one.left() == 0 {
                 one.made += 1;
                 self.counts.decoded += 1;
-                // The last token and the end are told together.
-                one.job.progress.token(due);
+                self.leaving
+                    .push_back((leaves, Arc::clone(&one.job.progress), None));
+                leaves += self.costs.send;
                 over |= one.is_over();
             }
         }
@@ -249,14 +275,14 @@ impl Core {
                 .partition(Sequence::is_over);
             self.running = running;
             for one in ended {
-                self.finish(one);
+                self.finish(one, leaves);
             }
             self.lift_barriers();
         }
     }
 
     /// An answer is whole. As observed, the blocks of the other layers are taken only now, and none is ever given back.
-    fn finish(&mut self, mut one: Sequence) {
+    fn finish(&mut self, mut one: Sequence, leaves: Instant) {
         let mut end = End::Done;
         if self.leak {
             let pages = one.job.tokens.len().div_ceil(self.block_tokens);
@@ -269,7 +295,7 @@ impl Core {
         } else {
             self.pool.release(one.hold);
         }
-        self.notes.push(Note::Ended(one.job.progress, end));
+        self.leaving.push_back((leaves, one.job.progress, Some(end)));
     }
 
     /// Pages for the next token of everybody; the youngest gives way.
@@ -386,6 +412,7 @@ mod tests {
             decode_base: 30 * MS,
             decode_seq: 2 * MS,
             reload: Duration::ZERO,
+            send: Duration::ZERO,
         };
         Core {
             block_tokens: 4,
@@ -415,6 +442,7 @@ mod tests {
             clock += length;
             core.complete(clock);
             core.tell();
+            assert_eq!(core.tell_due(clock + core.costs.send * 1000), None);
             lengths.push(length);
             assert!(lengths.len() < 10_000, "it must end");
         }
@@ -455,6 +483,30 @@ mod tests {
     }
 
     #[test]
+    fn tokens_that_leave_one_after_the_other_keep_their_distance() {
+        let mut core = core(1000, 50, 500);
+        core.costs.send = MS;
+        let start = Instant::now();
+        let all: Vec<_> = (1..=50).map(|id| job(&mut core, id, 3, 8)).collect();
+        run(&mut core, start);
+        for (place, one) in all.iter().enumerate() {
+            let dues = dues(one, start);
+            assert_eq!(dues[0], 150 * MS + place as u32 * MS);
+            assert!(dues.windows(2).all(|pair| pair[1] == pair[0] + 130 * MS));
+        }
+        core.submit(Job {
+            id: 99,
+            tokens: vec![20, 21],
+            prompt_len: 1,
+            since: start,
+            progress: Arc::clone(&all[0]),
+        });
+        core.plan();
+        core.complete(start);
+        assert_eq!(core.tell_due(start.checked_sub(MS).unwrap()), Some(start));
+    }
+
+    #[test]
     fn who_comes_first_is_taken_in_first_and_a_place_is_free_at_once() {
         let mut core = core(100, 1, 10);
         let start = Instant::now();
@@ -490,6 +542,7 @@ mod tests {
         core.barrier(1, done);
         core.plan();
         core.complete(Instant::now());
+        core.tell_due(Instant::now());
         core.tell();
         assert!(told.try_recv().is_err());
         core.cancel(1);

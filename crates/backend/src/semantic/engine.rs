@@ -220,11 +220,14 @@ fn work(shared: &Shared, mut core: Core) {
         if let Some((length, since)) = step {
             let not_before = Instant::now().checked_sub(LAG_MAX).unwrap_or(clock);
             let due = clock.max(since).max(not_before) + length;
-            sleep_until(due);
+            sleep_until(due, &mut core);
             clock = due;
             core.complete(due);
             shared.publish(core.load());
             core.tell();
+            core.tell_due(due);
+        } else if let Some(next) = core.tell_due(Instant::now()) {
+            std::thread::sleep(next.saturating_duration_since(Instant::now()));
         } else {
             let inbox = shared.lock();
             if inbox.orders.is_empty() && !shared.closed.load(Ordering::Acquire) {
@@ -259,11 +262,15 @@ fn follow(core: &mut Core, orders: Vec<Order>) {
     }
 }
 
-fn sleep_until(due: Instant) {
-    while let Some(left) = due
-        .checked_duration_since(Instant::now())
-        .filter(|left| !left.is_zero())
-    {
-        std::thread::sleep(left);
+/// Sleeps to the end of the step, and tells meanwhile what the step before it made.
+fn sleep_until(end: Instant, core: &mut Core) {
+    loop {
+        let now = Instant::now();
+        let next = core.tell_due(now);
+        if end <= now {
+            break;
+        }
+        let wake = next.map_or(end, |next| next.min(end));
+        std::thread::sleep(wake.saturating_duration_since(now));
     }
 }
