@@ -5,7 +5,7 @@ mod client;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use client::{Reply, Server};
+use client::{Reply, Server, options};
 use serde_json::{Value, json};
 
 const KEY: &str = "content-type: application/json\r\nx-api-key: local-key-1\r\n";
@@ -349,4 +349,12 @@ fn models_are_swapped_and_caches_emptied_with_the_admin_key_only() {
     );
     let unset = Server::start("semantic-fixed", &[("admin_key", "none")]);
     assert_eq!(unset.get("/admin/models/current").status, 500);
+}
+
+#[test]
+fn a_cache_folder_that_cannot_be_used_is_named() {
+    let wanted = options("semantic-fixed", &[("cache_dir", "/dev/null/pages")]);
+    let refused = prony_backend::serve(wanted, |_| panic!("it should not start"), std::future::pending());
+    let text = refused.unwrap_err().to_string();
+    assert!(text.contains("'cache_dir' cannot be '/dev/null/pages'"), "{text}");
 }

@@ -83,7 +83,14 @@ impl Engine {
     /// Starts the thread.
     pub(super) fn start(config: &Config) -> Result<Self, BackendError> {
         let disk = match &config.cache_dir {
-            Some(folder) => Some(Disk::open(folder, config.block_tokens)?),
+            Some(folder) => {
+                let refused = |error: std::io::Error| BackendError::BadKnob {
+                    name: "cache_dir",
+                    value: folder.display().to_string(),
+                    reason: format!("the folder cannot be used: {error}"),
+                };
+                Some(Disk::open(folder, config.block_tokens).map_err(refused)?)
+            }
             None => None,
         };
         let pool = Pool::new(config.blocks, config.layers, config.block_tokens, disk);
