@@ -22,6 +22,7 @@ mod ledger;
 mod memory;
 mod preset;
 mod recorder;
+mod semantic;
 mod serve;
 mod serve_http2;
 mod settings;

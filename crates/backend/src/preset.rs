@@ -3,7 +3,7 @@
 use crate::error::{BackendError, nearest};
 use crate::faults;
 use crate::system::Starting;
-use crate::{enso, truth, vision};
+use crate::{enso, semantic, truth, vision};
 
 /// Knobs that every preset has beside its own: faults that stand before it.
 pub static COMMON_KNOBS: &[KnobDef] = &faults::COMMON_KNOBS;
@@ -88,6 +88,24 @@ pub static PRESETS: &[PresetDef] = &[
                       take their declared time to load, memory and time per image, jobs tell how they are, input is bounded.",
         knobs: &vision::FIXED_KNOBS,
         start: vision::start,
+    },
+    PresetDef {
+        name: "semantic",
+        title: "language model server with a prefix cache, as observed: its memory leaks and nothing runs side by side",
+        description: "The Messages and Chat Completions APIs (JSON and server-sent events), agents, probes, metrics and administration, before \
+                      a pool of memory blocks and a scheduler. Seven faults are planted (S1-S7). An API key is needed: \
+                      local-key-1 or local-key-2, unless api_keys says otherwise. The text is drawn from the prompt and means nothing.",
+        knobs: &semantic::OBSERVED_KNOBS,
+        start: semantic::start,
+    },
+    PresetDef {
+        name: "semantic-fixed",
+        title: "the same language model server with no planted fault",
+        description: "The system of 'semantic' with every fault off: requests are batched step by step, blocks come back, cached prefixes \
+                      are not computed again and survive a restart (cache_dir), refusals say when to come again. An API key is \
+                      needed: local-key-1 or local-key-2, unless api_keys says otherwise.",
+        knobs: &semantic::FIXED_KNOBS,
+        start: semantic::start,
     },
 ];
 

@@ -1,0 +1,114 @@
+/* How even the gaps between tokens are that `prony serve semantic-fixed` sends to many streams at once, as a client sees them.
+ *
+ *   cc -O2 -o streams bench/streams.c
+ *   prony serve semantic-fixed --port 8010 --admin-port 8011 --set limit_global=0 --set max_batch=10000 \
+ *     --set batch_tokens=1000000 --set queue_max=20000 --set budget_mb=1000000 --set prefill_us=0 --set decode_seq_us=0 \
+ *     --set decode_base_us=50000 --set send_us=9 --set answer_tokens=400
+ *   ./streams 8010 5000 150 50      port, streams, tokens of each, gap in ms
+ *
+ * It opens every stream at once on 127.0.0.1, reads them in one thread and prints quantiles of |gap - nominal gap| from each
+ * stream's tenth token on. Two tokens in one read are counted as merged: they have no gap. The server's own account of
+ * the same is token_gap_error_ns at the admin port. */
+#include <arpa/inet.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { FILES = 65536, WARMUP = 10, SECONDS_MAX = 120 };
+
+struct stream {
+    double last;
+    int tokens, ended;
+};
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec + t.tv_nsec * 1e-9;
+}
+
+static int ascending(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static int dial(int port, const char *request) {
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int file = socket(AF_INET, SOCK_STREAM, 0);
+    size_t length = strlen(request);
+    if (file < 0 || file >= FILES || connect(file, (struct sockaddr *)&to, sizeof to) || write(file, request, length) != (ssize_t)length) {
+        perror("streams");
+        exit(1);
+    }
+    return file;
+}
+
+static int count(const char *text, const char *what) {
+    int found = 0;
+    while ((text = strstr(text, what))) {
+        found++;
+        text++;
+    }
+    return found;
+}
+
+int main(int argc, char **argv) {
+    if (argc != 5) {
+        fprintf(stderr, "streams PORT STREAMS TOKENS GAP_MS\n");
+        return 64;
+    }
+    int port = atoi(argv[1]), streams = atoi(argv[2]), tokens = atoi(argv[3]);
+    double gap = atof(argv[4]) / 1000;
+    char body[256], request[512], buffer[FILES];
+    snprintf(body, sizeof body,
+             "{\"model\":\"gemma-3-12b-it\",\"max_tokens\":%d,\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}",
+             tokens);
+    snprintf(request, sizeof request,
+             "POST /v1/messages HTTP/1.1\r\nhost: localhost\r\nx-api-key: local-key-1\r\ncontent-type: application/json\r\n"
+             "connection: close\r\ncontent-length: %zu\r\n\r\n%s",
+             strlen(body), body);
+    static struct stream all[FILES];
+    double *errors = malloc(sizeof *errors * ((size_t)streams * tokens + 1));
+    size_t gaps = 0;
+    int poll = epoll_create1(0), open = 0, whole = 0, merged = 0;
+    for (; open < streams; open++) {
+        struct epoll_event event = {.events = EPOLLIN, .data.fd = dial(port, request)};
+        epoll_ctl(poll, EPOLL_CTL_ADD, event.data.fd, &event);
+    }
+    double begun = now();
+    while (open && now() - begun < SECONDS_MAX) {
+        struct epoll_event ready[1024];
+        int found = epoll_wait(poll, ready, 1024, 1000);
+        for (int i = 0; i < found; i++) {
+            struct stream *one = &all[ready[i].data.fd];
+            ssize_t got = read(ready[i].data.fd, buffer, sizeof buffer - 1);
+            if (got <= 0) {
+                close(ready[i].data.fd);
+                open--;
+                whole += one->ended;
+                continue;
+            }
+            buffer[got] = 0;
+            double at = now();
+            int fresh = count(buffer, "event: content_block_delta");
+            one->ended |= count(buffer, "event: message_stop") > 0;
+            if (fresh == 1 && one->tokens >= WARMUP)
+                errors[gaps++] = fabs(at - one->last - gap);
+            merged += fresh > 1 ? fresh - 1 : 0;
+            if (fresh)
+                one->last = at;
+            one->tokens += fresh;
+        }
+    }
+    qsort(errors, gaps, sizeof *errors, ascending);
+    double took = now() - begun;
+    if (gaps)
+        printf("streams %d whole %d gaps %zu merged %d error of gaps in ms: p50 %.3f p90 %.3f p99 %.3f max %.3f; %.2f s\n", streams,
+               whole, gaps, merged, errors[gaps / 2] * 1e3, errors[gaps * 9 / 10] * 1e3, errors[gaps * 99 / 100] * 1e3,
+               errors[gaps - 1] * 1e3, took);
+    return gaps == 0;
+}
