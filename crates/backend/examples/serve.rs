@@ -1,13 +1,16 @@
 //! Serves a preset from the library alone: `cargo run -p prony-backend --example serve -- enso 8003 8004 [knob=value]...`.
-//! Stops at Ctrl-C.
+//! Stops at Ctrl-C. It also takes the words with which a preset starts its worker processes: `serve PRESET --port N ...`.
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use prony_backend::{BackendError, ServeOptions, serve};
+use prony_backend::{BackendError, ServeOptions, announce, run, serve};
 
 fn main() -> Result<(), BackendError> {
     let mut arguments = std::env::args().skip(1);
     let preset = arguments.next().unwrap_or_else(|| "enso".to_owned());
+    if preset == "serve" {
+        return run(std::iter::once(preset).chain(arguments));
+    }
     let mut port = || arguments.next().and_then(|text| text.parse().ok());
     let (service, admin) = (port().unwrap_or(0), port());
     let knobs = arguments
@@ -27,13 +30,7 @@ fn main() -> Result<(), BackendError> {
         seed: 1,
         time_scale: 1.0,
     };
-    let told = |ready: &prony_backend::Ready| {
-        let admin = ready
-            .admin
-            .map_or_else(String::new, |at| format!(" admin http://{at}"));
-        println!("ready http://{}{admin}", ready.service);
-    };
-    serve(options, told, async {
+    serve(options, announce, async {
         // Without a signal handler the default action ends the process, which is as well.
         let _ = tokio::signal::ctrl_c().await;
     })

@@ -9,17 +9,21 @@
 
 mod admin;
 mod alarm;
+mod command;
 mod enso;
 mod error;
 mod fastapi;
 mod gate;
 mod preset;
 mod recorder;
+mod runpod;
 mod serve;
 mod settings;
+mod store_s3;
 mod system;
 mod truth;
 
+pub use command::{announce, run};
 pub use error::BackendError;
 pub use preset::{KnobDef, PRESETS, PresetDef, preset};
 pub use serve::{Ready, ServeOptions, serve};

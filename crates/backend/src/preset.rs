@@ -2,7 +2,7 @@
 
 use crate::error::{BackendError, nearest};
 use crate::system::Starting;
-use crate::{enso, truth};
+use crate::{enso, runpod, truth};
 
 /// One system the backend can imitate.
 #[derive(Debug)]
@@ -68,6 +68,31 @@ pub static PRESETS: &[PresetDef] = &[
                       refused with the right status, and nobody works for a client that has gone.",
         knobs: &truth::FIXED_KNOBS,
         start: truth::start,
+    },
+    PresetDef {
+        name: "runpod",
+        title: "serverless platform with a load balancer and worker processes, as observed: seven faults",
+        description: "A balancer before real processes that start on demand, load a file, dress a person on a picture and are stopped when \
+                      idle; the queue API on the same port; an S3-like object store beside it. Seven faults are planted (R1-R7). \
+                      --time-scale shortens all times, those of the workers too.",
+        knobs: &runpod::OBSERVED_KNOBS,
+        start: runpod::start,
+    },
+    PresetDef {
+        name: "runpod-fixed",
+        title: "the same platform with no planted fault",
+        description: "The system of 'runpod' with every fault off: workers say 204 while they start, answers tell how long they waited, what \
+                      cannot be served in time is refused at once with a Retry-After, and more workers come sooner.",
+        knobs: &runpod::FIXED_KNOBS,
+        start: runpod::start,
+    },
+    PresetDef {
+        name: "runpod-worker",
+        title: "one worker of that platform; the platform starts these itself",
+        description: "The web server that the processes behind 'runpod' are: it loads its weights, answers /ping and makes pictures from \
+                      those in a folder.",
+        knobs: &runpod::WORKER_KNOBS,
+        start: runpod::start_worker,
     },
 ];
 
