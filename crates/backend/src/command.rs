@@ -46,14 +46,33 @@ pub fn run(words: impl IntoIterator<Item = String>) -> Result<(), BackendError> 
             let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
             let _ = stop.send(());
         });
-        serve(options, announce, async {
-            let _ = stopped.await;
-        })
-    } else {
-        serve(options, announce, async {
-            // Without a signal handler the default action ends the process, which is as well.
-            let _ = tokio::signal::ctrl_c().await;
-        })
+    }
+    serve(options, announce, async move {
+        let closed = async {
+            // Without such a wish, standard input may be closed from the beginning.
+            if until_stdin_closes && stopped.await.is_ok() {
+                return;
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = closed => {}
+            () = asked_to_end() => {}
+        }
+    })
+}
+
+/// Completes at the first signal that asks a process to end. Without a handler the default action ends it, which is as well.
+async fn asked_to_end() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
     }
 }
 

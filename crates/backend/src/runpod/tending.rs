@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::body::{Body, Bytes};
 use axum::http::{Request, StatusCode};
@@ -35,17 +35,14 @@ async fn live(pool: &Arc<Pool>, id: usize, kept: Option<Home>) -> Result<(), Str
     let config = &pool.config;
     let begun = Instant::now();
     let init_max = config.wrong_port.unwrap_or(config.init_max);
-    let (address, mut ended) = match kept {
-        Some(home) => {
-            let (address, ended) = (home.address.ok_or("it never listened")?, home.ended.clone());
-            settle(pool, id, home)?;
-            pool.alarm.sleep_until(begun + config.flashboot_start).await;
-            (address, ended)
-        }
-        None => {
-            pool.alarm.sleep_until(begun + config.before_process).await;
-            launch(pool, id, init_max).await?
-        }
+    let (address, mut ended) = if let Some(home) = kept {
+        let (address, ended) = (home.address.ok_or("it never listened")?, home.ended.clone());
+        settle(pool, id, home)?;
+        pool.alarm.sleep_until(begun + config.flashboot_start).await;
+        (address, ended)
+    } else {
+        pool.alarm.sleep_until(begun + config.before_process).await;
+        launch(pool, id, init_max).await?
     };
     let looked_for = if config.wrong_port.is_some() {
         nobodys_port()?
@@ -154,7 +151,12 @@ fn pinged(pool: &Pool, id: usize, took: Duration) -> bool {
 fn options(pool: &Pool, id: usize) -> ServeOptions {
     let config = &pool.config;
     let mut knobs = config.for_workers.clone();
+    let begun = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     knobs.extend([
+        (
+            "begun_ms".to_owned(),
+            format!("{:.3}", begun.as_secs_f64() * 1000.0),
+        ),
         ("worker_id".to_owned(), name(id)),
         ("volume".to_owned(), pool.volume.display().to_string()),
         ("weights".to_owned(), pool.weights.display().to_string()),

@@ -9,9 +9,9 @@ pub(crate) use load::generate;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use rand::SeedableRng as _;
@@ -43,11 +43,12 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a worker is started with.
 #[rustfmt::skip]
-pub(crate) static KNOBS: [KnobDef; 12] = [
+pub(crate) static KNOBS: [KnobDef; 13] = [
     knob("worker_id", "text", "local", "what the worker is called"),
     knob("volume", "path", "", "folder with the pictures; empty is a fresh one of its own"),
     knob("weights", "path", "", "file that is read before the worker is ready; empty is none"),
     knob("load_s", "s", "7", "how long loading takes in all"),
+    knob("begun_ms", "ms", "0", "when loading began, since 1970: the start of the process is then a part of it; 0: when the process is there"),
     knob("first_call_s", "s", "5", "what the first inference takes longer than the others"),
     knob("service_s", "s", "9.6", "time of one inference, median"),
     knob("service_sigma", "1", "0.02", "its spread: sigma of the logarithm"),
@@ -111,7 +112,14 @@ pub(crate) fn start(start: &Start<'_>) -> Result<Arc<dyn System>, BackendError> 
     };
     let never_initialising = settings.flag("never_initialising")?;
     let ping_starves = settings.flag("ping_starves")?;
-    let (load_time, first_call) = (seconds("load_s")?, seconds("first_call_s")?);
+    let late = match settings.number("begun_ms", 0.0, 1e15)? {
+        0.0 => Duration::ZERO,
+        ms => SystemTime::now()
+            .duration_since(UNIX_EPOCH + Duration::from_secs_f64(ms / 1000.0))
+            .unwrap_or_default(),
+    };
+    let load_time = seconds("load_s")?.saturating_sub(late);
+    let first_call = seconds("first_call_s")?;
     let weights = Some(settings.word("weights"))
         .filter(|path| !path.is_empty())
         .map(PathBuf::from);
@@ -234,7 +242,7 @@ impl Worker {
             Reply {
                 status: StatusCode::NO_CONTENT,
                 headers: Vec::new(),
-                body: Default::default(),
+                body: Bytes::new(),
             }
         }
     }
@@ -275,7 +283,11 @@ impl Worker {
             }
             Err(refused) if self.missing_is_500 => Reply::detail(
                 StatusCode::INTERNAL_SERVER_ERROR,
-                format!("An internal error occurred: {}: {}", refused.status, refused.why),
+                format!(
+                    "An internal error occurred: {}: {}",
+                    refused.status.as_u16(),
+                    refused.why
+                ),
             ),
             Err(refused) => Reply::detail(refused.status, refused.why),
         };

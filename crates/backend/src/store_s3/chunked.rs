@@ -1,5 +1,7 @@
 //! Bodies in `aws-chunked`: chunks with or without a signature each, and trailing headers with or without one. It stores nothing.
 
+use std::fmt::Write as _;
+
 use super::auth::Chain;
 use super::errors::S3Error;
 
@@ -51,7 +53,8 @@ fn trailing(rest: &mut &[u8], chain: Option<&mut Chain>) -> Result<Vec<(String, 
         if name == "x-amz-trailer-signature" {
             signature = Some(value.to_owned());
         } else {
-            signed.push_str(&format!("{name}:{value}\n"));
+            // Writing to a string cannot fail.
+            let _ = writeln!(signed, "{name}:{value}");
             headers.push((name, value.to_owned()));
         }
     }

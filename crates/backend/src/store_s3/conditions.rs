@@ -121,7 +121,10 @@ pub(crate) fn iso_date(modified_s: u64) -> String {
 }
 
 fn at(modified_s: u64) -> jiff::Timestamp {
-    jiff::Timestamp::from_second(modified_s as i64).unwrap_or_default()
+    i64::try_from(modified_s)
+        .ok()
+        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -151,7 +151,13 @@ impl Uploads {
         let etags: Vec<String> = parts.into_iter().map(|part| part.etag).collect();
         // The parts make room for the whole.
         self.remove(id, key)?;
-        objects.put(key, &bytes, checksums::etag_of_parts(&etags), headers, Vec::new())
+        objects.put(
+            key,
+            &bytes,
+            &checksums::etag_of_parts(&etags),
+            headers,
+            Vec::new(),
+        )
     }
 
     /// Gives an upload up, with its parts.

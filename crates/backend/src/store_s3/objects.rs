@@ -86,7 +86,7 @@ impl Objects {
         &self,
         key: &str,
         bytes: &[u8],
-        etag: String,
+        etag: &str,
         headers: Vec<(String, String)>,
         checksums: Vec<(String, String)>,
     ) -> Result<Meta, S3Error> {
@@ -310,7 +310,7 @@ mod tests {
         let objects = objects(folder.path());
         let put = |key: &str, bytes: &[u8]| {
             objects
-                .put(key, bytes, String::new(), Vec::new(), Vec::new())
+                .put(key, bytes, "", Vec::new(), Vec::new())
                 .map(|_| ())
                 .map_err(|error| error.code)
         };

@@ -372,7 +372,7 @@ impl Store {
         let kept = writing::kept(&asked.parts.headers)?;
         let meta = self
             .objects
-            .put(&asked.key, &received.bytes, etag, kept, received.checksums)?;
+            .put(&asked.key, &received.bytes, &etag, kept, received.checksums)?;
         let mut answer = Answer::empty(StatusCode::OK).with("etag", meta.etag);
         answer.headers.extend(meta.checksums);
         Ok(answer)
@@ -398,7 +398,9 @@ impl Store {
             meta.headers
         };
         let etag = super::checksums::etag(&bytes);
-        let copied = self.objects.put(&asked.key, &bytes, etag, kept, meta.checksums)?;
+        let copied = self
+            .objects
+            .put(&asked.key, &bytes, &etag, kept, meta.checksums)?;
         let mut out = Writer::new("CopyObjectResult");
         out.leaf("LastModified", iso_date(copied.modified_s()));
         out.leaf("ETag", copied.etag);

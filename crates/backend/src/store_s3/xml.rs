@@ -65,13 +65,9 @@ pub(crate) fn children(document: &[u8], root: &str) -> Result<Vec<Child>, S3Erro
             Event::CData(part) => write(&mut out, depth, &part.xml10_content()),
             Event::GeneralRef(reference) => {
                 let character = reference.resolve_char_ref().map_err(|_| S3Error::malformed())?;
-                match character {
-                    Some(character) => write(&mut out, depth, &character.to_string()),
-                    None => {
-                        let named = resolve_predefined_entity(&reference).ok_or_else(S3Error::malformed)?;
-                        write(&mut out, depth, named);
-                    }
-                }
+                let named = || resolve_predefined_entity(&reference).map(str::to_owned);
+                let text = character.map(String::from).or_else(named);
+                write(&mut out, depth, &text.ok_or_else(S3Error::malformed)?);
             }
             Event::Eof => {
                 return if depth == 0 {
