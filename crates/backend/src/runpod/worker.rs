@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
-use rand::SeedableRng as _;
+use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, StandardNormal};
 use serde_json::{Value, json};
@@ -317,21 +317,25 @@ impl Worker {
         fields.finish().map(|()| order)
     }
 
-    /// One inference: the picture is made at once, then time passes as if a GPU had made it, and only then is it written.
+    /// One inference: the picture is made and written at once, then time passes as if a GPU had made it, and only then is it seen.
     async fn infer(self: &Arc<Self>, order: tryon::Order, begun: Instant) -> Result<String, tryon::Refused> {
-        let (volume, chance) = (self.volume.clone(), rand::Rng::random(&mut *lock(&self.rng)));
-        let picture = blocking(move || tryon::picture(&volume, &order, chance)).await?;
+        let (chance, name) = {
+            let mut rng = lock(&self.rng);
+            (rng.random(), tryon::result_name(rng.random()))
+        };
+        let (volume, written) = (self.volume.clone(), name.clone());
+        blocking(move || {
+            let picture = tryon::picture(&volume, &order, chance)?;
+            tryon::write(&volume, &written, &picture)
+        })
+        .await?;
         let normal: f64 = StandardNormal.sample(&mut *lock(&self.rng));
         let mut time = self.service.mul_f64((self.sigma * normal).exp());
         if self.cold.swap(false, Ordering::AcqRel) {
             time += self.first_call;
         }
         self.alarm.sleep_until(begun + time).await;
-        let (volume, name) = (
-            self.volume.clone(),
-            tryon::result_name(rand::Rng::random(&mut *lock(&self.rng))),
-        );
-        blocking(move || tryon::write(&volume, &name, &picture).map(|()| name)).await
+        tryon::show(&self.volume, &name).map(|()| name)
     }
 }
 

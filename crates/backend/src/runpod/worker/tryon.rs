@@ -82,18 +82,28 @@ pub(crate) fn result_name(chance: u128) -> String {
     format!("results/result_{chance:032x}.png")
 }
 
-/// Writes a result: it appears whole or not at all.
+/// Writes a result where nobody sees it.
 pub(crate) fn write(volume: &Path, name: &str, png: &[u8]) -> Result<(), Refused> {
-    let path = volume.join(name);
-    // Names that begin so are no objects.
-    let part = volume.join(name.replace('/', "/.~"));
-    let written = std::fs::create_dir_all(volume.join("results"))
-        .and_then(|()| std::fs::write(&part, png))
-        .and_then(|()| std::fs::rename(&part, &path));
-    written.map_err(|error| Refused {
+    std::fs::create_dir_all(volume.join("results"))
+        .and_then(|()| std::fs::write(unseen(volume, name), png))
+        .map_err(|error| unwritten(&error))
+}
+
+/// Lets a written result be seen, whole.
+pub(crate) fn show(volume: &Path, name: &str) -> Result<(), Refused> {
+    std::fs::rename(unseen(volume, name), volume.join(name)).map_err(|error| unwritten(&error))
+}
+
+/// Names that begin so are no objects.
+fn unseen(volume: &Path, name: &str) -> PathBuf {
+    volume.join(name.replace('/', "/.~"))
+}
+
+fn unwritten(error: &std::io::Error) -> Refused {
+    Refused {
         status: StatusCode::INTERNAL_SERVER_ERROR,
         why: error.to_string(),
-    })
+    }
 }
 
 /// The file of that name, if it lies in the volume and is one.
