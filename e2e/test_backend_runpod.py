@@ -33,7 +33,7 @@ BUCKET, ACCESS, SECRET = "volume", "user_prony", "rps_prony"
 # Platform times over their nominal length: two minutes are four seconds, an inference 0.32 s.
 SCALE = "0.0333333"
 # Where only the answers matter.
-FAST = "0.002"
+FAST = "0.01"
 
 
 def png(shade) -> bytes:
@@ -61,7 +61,7 @@ def client(server, secret=SECRET, access=ACCESS):
 @pytest.fixture(scope="module")
 def shared():
     """One platform without workers for the tests that only look at its store."""
-    server = Server([binary(), "serve", "runpod-fixed", "--port", 0, "--admin-port", 0, "--set", "workers_min=0"], {})
+    server = Server([binary(), "serve", "runpod-fixed", "--port", 0, "--admin-port", 0, "--set", "workers_min=0", "--set", "weights_mb=1"], {})
     yield server
     server.end()
 
@@ -290,7 +290,7 @@ def test_bodies_in_chunks(shared, store):
 
 
 def test_the_store_is_bounded_and_sheds(backend):
-    server = backend("runpod-fixed", "workers_min=0", "store_mb=1", "store_connections=1", "store_waiting=1", "store_latency_s=100", time_scale=FAST)
+    server = backend("runpod-fixed", "workers_min=0", "store_mb=1", "store_connections=1", "store_waiting=1", "store_latency_s=10", time_scale=FAST)
     store = client(server)
 
     def put(n):
@@ -320,8 +320,10 @@ def truth(server):
 def platform(backend):
     """A platform whose volume holds the two pictures, and a way to ask it."""
 
-    def platform(preset, *knobs, time_scale=FAST):
-        server = backend(preset, "weights_mb=1", *knobs, time_scale=time_scale)
+    def platform(preset, *knobs, time_scale=None):
+        # A busy machine must not look like a slow worker where times are this short.
+        patient = () if time_scale else ("wait_max_s=6000", "processing_max_s=6000", "job_timeout_s=6000")
+        server = backend(preset, "weights_mb=1", *patient, *knobs, time_scale=time_scale or FAST)
         store = client(server)
         store.put_object(Bucket=BUCKET, Key="in/person.png", Body=png(40))
         store.put_object(Bucket=BUCKET, Key="in/garment.png", Body=png(200))
@@ -385,6 +387,7 @@ def test_the_worker_answers_as_documented(platform, preset):
     jsonschema.validate(ORDER, schema)
     for example in schema["examples"]:
         jsonschema.validate(example, schema)
+        assert server.tryon(example).status_code == 200
     declared = document["paths"]["/api/v1/tryon"]["post"]["responses"]
     assert ("500" if observed else "404") in declared and {"200", "422", "502", "524"} <= set(declared)
     assert "/api/v1/tryon" in server.ask("GET", "/docs").text

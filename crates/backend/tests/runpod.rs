@@ -19,7 +19,6 @@ fn platform(preset: &str, knobs: &[(&str, &str)]) -> Server {
         ("weights_mb", "1"),
         ("wait_max_s", "30000"),
         ("idle_s", "100000"),
-        ("ping_timeout_s", "5000"),
     ];
     Server::scaled(preset, &[&own, knobs].concat(), 0.001)
 }

@@ -51,6 +51,7 @@ pub(crate) fn start(start: &Start<'_>) -> Result<Arc<dyn System>, BackendError> 
     let (volume, weights) = (folder.path().join("volume"), folder.path().join("weights"));
     std::fs::create_dir(&volume)?;
     worker::generate(&weights, config.weights_mib, start.seed)?;
+    worker::samples(&volume)?;
     let store = Arc::new(Store::new(start, volume.clone())?);
     let store_port = start.listen()?;
     let openapi = openapi::document(&config);
@@ -77,6 +78,18 @@ impl System for Runpod {
             let task = tokio::spawn(self.serve(request));
             task.await.unwrap_or_else(|_| Reply::unhandled().into_response())
         })
+    }
+
+    fn model(&self) -> Option<Value> {
+        let config = &self.pool.config;
+        let (median, sigma) = (config.service.as_secs_f64() * 1e9, config.service_sigma);
+        Some(json!({
+            "law": "lognormal",
+            "p50": median,
+            "mean": median * (sigma * sigma / 2.0).exp(),
+            "sigma": sigma,
+            "first_call_more": config.first_call.as_secs_f64() * 1e9,
+        }))
     }
 
     fn state(&self) -> Value {

@@ -7,6 +7,11 @@ use crate::error::BackendError;
 use crate::settings::Settings;
 use crate::system::Start;
 
+/// However short times are made, a real process gets so long to start, and a real health check so long to be answered: what a busy
+/// machine needs would otherwise look like a worker that is ill.
+const INIT_LEAST: Duration = Duration::from_secs(10);
+const PING_LEAST: Duration = Duration::from_secs(1);
+
 /// When workers are added.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Scaler {
@@ -86,6 +91,10 @@ pub(crate) struct Config {
     pub(crate) for_workers: Vec<(String, String)>,
     pub(crate) seed: u64,
     pub(crate) time_scale: f64,
+    /// Median time of one inference, its spread, and what the first takes longer.
+    pub(crate) service: Duration,
+    pub(crate) service_sigma: f64,
+    pub(crate) first_call: Duration,
 }
 
 impl Config {
@@ -120,9 +129,9 @@ impl Config {
             idle: time("idle_s")?,
             wait_max: time("wait_max_s")?,
             processing_max: time("processing_max_s")?,
-            init_max: time("init_max_s")?,
+            init_max: time("init_max_s")?.max(INIT_LEAST),
             ping: time("ping_s")?.max(Duration::from_millis(1)),
-            ping_timeout: time("ping_timeout_s")?,
+            ping_timeout: time("ping_timeout_s")?.max(PING_LEAST),
             ping_failures: settings.count("ping_failures", 1, 1000)?,
             wrong_port: settings
                 .flag("wrong_port")?
@@ -159,6 +168,13 @@ impl Config {
             for_workers: for_workers(settings),
             seed: start.seed,
             time_scale: start.time_scale,
+            service: time("service_s")?,
+            service_sigma: settings.number("service_sigma", 0.0, 1.0)?,
+            first_call: if settings.flag("never_initialising")? {
+                time("first_call_s")?
+            } else {
+                Duration::ZERO
+            },
         })
     }
 

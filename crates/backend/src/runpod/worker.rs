@@ -5,6 +5,7 @@ mod load;
 mod tryon;
 
 pub(crate) use load::generate;
+pub(crate) use tryon::samples;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -77,6 +77,33 @@ pub(crate) fn picture(volume: &Path, order: &Order, chance: u64) -> Result<Vec<u
     Ok(png.into_inner())
 }
 
+/// Puts two pictures into an empty volume, so that there is something to try on: `inputs/person.png` and `inputs/garment.png`.
+pub(crate) fn samples(volume: &Path) -> std::io::Result<()> {
+    let person = RgbImage::from_fn(SIZE.0, SIZE.1, |x, y| {
+        let (right, down) = (x.abs_diff(48), y.abs_diff(16));
+        let body = y > 28 && right < 24;
+        let head = right * right + down * down < 144;
+        image::Rgb(if body || head {
+            [224, 172, 140]
+        } else {
+            [96, 128, 160]
+        })
+    });
+    let garment = RgbImage::from_fn(64, 64, |x, y| {
+        image::Rgb(if (x / 8 + y / 8) % 2 == 0 {
+            [200, 32, 48]
+        } else {
+            [240, 240, 232]
+        })
+    });
+    let inputs = volume.join("inputs");
+    std::fs::create_dir_all(&inputs)?;
+    for (name, picture) in [("person.png", person), ("garment.png", garment)] {
+        picture.save(inputs.join(name)).map_err(std::io::Error::other)?;
+    }
+    Ok(())
+}
+
 /// A name for a result.
 pub(crate) fn result_name(chance: u128) -> String {
     format!("results/result_{chance:032x}.png")
@@ -138,10 +165,7 @@ mod tests {
 
     fn volume() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        for (name, shade) in [("p.png", 40), ("g.png", 200)] {
-            let picture = RgbImage::from_pixel(64, 96, image::Rgb([shade; 3]));
-            picture.save(folder.path().join(name)).unwrap();
-        }
+        samples(folder.path()).unwrap();
         std::fs::write(folder.path().join("text.png"), "no picture").unwrap();
         folder
     }
@@ -149,7 +173,7 @@ mod tests {
     fn order(person: &str, cloth_type: &'static str, seed: i64) -> Order {
         Order {
             person: person.to_owned(),
-            garment: "g.png".to_owned(),
+            garment: "inputs/garment.png".to_owned(),
             cloth_type,
             seed,
         }
@@ -159,7 +183,12 @@ mod tests {
     fn the_picture_follows_the_order() {
         let volume = volume();
         let make = |cloth_type, seed, chance| {
-            picture(volume.path(), &order("p.png", cloth_type, seed), chance).unwrap()
+            picture(
+                volume.path(),
+                &order("inputs/person.png", cloth_type, seed),
+                chance,
+            )
+            .unwrap()
         };
         assert_eq!(make("upper", 5, 1), make("upper", 5, 2));
         assert_ne!(make("upper", 5, 1), make("upper", 6, 1));
@@ -177,7 +206,7 @@ mod tests {
                 .as_u16()
         };
         assert_eq!(
-            ["nope.png", "", "/etc/hosts", "../p.png", "text.png"].map(refused),
+            ["nope.png", "", "/etc/hosts", "inputs/../text.png", "text.png"].map(refused),
             [404, 404, 404, 404, 400]
         );
     }
