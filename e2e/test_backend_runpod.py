@@ -563,9 +563,12 @@ def test_a_worker_that_dies_is_replaced_and_none_outlives_the_platform(platform)
     assert server.tryon().status_code == 200
     pids = [w["pid"] for w in ready()]
     assert all(map(alive, pids))
-    server.child.kill()  # not asked, and nobody can clean up
+    words = Path(f"/proc/{pids[0]}/cmdline").read_text().split("\0")
+    (folder,) = [Path(word.removeprefix("heirloom=")) for word in words if word.startswith("heirloom=")]
+    assert folder.is_dir()
+    server.child.kill()  # not asked, and it cannot clean up
     server.child.wait()
-    wait_for(lambda: not any(map(alive, pids)))
+    wait_for(lambda: not any(map(alive, pids)) and not folder.exists())
 
 
 def test_workers_are_stopped_when_idle_and_flashboot_takes_them_up_again(platform):
@@ -592,6 +595,15 @@ def test_too_many_are_refused_at_once_where_nobody_is_dropped_late(platform):
     assert set(statuses) == {200, 503} and statuses.count(200) >= 3
     dropped = truth(server)["requests"]["dropped"]
     assert dropped["full"] >= 10 and sum(dropped.values()) == statuses.count(503)
+
+
+def test_workers_come_with_the_requests_where_nothing_is_wrong(platform):
+    """The fixed preset's answer to R1 and R4: one worker for each request, as far as there may be, and none left out."""
+    server = platform("runpod-fixed", "workers_max=4", time_scale="0.02")
+    ended = burst(server, 12)
+    assert {each[0] for each in ended} == {200}
+    served = {w["name"]: w["served"] for w in truth(server)["workers"]}
+    assert len(served) == 4 and min(served.values()) >= 1 and sum(served.values()) == 12
 
 
 def test_the_program_of_the_workers_is_this_one(platform):

@@ -14,7 +14,7 @@ use super::config::{Config, Endpoint};
 use super::jobs::Jobs;
 use super::ledger::{Ledger, Story};
 use super::pool::{OnWorker, Pool, Refused};
-use super::{docs_page, openapi, queue_api, worker};
+use super::{docs_page, openapi, pool, queue_api, worker};
 use crate::error::BackendError;
 use crate::fastapi::reply::Reply;
 use crate::recorder::{Recorder, Visit};
@@ -48,18 +48,18 @@ pub(crate) fn start(start: &Start<'_>) -> Result<Arc<dyn System>, BackendError> 
     start.without_slides()?;
     let config = Config::new(start)?;
     let folder = tempfile::Builder::new().prefix("prony-platform-").tempdir()?;
-    let (volume, weights) = (folder.path().join("volume"), folder.path().join("weights"));
+    let volume = pool::volume(folder.path());
     std::fs::create_dir(&volume)?;
-    worker::generate(&weights, config.weights_mib, start.seed)?;
+    worker::generate(&pool::weights(folder.path()), config.weights_mib, start.seed)?;
     worker::samples(&volume)?;
-    let store = Arc::new(Store::new(start, volume.clone())?);
+    let store = Arc::new(Store::new(start, volume)?);
     let store_port = start.listen()?;
     let openapi = openapi::document(&config);
     let docs = docs_page::html(&openapi);
     let origin = Instant::now();
     Ok(Arc::new(Runpod {
         jobs: Arc::new(Jobs::new(&config)),
-        pool: Pool::start(config, volume, weights, origin)?,
+        pool: Pool::start(config, folder.path().to_owned(), origin)?,
         ledger: Ledger::new(origin),
         store,
         store_port: std::sync::Mutex::new(Some(store_port)),

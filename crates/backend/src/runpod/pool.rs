@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,8 @@ pub(crate) struct Pool {
     pub(crate) config: Config,
     /// The clock of all waiting.
     pub(crate) alarm: Alarm,
+    /// All that is on disk; it goes with the platform.
+    pub(crate) folder: PathBuf,
     /// The folder that the workers share with the store.
     pub(crate) volume: PathBuf,
     /// The file that each worker loads.
@@ -235,17 +237,13 @@ impl State {
 
 impl Pool {
     /// Starts with the active workers on their way.
-    pub(crate) fn start(
-        config: Config,
-        volume: PathBuf,
-        weights: PathBuf,
-        origin: Instant,
-    ) -> std::io::Result<Arc<Self>> {
+    pub(crate) fn start(config: Config, folder: PathBuf, origin: Instant) -> std::io::Result<Arc<Self>> {
         let pool = Arc::new(Self {
             config,
             alarm: Alarm::start()?,
-            volume,
-            weights,
+            volume: volume(&folder),
+            weights: weights(&folder),
+            folder,
             changed: Notify::new(),
             origin,
             state: Mutex::default(),
@@ -492,6 +490,16 @@ impl Pool {
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Where the pictures are in the platform's folder.
+pub(crate) fn volume(folder: &Path) -> PathBuf {
+    folder.join("volume")
+}
+
+/// Where the weights are.
+pub(crate) fn weights(folder: &Path) -> PathBuf {
+    folder.join("weights")
 }
 
 /// What a worker is called.

@@ -158,6 +158,7 @@ fn options(pool: &Pool, id: usize) -> ServeOptions {
             format!("{:.3}", begun.as_secs_f64() * 1000.0),
         ),
         ("worker_id".to_owned(), name(id)),
+        ("heirloom".to_owned(), pool.folder.display().to_string()),
         ("volume".to_owned(), pool.volume.display().to_string()),
         ("weights".to_owned(), pool.weights.display().to_string()),
     ]);

@@ -7,6 +7,7 @@ mod tryon;
 pub(crate) use load::generate;
 pub(crate) use tryon::samples;
 
+use std::os::unix::process::parent_id;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -44,10 +45,11 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a worker is started with.
 #[rustfmt::skip]
-pub(crate) static KNOBS: [KnobDef; 13] = [
+pub(crate) static KNOBS: [KnobDef; 14] = [
     knob("worker_id", "text", "local", "what the worker is called"),
     knob("volume", "path", "", "folder with the pictures; empty is a fresh one of its own"),
     knob("weights", "path", "", "file that is read before the worker is ready; empty is none"),
+    knob("heirloom", "path", "", "folder that is removed when the process that started this one has gone before it; empty is none"),
     knob("load_s", "s", "7", "how long loading takes in all"),
     knob("begun_ms", "ms", "0", "when loading began, since 1970: the start of the process is then a part of it; 0: when the process is there"),
     knob("first_call_s", "s", "5", "what the first inference takes longer than the others"),
@@ -79,6 +81,8 @@ struct Worker {
     id: HeaderValue,
     volume: PathBuf,
     own_volume: std::sync::Mutex<Option<tempfile::TempDir>>,
+    heirloom: Option<PathBuf>,
+    parent: u32,
     ready: AtomicBool,
     cold: AtomicBool,
     weights: OnceLock<Vec<u8>>,
@@ -134,6 +138,10 @@ pub(crate) fn start(start: &Start<'_>) -> Result<Arc<dyn System>, BackendError> 
             .map_err(|_| settings.refuse("worker_id", "letters and digits are needed"))?,
         volume,
         own_volume: std::sync::Mutex::new(own_volume),
+        heirloom: Some(settings.word("heirloom"))
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from),
+        parent: parent_id(),
         ready: AtomicBool::new(false),
         cold: AtomicBool::new(never_initialising),
         weights: OnceLock::new(),
@@ -177,6 +185,10 @@ impl System for Worker {
 
     fn stop(&self) {
         drop(lock(&self.own_volume).take());
+        if let Some(folder) = self.heirloom.as_ref().filter(|_| parent_id() != self.parent) {
+            // Others that were started by the same process do it too.
+            let _ = std::fs::remove_dir_all(folder);
+        }
     }
 }
 
