@@ -305,7 +305,8 @@ impl Pool {
         }
     }
 
-    /// Any worker that listens, busy or not, as a health check is sent to one; the first is started if there is none.
+    /// Any worker that listens, busy or not, as a health check is sent to one: a healthy one where there is one. The first is started if
+    /// there is none.
     pub(crate) async fn any(self: &Arc<Self>, patience: Duration) -> Result<(usize, SocketAddr), Refused> {
         let give_up = Instant::now() + patience;
         let _probing = Probing::new(self);
@@ -330,13 +331,16 @@ impl Pool {
             return Err(Refused::WrongPort);
         }
         let count = state.workers.len();
-        let found = (1..=count)
-            .map(|step| (state.probed + step) % count)
-            .find_map(|id| {
-                let worker = &state.workers[id];
-                let at = worker.address().filter(|_| worker.is_live())?;
-                Some((id, at))
-            });
+        // One that is initialising says so only where no other can say that it is healthy.
+        let found = [true, false].into_iter().find_map(|healthy| {
+            (1..=count)
+                .map(|step| (state.probed + step) % count)
+                .find_map(|id| {
+                    let worker = &state.workers[id];
+                    let fit = worker.is_live() && (worker.phase == Phase::Healthy) == healthy;
+                    Some((id, worker.address().filter(|_| fit)?))
+                })
+        });
         if let Some((id, _)) = found {
             state.probed = id;
         }
