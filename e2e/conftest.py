@@ -226,9 +226,10 @@ def server():
 def backend(server):
     """The reference backend: `backend("truth", "knob=value", ...)`."""
 
-    def backend(preset, *knobs, slides=None):
+    def backend(preset, *knobs, slides=None, time_scale=None):
         sets = [word for knob in knobs for word in ("--set", knob)]
         extra = ["--slides", slides] if slides else []
+        extra += ["--time-scale", time_scale] if time_scale else []
         return server(binary(), "serve", preset, "--port", 0, "--admin-port", 0, *sets, *extra)
 
     return backend

@@ -55,6 +55,11 @@ pub enum BackendError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The words of a command line make no sense.
+    #[error(
+        "{0}; use: serve PRESET [--port N] [--admin-port N] [--seed N] [--time-scale RATIO] [--set KNOB=VALUE]..."
+    )]
+    Command(String),
     /// The runtime, a thread or a listener failed.
     #[error("the backend stopped: {0}")]
     Io(#[from] std::io::Error),

@@ -9,6 +9,7 @@
 
 mod admin;
 mod alarm;
+mod command;
 mod connection;
 mod enso;
 mod error;
@@ -22,6 +23,7 @@ mod ledger;
 mod memory;
 mod preset;
 mod recorder;
+mod runpod;
 mod semantic;
 mod serve;
 mod serve_http2;
@@ -29,11 +31,13 @@ mod settings;
 mod slip;
 mod spoil;
 mod stage;
+mod store_s3;
 mod system;
 mod truth;
 mod vision;
 mod wire;
 
+pub use command::{announce, run};
 pub use error::BackendError;
 pub use preset::{COMMON_KNOBS, KnobDef, PRESETS, PresetDef, preset};
 pub use serve::{ALL, Ready, ServeOptions, Served, serve};

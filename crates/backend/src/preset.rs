@@ -3,7 +3,7 @@
 use crate::error::{BackendError, nearest};
 use crate::faults;
 use crate::system::Starting;
-use crate::{enso, semantic, truth, vision};
+use crate::{enso, runpod, semantic, truth, vision};
 
 /// Knobs that every preset has beside its own: faults that stand before it.
 pub static COMMON_KNOBS: &[KnobDef] = &faults::COMMON_KNOBS;
@@ -106,6 +106,31 @@ pub static PRESETS: &[PresetDef] = &[
                       needed: local-key-1 or local-key-2, unless api_keys says otherwise.",
         knobs: &semantic::FIXED_KNOBS,
         start: semantic::start,
+    },
+    PresetDef {
+        name: "runpod",
+        title: "serverless platform with a load balancer and worker processes, as observed: seven faults",
+        description: "A balancer before real processes that start on demand, load a file, dress a person on a picture and are stopped when \
+                      idle; the queue API on the same port; an S3-like object store beside it. Seven faults are planted (R1-R7). \
+                      --time-scale shortens all times, those of the workers too.",
+        knobs: &runpod::OBSERVED_KNOBS,
+        start: runpod::start,
+    },
+    PresetDef {
+        name: "runpod-fixed",
+        title: "the same platform with no planted fault",
+        description: "The system of 'runpod' with every fault off: workers say 204 while they start, answers tell how long they waited, what \
+                      cannot be served in time is refused at once with a Retry-After, and more workers come sooner.",
+        knobs: &runpod::FIXED_KNOBS,
+        start: runpod::start,
+    },
+    PresetDef {
+        name: "runpod-worker",
+        title: "one worker of that platform; the platform starts these itself",
+        description: "The web server that the processes behind 'runpod' are: it loads its weights, answers /ping and makes pictures from \
+                      those in a folder.",
+        knobs: &runpod::WORKER_KNOBS,
+        start: runpod::start_worker,
     },
 ];
 

@@ -85,6 +85,35 @@ impl Body {
         }
     }
 
+    /// An optional string that must be one of `words`, as pydantic reads a `Literal`.
+    pub(crate) fn word(
+        &mut self,
+        name: &'static str,
+        default: &'static str,
+        words: &[&'static str],
+    ) -> &'static str {
+        let Some(given) = self.optional(name) else {
+            return default;
+        };
+        if let Some(word) = words.iter().find(|word| given.as_str() == Some(word)) {
+            return word;
+        }
+        let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+        let expected = match quoted.split_last() {
+            Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+            _ => quoted.concat(),
+        };
+        let message = format!("Input should be {expected}");
+        self.fault_with(
+            "literal_error",
+            name,
+            &message,
+            &given,
+            &json!({ "expected": expected }),
+        );
+        default
+    }
+
     /// An optional integer in `ge..=le`.
     pub(crate) fn integer(&mut self, name: &'static str, default: i64, ge: i64, le: i64) -> i64 {
         let Some(given) = self.optional(name) else {

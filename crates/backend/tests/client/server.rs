@@ -37,7 +37,13 @@ pub(crate) fn options(preset: &str, knobs: &[(&str, &str)]) -> ServeOptions {
 
 impl Server {
     pub(crate) fn start(preset: &str, knobs: &[(&str, &str)]) -> Self {
-        let options = options(preset, knobs);
+        Self::scaled(preset, knobs, 1.0)
+    }
+
+    /// With the platform's times at this scale.
+    pub(crate) fn scaled(preset: &str, knobs: &[(&str, &str)], time_scale: f64) -> Self {
+        let mut options = options(preset, knobs);
+        options.time_scale = time_scale;
         let (stop, stopped) = oneshot::channel();
         let (ready, at) = mpsc::channel();
         let thread = std::thread::spawn(move || {
