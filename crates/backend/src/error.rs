@@ -55,6 +55,12 @@ pub enum BackendError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The preset does not speak over standard input and output.
+    #[error("preset '{preset}' is served over HTTP only; leave --stdio out, or serve 'media'")]
+    NoStdio {
+        /// The preset.
+        preset: &'static str,
+    },
     /// The runtime, a thread or a listener failed.
     #[error("the backend stopped: {0}")]
     Io(#[from] std::io::Error),

@@ -13,6 +13,7 @@ mod enso;
 mod error;
 mod fastapi;
 mod gate;
+mod media;
 mod preset;
 mod recorder;
 mod serve;
@@ -22,4 +23,4 @@ mod truth;
 
 pub use error::BackendError;
 pub use preset::{KnobDef, PRESETS, PresetDef, preset};
-pub use serve::{Ready, ServeOptions, serve};
+pub use serve::{Ready, ReadyStdio, ServeOptions, serve, serve_stdio};

@@ -2,7 +2,7 @@
 
 use crate::error::{BackendError, nearest};
 use crate::system::Starting;
-use crate::{enso, truth};
+use crate::{enso, media, truth};
 
 /// One system the backend can imitate.
 #[derive(Debug)]
@@ -51,6 +51,23 @@ pub static PRESETS: &[PresetDef] = &[
                       from the slide, status endpoints tell the truth, input is bounded. Not for clinical use.",
         knobs: &enso::FIXED_KNOBS,
         start: enso::start,
+    },
+    PresetDef {
+        name: "media",
+        title: "MCP server for video and image generation, as observed, with the generation service behind it",
+        description: "The Model Context Protocol over streamable HTTP at /mcp, or over stdin and stdout with --stdio; eleven tools that \
+                      write real files. The generation service has a listener of its own, named 'upstream', and fails in known ways. \
+                      Four faults are planted (Z1-Z4).",
+        knobs: &media::OBSERVED_KNOBS,
+        start: media::start,
+    },
+    PresetDef {
+        name: "media-fixed",
+        title: "the same MCP server with no planted fault",
+        description: "The system of 'media' with every fault off: downloads run in parallel and are verified, files appear whole and \
+                      replace nothing, and a result tells what had to be repeated.",
+        knobs: &media::FIXED_KNOBS,
+        start: media::start,
     },
     PresetDef {
         name: "truth",

@@ -57,11 +57,49 @@ pub struct Ready {
     pub beside: Vec<(&'static str, SocketAddr)>,
 }
 
+/// Where the backend listens while it speaks over standard input and output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadyStdio {
+    /// The truth, if asked for.
+    pub admin: Option<SocketAddr>,
+    /// What the preset serves beside, by name.
+    pub beside: Vec<(&'static str, SocketAddr)>,
+}
+
 /// Serves until `shutdown` completes. Blocks; builds its own async runtime, inside which `shutdown` is polled. `ready` is called once,
 /// when every listener accepts connections and all that loads at the start is loaded.
 pub fn serve(
     options: ServeOptions,
     ready: impl FnOnce(&Ready),
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), BackendError> {
+    let told = |service: Option<SocketAddr>, admin, beside| {
+        if let Some(service) = service {
+            ready(&Ready {
+                service,
+                admin,
+                beside,
+            });
+        }
+    };
+    run(options, true, told, shutdown)
+}
+
+/// Speaks over standard input and output until the input ends or `shutdown` completes; there is no service port, and nothing else is
+/// written to standard output. Otherwise as [`serve`].
+pub fn serve_stdio(
+    options: ServeOptions,
+    ready: impl FnOnce(&ReadyStdio),
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), BackendError> {
+    let told = |_, admin, beside| ready(&ReadyStdio { admin, beside });
+    run(options, false, told, shutdown)
+}
+
+fn run(
+    options: ServeOptions,
+    on_port: bool,
+    ready: impl FnOnce(Option<SocketAddr>, Option<SocketAddr>, Vec<(&'static str, SocketAddr)>),
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), BackendError> {
     let ServeOptions {
@@ -83,7 +121,11 @@ pub fn serve(
     let recorder = Arc::new(Recorder::new(admin_port.is_some()));
     let outcome = runtime.block_on(async {
         // Ports first: a port in use is told before slides are painted.
-        let (service, service_at) = listen(SocketAddr::new(host, port))?;
+        let service = if on_port {
+            Some(listen(SocketAddr::new(host, port))?)
+        } else {
+            None
+        };
         let admin = match admin_port {
             Some(port) => Some(listen(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))?),
             None => None,
@@ -112,14 +154,24 @@ pub fn serve(
         let admin_at = admin.as_ref().map(|(_, at)| *at);
         let (stop, stopped) = watch::channel(false);
         let mut servers = tokio::task::JoinSet::new();
-        let accepted = Arc::clone(&system);
-        let serving = Arc::clone(&system);
-        servers.spawn(accept(
-            service,
-            stopped.clone(),
-            move |stream| accepted.accepted(stream),
-            move |request| Arc::clone(&serving).handle(request),
-        ));
+        let service_at = service.as_ref().map(|(_, at)| *at);
+        if let Some((listener, _)) = service {
+            let accepted = Arc::clone(&system);
+            let serving = Arc::clone(&system);
+            servers.spawn(accept(
+                listener,
+                stopped.clone(),
+                move |stream| accepted.accepted(stream),
+                move |request| Arc::clone(&serving).handle(request),
+            ));
+        } else {
+            let preset = preset.name;
+            servers.spawn(
+                Arc::clone(&system)
+                    .stdio()
+                    .ok_or(BackendError::NoStdio { preset })?,
+            );
+        }
         let mut beside = Vec::new();
         for one in Arc::clone(&system).beside() {
             beside.push((one.name, one.listener.local_addr()?));
@@ -138,11 +190,7 @@ pub fn serve(
             };
             servers.spawn(accept(listener, stopped, |_: &TcpStream| {}, handle));
         }
-        ready(&Ready {
-            service: service_at,
-            admin: admin_at,
-            beside,
-        });
+        ready(service_at, admin_at, beside);
         tokio::select! {
             () = shutdown => {}
             Some(ended) = servers.join_next() => ended.map_err(std::io::Error::other)??,

@@ -19,6 +19,9 @@ use crate::settings::Settings;
 /// An answer in the making.
 pub(crate) type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 
+/// A conversation over standard input and output, until the input ends.
+pub(crate) type Speaking = Pin<Box<dyn Future<Output = std::io::Result<()>> + Send>>;
+
 /// A running preset.
 pub(crate) trait System: Send + Sync {
     /// Serves one request of the service port.
@@ -40,6 +43,11 @@ pub(crate) trait System: Send + Sync {
     /// Listeners beside the service port, each with the name under which it is told (`store http://...`).
     fn beside(self: Arc<Self>) -> Vec<Beside> {
         Vec::new()
+    }
+
+    /// The conversation over standard input and output that takes the service port's place, where there is one.
+    fn stdio(self: Arc<Self>) -> Option<Speaking> {
+        None
     }
 
     /// The service stops: no new work is taken up, what waits is told so.

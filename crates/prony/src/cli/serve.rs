@@ -16,6 +16,7 @@ use super::units::{key_value, ratio};
   prony serve enso --port 8003              the pathology API with its faults
   prony serve enso-fixed --port 8003        the same without them
   prony serve enso --seed 7 --slides ./images
+  prony serve media --stdio                 an MCP server, to be started by an MCP client
   prony serve truth --list                  every property of the truth server that is a knob
   prony serve truth --admin-port 8004 --set servers=4 --set service=exp --set queue_max=8")]
 pub(crate) struct ServeArgs {
@@ -44,6 +45,10 @@ pub(crate) struct ServeArgs {
     /// seconds.
     #[arg(long, value_name = "RATIO", default_value = "1", value_parser = ratio)]
     pub time_scale: f64,
+    /// Speak over standard input and output instead of a port: for presets of protocols that do (media). Where the rest
+    /// listens is told on standard error; it ends when standard input closes.
+    #[arg(long, conflicts_with_all = ["port", "until_stdin_closes"])]
+    pub stdio: bool,
     /// Stop when standard input closes: for whoever starts this as a part of something else.
     #[arg(long)]
     pub until_stdin_closes: bool,

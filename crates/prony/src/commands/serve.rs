@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use prony_backend::{PRESETS, PresetDef, Ready, ServeOptions};
+use prony_backend::{PRESETS, PresetDef, Ready, ReadyStdio, ServeOptions};
 use prony_model::ExitCode;
 
 use crate::cli::ServeArgs;
@@ -32,6 +33,10 @@ pub(crate) fn run(args: &ServeArgs, session: &Session) -> anyhow::Result<ExitCod
         seed: args.seed,
         time_scale: args.time_scale,
     };
+    if args.stdio {
+        prony_backend::serve_stdio(options, announce_stdio, stopped(Arc::clone(&session.stop)))?;
+        return Ok(ExitCode::Pass);
+    }
     if args.until_stdin_closes {
         let stop = Arc::clone(&session.stop);
         thread::spawn(move || {
@@ -46,16 +51,25 @@ pub(crate) fn run(args: &ServeArgs, session: &Session) -> anyhow::Result<ExitCod
 
 /// One line for people and for whoever started this process.
 fn announce(ready: &Ready) {
-    let admin = ready
-        .admin
-        .map_or_else(String::new, |at| format!(" admin http://{at}"));
-    let beside: String = ready
-        .beside
-        .iter()
-        .map(|(name, at)| format!(" {name} http://{at}"))
-        .collect();
+    let others = others(ready.admin, &ready.beside);
     // Whoever started this may have stopped reading; the service goes on.
-    let _ = writeln!(std::io::stdout(), "ready http://{}{admin}{beside}", ready.service);
+    let _ = writeln!(std::io::stdout(), "ready http://{}{others}", ready.service);
+}
+
+/// The same where standard output belongs to the conversation.
+fn announce_stdio(ready: &ReadyStdio) {
+    let others = others(ready.admin, &ready.beside);
+    // As above.
+    let _ = writeln!(std::io::stderr(), "ready{others}");
+}
+
+fn others(admin: Option<SocketAddr>, beside: &[(&'static str, SocketAddr)]) -> String {
+    admin
+        .iter()
+        .map(|at| ("admin", *at))
+        .chain(beside.iter().copied())
+        .map(|(name, at)| format!(" {name} http://{at}"))
+        .collect()
 }
 
 /// Completes when the stop flag is set.
