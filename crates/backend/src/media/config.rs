@@ -128,7 +128,7 @@ impl Config {
             sessions: settings.flag("sessions")?,
             event_streams: settings.choice("answers", &["sse", "json"])? == "sse",
             cpu_threads: settings.count("cpu_threads", 1, 1024)? as usize,
-            retries_max: settings.count("retries", 0, 20)? as u32,
+            retries_max: settings.count("retries", 0, 100)? as u32,
             disk_bytes_max: (settings.number("disk_mib", 1.0, 1e6)? * MIB) as u64,
             reference_px: settings.count("reference_px", 16, 4096)? as u32,
             service: Service {
