@@ -133,16 +133,18 @@ mod tests {
 
     #[test]
     fn observed_and_fixed_differ_in_every_fault() {
-        let (observed, fixed) = (preset("enso").unwrap(), preset("enso-fixed").unwrap());
-        let faults: Vec<_> = observed
-            .knobs
-            .iter()
-            .zip(fixed.knobs)
-            .filter(|(a, _)| a.fault.is_some())
-            .collect();
-        assert_eq!(faults.len(), 7);
-        for (a, b) in faults {
-            assert_eq!((a.name, a.default, b.default), (b.name, "true", "false"));
+        for (name, count) in [("enso", 7), ("media", 4)] {
+            let (observed, fixed) = (preset(name).unwrap(), preset(&format!("{name}-fixed")).unwrap());
+            let faults: Vec<_> = observed
+                .knobs
+                .iter()
+                .zip(fixed.knobs)
+                .filter(|(a, _)| a.fault.is_some())
+                .collect();
+            assert_eq!(faults.len(), count);
+            for (a, b) in faults {
+                assert_eq!((a.name, a.default, b.default), (b.name, "true", "false"));
+            }
         }
     }
 }

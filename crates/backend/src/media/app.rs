@@ -1,6 +1,6 @@
 //! The running server: its parts, and one HTTP request from its head to its answer and into the account.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -78,23 +78,18 @@ pub(crate) fn start(start: &Start<'_>) -> Result<Arc<dyn System>, BackendError> 
     let folder = Arc::new(Folder::open(&config, Arc::clone(&ledger))?);
     paint_references(&folder, config.reference_px, start.seed)
         .map_err(|error| BackendError::Io(std::io::Error::other(error)))?;
-    let (upstream, listener, at) = match config.upstream {
-        Some(at) => (None, None, at),
-        None => {
-            let listener = start.listen()?;
-            let port = listener.local_addr()?.port();
-            let upstream = Upstream::new(
-                &config.service,
-                start.seed,
-                Arc::clone(&alarm),
-                Arc::clone(&ledger),
-            );
-            (
-                Some(Arc::new(upstream)),
-                Some(listener),
-                SocketAddr::from(([127, 0, 0, 1], port)),
-            )
-        }
+    let (upstream, listener, at) = if let Some(at) = config.upstream {
+        (None, None, at)
+    } else {
+        let listener = start.listen()?;
+        let at = reachable(listener.local_addr()?);
+        let upstream = Upstream::new(
+            &config.service,
+            start.seed,
+            Arc::clone(&alarm),
+            Arc::clone(&ledger),
+        );
+        (Some(Arc::new(upstream)), Some(listener), at)
     };
     let openapi = openapi::document(&config);
     let media = Arc::new(Media {
@@ -115,6 +110,15 @@ pub(crate) fn start(start: &Start<'_>) -> Result<Arc<dyn System>, BackendError> 
         docs: docs_page::html(&openapi),
         openapi,
     }))
+}
+
+/// Where a listener on this address can be reached from here.
+fn reachable(bound: SocketAddr) -> SocketAddr {
+    match bound.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, bound.port()).into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, bound.port()).into(),
+        _ => bound,
+    }
 }
 
 /// Reference images to begin with; those that are there stay as they are.

@@ -57,7 +57,7 @@ pub(crate) struct Trail {
     pub(crate) attempts: u32,
     /// Those that failed: cause and the pause after it.
     pub(crate) failures: Vec<Value>,
-    /// Bytes of the file that were received, and how many there should have been.
+    /// Bytes of the file that were received, and how many the last answer's head promised for the whole.
     pub(crate) received: Option<(u64, u64)>,
 }
 
@@ -215,7 +215,7 @@ impl Client {
 
     /// Doubling pauses, shortened by up to a quarter.
     fn backoff(&self, retries: u32) -> Duration {
-        let nominal = (BACKOFF.0 * 2_f64.powi(retries.min(16) as i32)).min(BACKOFF.1);
+        let nominal = (BACKOFF.0 * f64::from(1_u32 << retries.min(16))).min(BACKOFF.1);
         let jitter: f64 = self.dice.lock().unwrap_or_else(PoisonError::into_inner).random();
         Duration::from_secs_f64(nominal * (1.0 - 0.25 * jitter) * self.time_scale)
     }
@@ -287,22 +287,19 @@ impl Trail {
     pub(crate) fn told(&self) -> Value {
         json!({ "attempts": self.attempts, "failures": self.failures })
     }
-}
 
-/// The account's view of a call.
-impl Trail {
-    /// With the outcome and the times.
-    pub(crate) fn entry(&self, tool: &str, took: Duration, outcome: Result<&Value, &str>) -> Value {
+    /// What the account holds of the call.
+    pub(crate) fn entry(&self, tool: &str, elapsed: Duration, outcome: Result<&Value, &str>) -> Value {
         json!({
             "request_id": self.request_id,
             "tool": tool,
-            "elapsed_ns": nanos(took),
+            "elapsed_ns": nanos(elapsed),
             "ok": outcome.is_ok(),
             "error": outcome.err(),
             "upstream_attempts": self.attempts,
             "upstream_failures": self.failures,
-            "received_bytes": self.received.map(|(received, _)| received),
-            "wanted_bytes": self.received.map(|(_, wanted)| wanted),
+            "received_bytes": self.received.map(|(bytes, _)| bytes),
+            "declared_bytes": self.received.map(|(_, bytes)| bytes),
         })
     }
 }

@@ -32,14 +32,14 @@ pub(crate) struct Folder {
     direct: bool,
     bytes_max: u64,
     partials: AtomicU64,
-    shelf: Mutex<Shelf>,
+    stock: Mutex<Stock>,
     ledger: Arc<Ledger>,
     /// Removed when this is dropped.
     _temporary: Option<TempDir>,
 }
 
 #[derive(Debug, Default)]
-struct Shelf {
+struct Stock {
     known: HashMap<PathBuf, Known>,
     bytes: u64,
 }
@@ -79,15 +79,12 @@ pub(crate) struct Written {
 impl Folder {
     /// Makes the folders that are missing.
     pub(crate) fn open(config: &Config, ledger: Arc<Ledger>) -> Result<Self, BackendError> {
-        let (root, temporary) = match &config.folder {
-            Some(folder) => {
-                std::fs::create_dir_all(folder)?;
-                (folder.canonicalize()?, None)
-            }
-            None => {
-                let temporary = tempfile::Builder::new().prefix("media-").tempdir()?;
-                (temporary.path().canonicalize()?, Some(temporary))
-            }
+        let (root, temporary) = if let Some(folder) = &config.folder {
+            std::fs::create_dir_all(folder)?;
+            (folder.canonicalize()?, None)
+        } else {
+            let temporary = tempfile::Builder::new().prefix("media-").tempdir()?;
+            (temporary.path().canonicalize()?, Some(temporary))
         };
         for name in ["videos", "images", ".partial"] {
             std::fs::create_dir_all(root.join(name))?;
@@ -97,7 +94,7 @@ impl Folder {
             direct: config.direct_write,
             bytes_max: config.disk_bytes_max,
             partials: AtomicU64::new(0),
-            shelf: Mutex::default(),
+            stock: Mutex::default(),
             ledger,
             _temporary: temporary,
         })
@@ -151,21 +148,21 @@ impl Folder {
 
     /// Counts bytes on the disk; an error when there are too many.
     fn take(&self, bytes: u64) -> std::io::Result<()> {
-        let mut shelf = self.shelf();
-        if shelf.bytes + bytes > self.bytes_max {
+        let mut stock = self.stock();
+        if stock.bytes + bytes > self.bytes_max {
             return Err(std::io::Error::from_raw_os_error(NO_SPACE));
         }
-        shelf.bytes += bytes;
+        stock.bytes += bytes;
         Ok(())
     }
 
     fn give_back(&self, bytes: u64) {
-        let mut shelf = self.shelf();
-        shelf.bytes = shelf.bytes.saturating_sub(bytes);
+        let mut stock = self.stock();
+        stock.bytes = stock.bytes.saturating_sub(bytes);
     }
 
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    fn stock(&self) -> MutexGuard<'_, Stock> {
+        self.stock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -231,20 +228,20 @@ impl Writing {
                 (path, renamed)
             }
         };
-        let mut shelf = self.folder.shelf();
-        if shelf.known.len() >= KNOWN_MAX {
-            shelf.known.clear();
+        let mut stock = self.folder.stock();
+        if stock.known.len() >= KNOWN_MAX {
+            stock.known.clear();
         }
-        let next = shelf.known.get(&path).map_or(2, |known| known.next);
+        let next = stock.known.get(&path).map_or(2, |known| known.next);
         let known = Known {
             bytes: self.bytes,
             sha256: sha256.clone(),
             next,
         };
-        if let Some(before) = shelf.known.insert(path.clone(), known) {
-            shelf.bytes = shelf.bytes.saturating_sub(before.bytes);
+        if let Some(before) = stock.known.insert(path.clone(), known) {
+            stock.bytes = stock.bytes.saturating_sub(before.bytes);
         }
-        drop(shelf);
+        drop(stock);
         let entry = json!({
             "path": path,
             "bytes": self.bytes,
@@ -266,14 +263,14 @@ impl Writing {
         let mut path = self.place.clone();
         let mut n = self
             .folder
-            .shelf()
+            .stock()
             .known
             .get(&self.place)
             .map_or(2, |known| known.next);
         for _ in 0..NAMES_MAX {
             let same = self
                 .folder
-                .shelf()
+                .stock()
                 .known
                 .get(&path)
                 .is_some_and(|known| known.bytes == self.bytes && known.sha256 == sha256);
@@ -282,7 +279,7 @@ impl Writing {
             }
             match std::fs::hard_link(partial, &path) {
                 Ok(()) => {
-                    if let Some(known) = self.folder.shelf().known.get_mut(&self.place) {
+                    if let Some(known) = self.folder.stock().known.get_mut(&self.place) {
                         known.next = known.next.max(n);
                     }
                     return Ok(path);

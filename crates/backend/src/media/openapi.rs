@@ -86,6 +86,7 @@ fn post(config: &Config) -> Value {
         "200": { "description": "The answer to a request; a tool's own failure is one too", "content": content },
         "202": { "description": "A notification was taken" },
         "400": text("An unknown protocol version, or a message that may not stand here"),
+        "403": text("The Host header names no loopback host, though the server listens on one"),
         "405": text("Another method"),
         "406": text("The client does not accept both application/json and text/event-stream"),
         "413": text("The body is too large"),

@@ -2,12 +2,14 @@
 //! refusals, its slow and broken transfers. It knows nothing of MCP.
 
 mod asset;
+mod content;
 mod fields;
 mod images;
 mod metrics;
 mod openapi;
 mod range;
 mod refusal;
+mod routes;
 mod transfer;
 mod videos;
 mod weather;
@@ -25,13 +27,13 @@ use super::config::Service;
 use super::docs_page;
 use super::ledger::{Activity, Ledger};
 use crate::alarm::Alarm;
-use crate::fastapi::params::{Query, percent_decode};
+use crate::fastapi::params::Query;
 use crate::fastapi::reply::Reply;
 use crate::recorder::{Recorder, Visit};
 use fields::Fields;
 use images::Images;
-use range::Asked;
 use refusal::{bad_field, missing, refusal};
+use routes::{Route, find};
 use transfer::Plan;
 use videos::{Phase, Video, Videos, Wish};
 use weather::{End, Weather};
@@ -56,20 +58,6 @@ pub(crate) struct Upstream {
     recorder: Arc<Recorder>,
     openapi: Value,
     docs: String,
-}
-
-/// What a path leads to.
-enum Route {
-    Videos,
-    Video(String),
-    Content(String),
-    Remix(String),
-    Responses,
-    Response(String),
-    Health,
-    Metrics,
-    OpenApi,
-    Docs,
 }
 
 /// An answer, or one that goes on after its head.
@@ -332,102 +320,6 @@ impl Upstream {
         ))
     }
 
-    async fn content(&self, id: &str, query: &Query, parts: &Parts) -> Result<Answer, Reply> {
-        let video = self.video(id)?;
-        let name = query.get("variant").unwrap_or("video");
-        let variant = asset::Variant::named(name).ok_or_else(|| {
-            bad_field(
-                "variant",
-                "'variant' must be 'video', 'thumbnail' or 'spritesheet'.",
-            )
-        })?;
-        let gone = |message: &str, code| {
-            Err(refusal(
-                StatusCode::NOT_FOUND,
-                message,
-                Some("video_id"),
-                Some(code),
-            ))
-        };
-        match video.phase() {
-            Phase::Completed => {}
-            Phase::Expired => {
-                return gone(
-                    "The video has expired and is no longer available.",
-                    "video_expired",
-                );
-            }
-            Phase::Failed => return gone("The video failed and has no content.", "video_failed"),
-            Phase::Queued | Phase::InProgress(_) => {
-                let message = "Video is not ready yet, use GET /v1/videos/{video_id} to check status.";
-                return gone(message, "video_not_ready");
-            }
-        }
-        let (seed, video_bytes) = (self.seed, self.service.video_bytes);
-        let asset = tokio::task::spawn_blocking(move || video.asset(variant, seed, video_bytes))
-            .await
-            .map_err(|_| Reply::unhandled())?
-            .map_err(|_| Reply::unhandled())?;
-        let value = |text: &str| HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""));
-        let head = |status| {
-            Reply {
-                status,
-                headers: Vec::new(),
-                body: Bytes::new(),
-            }
-            .with(header::ETAG, value(asset.etag()))
-            .with(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"))
-        };
-        let asked = |name| {
-            parts
-                .headers
-                .get(name)
-                .and_then(|value: &HeaderValue| value.to_str().ok())
-        };
-        if asked(header::IF_NONE_MATCH)
-            .is_some_and(|tags| tags == "*" || tags.split(',').any(|tag| tag.trim() == asset.etag()))
-        {
-            return Ok(head(StatusCode::NOT_MODIFIED).into());
-        }
-        let same = asked(header::IF_RANGE).is_none_or(|tag| tag == asset.etag());
-        let length = asset.length();
-        let typed = HeaderValue::from_static(asset.content_type());
-        let (reply, from, length) = match range::read(asked(header::RANGE).filter(|_| same), length) {
-            Asked::Whole => (head(StatusCode::OK), 0, length),
-            Asked::Part(from, to) => {
-                let told = value(&format!("bytes {from}-{to}/{length}"));
-                let reply = head(StatusCode::PARTIAL_CONTENT).with(header::CONTENT_RANGE, told);
-                (reply, from, to - from + 1)
-            }
-            Asked::Nothing => {
-                let told = value(&format!("bytes */{length}"));
-                let reply = refusal(
-                    StatusCode::RANGE_NOT_SATISFIABLE,
-                    "The requested range cannot be satisfied.",
-                    None,
-                    None,
-                );
-                return Ok(reply.with(header::CONTENT_RANGE, told).into());
-            }
-        };
-        let way = self.weather.transfer();
-        match way.end {
-            End::Whole => {}
-            End::Cut => self.ledger.truncated("cut"),
-            End::Short => self.ledger.truncated("short"),
-        }
-        if way.throttled {
-            self.ledger.throttled();
-        }
-        let plan = Plan {
-            asset,
-            from,
-            length,
-            way,
-        };
-        Ok(Answer::Transfer(reply.with(header::CONTENT_TYPE, typed), plan))
-    }
-
     async fn draw(&self, parts: &Parts, bytes: Bytes) -> Result<Reply, Reply> {
         let fields = Fields::read(&parts.headers, bytes).await?;
         let drawing = self.images.create(&fields, self.weather.job_fails())?;
@@ -444,64 +336,6 @@ impl Upstream {
             .map_err(|_| Reply::unhandled())?
             .map(|told| Reply::json(&told))
             .map_err(|_| Reply::unhandled())
-    }
-}
-
-/// The route of a request, with the name of its endpoint.
-fn find(method: &Method, path: &str) -> Result<(&'static str, Route), Reply> {
-    let unknown = || {
-        let message = format!("Invalid URL ({method} {path})");
-        refusal(StatusCode::NOT_FOUND, &message, None, None)
-    };
-    let segments: Vec<String> = path
-        .trim_start_matches('/')
-        .split('/')
-        .map(|segment| percent_decode(segment, false))
-        .collect();
-    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    let (route, names): (Route, &[(Method, &'static str)]) = match segments.as_slice() {
-        ["v1", "videos"] => (
-            Route::Videos,
-            &[(Method::GET, "GET /v1/videos"), (Method::POST, "POST /v1/videos")],
-        ),
-        ["v1", "videos", id] => (
-            Route::Video((*id).to_owned()),
-            &[
-                (Method::GET, "GET /v1/videos/{video_id}"),
-                (Method::DELETE, "DELETE /v1/videos/{video_id}"),
-            ],
-        ),
-        ["v1", "videos", id, "content"] => (
-            Route::Content((*id).to_owned()),
-            &[(Method::GET, "GET /v1/videos/{video_id}/content")],
-        ),
-        ["v1", "videos", id, "remix"] => (
-            Route::Remix((*id).to_owned()),
-            &[(Method::POST, "POST /v1/videos/{video_id}/remix")],
-        ),
-        ["v1", "responses"] => (Route::Responses, &[(Method::POST, "POST /v1/responses")]),
-        ["v1", "responses", id] => (
-            Route::Response((*id).to_owned()),
-            &[(Method::GET, "GET /v1/responses/{response_id}")],
-        ),
-        ["health"] => (Route::Health, &[(Method::GET, "GET /health")]),
-        ["metrics"] => (Route::Metrics, &[(Method::GET, "GET /metrics")]),
-        ["openapi.json"] => (Route::OpenApi, &[(Method::GET, "GET /openapi.json")]),
-        ["docs"] => (Route::Docs, &[(Method::GET, "GET /docs")]),
-        _ => return Err(unknown()),
-    };
-    match names.iter().find(|(allowed, _)| allowed == method) {
-        Some((_, endpoint)) => Ok((endpoint, route)),
-        None => {
-            let allow: Vec<&str> = names.iter().map(|(allowed, _)| allowed.as_str()).collect();
-            let message = format!("Not allowed to {method} on {path}.");
-            Err(
-                refusal(StatusCode::METHOD_NOT_ALLOWED, &message, None, None).with(
-                    header::ALLOW,
-                    HeaderValue::from_str(&allow.join(", ")).unwrap_or(HeaderValue::from_static("GET")),
-                ),
-            )
-        }
     }
 }
 

@@ -36,7 +36,10 @@ pub(crate) fn options(preset: &str, knobs: &[(&str, &str)]) -> ServeOptions {
 
 impl Server {
     pub(crate) fn start(preset: &str, knobs: &[(&str, &str)]) -> Self {
-        let options = options(preset, knobs);
+        Self::with(options(preset, knobs))
+    }
+
+    pub(crate) fn with(options: ServeOptions) -> Self {
         let (stop, stopped) = oneshot::channel();
         let (ready, at) = mpsc::channel();
         let thread = std::thread::spawn(move || {

@@ -40,14 +40,13 @@ pub(super) async fn video(media: &Arc<Media>, call: &mut Call) -> Outcome {
         format!("/v1/videos/{}/content?variant={variant}", path_part(&id)?),
     );
     let _turn = match &media.download_lock {
-        Some(lock) => Some(match lock.try_lock() {
-            Ok(turn) => turn,
-            Err(_) => {
-                let since = Instant::now();
-                let turn = lock.lock().await;
-                media.ledger.waited_for_lock(since.elapsed());
-                turn
-            }
+        Some(lock) => Some(if let Ok(turn) = lock.try_lock() {
+            turn
+        } else {
+            let since = Instant::now();
+            let turn = lock.lock().await;
+            media.ledger.waited_for_lock(since.elapsed());
+            turn
         }),
         None => None,
     };

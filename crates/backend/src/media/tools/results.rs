@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-fn object(properties: Value, required: &[&str]) -> Value {
+fn object(properties: impl Into<Value>, required: &[&str]) -> Value {
+    let properties: Value = properties.into();
     json!({ "type": "object", "properties": properties, "required": required })
 }
 

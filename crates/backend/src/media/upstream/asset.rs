@@ -62,7 +62,7 @@ impl Asset {
     pub(super) fn new(variant: Variant, id: &str, seed: u64, video_bytes: u64) -> image::ImageResult<Self> {
         let key = id
             .bytes()
-            .fold(seed ^ 0x6d65_6469_61, |key, byte| mix(key, u64::from(byte)));
+            .fold(seed ^ 0x006d_6564_6961, |key, byte| mix(key, u64::from(byte)));
         let (body, length, content_type) = match variant {
             Variant::Video => (Stuff::Film { key }, video_bytes, "video/mp4"),
             Variant::Thumbnail => {

@@ -41,11 +41,11 @@ pub(super) struct Drawing {
 pub(super) struct Images {
     service: Service,
     seed: u64,
-    shelf: Mutex<Shelf>,
+    stock: Mutex<Stock>,
 }
 
 #[derive(Debug, Default)]
-struct Shelf {
+struct Stock {
     order: VecDeque<String>,
     held: HashMap<String, Arc<Drawing>>,
     made: u64,
@@ -57,7 +57,7 @@ impl Images {
         Self {
             service: service.clone(),
             seed,
-            shelf: Mutex::default(),
+            stock: Mutex::default(),
         }
     }
 
@@ -95,9 +95,9 @@ impl Images {
             }
         };
         let size = self.size(fields.get("tools"))?;
-        let mut shelf = self.shelf();
-        let n = shelf.made;
-        shelf.made += 1;
+        let mut stock = self.stock();
+        let n = stock.made;
+        stock.made += 1;
         let drawing = Arc::new(Drawing {
             id: format!(
                 "resp_{:016x}{:016x}",
@@ -116,12 +116,12 @@ impl Images {
             render: self.service.render,
             fails,
         });
-        shelf.order.push_back(drawing.id.clone());
-        shelf.held.insert(drawing.id.clone(), Arc::clone(&drawing));
-        if shelf.order.len() > IMAGES_MAX
-            && let Some(oldest) = shelf.order.pop_front()
+        stock.order.push_back(drawing.id.clone());
+        stock.held.insert(drawing.id.clone(), Arc::clone(&drawing));
+        if stock.order.len() > IMAGES_MAX
+            && let Some(oldest) = stock.order.pop_front()
         {
-            shelf.held.remove(&oldest);
+            stock.held.remove(&oldest);
         }
         Ok(drawing)
     }
@@ -149,11 +149,11 @@ impl Images {
 
     /// One of them.
     pub(super) fn get(&self, id: &str) -> Option<Arc<Drawing>> {
-        self.shelf().held.get(id).cloned()
+        self.stock().held.get(id).cloned()
     }
 
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    fn stock(&self) -> MutexGuard<'_, Stock> {
+        self.stock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

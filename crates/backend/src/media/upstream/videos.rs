@@ -64,11 +64,11 @@ pub(super) enum Phase {
 pub(super) struct Videos {
     service: Service,
     seed: u64,
-    shelf: Mutex<Shelf>,
+    stock: Mutex<Stock>,
 }
 
 #[derive(Debug, Default)]
-struct Shelf {
+struct Stock {
     order: VecDeque<String>,
     held: HashMap<String, Arc<Video>>,
     made: u64,
@@ -88,7 +88,7 @@ impl Videos {
         let videos = Self {
             service: service.clone(),
             seed,
-            shelf: Mutex::default(),
+            stock: Mutex::default(),
         };
         for n in 1..=service.videos {
             let wish = Wish {
@@ -109,9 +109,9 @@ impl Videos {
     }
 
     fn add(&self, wish: Wish, (queue, render): (Duration, Duration), fails: bool) -> Arc<Video> {
-        let mut shelf = self.shelf();
-        let n = shelf.made;
-        shelf.made += 1;
+        let mut stock = self.stock();
+        let n = stock.made;
+        stock.made += 1;
         let video = Arc::new(Video {
             id: format!(
                 "video_{:016x}{:016x}",
@@ -127,38 +127,38 @@ impl Videos {
             fails,
             assets: Default::default(),
         });
-        shelf.order.push_back(video.id.clone());
-        shelf.held.insert(video.id.clone(), Arc::clone(&video));
-        if shelf.order.len() > VIDEOS_MAX
-            && let Some(oldest) = shelf.order.pop_front()
+        stock.order.push_back(video.id.clone());
+        stock.held.insert(video.id.clone(), Arc::clone(&video));
+        if stock.order.len() > VIDEOS_MAX
+            && let Some(oldest) = stock.order.pop_front()
         {
-            shelf.held.remove(&oldest);
+            stock.held.remove(&oldest);
         }
         video
     }
 
     /// One of them.
     pub(super) fn get(&self, id: &str) -> Option<Arc<Video>> {
-        self.shelf().held.get(id).cloned()
+        self.stock().held.get(id).cloned()
     }
 
     /// Forgets one; whether there was one.
     pub(super) fn delete(&self, id: &str) -> bool {
-        let mut shelf = self.shelf();
-        let found = shelf.held.remove(id).is_some();
+        let mut stock = self.stock();
+        let found = stock.held.remove(id).is_some();
         if found {
-            shelf.order.retain(|held| held != id);
+            stock.order.retain(|held| held != id);
         }
         found
     }
 
     /// A page; `None` when there is no video of the id that it is to follow.
     pub(super) fn page(&self, after: Option<&str>, limit: usize, descending: bool) -> Option<Page> {
-        let shelf = self.shelf();
+        let stock = self.stock();
         let ids: Vec<&String> = if descending {
-            shelf.order.iter().rev().collect()
+            stock.order.iter().rev().collect()
         } else {
-            shelf.order.iter().collect()
+            stock.order.iter().collect()
         };
         let from = match after {
             Some(id) => ids.iter().position(|held| *held == id)? + 1,
@@ -167,7 +167,7 @@ impl Videos {
         let videos = ids[from..]
             .iter()
             .take(limit)
-            .filter_map(|id| shelf.held.get(*id).cloned())
+            .filter_map(|id| stock.held.get(*id).cloned())
             .collect();
         Some(Page {
             videos,
@@ -175,8 +175,8 @@ impl Videos {
         })
     }
 
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    fn stock(&self) -> MutexGuard<'_, Stock> {
+        self.stock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -188,7 +188,7 @@ impl Video {
         if age < self.queue {
             Phase::Queued
         } else if age < done {
-            let share = (age - self.queue).as_secs_f64() / self.render.as_secs_f64();
+            let share = age.saturating_sub(self.queue).as_secs_f64() / self.render.as_secs_f64();
             Phase::InProgress((share * 100.0) as u8)
         } else if self.fails {
             Phase::Failed
