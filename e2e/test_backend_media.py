@@ -44,11 +44,17 @@ class Media:
     """A running preset, as a plain client sees it and as its truth is."""
 
     def __init__(self, server):
-        self.url, self.admin = server.url, server.admin
+        self.server, self.url, self.admin = server, server.url, server.admin
         self.upstream = self.truth()["upstream_url"]
 
     def truth(self) -> dict:
-        return httpx.get(self.admin + "/truth").json()
+        """What is true once every transfer is in the account: a client may have its last byte a moment before that."""
+        for _ in range(200):
+            truth = httpx.get(self.admin + "/truth").json()
+            if truth["upstream"]["transfers"]["in_flight"] == 0:
+                return truth
+            time.sleep(0.01)
+        raise AssertionError(truth["upstream"]["transfers"])
 
     def videos(self) -> list:
         return [video["id"] for video in httpx.get(self.upstream + "/v1/videos?limit=100&order=asc").json()["data"]]
@@ -280,6 +286,17 @@ def test_documents_and_account(media):
     assert truth["endpoints"]["POST /mcp"]["statuses"] == {"200": 1}
     assert truth["tools"]["endpoints"]["tools/call list_videos"]["count"] == 1
     assert truth["faults"] == [] and {fault["id"] for fault in media("media").truth()["faults"]} == {"Z1", "Z2", "Z3", "Z4"}
+
+
+def test_a_temporary_folder_goes_with_its_server(media, tmp_path):
+    one = media("media")
+    folder = Path(one.truth()["folder"])
+    assert call(one, "download_video", video_id=one.videos()[0])["isError"] is False and any((folder / "videos").iterdir())
+    one.server.end()
+    assert not folder.exists()
+    kept = media("media", f"folder={tmp_path}")
+    kept.server.end()
+    assert (tmp_path / "images" / "square.webp").is_file()
 
 
 ERRORS = [

@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, 
 use http_body::{Frame, SizeHint};
 use image::{ImageFormat, ImageResult};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use super::client::{Ask, Client};
@@ -67,6 +68,8 @@ struct Server {
     recorder: Arc<Recorder>,
     openapi: Value,
     docs: String,
+    /// Removed with this, whoever still holds the rest.
+    _temporary: Option<TempDir>,
 }
 
 /// Starts the preset.
@@ -75,7 +78,8 @@ pub(crate) fn start(start: &Start<'_>) -> Result<Arc<dyn System>, BackendError> 
     let config = Config::new(start.settings, start.time_scale)?;
     let ledger = Arc::new(Ledger::default());
     let alarm = Arc::new(Alarm::start()?);
-    let folder = Arc::new(Folder::open(&config, Arc::clone(&ledger))?);
+    let (folder, temporary) = Folder::open(&config, Arc::clone(&ledger))?;
+    let folder = Arc::new(folder);
     paint_references(&folder, config.reference_px, start.seed)
         .map_err(|error| BackendError::Io(std::io::Error::other(error)))?;
     let (upstream, listener, at) = if let Some(at) = config.upstream {
@@ -109,6 +113,7 @@ pub(crate) fn start(start: &Start<'_>) -> Result<Arc<dyn System>, BackendError> 
         recorder: Arc::clone(&start.recorder),
         docs: docs_page::html(&openapi),
         openapi,
+        _temporary: temporary,
     }))
 }
 
@@ -323,7 +328,7 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Counted<B> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let frame = std::task::ready!(Pin::new(&mut self.inner).poll_frame(context));
-        if frame.is_none()
+        if (frame.is_none() || self.inner.is_end_stream())
             && let Some(stay) = self.stay.take()
         {
             stay.end();

@@ -34,8 +34,6 @@ pub(crate) struct Folder {
     partials: AtomicU64,
     stock: Mutex<Stock>,
     ledger: Arc<Ledger>,
-    /// Removed when this is dropped.
-    _temporary: Option<TempDir>,
 }
 
 #[derive(Debug, Default)]
@@ -77,8 +75,11 @@ pub(crate) struct Written {
 }
 
 impl Folder {
-    /// Makes the folders that are missing.
-    pub(crate) fn open(config: &Config, ledger: Arc<Ledger>) -> Result<Self, BackendError> {
+    /// Makes the folders that are missing; a temporary one comes with its owner, who removes it when dropped.
+    pub(crate) fn open(
+        config: &Config,
+        ledger: Arc<Ledger>,
+    ) -> Result<(Self, Option<TempDir>), BackendError> {
         let (root, temporary) = if let Some(folder) = &config.folder {
             std::fs::create_dir_all(folder)?;
             (folder.canonicalize()?, None)
@@ -89,15 +90,15 @@ impl Folder {
         for name in ["videos", "images", ".partial"] {
             std::fs::create_dir_all(root.join(name))?;
         }
-        Ok(Self {
+        let folder = Self {
             root,
             direct: config.direct_write,
             bytes_max: config.disk_bytes_max,
             partials: AtomicU64::new(0),
             stock: Mutex::default(),
             ledger,
-            _temporary: temporary,
-        })
+        };
+        Ok((folder, temporary))
     }
 
     /// The folder itself.
@@ -374,14 +375,15 @@ pub(crate) fn told(what: &str, path: &Path, action: &str, error: &std::io::Error
 mod tests {
     use super::*;
 
-    fn folder(direct: bool) -> Arc<Folder> {
+    fn folder(direct: bool) -> (Arc<Folder>, Option<TempDir>) {
         let settings = crate::settings::Settings::new(
             crate::preset::preset("media").unwrap(),
             &[("direct_write".to_owned(), direct.to_string())],
         )
         .unwrap();
         let config = Config::new(&settings, 1.0).unwrap();
-        Arc::new(Folder::open(&config, Arc::new(Ledger::default())).unwrap())
+        let (folder, temporary) = Folder::open(&config, Arc::new(Ledger::default())).unwrap();
+        (Arc::new(folder), temporary)
     }
 
     async fn put(folder: &Arc<Folder>, name: &str, content: &[u8]) -> String {
@@ -394,11 +396,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_taken_name_is_overwritten_or_avoided() {
-        let direct = folder(true);
+        let (direct, _held) = folder(true);
         assert_eq!(put(&direct, "a.mp4", b"one").await, "a.mp4");
         assert_eq!(put(&direct, "a.mp4", b"two").await, "a.mp4");
         assert_eq!(std::fs::read(direct.videos().join("a.mp4")).unwrap(), b"two");
-        let atomic = folder(false);
+        let (atomic, _held) = folder(false);
         assert_eq!(put(&atomic, "a.mp4", b"one").await, "a.mp4");
         assert_eq!(put(&atomic, "a.mp4", b"two").await, "a-2.mp4");
         assert_eq!(put(&atomic, "a.mp4", b"three").await, "a-3.mp4");
@@ -414,7 +416,7 @@ mod tests {
     #[tokio::test]
     async fn a_partial_file_is_seen_or_not() {
         for direct in [true, false] {
-            let folder = folder(direct);
+            let (folder, _held) = folder(direct);
             let place = safe(&folder.videos(), "a.mp4", true).unwrap();
             let mut writing = folder.create(place.clone(), "video file").await.unwrap();
             writing.write(b"half").await.unwrap();

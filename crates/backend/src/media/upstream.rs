@@ -164,8 +164,8 @@ impl Upstream {
                         "throttled": way.throttled,
                         "client_left": sent.client_left,
                     });
-                    drop(during);
                     service.finish(visit, &exchange, status, entry);
+                    drop(during);
                 });
                 response
             }
