@@ -2,6 +2,7 @@
 //! With `--stdio` it speaks over standard input and output, and tells on standard error where it listens; `--time-scale=RATIO`
 //! scales the platform's times. Stops at Ctrl-C.
 
+use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use prony_backend::{BackendError, Ready, ReadyStdio, ServeOptions, serve, serve_stdio};
@@ -53,10 +54,11 @@ fn main() -> Result<(), BackendError> {
 }
 
 fn others(admin: Option<SocketAddr>, beside: &[(&'static str, SocketAddr)]) -> String {
-    admin
-        .iter()
-        .map(|at| ("admin", *at))
-        .chain(beside.iter().copied())
-        .map(|(name, at)| format!(" {name} http://{at}"))
-        .collect()
+    let admin = admin.map(|at| ("admin", at));
+    let mut text = String::new();
+    for (name, at) in admin.iter().chain(beside) {
+        // Writing to a string cannot fail.
+        let _ = write!(text, " {name} http://{at}");
+    }
+    text
 }

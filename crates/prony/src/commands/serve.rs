@@ -64,12 +64,13 @@ fn announce_stdio(ready: &ReadyStdio) {
 }
 
 fn others(admin: Option<SocketAddr>, beside: &[(&'static str, SocketAddr)]) -> String {
-    admin
-        .iter()
-        .map(|at| ("admin", *at))
-        .chain(beside.iter().copied())
-        .map(|(name, at)| format!(" {name} http://{at}"))
-        .collect()
+    let admin = admin.map(|at| ("admin", at));
+    let mut text = String::new();
+    for (name, at) in admin.iter().chain(beside) {
+        // Writing to a string cannot fail.
+        let _ = write!(text, " {name} http://{at}");
+    }
+    text
 }
 
 /// Completes when the stop flag is set.
