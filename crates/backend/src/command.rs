@@ -99,6 +99,7 @@ fn options(words: impl IntoIterator<Item = String>) -> Result<(ServeOptions, boo
         seed: 1,
         time_scale: 1.0,
         log: false,
+        stdio: false,
     };
     let mut until_stdin_closes = false;
     while let Some(flag) = words.next() {
@@ -163,6 +164,7 @@ mod tests {
             seed: 9,
             time_scale: 1.0 / 60.0,
             log: false,
+            stdio: false,
         };
         let (read, until) = options(words(&wanted)).unwrap();
         assert!(until);

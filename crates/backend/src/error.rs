@@ -60,6 +60,12 @@ pub enum BackendError {
         "{0}; use: serve PRESET [--port N] [--admin-port N] [--seed N] [--time-scale RATIO] [--set KNOB=VALUE]..."
     )]
     Command(String),
+    /// The preset does not speak over standard input and output.
+    #[error("preset '{preset}' is served over HTTP only; leave --stdio out, or serve 'media'")]
+    NoStdio {
+        /// The preset.
+        preset: &'static str,
+    },
     /// The runtime, a thread or a listener failed.
     #[error("the backend stopped: {0}")]
     Io(#[from] std::io::Error),

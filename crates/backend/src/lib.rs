@@ -20,6 +20,7 @@ mod gate;
 mod index;
 mod law;
 mod ledger;
+mod media;
 mod memory;
 mod preset;
 mod recorder;

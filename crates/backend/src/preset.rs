@@ -3,7 +3,7 @@
 use crate::error::{BackendError, nearest};
 use crate::faults;
 use crate::system::Starting;
-use crate::{enso, runpod, semantic, truth, vision};
+use crate::{enso, media, runpod, semantic, truth, vision};
 
 /// Knobs that every preset has beside its own: faults that stand before it.
 pub static COMMON_KNOBS: &[KnobDef] = &faults::COMMON_KNOBS;
@@ -55,6 +55,23 @@ pub static PRESETS: &[PresetDef] = &[
                       from the slide, status endpoints tell the truth, input is bounded. Not for clinical use.",
         knobs: &enso::FIXED_KNOBS,
         start: enso::start,
+    },
+    PresetDef {
+        name: "media",
+        title: "MCP server for video and image generation, as observed, with the generation service behind it",
+        description: "The Model Context Protocol over streamable HTTP at /mcp, or over stdin and stdout with --stdio; eleven tools that \
+                      write real files. The generation service has a listener of its own, named 'upstream', and fails in known ways. \
+                      Four faults are planted (Z1-Z4).",
+        knobs: &media::OBSERVED_KNOBS,
+        start: media::start,
+    },
+    PresetDef {
+        name: "media-fixed",
+        title: "the same MCP server with no planted fault",
+        description: "The system of 'media' with every fault off: downloads run in parallel and are verified, files appear whole and \
+                      replace nothing, and a result tells what had to be repeated.",
+        knobs: &media::FIXED_KNOBS,
+        start: media::start,
     },
     PresetDef {
         name: "truth",
@@ -194,16 +211,18 @@ mod tests {
 
     #[test]
     fn observed_and_fixed_differ_in_every_fault() {
-        let (observed, fixed) = (preset("enso").unwrap(), preset("enso-fixed").unwrap());
-        let faults: Vec<_> = observed
-            .knobs
-            .iter()
-            .zip(fixed.knobs)
-            .filter(|(a, _)| a.fault.is_some())
-            .collect();
-        assert_eq!(faults.len(), 7);
-        for (a, b) in faults {
-            assert_eq!((a.name, a.default, b.default), (b.name, "true", "false"));
+        for (name, count) in [("enso", 7), ("media", 4)] {
+            let (observed, fixed) = (preset(name).unwrap(), preset(&format!("{name}-fixed")).unwrap());
+            let faults: Vec<_> = observed
+                .knobs
+                .iter()
+                .zip(fixed.knobs)
+                .filter(|(a, _)| a.fault.is_some())
+                .collect();
+            assert_eq!(faults.len(), count);
+            for (a, b) in faults {
+                assert_eq!((a.name, a.default, b.default), (b.name, "true", "false"));
+            }
         }
     }
 }

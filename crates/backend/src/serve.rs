@@ -20,7 +20,7 @@ use crate::preset::{COMMON_KNOBS, PRESETS, PresetDef, preset};
 use crate::serve_http2::accept_http2;
 use crate::settings::Settings;
 use crate::stage::{Cast, Stage};
-use crate::system::{Answering, bind};
+use crate::system::{Answering, Speaking, bind};
 
 /// How long open requests may take to end after a shutdown was asked for.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
@@ -50,13 +50,16 @@ pub struct ServeOptions {
     pub time_scale: f64,
     /// Write a line of JSON per request to standard error.
     pub log: bool,
+    /// Speak over standard input and output in place of the service port, until the input ends; only for presets whose protocol
+    /// does. Nothing else is written to standard output then.
+    pub stdio: bool,
 }
 
 /// Where the backend listens. Its text is the line that whoever started it waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ready {
-    /// The service, or the index of all services.
-    pub service: SocketAddr,
+    /// The service, or the index of all services; none where it speaks over standard input and output.
+    pub service: Option<SocketAddr>,
     /// The truth, if asked for.
     pub admin: Option<SocketAddr>,
     /// What the preset serves beside, by name.
@@ -78,7 +81,10 @@ pub struct Served {
 
 impl fmt::Display for Ready {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "ready http://{}", self.service)?;
+        write!(out, "ready")?;
+        if let Some(service) = self.service {
+            write!(out, " http://{service}")?;
+        }
         if let Some(admin) = self.admin {
             write!(out, " admin http://{admin}")?;
         }
@@ -108,11 +114,14 @@ pub fn serve(
         .thread_name("backend")
         .build()?;
     let outcome = runtime.block_on(async {
-        let play = Play::open(options, cast).await?;
+        let mut play = Play::open(options, cast).await?;
         ready(&play.told);
-        shutdown.await;
+        let outcome = tokio::select! {
+            () = shutdown => Ok(()),
+            said = &mut play.conversation => said,
+        };
         play.close().await;
-        Ok(())
+        Ok(outcome?)
     });
     runtime.shutdown_background();
     outcome
@@ -120,6 +129,8 @@ pub fn serve(
 
 /// Everything that runs.
 struct Play {
+    /// Never ends where there is a service port.
+    conversation: Speaking,
     stages: Vec<Arc<Stage>>,
     servers: JoinSet<()>,
     stop: watch::Sender<bool>,
@@ -129,6 +140,9 @@ struct Play {
 impl Play {
     /// The presets with their settings: wrong names and values are told before anything is opened.
     fn cast(options: &ServeOptions) -> Result<Vec<(&'static PresetDef, Settings)>, BackendError> {
+        if options.stdio && options.preset == ALL {
+            return Err(BackendError::NoStdio { preset: ALL });
+        }
         if options.preset != ALL {
             let preset = preset(&options.preset)?;
             return Ok(vec![(preset, Settings::new(preset, &options.knobs)?)]);
@@ -152,7 +166,11 @@ impl Play {
     ) -> Result<Self, BackendError> {
         // Ports first: a port in use is told before slides are painted.
         let all = options.preset == ALL;
-        let (main, main_at) = listen(SocketAddr::new(options.host, options.port))?;
+        let main = if options.stdio {
+            None
+        } else {
+            Some(listen(SocketAddr::new(options.host, options.port))?)
+        };
         let admin = match options.admin_port {
             Some(port) => Some(listen(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))?),
             None => None,
@@ -169,24 +187,34 @@ impl Play {
         };
         let (stop, stopped) = watch::channel(false);
         let mut play = Self {
+            conversation: Box::pin(std::future::pending()),
             stages: Vec::new(),
             servers: JoinSet::new(),
             stop,
             told: Ready {
-                service: main_at,
+                service: main.as_ref().map(|(_, at)| *at),
                 admin: admin.as_ref().map(|(_, at)| *at),
                 beside: Vec::new(),
                 presets: Vec::new(),
             },
         };
-        let mut main = Some(main);
+        let mut main = main;
         for (preset, settings) in cast {
             let stage = Arc::new(Stage::start(preset, settings, &common).await?);
-            let (listener, service) = match main.take_if(|_| !all) {
-                Some(listener) => (listener, main_at),
-                None => listen(SocketAddr::new(options.host, 0))?,
+            let service = if options.stdio {
+                let name = preset.name;
+                play.conversation = Arc::clone(stage.system())
+                    .stdio()
+                    .ok_or(BackendError::NoStdio { preset: name })?;
+                None
+            } else {
+                let (listener, at) = match main.take_if(|_| !all) {
+                    Some(main) => main,
+                    None => listen(SocketAddr::new(options.host, 0))?,
+                };
+                play.serve(listener, &stopped, Arc::clone(&stage.front), &alarm);
+                Some(at)
             };
-            play.serve(listener, &stopped, Arc::clone(&stage.front), &alarm);
             let mut beside = Vec::new();
             for one in Arc::clone(stage.system()).beside() {
                 beside.push((one.name, one.listener.local_addr()?));
@@ -197,14 +225,13 @@ impl Play {
                 play.servers
                     .spawn(accept_http2(one.listener, stopped.clone(), one.handle));
             }
-            if all {
-                play.told.presets.push(Served {
+            match service.filter(|_| all) {
+                Some(service) => play.told.presets.push(Served {
                     name: preset.name,
                     service,
                     beside,
-                });
-            } else {
-                play.told.beside = beside;
+                }),
+                None => play.told.beside = beside,
             }
             play.stages.push(stage);
         }
@@ -212,7 +239,7 @@ impl Play {
             let admin = Arc::new(Admin::new(play.stages.clone(), all));
             play.serve(listener, &stopped, admin, &alarm);
         }
-        if let Some(listener) = main {
+        if let Some((listener, _)) = main {
             let index = Index::new(&play.told.presets);
             let answers = Arc::new(move |request| -> Answering {
                 let response = index.answer(&request);

@@ -19,6 +19,9 @@ use crate::settings::Settings;
 /// An answer in the making.
 pub(crate) type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 
+/// A conversation over standard input and output, until the input ends.
+pub(crate) type Speaking = Pin<Box<dyn Future<Output = std::io::Result<()>> + Send>>;
+
 /// A running preset.
 pub(crate) trait System: Send + Sync {
     /// Serves one request of the service port.
@@ -50,6 +53,11 @@ pub(crate) trait System: Send + Sync {
     /// Turns a knob of its own while it runs. False where that takes a new start; the error says what is wrong with the value.
     fn turn(&self, _name: &str, _value: &str) -> Result<bool, String> {
         Ok(false)
+    }
+
+    /// The conversation over standard input and output that takes the service port's place, where there is one.
+    fn stdio(self: Arc<Self>) -> Option<Speaking> {
+        None
     }
 
     /// The service stops: no new work is taken up, what waits is told so.

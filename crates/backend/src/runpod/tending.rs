@@ -172,6 +172,7 @@ fn options(pool: &Pool, id: usize) -> ServeOptions {
         seed: config.seed.wrapping_add(id as u64 + 1),
         time_scale: config.time_scale,
         log: false,
+        stdio: false,
     }
 }
 

@@ -5,5 +5,5 @@
 mod reply;
 mod server;
 
-pub(crate) use reply::Reply;
+pub(crate) use reply::{Reply, exchange};
 pub(crate) use server::{Server, options};

@@ -32,18 +32,23 @@ pub(crate) fn options(preset: &str, knobs: &[(&str, &str)]) -> ServeOptions {
         seed: 1,
         time_scale: 1.0,
         log: false,
+        stdio: false,
     }
 }
 
 impl Server {
     pub(crate) fn start(preset: &str, knobs: &[(&str, &str)]) -> Self {
-        Self::scaled(preset, knobs, 1.0)
+        Self::with(options(preset, knobs))
     }
 
     /// With the platform's times at this scale.
     pub(crate) fn scaled(preset: &str, knobs: &[(&str, &str)], time_scale: f64) -> Self {
         let mut options = options(preset, knobs);
         options.time_scale = time_scale;
+        Self::with(options)
+    }
+
+    pub(crate) fn with(options: ServeOptions) -> Self {
         let (stop, stopped) = oneshot::channel();
         let (ready, at) = mpsc::channel();
         let thread = std::thread::spawn(move || {
@@ -53,7 +58,7 @@ impl Server {
         });
         let told = at.recv().expect("the server should become ready");
         Self {
-            service: told.service,
+            service: told.service.unwrap(),
             admin: told.admin.unwrap(),
             stop: Some(stop),
             thread: Some(thread),

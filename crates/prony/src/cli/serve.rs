@@ -19,6 +19,7 @@ use super::units::{key_value, ratio};
   prony serve enso-fixed --set fault_delay=lognormal --set fault_delay_ms=20
                                             a fault that any preset can be given
   prony serve all --admin-port 8004         every preset, with an index of them
+  prony serve media --stdio                 an MCP server, to be started by an MCP client
   prony serve truth --list                  every property of the truth server that is a knob
   prony serve truth --admin-port 8004 --set servers=4 --set service=exp --set queue_max=8")]
 pub(crate) struct ServeArgs {
@@ -50,6 +51,10 @@ pub(crate) struct ServeArgs {
     /// Write a line of JSON per request to standard error.
     #[arg(long)]
     pub log: bool,
+    /// Speak over standard input and output instead of a port: for presets of protocols that do (media). Where the rest
+    /// listens is told on standard error; it ends when standard input closes.
+    #[arg(long, conflicts_with_all = ["port", "until_stdin_closes"])]
+    pub stdio: bool,
     /// Stop when standard input closes: for whoever starts this as a part of something else.
     #[arg(long)]
     pub until_stdin_closes: bool,

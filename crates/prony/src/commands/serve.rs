@@ -32,6 +32,7 @@ pub(crate) fn run(args: &ServeArgs, session: &Session) -> anyhow::Result<ExitCod
         seed: args.seed,
         time_scale: args.time_scale,
         log: args.log,
+        stdio: args.stdio,
     };
     if args.until_stdin_closes {
         let stop = Arc::clone(&session.stop);
@@ -41,6 +42,7 @@ pub(crate) fn run(args: &ServeArgs, session: &Session) -> anyhow::Result<ExitCod
             stop.store(true, Ordering::Relaxed);
         });
     }
+    let announce = if args.stdio { announce_aside } else { announce };
     prony_backend::serve(options, announce, stopped(Arc::clone(&session.stop)))?;
     Ok(ExitCode::Pass)
 }
@@ -49,6 +51,12 @@ pub(crate) fn run(args: &ServeArgs, session: &Session) -> anyhow::Result<ExitCod
 fn announce(ready: &Ready) {
     // Whoever started this may have stopped reading; the service goes on.
     let _ = writeln!(std::io::stdout(), "{ready}");
+}
+
+/// The same where standard output belongs to the conversation.
+fn announce_aside(ready: &Ready) {
+    // As above.
+    let _ = writeln!(std::io::stderr(), "{ready}");
 }
 
 /// Completes when the stop flag is set.
