@@ -4,6 +4,7 @@
 mod cases;
 mod drive;
 mod effort;
+mod elsewhere;
 mod measure;
 mod page;
 mod slots;
@@ -15,6 +16,7 @@ use std::time::Instant;
 
 use crate::cases::CASES;
 use crate::effort::Effort;
+use crate::page::Done;
 
 const HELP: &str = "\
 Counts how often Prony's conclusions are right, in simulated time, from fixed seeds.
@@ -59,14 +61,18 @@ fn main() -> ExitCode {
                 measure.line(effort)
             );
         }
-        done.push((case, measures));
+        done.push(Done {
+            case,
+            measures,
+            took_s: began.elapsed().as_secs_f64(),
+        });
     }
     let page = page::page(&done, effort);
     // Whoever reads may have gone; there is nobody left to tell.
     let _ = std::io::stdout().write_all(page.as_bytes());
     if done
         .iter()
-        .all(|(_, measures)| measures.iter().all(|m| m.holds(effort)))
+        .all(|done| done.measures.iter().all(|m| m.holds(effort)))
     {
         ExitCode::SUCCESS
     } else {

@@ -10,6 +10,8 @@ pub(crate) struct Case {
     pub question: &'static str,
     /// What must hold, in a sentence with its number.
     pub criterion: &'static str,
+    /// Where it differs from what the method asks, and why; what a reader must know beside it.
+    pub remark: &'static str,
     /// Makes the runs. The same effort gives the same figures.
     pub run: fn(Effort) -> Vec<Measure>,
 }
@@ -25,6 +27,42 @@ pub(crate) struct Measure {
     pub of: Option<u64>,
     /// What it must keep to.
     pub bound: Bound,
+    /// What it says of the conclusions.
+    pub kind: Kind,
+}
+
+/// What a figure says of the conclusions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// How often a fault is seen where there is none.
+    FalseAlarm,
+    /// How often something passes that should not.
+    FalsePass,
+    /// How often what is there is found, and named rightly.
+    Power,
+    /// How often an interval holds the truth.
+    Coverage,
+    /// How near a figure comes to the truth, or how often it comes near.
+    Accuracy,
+    /// How often the experiment keeps to its own bounds: its time, its books.
+    Promise,
+    /// What must go wrong without the procedure, to show that the case can tell.
+    Control,
+}
+
+impl Kind {
+    /// As in the table.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::FalseAlarm => "false alarm",
+            Self::FalsePass => "false pass",
+            Self::Power => "power",
+            Self::Coverage => "coverage",
+            Self::Accuracy => "accuracy",
+            Self::Promise => "promise",
+            Self::Control => "control",
+        }
+    }
 }
 
 /// What a figure must keep to.
@@ -39,13 +77,19 @@ pub(crate) enum Bound {
 const CONFIDENCE: f64 = 0.99;
 
 impl Measure {
-    /// So many of the runs.
+    /// So many of the runs: a rate that must stay low counts false alarms, one that must be high what is found, unless
+    /// [`Measure::counts`] says otherwise.
     pub(crate) fn rate(what: impl Into<String>, runs: &[bool], bound: Bound) -> Self {
         let hits = runs.iter().filter(|hit| **hit).count();
         Self {
             what: what.into(),
             value: hits as f64 / runs.len().max(1) as f64,
             of: Some(runs.len() as u64),
+            kind: if matches!(bound, Bound::AtMost(_)) {
+                Kind::FalseAlarm
+            } else {
+                Kind::Power
+            },
             bound,
         }
     }
@@ -57,7 +101,13 @@ impl Measure {
             value,
             of: None,
             bound,
+            kind: Kind::Accuracy,
         }
+    }
+
+    /// The same of another kind.
+    pub(crate) fn counts(self, kind: Kind) -> Self {
+        Self { kind, ..self }
     }
 
     /// Whether it keeps to its bound. Of a rate in fewer runs than planned, whether chance explains what is missing.

@@ -287,7 +287,7 @@ impl Course {
             purpose,
             planned: rate,
             requests: asked + requests,
-            probe: probe::judge(&results, rate, &self.objective, self.errors_max),
+            probe: probe::judge(&results, purpose.level(), rate, &self.objective, self.errors_max),
             phases,
         });
     }
@@ -325,7 +325,7 @@ pub(crate) fn sustained_rate(run: &RunView<'_>, endpoint: &str, objective: &Obje
                 .filter(|(other, _)| other.total_cmp(rate).is_eq())
                 .map(|(_, phase)| *phase)
                 .collect();
-            probe::judge(&phases, *rate, objective, ERRORS_MAX)
+            probe::judge(&phases, Purpose::Confirm.level(), *rate, objective, ERRORS_MAX)
         })
         .filter(|p| p.trusted && p.answer == probe::Answer::Pass)
         .map(|p| p.rate)

@@ -1,7 +1,7 @@
 //! Does it leak, how fast, and when does it die? The memory of the target over the requests it has served, at a constant load.
 //!
-//! The load is here; `memory/series.rs` makes one series of the monitors' readings, `memory/judge.rs` judges it, and
-//! `memory/report.rs` holds the words. It must not take something loaded late, a cache that fills or a garbage collector for a
+//! The load is here; `leak/series.rs` makes one series of the monitors' readings, `leak/judge.rs` judges it, and
+//! `leak/report.rs` holds the words. It must not take something loaded late, a cache that fills or a garbage collector for a
 //! leak, nor two readings for a trend.
 
 mod judge;

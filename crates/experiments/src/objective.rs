@@ -131,7 +131,12 @@ impl LetDown {
 
     /// Its exact 95 % interval on what the requests are worth.
     pub(crate) fn interval(&self) -> (f64, f64) {
-        binomial::clopper_pearson_worth(self.share() * self.n_eff, self.n_eff, 0.95)
+        self.interval_at(0.95)
+    }
+
+    /// The same with another confidence.
+    pub(crate) fn interval_at(&self, confidence: f64) -> (f64, f64) {
+        binomial::clopper_pearson_worth(self.share() * self.n_eff, self.n_eff, confidence)
     }
 }
 

@@ -22,6 +22,8 @@ const BELOW: &str = "below the limit";
 
 /// Answers whose headers are kept, of the phase over the limit.
 const KEPT: u32 = 500;
+/// Least rate over the limit, per second: a slow grid of requests hides what a limiter lets through between two of them.
+const OVER_PER_S_MIN: f64 = 16.0;
 /// Refusals after which the word is tested.
 const CYCLES: usize = 6;
 /// Part of the rate that is let through at which nothing may be refused.
@@ -163,7 +165,12 @@ impl RateLimit {
             return (next <= self.to * 1.001).then(|| open(probe_name(next), next, duration_s, 0));
         };
         let Some(over) = run.phase(NAME, OVER) else {
-            return Some(open(OVER.to_owned(), 2.0 * rate, 0.3 * self.duration_s, KEPT));
+            return Some(open(
+                OVER.to_owned(),
+                over_per_s(*rate),
+                0.3 * self.duration_s,
+                KEPT,
+            ));
         };
         // Refused, then patient: a few times, because a request may come at a lucky moment.
         let (overs, waits) = (named(run, OVER).count(), named(run, WAIT).count());
@@ -185,7 +192,7 @@ impl RateLimit {
                 }
             } else {
                 let duration_s = 0.025 * self.duration_s;
-                open(format!("{OVER} {number}"), 2.0 * rate, duration_s, KEPT)
+                open(format!("{OVER} {number}"), over_per_s(*rate), duration_s, KEPT)
             });
         }
         let (through, ..) = let_through(over)?;
@@ -207,6 +214,11 @@ fn named<'a>(run: &RunView<'a>, start: &'static str) -> impl Iterator<Item = &'a
     phases
         .iter()
         .filter(move |p| p.phase.experiment == NAME && p.phase.name.starts_with(start))
+}
+
+/// What is sent over the limit, where `rate` was refused first.
+fn over_per_s(rate: f64) -> f64 {
+    (2.0 * rate).max(OVER_PER_S_MIN)
 }
 
 fn probe_name(rate: f64) -> String {
@@ -260,11 +272,20 @@ fn let_through(phase: &PhaseResult) -> Option<(f64, (f64, f64), usize)> {
         .filter(|s| s.outcome == Outcome::Ok)
         .map(|s| s.intended.as_secs_f64())
         .collect();
-    let through = match times.as_slice() {
-        [first, .., last] => (good - 1) as f64 / (last - first),
-        _ => rate * good as f64 / n as f64,
+    let (through, most) = match times.as_slice() {
+        [first, .., last] => {
+            // A limiter may have been ready up to one request earlier each time.
+            let gap_s = (last - first) / (good - 1) as f64;
+            (1.0 / gap_s, 1.0 / (gap_s - 1.0 / rate))
+        }
+        _ => (rate * good as f64 / n as f64, 0.0),
     };
-    Some((through, (rate * low, rate * high), answered.len()))
+    let high = if most.is_finite() {
+        most.max(rate * high)
+    } else {
+        rate
+    };
+    Some((through, (rate * low, high.min(rate)), answered.len()))
 }
 
 fn finding(run: &RunView<'_>, endpoint: &str, phases: &[&PhaseResult]) -> Finding {
@@ -337,7 +358,7 @@ fn finding(run: &RunView<'_>, endpoint: &str, phases: &[&PhaseResult]) -> Findin
     let draft = judged(draft, &format!("{begins}{through}"), still, told, kept);
     draft
         .detail(
-            "Evenly spaced requests at rates that double, then twice the rate that was refused first; what is let through is \
+            "Evenly spaced requests at rates that double, then twice the rate that was refused first, at least 16 per second; what is let through is \
              counted in the second half, when nothing saved up is left. Then one client waits as long as it was told, and half of \
              what was let through is sent; of that the second half must pass.",
         )

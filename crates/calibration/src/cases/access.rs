@@ -10,7 +10,7 @@ use prony_model::{
 use serde_json::json;
 
 use crate::drive::Drive;
-use crate::measure::{Bound, Case, Measure};
+use crate::measure::{Bound, Case, Kind, Measure};
 
 const TOKEN: &str = "s3cr3t-T0KEN-0123456789";
 
@@ -119,6 +119,7 @@ pub(super) const CREDENTIALS: Case = Case {
     question: "auth",
     criterion: "Every way to keep a door badly is found, and a sound or an open one (that nobody calls closed) is not complained \
                 of. No part of the secret is in a finding or in what was recorded.",
+    remark: "",
     run: |effort| {
         let cases = [
             (Guard::Sound, Verdict::Pass),
@@ -198,11 +199,13 @@ impl Scripted for Bucket {
 
 pub(super) const RATE_LIMITS: Case = Case {
     question: "rate-limit",
-    criterion: "What a limiter lets through is within 10 % of the truth, and a limiter that keeps silent, that lies or that does not \
-                recover is told from a sound one, at every limit from 0.7 to 60 per second, in five \
-                minutes.",
+    criterion: "What a limiter lets through is within 10 % of the truth, nothing is said against a sound one, and one that keeps silent, \
+                lies or does not recover is found, at limits from 0.7 to 60 per second, in five minutes. That a sound one's \
+                Retry-After is true is seen in at least 80 %; elsewhere it is said that it was not seen.",
+    remark: "",
     run: |effort| {
-        let limit = |seed: u64| 0.7 * (60.0_f64 / 0.7).powf(seed as f64 / 39.0);
+        // Seeds in a row are not limits in a row, so that a few runs see all of them.
+        let limit = |seed: u64| 0.7 * (60.0_f64 / 0.7).powf((seed * 17 % 40) as f64 / 39.0);
         let look = |seed: u64, bucket: Bucket| {
             finding(
                 "rate-limit",
@@ -211,11 +214,10 @@ pub(super) const RATE_LIMITS: Case = Case {
                 bucket,
             )
         };
-        let through = effort.each(40, |seed| {
+        let sound = effort.each(40, |seed| {
             let found = look(seed, Bucket::new(limit(seed)));
-            found.is_some_and(|f| {
+            let is_right = found.as_ref().is_some_and(|f| {
                 f.verdict == Verdict::Pass
-                    && f.title.contains("Retry-After is true")
                     && f.evidence.iter().any(|e| match e {
                         prony_model::Evidence::Figure(figure)
                             if figure.label == "let through over the limit" =>
@@ -224,8 +226,11 @@ pub(super) const RATE_LIMITS: Case = Case {
                         }
                         _ => false,
                     })
-            })
+            });
+            let is_seen = found.is_some_and(|f| f.title.contains("; its Retry-After is true"));
+            (is_right, is_seen)
         });
+        let (through, seen): (Vec<bool>, Vec<bool>) = sound.into_iter().unzip();
         let verdicts = |change: fn(&mut Bucket), wanted: Verdict| {
             effort.each(40, |seed| {
                 let mut bucket = Bucket::new(limit(seed));
@@ -239,6 +244,12 @@ pub(super) const RATE_LIMITS: Case = Case {
                 "sound limiters: rate within 10 %, nothing against them",
                 &through,
                 at_least,
+            )
+            .counts(Kind::Accuracy),
+            Measure::rate(
+                "sound limiters: Retry-After seen to be true",
+                &seen,
+                Bound::AtLeast(0.8),
             ),
             Measure::rate(
                 "silent ones found",

@@ -16,7 +16,7 @@ use rand_distr::{Distribution, StandardNormal};
 use serde_json::{Value, json};
 
 use crate::drive::Drive;
-use crate::measure::{Bound, Case, Measure};
+use crate::measure::{Bound, Case, Kind, Measure};
 
 /// A server that takes a prompt.
 #[derive(Clone, Copy)]
@@ -168,6 +168,7 @@ pub(super) const EFFECT: Case = Case {
     criterion: "The speed-up is right within 5 %, the share of the prompt's time that a hit saves within 0.05, and the length \
                 from which on it helps within one block, each in at least 95 % of runs; and no less often than promised the \
                 interval of the speed-up holds the truth.",
+    remark: "",
     run: |effort| {
         let lengths = [64, 256, 1024, 4096];
         let truth = (PLAIN.base_ms + 409.6) / PLAIN.base_ms;
@@ -181,8 +182,9 @@ pub(super) const EFFECT: Case = Case {
         });
         let (right, held): (Vec<bool>, Vec<bool>) = runs.into_iter().unzip();
         let mut measures = vec![
-            Measure::rate("speed-up of 21.5 within 5 %", &right, Bound::AtLeast(0.95)),
-            Measure::rate("intervals that hold the speed-up", &held, Bound::AtLeast(0.92)),
+            Measure::rate("speed-up of 21.5 within 5 %", &right, Bound::AtLeast(0.95)).counts(Kind::Accuracy),
+            Measure::rate("intervals that hold the speed-up", &held, Bound::AtLeast(0.92))
+                .counts(Kind::Coverage),
         ];
         for saves in [0.4, 0.7] {
             let truth = Truth { saves, ..PLAIN };
@@ -195,7 +197,7 @@ pub(super) const EFFECT: Case = Case {
                 )
             });
             let what = format!("saved share of {saves} within 0.05");
-            measures.push(Measure::rate(what, &right, Bound::AtLeast(0.95)));
+            measures.push(Measure::rate(what, &right, Bound::AtLeast(0.95)).counts(Kind::Accuracy));
         }
         for block in [16_u32, 128, 528] {
             let truth = Truth {
@@ -212,7 +214,7 @@ pub(super) const EFFECT: Case = Case {
                 )
             });
             let what = format!("blocks of {block} words: shortest prompt that gains within one block");
-            measures.push(Measure::rate(what, &right, Bound::AtLeast(0.95)));
+            measures.push(Measure::rate(what, &right, Bound::AtLeast(0.95)).counts(Kind::Accuracy));
         }
         measures
     },
@@ -222,6 +224,7 @@ pub(super) const HIT_RATE: Case = Case {
     question: "cache",
     criterion: "How often a repeated prompt meets the cache, from 400 of them, within 0.05 in at least 90 % of runs: by the \
                 answers' own count, and without it by their times.",
+    remark: "",
     run: |effort| {
         let mut measures = Vec::new();
         for (hits, tells) in [(0.61, false), (0.3, false), (1.0, false), (0.61, true)] {
@@ -239,11 +242,10 @@ pub(super) const HIT_RATE: Case = Case {
             } else {
                 "by times"
             };
-            measures.push(Measure::rate(
-                format!("hit rate of {hits}, {by}"),
-                &right,
-                Bound::AtLeast(0.9),
-            ));
+            measures.push(
+                Measure::rate(format!("hit rate of {hits}, {by}"), &right, Bound::AtLeast(0.9))
+                    .counts(Kind::Accuracy),
+            );
         }
         measures
     },
@@ -253,6 +255,7 @@ pub(super) const NO_CACHE: Case = Case {
     question: "cache",
     criterion: "Without a cache, a speed-up is claimed in at most 5 % of runs, and at a noise of 0.1 thirty pairs show in at \
                 least 90 % that there is none.",
+    remark: "",
     run: |effort| {
         let mut measures = Vec::new();
         for (noise, shown_least) in [(0.1, Some(0.9)), (0.3, None)] {

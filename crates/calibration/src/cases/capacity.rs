@@ -11,7 +11,7 @@ use serde_json::json;
 use super::queue::{Endless, Workers, capacity_per_s, figure, surface};
 use crate::drive::Drive;
 use crate::effort::Effort;
-use crate::measure::{Bound, Case, Measure};
+use crate::measure::{Bound, Case, Kind, Measure};
 
 const WORKERS: u32 = 4;
 /// Mean time of one request.
@@ -24,6 +24,9 @@ pub(super) const SEARCH: Case = Case {
     criterion: "Of searches against four workers with exponential times (p95 <= 6 service times; exact capacity from the tail of \
                 M/M/4), from random first rates, few end more than 5 % too high, and hardly any far too low. A search \
                 that ends unconfirmed counts as far too low. The books of every phase keep Little's law to 0.5 %.",
+    remark: "Missed by the quick tier, and not mended yet: in a lucky stretch few of its 1,000 requests are over the limit, and these few \
+             show too little of how requests depend on one another. To count them by the promised quantile instead was tried: then four of \
+             twenty searches of the standard tier came out below 0.85 (in 200 without it: three).",
     run: |effort| {
         [
             ("quick", 0.10, 0.80),
@@ -69,7 +72,8 @@ fn search(effort: Effort, tier: &str, overshoot: f64, least: f64) -> Vec<Measure
             format!("{tier}: more than 5 % over the capacity"),
             &share(&|f| f.0 > 1.05),
             Bound::AtMost(overshoot),
-        ),
+        )
+        .counts(Kind::FalsePass),
         Measure::rate(
             format!("{tier}: at least {least} of the capacity"),
             &share(&|f| f.0 >= least),
@@ -79,7 +83,8 @@ fn search(effort: Effort, tier: &str, overshoot: f64, least: f64) -> Vec<Measure
             format!("{tier}: all phases keep Little's law to 0.5 %"),
             &share(&|f| f.1),
             Bound::AtLeast(1.0),
-        ),
+        )
+        .counts(Kind::Promise),
         Measure::value(
             format!("{tier}: median of found over true capacity"),
             prony_stats::median(&mut ratios),
@@ -92,6 +97,7 @@ pub(super) const CURVE: Case = Case {
     question: "capacity",
     criterion: "On a curve of the universal scalability law with 3 % of noise, up to 64 at a time and with its peak at 34.8, the \
                 95 % intervals hold the parameters and the peak in at least 92 % of runs.",
+    remark: "",
     run: |effort| {
         let held: Vec<[bool; 4]> = effort.each(400, curve);
         let share = |i: usize| held.iter().map(|h| h[i]).collect::<Vec<bool>>();
@@ -109,6 +115,7 @@ pub(super) const CURVE: Case = Case {
                 &share(i),
                 Bound::AtLeast(0.92),
             )
+            .counts(Kind::Coverage)
         })
         .collect()
     },

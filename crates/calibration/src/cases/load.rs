@@ -20,6 +20,7 @@ pub(super) const FREEZE: Case = Case {
     criterion: "A 1 ms server that is frozen for 1 s in every 10 s, open loop at 500 per second for 60 s: p95 is 500 ms and p99 is 900 \
                 ms, within 3 %. Random arrivals put more or fewer requests into six freezes, so there the middle of the runs is held \
                 to it.",
+    remark: "",
     run: |effort| {
         let even = run(0, open(PER_S, Arrivals::Constant, LENGTH_S));
         let random = effort.each(100, |seed| run(seed, open(PER_S, Arrivals::Poisson, LENGTH_S)));
@@ -47,6 +48,7 @@ pub(super) const CLOSED: Case = Case {
     question: "load",
     criterion: "The closed loop on the same server asks less while it stands still: its p99 is below 10 ms, and it must say that this is \
                 no latency under load.",
+    remark: "",
     run: |effort| {
         let mut measures = Vec::new();
         for connections in [1, 8, 64] {

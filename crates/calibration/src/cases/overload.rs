@@ -9,7 +9,7 @@ use serde_json::json;
 use super::queue::{Endless, OK, Workers, capacity_per_s, figure, surface};
 use crate::drive::Drive;
 use crate::effort::Effort;
-use crate::measure::{Bound, Case, Measure};
+use crate::measure::{Bound, Case, Kind, Measure};
 
 /// Mean time of one request.
 const SERVICE_MS: f64 = 40.0;
@@ -22,6 +22,7 @@ pub(super) const CLASSES: Case = Case {
     criterion: "Four servers are told apart in at least 19 of 20 runs each: a bounded queue that refuses at once (graceful), an endless \
                 queue whose clients give up (congestion collapse), the same with clients that retry (metastable), and one that goes \
                 down and restarts. So is a server whose work grows with its queue, without retries (metastable).",
+    remark: "",
     run: |effort| {
         vec![
             classified(effort, "bounded queue, 503 at once", "graceful", bounded, false),
@@ -55,6 +56,7 @@ pub(super) const GOODPUT: Case = Case {
     question: "overload",
     criterion: "Goodput kept by a bounded queue at twice its capacity is within 0.05 of what theory gives, \
                 min(1, c mu / lambda) lambda / lambda*, in at least 19 of 20 runs.",
+    remark: "",
     run: |effort| {
         let (workers, slo_ms) = (8, 6.0 * SERVICE_MS);
         let capacity = capacity_per_s(workers, SERVICE_MS, slo_ms);
@@ -65,11 +67,10 @@ pub(super) const GOODPUT: Case = Case {
             figure(&finding, "goodput kept at twice the capacity")
                 .is_some_and(|percent| (percent / 100.0 - truth).abs() <= 0.05)
         });
-        vec![Measure::rate(
-            format!("within 0.05 of {truth:.3}"),
-            &near,
-            Bound::AtLeast(0.95),
-        )]
+        vec![
+            Measure::rate(format!("within 0.05 of {truth:.3}"), &near, Bound::AtLeast(0.95))
+                .counts(Kind::Accuracy),
+        ]
     },
 };
 

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::drive::Drive;
 use crate::effort::Effort;
-use crate::measure::{Bound, Case, Measure};
+use crate::measure::{Bound, Case, Kind, Measure};
 use crate::slots::{Slots, log_normal, surface};
 
 /// Mean work of a request, in ms.
@@ -21,6 +21,7 @@ pub(super) const SERVED: Case = Case {
     question: "parallelism",
     criterion: "The number really served at once is within 15 % of the number of slots in at least 90 % of ladders, each of which keeps to its \
                 35 s.",
+    remark: "",
     run: |effort| {
         let mut measures = Vec::new();
         for slots in [1, 2, 4, 8, 16] {
@@ -31,17 +32,15 @@ pub(super) const SERVED: Case = Case {
                     .iter()
                     .map(|ladder| (served(&ladder.finding) / slots as f64 - 1.0).abs() <= 0.15)
                     .collect();
-                measures.push(Measure::rate(
-                    format!("{name}: within 15 %"),
-                    &near,
-                    Bound::AtLeast(0.9),
-                ));
+                measures.push(
+                    Measure::rate(format!("{name}: within 15 %"), &near, Bound::AtLeast(0.9))
+                        .counts(Kind::Accuracy),
+                );
                 let in_time: Vec<bool> = ladders.iter().map(|ladder| ladder.spent_s <= LADDER_S).collect();
-                measures.push(Measure::rate(
-                    format!("{name}: within its time"),
-                    &in_time,
-                    Bound::AtLeast(1.0),
-                ));
+                measures.push(
+                    Measure::rate(format!("{name}: within its time"), &in_time, Bound::AtLeast(1.0))
+                        .counts(Kind::Promise),
+                );
             }
         }
         measures
@@ -51,6 +50,7 @@ pub(super) const SERVED: Case = Case {
 pub(super) const SERIAL: Case = Case {
     question: "parallelism",
     criterion: "A target that serves one at a time is called parallel in at most 2 % of quick ladders.",
+    remark: "",
     run: |effort| {
         VARIATIONS
             .iter()

@@ -25,6 +25,7 @@ pub(super) const EQUAL: Case = Case {
     question: "regression",
     criterion: "Two equal builds, run-to-run spread 2 or 5 %, drift 0.4 % per run, 10 pairs: FAIL in at most 2 %, any alarm in at most \
                 7 % of comparisons.",
+    remark: "",
     run: |effort| {
         let mut measures = Vec::new();
         for between in [0.02, 0.05] {
@@ -54,6 +55,7 @@ pub(super) const SLOWER: Case = Case {
     question: "regression",
     criterion: "A build that is 10 % slower, run-to-run spread 5 %, 10 pairs: a regression of p50 is found in at least 90 % of \
                 comparisons.",
+    remark: "",
     run: |effort| {
         let runs = comparisons(effort, RUNS, 0.05, 1.1_f64.ln());
         let found: Vec<bool> = runs.iter().map(|findings| is_found(findings)).collect();
@@ -68,6 +70,7 @@ pub(super) const SLOWER: Case = Case {
 pub(super) const VISIBLE: Case = Case {
     question: "regression",
     criterion: "The smallest visible change that is printed is within 20 % of the one that is really found nine times in ten.",
+    remark: "",
     run: |effort| {
         let between = 0.05;
         let printed: Vec<f64> = comparisons(effort, RUNS, between, 0.0)

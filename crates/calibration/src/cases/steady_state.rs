@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::drive::Drive;
 use crate::effort::Effort;
-use crate::measure::{Bound, Case, Measure};
+use crate::measure::{Bound, Case, Kind, Measure};
 use crate::slots::{Slots, log_normal, surface};
 
 const RUNS: u64 = 200;
@@ -18,6 +18,7 @@ pub(super) const SETTLES: Case = Case {
     question: "steady-state",
     criterion: "A server that is steady from the start is called unsteady in at most 5 % of runs of 2,000 requests, and one whose \
                 time falls as 1 + 2 e^(-i / 600) is not called steady in at least 95 %.",
+    remark: "",
     run: |effort| {
         let steady = judged(effort, 0.3, 0.0, 1.0);
         let moving = judged(effort, 0.3, 2.0, 0.3 * REQUESTS);
@@ -41,12 +42,14 @@ pub(super) const WARM_UP: Case = Case {
     question: "steady-state",
     criterion: "Where a server warms up as 1 + e^(-i / tau), the mean of what is called steady is off by at most 1 % (tau 5 % of the \
                 run) or 3 % (tau 15 %) on average, and by more than 5 % beyond its interval in at most 2 % of runs.",
+    remark: "The last two rows are beyond the method's criterion, with louder noise: there a run of 2,000 requests knows its mean to \
+             4 or 5 % only.",
     run: |effort| {
         let mut measures = Vec::new();
-        for (share, bias_max) in [(0.05, 0.01), (0.15, 0.03)] {
-            let runs = judged(effort, 0.3, 1.0, share * REQUESTS);
+        for (share, log_sd, bias_max) in [(0.05, 0.3, 0.01), (0.15, 0.3, 0.03), (0.15, 0.8, 0.03)] {
+            let runs = judged(effort, log_sd, 1.0, share * REQUESTS);
             let errors: Vec<f64> = runs.iter().filter(|r| r.settled).map(|r| r.error).collect();
-            let name = format!("warm-up of {:.0} % of the run, log-sd 0.3", 100.0 * share);
+            let name = format!("warm-up of {:.0} % of the run, log-sd {log_sd}", 100.0 * share);
             measures.push(Measure::value(
                 format!(
                     "{name}: mean error of those called steady ({} of {})",
@@ -60,11 +63,14 @@ pub(super) const WARM_UP: Case = Case {
                 .iter()
                 .map(|r| r.settled && r.error.abs() > 0.05 + r.half_width)
                 .collect();
-            measures.push(Measure::rate(
-                format!("{name}: called steady and off by more than 5 % beyond the interval"),
-                &wrong,
-                Bound::AtMost(0.02),
-            ));
+            measures.push(
+                Measure::rate(
+                    format!("{name}: called steady and off by more than 5 % beyond the interval"),
+                    &wrong,
+                    Bound::AtMost(0.02),
+                )
+                .counts(Kind::FalsePass),
+            );
         }
         measures
     },

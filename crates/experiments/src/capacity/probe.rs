@@ -12,6 +12,8 @@ pub(super) const LEAD: f64 = 0.2;
 const GROWTH_MAX: f64 = 0.10;
 /// Shorter stretches show no trend.
 const GROWTH_REQUESTS_MIN: usize = 200;
+/// Error probability of an answer, for both ends of its interval together.
+const ALPHA: f64 = 0.05;
 /// Failures that may surely be exceeded, as a share.
 const FAILED_STOP: f64 = 0.10;
 
@@ -49,8 +51,34 @@ pub(super) struct Probe {
     pub answer: Answer,
 }
 
-/// Judges the phases of one rate. `errors_max` is the share of requests that may fail.
-pub(super) fn judge(phases: &[&PhaseResult], rate: f64, objective: &Objective, errors_max: f64) -> Probe {
+/// What an answer may err by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Level {
+    /// Of a look on the way, whose errors a fresh confirmation mends.
+    Probe,
+    /// Of a confirmation, which is the claim: all looks at it together keep to one error probability.
+    Claim,
+}
+
+impl Level {
+    /// Confidence of the interval at that look, counted from 1.
+    fn confidence(self, look: usize) -> f64 {
+        let look = look.max(1) as f64;
+        match self {
+            Self::Probe => 1.0 - ALPHA,
+            Self::Claim => 1.0 - ALPHA / (look * (look + 1.0)),
+        }
+    }
+}
+
+/// Judges the phases of one rate, one for each look at it. `errors_max` is the share of requests that may fail.
+pub(super) fn judge(
+    phases: &[&PhaseResult],
+    level: Level,
+    rate: f64,
+    objective: &Objective,
+    errors_max: f64,
+) -> Probe {
     let stretches: Vec<Vec<&Sample>> = phases.iter().map(|p| settled(p)).collect();
     let let_down = objective.count(&stretches);
     let failed = stretches
@@ -66,7 +94,14 @@ pub(super) fn judge(phases: &[&PhaseResult], rate: f64, objective: &Objective, e
     let offered: u64 = phases.iter().map(|p| p.summary.offered).sum();
     Probe {
         rate: really_offered(rate, offered as f64, seconds),
-        answer: answer(&let_down, failed, backlog, objective, errors_max),
+        answer: answer(
+            &let_down,
+            failed,
+            backlog,
+            objective,
+            errors_max,
+            level.confidence(phases.len()),
+        ),
         is_kept: let_down.share() <= objective.allowed(),
         let_down,
         failed,
@@ -86,13 +121,14 @@ fn answer(
     backlog: bool,
     objective: &Objective,
     errors_max: f64,
+    confidence: f64,
 ) -> Answer {
-    let (low, high) = let_down.interval();
+    let (low, high) = let_down.interval_at(confidence);
     let failures = LetDown {
         over: failed,
         ..*let_down
     };
-    let errs = failures.interval().0 > errors_max || failures.share() > FAILED_STOP;
+    let errs = failures.interval_at(confidence).0 > errors_max || failures.share() > FAILED_STOP;
     if let_down.n == 0 {
         Answer::Undecided
     } else if errs || low >= objective.allowed() {

@@ -1,7 +1,7 @@
 //! Which rate to try next: up until it fails, geometric bisection, a fresh confirmation (made longer once when it is not
 //! decided), steps down, and a descent. Pure: it sees rates, answers and the time that is left, and sends nothing.
 
-use super::probe::{Answer, LEAD, Probe};
+use super::probe::{Answer, LEAD, Level, Probe};
 use super::tier::Tier;
 
 /// From one rate to the next on the way up or down.
@@ -35,6 +35,14 @@ impl Purpose {
         match self {
             Self::Probe => "probe",
             Self::Confirm => "confirmation",
+        }
+    }
+
+    /// What an answer may err by.
+    pub(super) fn level(self) -> Level {
+        match self {
+            Self::Probe => Level::Probe,
+            Self::Confirm => Level::Claim,
         }
     }
 }

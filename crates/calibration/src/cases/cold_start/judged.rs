@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::platform::{Platform, Setting, Truth};
 use crate::drive::{Drive, Driven};
-use crate::measure::{Bound, Case, Measure};
+use crate::measure::{Bound, Case, Kind, Measure};
 use crate::surface::one_endpoint;
 
 /// Requests of the burst.
@@ -21,6 +21,7 @@ pub(in crate::cases) const CAUSES: Case = Case {
                 for each cause, the cause of the failures is named rightly in at least 95 %; the time of a request is within 10 %, and \
                 that of a start where it can be seen; where a start or the cap is the cause, at most 1 % of the requests of 100 such \
                 bursts give up with as many warm workers as the finding says.",
+    remark: "",
     run: |effort| {
         let drawn = effort.each(100, judge);
         let right: Vec<bool> = drawn.iter().map(|d| d.named == Some(d.truth)).collect();
@@ -49,16 +50,22 @@ pub(in crate::cases) const CAUSES: Case = Case {
                 .map(|off| off.abs() <= 0.10)
                 .collect()
         };
-        measures.push(Measure::rate(
-            "time of a request within 10 %",
-            &within(|d| d.service_off),
-            Bound::AtLeast(0.95),
-        ));
-        measures.push(Measure::rate(
-            "time of a start within 10 %",
-            &within(|d| d.start_off),
-            Bound::AtLeast(0.95),
-        ));
+        measures.push(
+            Measure::rate(
+                "time of a request within 10 %",
+                &within(|d| d.service_off),
+                Bound::AtLeast(0.95),
+            )
+            .counts(Kind::Accuracy),
+        );
+        measures.push(
+            Measure::rate(
+                "time of a start within 10 %",
+                &within(|d| d.start_off),
+                Bound::AtLeast(0.95),
+            )
+            .counts(Kind::Accuracy),
+        );
         // No number of workers mends requests that are dealt out at random.
         let kept: Vec<bool> = drawn
             .iter()
@@ -66,11 +73,14 @@ pub(in crate::cases) const CAUSES: Case = Case {
             .filter_map(|d| d.late)
             .map(|late| late <= 0.01)
             .collect();
-        measures.push(Measure::rate(
-            "as many warm workers as advised: at most 1 % give up",
-            &kept,
-            Bound::AtLeast(1.0),
-        ));
+        measures.push(
+            Measure::rate(
+                "as many warm workers as advised: at most 1 % give up",
+                &kept,
+                Bound::AtLeast(1.0),
+            )
+            .counts(Kind::Accuracy),
+        );
         measures
     },
 };

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::shapes::{HARMLESS, READINGS, REQUESTS, Shape, noise};
 use crate::drive::{Drive, Driven};
 use crate::effort::Effort;
-use crate::measure::{Bound, Case, Measure};
+use crate::measure::{Bound, Case, Kind, Measure};
 use crate::surface::{WORK, one_endpoint};
 
 /// Arrivals per second: the planned run takes 1,000 seconds.
@@ -23,6 +23,7 @@ pub(in crate::cases) const CONCLUSIONS: Case = Case {
     criterion: "The same through the experiment: what does not leak is called a leak in at most 5 % of runs, a leak of 0.5 % is found \
                 in 95 % and one of 1 % in 99 %; none of these is called none; and one of 1 % that reaches its limit within days \
                 fails.",
+    remark: "",
     run: |effort| {
         let mut measures: Vec<Measure> = HARMLESS
             .iter()
@@ -54,7 +55,7 @@ pub(in crate::cases) const CONCLUSIONS: Case = Case {
             .chain(&whole)
             .map(|f| f.verdict == Verdict::Pass)
             .collect();
-        measures.push(Measure::rate("leaks: passed", &passed, Bound::AtMost(0.0)));
+        measures.push(Measure::rate("leaks: passed", &passed, Bound::AtMost(0.0)).counts(Kind::FalsePass));
         measures
     },
 };
@@ -63,6 +64,7 @@ pub(in crate::cases) const RESTARTS: Case = Case {
     question: "leak",
     criterion: "A restart within the run fails, whatever memory does; without readings or with too few requests the answer is \
                 INCONCLUSIVE; and it keeps to its time.",
+    remark: "",
     run: |effort| {
         let leak: Shape = |_, x| x / 1_000.0;
         let restarted = effort.each(20, |seed| {
@@ -102,7 +104,7 @@ pub(in crate::cases) const RESTARTS: Case = Case {
             ended <= 1.01 * SETTING.duration_s
         });
         vec![
-            Measure::rate("keeps to its time", &kept, Bound::AtLeast(1.0)),
+            Measure::rate("keeps to its time", &kept, Bound::AtLeast(1.0)).counts(Kind::Promise),
             Measure::rate("a restart: fails", &restarted, Bound::AtLeast(1.0)),
             Measure::rate("nothing read: inconclusive", &unseen, Bound::AtLeast(1.0)),
             Measure::rate("3,600 requests: inconclusive", &short, Bound::AtLeast(1.0)),
