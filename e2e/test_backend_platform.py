@@ -371,14 +371,16 @@ def test_the_admin_port_keeps_to_its_document(backend):
 
 def test_every_preset_at_once(server, prony):
     names = [line.split()[0] for line in prony("serve", "--list").out.split("\n\n")[0].splitlines()]
-    all_of_them = server(binary(), "serve", "all", "--port", 0, "--admin-port", 0, "--set", "fault_envelope=html", "--set", "enso.slide_px=1024")
+    knobs = ("--set", "fault_envelope=html", "--set", "enso.slide_px=1024")
+    # A platform that starts its workers on demand answers nothing before one is up.
+    all_of_them = server(binary(), "serve", "all", "--port", 0, "--admin-port", 0, "--time-scale", "1/60", *knobs)
     page = httpx.get(all_of_them.url, trust_env=False)
     listed = httpx.get(all_of_them.url, headers={"accept": "application/json"}, trust_env=False).json()["presets"]
     assert [one["name"] for one in listed] + ["all"] == names
     for one in listed:
         assert f'<a href="{one["url"]}/">{one["name"]}</a>' in page.text
         # Each answers with its own truth, and the common knob concerns them all.
-        assert httpx.get(f"{one['url']}/no/such/path", trust_env=False).status_code >= 400
+        assert httpx.get(f"{one['url']}/no/such/path", trust_env=False, timeout=30).status_code >= 400
         told = httpx.get(f"{all_of_them.admin}/{one['name']}/truth", trust_env=False).json()
         assert told["preset"] == one["name"] and told["common_faults"]["applied"] == {"envelope": 1}, told
     assert httpx.get(f"{all_of_them.admin}/enso/truth/knobs", trust_env=False).json()["knobs"]["slide_px"] == "1024"
