@@ -7,7 +7,7 @@ import os
 import httpx
 import pytest
 
-SEEDS = int(os.environ.get("PRONY_TWIN_SEEDS", 20))
+SEEDS = int(os.environ.get("PRONY_TWIN_SEEDS", 5))
 ERROR, TAKEN = ("server-error-on-input",), ("bad-input-accepted",)
 # Number of a defect: the findings that may name it, and a word that must be in one of them.
 NAMES = {
