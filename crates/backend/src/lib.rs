@@ -18,6 +18,7 @@ mod faults;
 mod front;
 mod gate;
 mod index;
+mod knob;
 mod law;
 mod ledger;
 mod media;
@@ -40,5 +41,6 @@ mod wire;
 
 pub use command::{announce, run};
 pub use error::BackendError;
-pub use preset::{COMMON_KNOBS, KnobDef, PRESETS, PresetDef, preset};
+pub use knob::KnobDef;
+pub use preset::{COMMON_KNOBS, PRESETS, PresetDef, preset};
 pub use serve::{ALL, Ready, ServeOptions, Served, serve};

@@ -2,6 +2,7 @@
 
 use crate::error::{BackendError, nearest};
 use crate::faults;
+use crate::knob::KnobDef;
 use crate::system::Starting;
 use crate::{enso, media, runpod, semantic, truth, vision};
 
@@ -21,21 +22,6 @@ pub struct PresetDef {
     pub knobs: &'static [KnobDef],
     /// How it starts.
     pub(crate) start: Starting,
-}
-
-/// One knob of a preset.
-#[derive(Debug, Clone, Copy)]
-pub struct KnobDef {
-    /// What stands before the `=` of `--set`.
-    pub name: &'static str,
-    /// Unit or kind of the value: `bool`, `ms`, `KiB`, `1` for a ratio ...
-    pub unit: &'static str,
-    /// The value when nothing is set.
-    pub default: &'static str,
-    /// What it does.
-    pub description: &'static str,
-    /// The ids of the planted faults that it switches on (`E1` ...), if it does.
-    pub fault: Option<&'static str>,
 }
 
 /// Every preset.

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::error::{BackendError, nearest};
-use crate::preset::{KnobDef, PresetDef};
+use crate::knob::KnobDef;
+use crate::preset::PresetDef;
 
 /// The values in force for one preset: defaults overlaid by what the user set (the last one wins).
 #[derive(Debug, Clone)]

@@ -1,13 +1,13 @@
 //! The knobs of the two presets and the typed settings read from them.
 
 use crate::error::BackendError;
-use crate::preset::KnobDef;
+use crate::knob::{KnobDef, fault, knob, twin};
 use crate::settings::Settings;
 
 /// The defaults of `enso`.
-pub(crate) static OBSERVED_KNOBS: [KnobDef; 20] = knobs(true);
+pub(crate) static OBSERVED_KNOBS: [KnobDef; 20] = twin(&TABLE, true);
 /// The defaults of `enso-fixed`.
-pub(crate) static FIXED_KNOBS: [KnobDef; 20] = knobs(false);
+pub(crate) static FIXED_KNOBS: [KnobDef; 20] = twin(&TABLE, false);
 
 /// What is in force.
 #[derive(Debug, Clone)]
@@ -258,42 +258,3 @@ const TABLE: [(KnobDef, &str); 20] = [
         "true",
     ),
 ];
-
-const fn knobs(observed: bool) -> [KnobDef; 20] {
-    let mut knobs = [TABLE[0].0; 20];
-    let mut index = 0;
-    while index < knobs.len() {
-        let (knob, fixed) = TABLE[index];
-        knobs[index] = KnobDef {
-            default: if observed { knob.default } else { fixed },
-            ..knob
-        };
-        index += 1;
-    }
-    knobs
-}
-
-const fn fault(id: &'static str, name: &'static str, description: &'static str) -> KnobDef {
-    KnobDef {
-        name,
-        unit: "bool",
-        default: "true",
-        description,
-        fault: Some(id),
-    }
-}
-
-const fn knob(
-    name: &'static str,
-    unit: &'static str,
-    default: &'static str,
-    description: &'static str,
-) -> KnobDef {
-    KnobDef {
-        name,
-        unit,
-        default,
-        description,
-        fault: None,
-    }
-}

@@ -1,6 +1,6 @@
 //! The knobs that every preset has beside its own. A preset's own knob of the same name wins.
 
-use crate::preset::KnobDef;
+use crate::knob::{KnobDef, knob};
 
 /// The common knobs. Each fault has one that switches it on; its `fault` is the fault's id.
 #[rustfmt::skip]
@@ -41,21 +41,6 @@ pub(crate) static COMMON_KNOBS: [KnobDef; 31] = [
     knob("fault_seed", "count", "0", "added to the seed that decides which requests are hit"),
 ];
 
-const fn knob(
-    name: &'static str,
-    unit: &'static str,
-    default: &'static str,
-    description: &'static str,
-) -> KnobDef {
-    KnobDef {
-        name,
-        unit,
-        default,
-        description,
-        fault: None,
-    }
-}
-
 const fn fault(
     name: &'static str,
     unit: &'static str,
@@ -64,10 +49,7 @@ const fn fault(
     description: &'static str,
 ) -> KnobDef {
     KnobDef {
-        name,
-        unit,
-        default,
-        description,
         fault: Some(id),
+        ..knob(name, unit, default, description)
     }
 }

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::BackendError;
-use crate::preset::KnobDef;
+use crate::knob::{self, KnobDef, twin};
 use crate::settings::Settings;
 
 /// The defaults of `media`.
-pub(crate) static OBSERVED_KNOBS: [KnobDef; KNOBS] = knobs(true);
+pub(crate) static OBSERVED_KNOBS: [KnobDef; KNOBS] = twin(&TABLE, true);
 /// The defaults of `media-fixed`.
-pub(crate) static FIXED_KNOBS: [KnobDef; KNOBS] = knobs(false);
+pub(crate) static FIXED_KNOBS: [KnobDef; KNOBS] = twin(&TABLE, false);
 
 const KNOBS: usize = 28;
 const MIB: f64 = 1024.0 * 1024.0;
@@ -173,29 +173,8 @@ fn upstream(settings: &Settings) -> Result<Option<SocketAddr>, BackendError> {
         })
 }
 
-const fn knobs(observed: bool) -> [KnobDef; KNOBS] {
-    let mut all = [TABLE[0].0; KNOBS];
-    let mut at = 0;
-    while at < KNOBS {
-        let (mut def, fixed) = TABLE[at];
-        if !observed {
-            def.default = fixed;
-        }
-        all[at] = def;
-        at += 1;
-    }
-    all
-}
-
 const fn fault(id: &'static str, name: &'static str, description: &'static str) -> (KnobDef, &'static str) {
-    let def = KnobDef {
-        name,
-        unit: "bool",
-        default: "true",
-        description,
-        fault: Some(id),
-    };
-    (def, "false")
+    (knob::fault(id, name, description), "false")
 }
 
 /// A knob whose default differs in the fixed preset.
@@ -205,14 +184,7 @@ const fn differing(
     defaults: (&'static str, &'static str),
     description: &'static str,
 ) -> (KnobDef, &'static str) {
-    let def = KnobDef {
-        name,
-        unit,
-        default: defaults.0,
-        description,
-        fault: None,
-    };
-    (def, defaults.1)
+    (knob::knob(name, unit, defaults.0, description), defaults.1)
 }
 
 const fn knob(

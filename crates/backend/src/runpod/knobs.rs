@@ -1,6 +1,6 @@
 //! The knobs of `runpod` and of its twin without defects.
 
-use crate::preset::KnobDef;
+use crate::knob::{self, KnobDef};
 use crate::store_s3;
 
 const OWN: usize = 43;
@@ -82,9 +82,7 @@ const fn knobs(observed: bool) -> [KnobDef; COUNT] {
 }
 
 const fn fault(id: &'static str, name: &'static str, description: &'static str) -> (KnobDef, &'static str) {
-    let (mut def, fixed) = knob(name, "bool", "true", "false", description);
-    def.fault = Some(id);
-    (def, fixed)
+    (knob::fault(id, name, description), "false")
 }
 
 const fn knob(
@@ -94,14 +92,5 @@ const fn knob(
     fixed: &'static str,
     description: &'static str,
 ) -> (KnobDef, &'static str) {
-    (
-        KnobDef {
-            name,
-            unit,
-            default: observed,
-            description,
-            fault: None,
-        },
-        fixed,
-    )
+    (knob::knob(name, unit, observed, description), fixed)
 }

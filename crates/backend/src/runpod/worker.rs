@@ -26,7 +26,7 @@ use crate::error::BackendError;
 use crate::fastapi::body::Body as Fields;
 use crate::fastapi::reply::Reply;
 use crate::gate::Gate;
-use crate::preset::KnobDef;
+use crate::knob::{KnobDef, knob};
 use crate::recorder::{Recorder, Visit};
 use crate::system::{Answering, Start, System};
 
@@ -61,21 +61,6 @@ pub(crate) static KNOBS: [KnobDef; 14] = [
     knob("ignore_unknown", "bool", "false", "ignore fields that are not known and leave lengths unbounded"),
     knob("missing_is_500", "bool", "false", "refusals inside the handler come out as 500"),
 ];
-
-const fn knob(
-    name: &'static str,
-    unit: &'static str,
-    default: &'static str,
-    description: &'static str,
-) -> KnobDef {
-    KnobDef {
-        name,
-        unit,
-        default,
-        description,
-        fault: None,
-    }
-}
 
 struct Worker {
     id: HeaderValue,

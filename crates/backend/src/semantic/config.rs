@@ -4,15 +4,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::BackendError;
-use crate::preset::KnobDef;
+use crate::knob::{KnobDef, fault, knob, twin};
 use crate::system::Start;
 
 /// How many knobs there are.
 const COUNT: usize = 31;
 /// The defaults of `semantic`.
-pub(crate) static OBSERVED_KNOBS: [KnobDef; COUNT] = knobs(true);
+pub(crate) static OBSERVED_KNOBS: [KnobDef; COUNT] = twin(&TABLE, true);
 /// The defaults of `semantic-fixed`.
-pub(crate) static FIXED_KNOBS: [KnobDef; COUNT] = knobs(false);
+pub(crate) static FIXED_KNOBS: [KnobDef; COUNT] = twin(&TABLE, false);
 
 /// What is in force.
 #[derive(Debug, Clone)]
@@ -440,45 +440,6 @@ const TABLE: [(KnobDef, &str); COUNT] = [
         "64",
     ),
 ];
-
-const fn knobs(observed: bool) -> [KnobDef; COUNT] {
-    let mut knobs = [TABLE[0].0; COUNT];
-    let mut index = 0;
-    while index < COUNT {
-        let (knob, fixed) = TABLE[index];
-        knobs[index] = KnobDef {
-            default: if observed { knob.default } else { fixed },
-            ..knob
-        };
-        index += 1;
-    }
-    knobs
-}
-
-const fn fault(id: &'static str, name: &'static str, description: &'static str) -> KnobDef {
-    KnobDef {
-        name,
-        unit: "bool",
-        default: "true",
-        description,
-        fault: Some(id),
-    }
-}
-
-const fn knob(
-    name: &'static str,
-    unit: &'static str,
-    default: &'static str,
-    description: &'static str,
-) -> KnobDef {
-    KnobDef {
-        name,
-        unit,
-        default,
-        description,
-        fault: None,
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! The knobs that a preset with this store has beside its own.
 
-use crate::preset::KnobDef;
+use crate::knob::{KnobDef, knob};
 
 /// All of them.
 #[rustfmt::skip]
@@ -14,18 +14,3 @@ pub(crate) const KNOBS: [KnobDef; 8] = [
     knob("store_object_mb", "MB", "64", "largest object or part of one"),
     knob("store_mb", "MB", "512", "what the store holds in all; beyond it is 507"),
 ];
-
-const fn knob(
-    name: &'static str,
-    unit: &'static str,
-    default: &'static str,
-    description: &'static str,
-) -> KnobDef {
-    KnobDef {
-        name,
-        unit,
-        default,
-        description,
-        fault: None,
-    }
-}

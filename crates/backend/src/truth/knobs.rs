@@ -1,6 +1,6 @@
 //! The knobs of `truth` and of its twin without input defects.
 
-use crate::preset::KnobDef;
+use crate::knob::{KnobDef, knob};
 
 const COUNT: usize = 47;
 
@@ -71,21 +71,6 @@ const fn fixed() -> [KnobDef; COUNT] {
     knobs[CANCEL].default = "true";
     knobs[COUNT - 1].default = "none";
     knobs
-}
-
-const fn knob(
-    name: &'static str,
-    unit: &'static str,
-    default: &'static str,
-    description: &'static str,
-) -> KnobDef {
-    KnobDef {
-        name,
-        unit,
-        default,
-        description,
-        fault: None,
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The knobs of the two presets and the typed settings read from them.
 
 use crate::error::BackendError;
-use crate::preset::KnobDef;
+use crate::knob::{KnobDef, fault, knob, twin};
 use crate::settings::Settings;
 
 use super::variants::VARIANTS;
@@ -9,9 +9,9 @@ use super::variants::VARIANTS;
 const COUNT: usize = 23;
 
 /// The defaults of `vision`.
-pub(crate) static OBSERVED_KNOBS: [KnobDef; COUNT] = knobs(true);
+pub(crate) static OBSERVED_KNOBS: [KnobDef; COUNT] = twin(&TABLE, true);
 /// The defaults of `vision-fixed`.
-pub(crate) static FIXED_KNOBS: [KnobDef; COUNT] = knobs(false);
+pub(crate) static FIXED_KNOBS: [KnobDef; COUNT] = twin(&TABLE, false);
 
 /// What is in force.
 #[derive(Debug, Clone)]
@@ -327,42 +327,3 @@ const TABLE: [(KnobDef, &str); COUNT] = [
         "0",
     ),
 ];
-
-const fn knobs(observed: bool) -> [KnobDef; COUNT] {
-    let mut knobs = [TABLE[0].0; COUNT];
-    let mut index = 0;
-    while index < knobs.len() {
-        let (knob, fixed) = TABLE[index];
-        knobs[index] = KnobDef {
-            default: if observed { knob.default } else { fixed },
-            ..knob
-        };
-        index += 1;
-    }
-    knobs
-}
-
-const fn fault(id: &'static str, name: &'static str, description: &'static str) -> KnobDef {
-    KnobDef {
-        name,
-        unit: "bool",
-        default: "true",
-        description,
-        fault: Some(id),
-    }
-}
-
-const fn knob(
-    name: &'static str,
-    unit: &'static str,
-    default: &'static str,
-    description: &'static str,
-) -> KnobDef {
-    KnobDef {
-        name,
-        unit,
-        default,
-        description,
-        fault: None,
-    }
-}
