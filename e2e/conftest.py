@@ -257,10 +257,11 @@ def hostile(server):
 
 
 @pytest.fixture
-def closed_port() -> int:
-    """A loopback port on which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        return held.getsockname()[1]
+def closed_port():
+    """A loopback port that is taken, so that nobody else gets it, and on which nothing listens."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
 
 
 @dataclass

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -13,6 +13,8 @@ use prony_engine::{Engine, EngineOptions, NoSink, Target};
 use prony_model::{
     BodyCheck, Capture, Captured, Expect, Limits, Outcome, Phase, Request, SampleFlags, Shape,
 };
+
+use rustix::net;
 
 use crate::server::{GOOD, Rogue, phase, request, rogue, run, sequential};
 
@@ -64,9 +66,11 @@ fn get(url: &str) -> Captured {
 
 #[test]
 fn refused_and_nobody_there() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    // A port that is taken, so that nobody else gets it, and on which nobody listens.
+    let held = net::socket(net::AddressFamily::INET, net::SocketType::STREAM, None).unwrap();
+    net::bind(&held, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let at = SocketAddr::try_from(net::getsockname(&held).unwrap()).unwrap();
+    let url = format!("http://{at}");
     let captured = get(&url);
     assert_eq!((captured.outcome, captured.status), (Outcome::Refused, 0));
     assert!(captured.error.contains("refused"), "{}", captured.error);

@@ -4,7 +4,7 @@
 mod server;
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Instant;
@@ -17,6 +17,7 @@ use prony_model::{
     Until,
 };
 
+use rustix::net;
 use server::Server;
 
 impl Server {
@@ -360,9 +361,13 @@ fn what_may_have_had_an_effect_is_sent_again_only_on_request() {
 
 #[test]
 fn a_connection_that_nobody_accepts_may_be_tried_again_whatever_the_method() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    // A port that is taken, so that nobody else gets it, and on which nobody listens.
+    let held = net::socket(net::AddressFamily::INET, net::SocketType::STREAM, None).unwrap();
+    net::bind(&held, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let url = format!(
+        "http://{}",
+        SocketAddr::try_from(net::getsockname(&held).unwrap()).unwrap()
+    );
     let retry = Retry {
         on: vec!["refused".parse().unwrap()],
         ..quick_retry()
