@@ -32,8 +32,8 @@ pub(super) const SUITE: Case = Case {
     question: "verdicts",
     criterion: "The whole quick suite with its gates calls no FAIL on a service that is well in at least 95 % of runs, and each \
                 planted fault makes its own gate fail in at least 95 % of runs.",
-    remark: "Eleven faults are planted, one more than the method asks for. For a slow decline the five seconds of load of a quick \
-             run are short: there the gate must not pass, and is INCONCLUSIVE where it does not fail.",
+    remark: "Eleven faults are planted, one more than the method asks for. For a slow decline the five seconds of load of a \
+             quick run are short: INCONCLUSIVE counts there as well, for the gate really fails in only half of the runs.",
     run: suite,
 };
 
@@ -152,20 +152,36 @@ fn suite(effort: Effort) -> Vec<Measure> {
         Bound::AtMost(0.05),
     )];
     measures.extend(PLANTED.iter().map(|(fault, _, check)| {
-        let is_slow = *fault == Fault::Degrades;
-        let flipped = effort.each(40, |seed| {
+        let own: Vec<Option<Verdict>> = effort.each(40, |seed| {
             let gates = judged(*fault, seed).1;
-            let own = gates.iter().find(|g| g.gate.check == *check);
-            own.is_some_and(|g| g.verdict == Verdict::Fail || (is_slow && g.verdict == Verdict::Inconclusive))
+            gates.iter().find(|g| g.gate.check == *check).map(|g| g.verdict)
         });
-        let how = if is_slow { "does not pass" } else { "fails" };
-        Measure::rate(
-            format!("planted fault {fault:?}: `{check}` {how}"),
-            &flipped,
-            Bound::AtLeast(0.95),
-        )
+        planted(*fault, check, &own)
     }));
     measures
+}
+
+/// How often the own gate of a planted fault fails. For a slow decline a quick run is short: there INCONCLUSIVE counts as well,
+/// and the row says how often it really fails.
+fn planted(fault: Fault, check: &str, own: &[Option<Verdict>]) -> Measure {
+    let is = |wanted: Verdict| own.iter().map(move |v| *v == Some(wanted));
+    let failed: Vec<bool> = is(Verdict::Fail).collect();
+    let (how, flipped) = if fault == Fault::Degrades {
+        let count = failed.iter().filter(|f| **f).count();
+        let how = format!(
+            "FAIL or INCONCLUSIVE (FAIL in only {count} of {} runs)",
+            own.len()
+        );
+        let either = failed.iter().zip(is(Verdict::Inconclusive)).map(|(f, i)| *f || i);
+        (how, either.collect())
+    } else {
+        ("fails".to_owned(), failed)
+    };
+    Measure::rate(
+        format!("planted fault {fault:?}: `{check}` {how}"),
+        &flipped,
+        Bound::AtLeast(0.95),
+    )
 }
 
 /// Every experiment of a quick check, with its defaults, against the service.
