@@ -148,8 +148,6 @@ const NOT_YET: &str = "
 ## Not yet
 
 - **Power and cost** per token or request: there is no such experiment yet, so nothing is calibrated.
-- **Leaks, live**: the rows above are simulated. The reference backend can really leak (`prony serve truth --set memory=leak`) and has a
-  bounded twin (`memory=plateau`), but no end-to-end test holds the experiment against them yet.
 - **A hundred runs of the overloaded and of the idle generator**: `./test` makes five of each.
 ";
 
