@@ -66,7 +66,7 @@ pub(crate) static PROOFS: &[Proof] = &[
                     knobs in 19 of 20.",
         file: "e2e/test_live.py",
         test: "test_a_conclusion_agrees_with_the_truth",
-        remark: "one round; `PRONY_LIVE_ROUNDS=20` makes twenty",
+        remark: "one round, in which a miss is asked again twice at most; `PRONY_LIVE_ROUNDS=20` makes twenty, without that",
     },
     Proof {
         question: "input-validation",
