@@ -201,6 +201,7 @@ impl Engine {
             summary,
             samples,
             captures,
+            streams: Vec::new(),
             readings: Vec::new(),
         })
     }

@@ -139,6 +139,7 @@ fn assemble(parts: Parts<'_>) -> PhaseSummary {
         bytes_in: totals.bytes_in,
         connections: totals.connections,
         rows: rows.iter().map(row).collect(),
+        streams: Vec::new(),
         validity: validity::judge(phase, books),
         partial,
     }

@@ -139,6 +139,7 @@ fn perform(phase: &Phase, index: u16, target: &mut impl FnMut(&Request) -> Reply
         samples,
         samples_cut: false,
         captures,
+        streams: Vec::new(),
         readings: Vec::new(),
     }
 }
@@ -167,6 +168,7 @@ pub(crate) fn summary(phase: &Phase, index: u16, samples: &[Sample], ended: Nano
         bytes_in: 0,
         connections: 1,
         rows: Vec::new(),
+        streams: Vec::new(),
         validity: Validity::default(),
         partial: false,
     }

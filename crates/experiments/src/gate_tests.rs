@@ -103,12 +103,14 @@ pub(crate) fn phase(name: &str, requests: &[(f64, Outcome, u16)]) -> PhaseResult
             bytes_in: 10 * offered,
             connections: 1,
             rows,
+            streams: Vec::new(),
             validity: Validity::default(),
             partial: false,
         },
         samples,
         samples_cut: false,
         captures: Vec::new(),
+        streams: Vec::new(),
         readings: Vec::new(),
     }
 }

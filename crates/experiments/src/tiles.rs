@@ -105,7 +105,7 @@ impl Experiment for Tiles {
         let image = Expect {
             status: vec![200],
             content_type: Some("image/".to_owned()),
-            body: Vec::new(),
+            ..Expect::default()
         };
         let outside = descriptor
             .outside((self.count / 4).max(4))

@@ -70,6 +70,7 @@ fn run(rng: &mut ChaCha8Rng, truth: Truth) -> PhaseResult {
         samples,
         samples_cut: false,
         captures: Vec::new(),
+        streams: Vec::new(),
         readings: Vec::new(),
     }
 }
@@ -117,6 +118,7 @@ fn summary(ok: u64, offered: u64, validity: Validity) -> PhaseSummary {
         bytes_in: 0,
         connections: 1,
         rows: Vec::new(),
+        streams: Vec::new(),
         validity,
         partial: false,
     }

@@ -13,6 +13,7 @@ mod plan;
 mod request;
 mod run;
 mod sample;
+mod stream;
 mod suite;
 mod summary;
 mod surface;
@@ -33,6 +34,10 @@ pub use plan::{
 pub use request::{Body, BodyCheck, Expect, Header, JsonText, Request, Secret};
 pub use run::{Captured, Event, PhaseResult, Progress, Reading, RunHeader, SystemSnapshot};
 pub use sample::{SAMPLE_BYTES, Sample, SampleFlags};
+pub use stream::{
+    FinishReason, StreamEvent, StreamEventKind, StreamExpect, StreamProtocol, StreamRecord, StreamSummary,
+    Timeline, TokenUsage,
+};
 pub use suite::{
     Budget, Claim, DziPick, DziSpec, EndpointSpec, Gate, HttpSpec, Objective, PhaseSpec, RunSpec,
     ScenarioKind, ScenarioSpec, StepSpec, Suite, TargetSpec,

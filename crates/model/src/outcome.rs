@@ -102,6 +102,16 @@ outcomes! {
     Foreign = 53, "foreign-answer", WrongAnswer, "got an answer that belongs to another request";
     /// An answer without the mark of its request.
     Unmarked = 54, "unmarked-answer", WrongAnswer, "got an answer without the mark of its request";
+    /// A stream that tells of an error within a good status.
+    StreamError = 60, "stream-error", WrongAnswer, "got a stream that tells of an error";
+    /// A stream that ended without the terminal marker of its protocol.
+    StreamUnfinished = 61, "stream-unfinished", WrongAnswer, "got a stream that ended without its terminal marker";
+    /// A stream that ended as it should and held no token.
+    StreamEmpty = 62, "stream-empty", WrongAnswer, "got a stream without any token";
+    /// A stream with events that are not what its protocol says.
+    StreamMalformed = 63, "stream-malformed", WrongAnswer, "got a stream with events that cannot be read";
+    /// A stream with fewer tokens than the request forced.
+    StreamShort = 64, "stream-short", WrongAnswer, "got fewer tokens than the request forces";
 }
 
 impl Outcome {

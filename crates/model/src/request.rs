@@ -5,6 +5,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::StreamExpect;
+
 /// An HTTP request relative to the target: everything but the origin and the headers common to a run.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -128,6 +130,9 @@ pub struct Expect {
     /// Checks on the body; when there are none, the body is counted and thrown away.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub body: Vec<BodyCheck>,
+    /// That the body is a stream of tokens, and what it must hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<StreamExpect>,
 }
 
 impl Expect {

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Advice, ClaimResult, Finding, GateResult, Header, Nanos, Phase, PhaseSummary, Sample, Suite, Surface,
-    Verdict,
+    Advice, ClaimResult, Finding, GateResult, Header, Nanos, Phase, PhaseSummary, Sample, StreamRecord,
+    Suite, Surface, Verdict,
 };
 
 /// Everything that happens in a run, in order. Live view, stored run and re-rendered report consume these and
@@ -224,6 +224,8 @@ pub struct PhaseResult {
     pub samples_cut: bool,
     /// Captured responses in order of completion.
     pub captures: Vec<Captured>,
+    /// Records of streamed answers in order of completion, up to a bound.
+    pub streams: Vec<StreamRecord>,
     /// Readings taken while it ran.
     pub readings: Vec<Reading>,
 }

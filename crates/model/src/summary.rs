@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Nanos, Outcome, Validity};
+use crate::{Nanos, Outcome, StreamSummary, Validity};
 
 /// The figures of one phase: computed once, shown by every format.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -52,6 +52,9 @@ pub struct PhaseSummary {
     pub connections: u64,
     /// Per scenario, step and outcome.
     pub rows: Vec<SummaryRow>,
+    /// Per scenario and step whose answers are streams of tokens.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub streams: Vec<StreamSummary>,
     /// Whether the generator did what it promised.
     pub validity: Validity,
     /// Whether the phase was cut short (Ctrl-C, kill, dead target).

@@ -135,7 +135,7 @@ fn endpoint(method: &str, path: &str, role: Role, kind: &str, samples: Vec<Sampl
         expect: Expect {
             status: vec![200],
             content_type: Some(kind.into()),
-            body: Vec::new(),
+            ..Expect::default()
         },
     }
 }

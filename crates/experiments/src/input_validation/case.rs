@@ -170,8 +170,7 @@ impl Wanted {
     pub(super) fn expect(self) -> Expect {
         Expect {
             status: self.statuses(),
-            content_type: None,
-            body: Vec::new(),
+            ..Expect::default()
         }
     }
 }

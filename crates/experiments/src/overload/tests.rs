@@ -67,6 +67,7 @@ fn result(phase: Phase, samples: Vec<Sample>, captures: Vec<Captured>) -> PhaseR
         samples,
         samples_cut: false,
         captures,
+        streams: Vec::new(),
         readings: Vec::new(),
     }
 }

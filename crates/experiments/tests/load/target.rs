@@ -222,6 +222,7 @@ impl Simulation {
             samples,
             samples_cut: false,
             captures: Vec::new(),
+            streams: Vec::new(),
             readings: Vec::new(),
         }
     }
@@ -447,6 +448,7 @@ impl Simulation {
             bytes_in: 0,
             connections: 1,
             rows: Vec::new(),
+            streams: Vec::new(),
             validity: Validity {
                 invalid,
                 ..Validity::default()

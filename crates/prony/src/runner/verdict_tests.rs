@@ -113,6 +113,7 @@ fn phase(load: &Load) -> PhaseResult {
         samples,
         samples_cut: false,
         captures: Vec::new(),
+        streams: Vec::new(),
         readings: Vec::new(),
     }
 }

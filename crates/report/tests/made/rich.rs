@@ -91,6 +91,7 @@ fn summary(index: u16, experiment: &str, name: &str, rows: Vec<SummaryRow>) -> P
         bytes_in: 1_234_567,
         connections: 8,
         rows,
+        streams: Vec::new(),
         validity: Validity {
             lag_p99: Nanos(81_000),
             late_share: 0.0004,

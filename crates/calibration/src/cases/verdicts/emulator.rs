@@ -224,7 +224,7 @@ fn endpoint(name: &str, role: Role, samples: Vec<SampleRequest>, body_schema: Op
         expect: Expect {
             status: vec![200],
             content_type: Some("application/json".to_owned()),
-            body: Vec::new(),
+            ..Expect::default()
         },
     }
 }

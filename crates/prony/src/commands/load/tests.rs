@@ -60,6 +60,7 @@ fn result(line: &str, requests: &[(f64, Outcome)]) -> PhaseResult {
         samples,
         samples_cut: false,
         captures: Vec::new(),
+        streams: Vec::new(),
         readings: Vec::new(),
     }
 }

@@ -162,6 +162,7 @@ fn expect() -> impl Strategy<Value = Expect> {
             status,
             content_type,
             body,
+            stream: None,
         },
     )
 }
