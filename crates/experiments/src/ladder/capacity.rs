@@ -26,6 +26,8 @@ const TOP_MIN: u32 = 8;
 const REACH_MIN: f64 = 4.0;
 /// First answer of a burst over the time alone, from which on requests were not taken in turns.
 const TOGETHER_FROM: f64 = 1.6;
+/// Smallest step whose first answer tells whether its requests were taken in turns.
+const STEP_TOGETHER_MIN: u32 = 4;
 /// Good answers that a step needs at least.
 const ANSWERS_MIN: usize = 10;
 
@@ -70,7 +72,8 @@ pub(super) struct Capacity {
     pub served: (f64, (f64, f64)),
     /// The same over the steps at high concurrency (8 and more, else the top one).
     pub served_high: (f64, (f64, f64)),
-    /// First answer of a burst over the time alone; `None` without bursts.
+    /// First answer of a burst over the time alone. Without bursts, that of the steps, whose requests start together as well,
+    /// where it leaves no doubt that they were worked on together; else `None`.
     pub first_of_burst: Option<f64>,
     /// Time from one end to the next in bursts; `None` without bursts.
     pub staircase: Option<Staircase>,
@@ -189,7 +192,9 @@ pub(super) fn capacity(run: &RunView<'_>, phase: &PhaseResult, seed: u64) -> Opt
     let served = served(&work, &[best], seed);
     let served_high = self::served(&work, &high(&rungs).collect::<Vec<_>>(), seed);
     let turns = run.phase(NAME, &turns_name(endpoint));
-    let first_of_burst = turns.and_then(|turns| first_of_burst(turns, solo_ms));
+    let first_of_burst = turns
+        .and_then(|turns| first_of_burst(turns, solo_ms))
+        .or_else(|| first_of_steps(&rungs, mean(&work)));
     let mut capacity = Capacity {
         rungs,
         solo_ms,
@@ -313,4 +318,16 @@ fn first_of_burst(turns: &PhaseResult, solo_ms: f64) -> Option<f64> {
         .filter_map(|s| s.ends_ms.first().copied())
         .collect();
     (firsts.len() >= 2).then(|| mean(&firsts) / solo_ms)
+}
+
+/// The same of the first answer of each step. There are few steps, so that each must say it: a step of `n` whose requests take
+/// turns has its first answer after the time of one, and hardly ever after that of `n / 2`.
+fn first_of_steps(rungs: &[Rung], work_ms: f64) -> Option<f64> {
+    let ratios: Vec<f64> = rungs
+        .iter()
+        .filter(|rung| rung.n >= STEP_TOGETHER_MIN)
+        .filter_map(|rung| Some((rung.n, rung.ends_ms.first()? / work_ms)))
+        .map(|(n, ratio)| if ratio >= f64::from(n) / 2.0 { ratio } else { 0.0 })
+        .collect();
+    (ratios.len() >= 2 && ratios.iter().all(|ratio| *ratio > 0.0)).then(|| mean(&ratios))
 }

@@ -157,6 +157,48 @@ fn the_number_served_at_once_is_the_number_of_slots() {
     }
 }
 
+/// Verdicts of `serial-service` where the ladder has no time left for bursts.
+fn serial_without_bursts(target: Target, seeds: u64) -> u64 {
+    let experiments = [
+        ("coverage", json!({})),
+        ("client-floor", json!({})),
+        ("baseline", json!({})),
+        (
+            "ladder",
+            json!({"probe_health": false, "duration_s": 4.0, "connections": [1, 2, 4, 8]}),
+        ),
+    ];
+    (0..seeds)
+        .filter(|&seed| {
+            let (phases, findings) = run(target, seed, Budget::Quick, &experiments);
+            assert!(!phases.iter().any(|p| p.phase.name.ends_with("in turns")));
+            of(&findings, "serial-service").verdict == Verdict::Fail
+        })
+        .count() as u64
+}
+
+#[test]
+fn without_bursts_the_first_answers_of_the_steps_tell() {
+    let slow = Target {
+        work_ms: 100.0,
+        variation: 0.1,
+        ..Target::default()
+    };
+    let one_at_a_time = Target { slots: 1, ..slow };
+    assert!(serial_without_bursts(one_at_a_time, 50) >= 49);
+    let varied = Target {
+        variation: 0.5,
+        ..one_at_a_time
+    };
+    assert!(serial_without_bursts(varied, 50) >= 40);
+    let shared = Target {
+        slots: 1000,
+        cores: 1.0,
+        ..slow
+    };
+    assert_eq!(serial_without_bursts(shared, 50), 0);
+}
+
 #[test]
 fn requests_that_share_a_processor_do_not_take_turns() {
     for cores in [1.0, 1.3] {
