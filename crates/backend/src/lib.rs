@@ -23,6 +23,7 @@ mod law;
 mod ledger;
 mod media;
 mod memory;
+mod paced;
 mod preset;
 mod recorder;
 mod runpod;

@@ -50,6 +50,19 @@ pub(crate) trait System: Send + Sync {
         Vec::new()
     }
 
+    /// Listeners that it serves itself, by name.
+    fn own_listeners(&self) -> Vec<(&'static str, SocketAddr)> {
+        Vec::new()
+    }
+
+    /// Single streams of tokens, for the admin port: those of an id, or the last so many.
+    fn streams(&self, _id: Option<&str>, _recent: usize) -> Option<Value> {
+        None
+    }
+
+    /// The account begins anew, its own with it.
+    fn reset(&self) {}
+
     /// Turns a knob of its own while it runs. False where that takes a new start; the error says what is wrong with the value.
     fn turn(&self, _name: &str, _value: &str) -> Result<bool, String> {
         Ok(false)
