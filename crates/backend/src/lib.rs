@@ -35,6 +35,7 @@ mod slip;
 mod spoil;
 mod stage;
 mod store_s3;
+mod stream_fault;
 mod system;
 mod truth;
 mod vision;

@@ -32,6 +32,11 @@ pub(crate) trait System: Send + Sync {
         None
     }
 
+    /// Whether it wants the way to a request's connection, as an extension of the request.
+    fn wants_line(&self) -> bool {
+        false
+    }
+
     /// What is true of it now, beyond the account: an object, or null.
     fn state(&self) -> Value {
         Value::Null

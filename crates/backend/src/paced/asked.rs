@@ -5,6 +5,8 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::stream_fault;
+
 /// Most tokens of an answer.
 pub(super) const TOKENS_MAX: u64 = 1_000_000;
 /// Longest name of a model that is echoed.
@@ -31,6 +33,15 @@ impl Dialect {
             "/v1/completions" => Some(Self::Completions),
             "/v1/messages" => Some(Self::Messages),
             _ => None,
+        }
+    }
+
+    /// The same for whoever spoils streams.
+    pub(super) fn of_faults(self) -> stream_fault::Dialect {
+        match self {
+            Self::Chat => stream_fault::Dialect::Chat,
+            Self::Completions => stream_fault::Dialect::Completions,
+            Self::Messages => stream_fault::Dialect::Messages,
         }
     }
 

@@ -4,7 +4,7 @@ use crate::knob::{KnobDef, knob};
 
 /// The knobs, for the table of a preset that has such streams.
 #[rustfmt::skip]
-pub(crate) const STREAM_KNOBS: [KnobDef; 14] = [
+pub(crate) const STREAM_KNOBS: [KnobDef; 15] = [
     knob("stream_port", "port", "0", "port of the listener for streams of tokens; 0 takes any free one"),
     knob("stream_ttft_ms", "ms", "50", "streams: time from the whole request to its first token"),
     knob("stream_itl_ms", "ms", "5", "streams: mean time between two chunks of tokens; 0 is all at once"),
@@ -18,6 +18,8 @@ pub(crate) const STREAM_KNOBS: [KnobDef; 14] = [
         "streams: the opening events come with the first token, at once, or (chat) not at all"),
     knob("stream_usage", "asked|always|never", "asked", "streams: when the last event tells the usage (OpenAI; Messages always tell it)"),
     knob("stream_keepalive_ms", "ms", "0", "streams: a comment ': keepalive' once in so long; 0 is none"),
+    knob("stream_fault", "list", "none",
+        "streams: faults, separated by commas, each name[=value][@event][*share of the answers]; docs/backend.md has the names"),
     knob("stream_spin_us", "us", "60", "streams: the thread waits actively for the last so long before an event"),
     knob("stream_truth_events", "count", "4000000", "streams: token events whose instants are remembered, in all"),
 ];

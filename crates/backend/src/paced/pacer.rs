@@ -5,11 +5,11 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::net::SocketFlags;
-use rustix::net::sockopt::set_tcp_nodelay;
+use rustix::net::sockopt::{set_socket_linger, set_tcp_nodelay};
 
 use super::account::{Account, Record};
 use super::answers::Answer;
@@ -20,6 +20,7 @@ use super::live::{Live, Progress};
 use super::pacing::Pacing;
 use super::request::{self, Read, Request};
 use super::timers::{Due, Timers};
+use crate::stream_fault::Orders;
 
 /// Sockets told of at once.
 const READY_MAX: usize = 256;
@@ -183,7 +184,8 @@ impl Pacer {
         let sent = flow.send(&self.out);
         match (sent, progress) {
             (Err(Gone), _) => self.lose(due.slot),
-            (Ok(()), Progress::Ended) => self.ended(due.slot, "whole"),
+            (Ok(()), Progress::Ended(outcome)) => self.ended(due.slot, outcome),
+            (Ok(()), Progress::Cut(reset)) => self.cut(due.slot, reset),
             (Ok(()), Progress::More) if flow.is_blocked() => {
                 flow.overdue = true;
                 self.watch(due.slot);
@@ -194,16 +196,10 @@ impl Pacer {
 
     /// The answer in the making has said everything.
     fn ended(&mut self, slot: usize, outcome: &'static str) {
+        self.write_down(slot, outcome);
         let Some(flow) = self.flows.get_mut(slot).and_then(Option::as_mut) else {
             return;
         };
-        if let Some(live) = flow.live.take() {
-            let mut record = live.record;
-            record.outcome = outcome;
-            record.ended_ns = now_ns().saturating_sub(record.arrived_ns);
-            self.running -= 1;
-            self.shared.account.end(record);
-        }
         if flow.is_blocked() {
             self.watch(slot);
         } else {
@@ -223,18 +219,38 @@ impl Pacer {
         }
     }
 
+    /// The connection ends in the middle of the answer.
+    fn cut(&mut self, slot: usize, reset: bool) {
+        if let Some(flow) = self.flows.get_mut(slot).and_then(Option::as_mut)
+            && reset
+        {
+            // Where the system refuses it, the connection ends with a FIN, which is a broken answer as well.
+            let _ = set_socket_linger(&flow.socket, Some(Duration::ZERO));
+        }
+        self.write_down(slot, "faulted");
+        self.close(slot);
+    }
+
     /// The client is gone.
     fn lose(&mut self, slot: usize) {
-        if let Some(flow) = self.flows.get_mut(slot).and_then(Option::as_mut)
-            && let Some(live) = flow.live.take()
+        self.write_down(slot, "left");
+        self.close(slot);
+    }
+
+    /// The answer in the making, if there is one, is over.
+    fn write_down(&mut self, slot: usize, outcome: &'static str) {
+        if let Some(live) = self
+            .flows
+            .get_mut(slot)
+            .and_then(Option::as_mut)
+            .and_then(|flow| flow.live.take())
         {
             let mut record = live.record;
-            record.outcome = "left";
+            record.outcome = outcome;
             record.ended_ns = now_ns().saturating_sub(record.arrived_ns);
             self.running -= 1;
             self.shared.account.end(record);
         }
-        self.close(slot);
     }
 
     fn close(&mut self, slot: usize) {
@@ -396,6 +412,18 @@ impl Pacer {
     fn begin(&mut self, slot: usize, request: &Request, asked: &Asked, id: String) {
         let pacing = Arc::clone(&self.shared.pacing.lock().unwrap_or_else(PoisonError::into_inner));
         self.spin_ns = pacing.spin_ns;
+        let orders = match &request.faults {
+            Some(text) => match Orders::read(text) {
+                Ok(orders) => orders,
+                Err(why) => return self.answer(slot, &Answer::refused(Some(asked.dialect), 400, &why), &id),
+            },
+            None => pacing.faults.draw(self.seed, self.seq),
+        };
+        if let Some((status, after)) = orders.status() {
+            let mut answer = Answer::refused(Some(asked.dialect), status, "ordered by a fault");
+            answer.headers = after.map_or_else(String::new, |after| format!("retry-after: {after}\r\n"));
+            return self.answer(slot, &answer, &id);
+        }
         let now = now_ns();
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let record = Record {
@@ -405,11 +433,18 @@ impl Pacer {
             arrived_unix_ms: unix.as_secs_f64() * 1000.0,
             ..Record::default()
         };
-        let mut live = Box::new(Live::new(asked, &pacing, record, self.seed, request.close));
+        let mut live = Box::new(Live::new(
+            asked,
+            &pacing,
+            record,
+            &orders,
+            self.seed,
+            request.close,
+        ));
         self.shared.account.begin();
         self.running += 1;
         self.out.clear();
-        live.begin(now, &mut self.out);
+        live.begin(now, &self.shared.account, &mut self.out);
         let due = Due {
             at_ns: live.next_ns(),
             seq: self.seq,

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::error::BackendError;
 use crate::law::Law;
 use crate::settings::Settings;
+use crate::stream_fault::Shares;
 
 /// When the events before the first token come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub(super) struct Pacing {
     pub(super) usage: Telling,
     /// Between two comments; 0 is none.
     pub(super) keepalive_ns: u64,
+    /// Faults of a share of the answers.
+    pub(super) faults: Shares,
     /// How long before an event the thread waits actively.
     pub(super) spin_ns: u64,
 }
@@ -88,6 +91,8 @@ impl Pacing {
                 _ => Telling::Asked,
             },
             keepalive_ns: ms("stream_keepalive_ms")?,
+            faults: Shares::read(settings.word("stream_fault"))
+                .map_err(|reason| settings.refuse("stream_fault", &reason))?,
             spin_ns: settings.count("stream_spin_us", 0, 1_000_000)? * 1000,
         })
     }

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::stream_fault::FAULT_HEADER;
+
 /// Largest head.
 const HEAD_MAX: usize = 64 * 1024;
 /// Most header lines.
@@ -24,6 +26,8 @@ pub(super) struct Request {
     pub(super) close: bool,
     /// The id its client gave it.
     pub(super) id: Option<String>,
+    /// The faults it orders for its own answer.
+    pub(super) faults: Option<String>,
 }
 
 /// What the bytes so far are.
@@ -75,7 +79,9 @@ pub(super) fn read(bytes: &[u8]) -> Read {
     let path = head.path.unwrap_or("/");
     let short = |name| {
         text(name)
-            .filter(|text| (1..=TEXT_MAX).contains(&text.len()))
+            .filter(|text| {
+                (1..=TEXT_MAX).contains(&text.len()) && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+            })
             .map(str::to_owned)
     };
     Read::Whole(Request {
@@ -84,6 +90,7 @@ pub(super) fn read(bytes: &[u8]) -> Read {
         body: start..start + length,
         close: text("connection").is_some_and(|value| value.eq_ignore_ascii_case("close")),
         id: short("x-request-id"),
+        faults: short(FAULT_HEADER),
     })
 }
 

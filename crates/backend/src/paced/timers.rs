@@ -19,9 +19,11 @@ pub(super) struct Due {
 pub(super) struct Timers(BinaryHeap<Reverse<Due>>);
 
 impl Timers {
-    /// One more.
+    /// One more, unless it is for the end of time.
     pub(super) fn push(&mut self, due: Due) {
-        self.0.push(Reverse(due));
+        if due.at_ns < u64::MAX {
+            self.0.push(Reverse(due));
+        }
     }
 
     /// The earliest time.
