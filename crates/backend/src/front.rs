@@ -139,7 +139,10 @@ impl Answers for Front {
         self.system.accepted(stream);
     }
 
-    fn answer(self: Arc<Self>, line: &Arc<Line>, request: Request) -> Answering {
+    fn answer(self: Arc<Self>, line: &Arc<Line>, mut request: Request) -> Answering {
+        if self.system.wants_line() {
+            request.extensions_mut().insert(Arc::clone(line));
+        }
         if self.ledger.is_wanted() || !self.faults.are_off() {
             return Box::pin(self.accompany(Arc::clone(line), request));
         }

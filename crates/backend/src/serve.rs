@@ -215,7 +215,7 @@ impl Play {
                 play.serve(listener, &stopped, Arc::clone(&stage.front), &alarm);
                 Some(at)
             };
-            let mut beside = Vec::new();
+            let mut beside = stage.system().own_listeners();
             for one in Arc::clone(stage.system()).beside() {
                 beside.push((one.name, one.listener.local_addr()?));
                 play.serve(one.listener, &stopped, one.handle, &alarm);

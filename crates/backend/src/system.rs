@@ -32,6 +32,11 @@ pub(crate) trait System: Send + Sync {
         None
     }
 
+    /// Whether it wants the way to a request's connection, as an extension of the request.
+    fn wants_line(&self) -> bool {
+        false
+    }
+
     /// What is true of it now, beyond the account: an object, or null.
     fn state(&self) -> Value {
         Value::Null
@@ -49,6 +54,19 @@ pub(crate) trait System: Send + Sync {
     fn beside_http2(self: Arc<Self>) -> Vec<Beside> {
         Vec::new()
     }
+
+    /// Listeners that it serves itself, by name.
+    fn own_listeners(&self) -> Vec<(&'static str, SocketAddr)> {
+        Vec::new()
+    }
+
+    /// Single streams of tokens, for the admin port: those of an id, or the last so many.
+    fn streams(&self, _id: Option<&str>, _recent: usize) -> Option<Value> {
+        None
+    }
+
+    /// The account begins anew, its own with it.
+    fn reset(&self) {}
 
     /// Turns a knob of its own while it runs. False where that takes a new start; the error says what is wrong with the value.
     fn turn(&self, _name: &str, _value: &str) -> Result<bool, String> {

@@ -29,6 +29,8 @@ pub(crate) enum Order {
     Reset,
     /// Another Content-Length than the true one.
     Announce(u64),
+    /// The connection ends half-way through what is written next.
+    Cut,
 }
 
 /// The way to a connection from the requests that it brings.
@@ -90,6 +92,7 @@ enum State {
 enum Then {
     Stop(Duration),
     Reset,
+    Fin,
 }
 
 impl Wire {
@@ -117,6 +120,7 @@ impl Wire {
             Order::StallHead(time) => State::Until(head / 2, Then::Stop(time)),
             Order::StallBody(time) => State::Until(middle, Then::Stop(time)),
             Order::Refuse => State::Until(0, Then::Reset),
+            Order::Cut => State::Until(bytes.len() / 2, Then::Fin),
             Order::Reset => State::Until(middle.min(bytes.len() - 1), Then::Reset),
             Order::Announce(length) => match with_length(&bytes[..head], length) {
                 Some(bytes) => State::Instead {
@@ -178,6 +182,7 @@ impl AsyncWrite for Wire {
                     let _ = this.stream.set_zero_linger();
                     return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
                 }
+                State::Until(0, Then::Fin) => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
                 State::Until(0, Then::Stop(time)) => {
                     let until = Instant::now() + *time;
                     let alarm = Arc::clone(&this.line.alarm);

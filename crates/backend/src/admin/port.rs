@@ -88,19 +88,23 @@ impl Admin {
                 None => Reply::not_found("give ?endpoint= one of the names under 'endpoints' of /truth"),
             },
             (&Method::GET, "/truth/requests") => requests(stage, query),
+            (&Method::GET, "/truth/streams") => streams(stage, query),
             (&Method::GET, "/truth/knobs") => Reply::json(&knobs(stage)),
             (&Method::PUT, "/truth/knobs") => turn(stage, body).await,
             (&Method::POST, "/truth/reset") => {
                 stage.recorder.reset();
                 stage.front.faults.reset();
                 stage.front.ledger.clear();
+                stage.system().reset();
                 Reply::json(&json!({ "reset": true }))
             }
             (&Method::POST, "/truth/leak/free") => {
                 stage.front.faults.free();
                 Reply::json(&json!({ "freed": true }))
             }
-            (_, "/truth" | "/truth/times" | "/truth/requests") => Reply::method_not_allowed("GET"),
+            (_, "/truth" | "/truth/times" | "/truth/requests" | "/truth/streams") => {
+                Reply::method_not_allowed("GET")
+            }
             (_, "/truth/knobs") => Reply::method_not_allowed("GET, PUT"),
             (_, "/truth/reset" | "/truth/leak/free") => Reply::method_not_allowed("POST"),
             _ => Reply::not_found("GET /openapi.json says what there is"),
@@ -119,18 +123,31 @@ impl Answers for Admin {
     }
 }
 
+fn recent(query: &Query) -> Result<usize, Reply> {
+    let count = query.get("recent").map_or(Ok(RECENT), str::parse);
+    count.ok().filter(|count| *count <= RECENT_MAX).ok_or_else(|| {
+        Reply::detail(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "recent must be a number up to 10000",
+        )
+    })
+}
+
+fn streams(stage: &Stage, query: &Query) -> Reply {
+    let recent = match recent(query) {
+        Ok(recent) => recent,
+        Err(refused) => return refused,
+    };
+    match stage.system().streams(query.get("id"), recent) {
+        Some(streams) => Reply::json(&json!({ "streams": streams })),
+        None => Reply::not_found("this preset has no paced streams"),
+    }
+}
+
 fn requests(stage: &Stage, query: &Query) -> Reply {
-    let recent = match query.get("recent") {
-        None => RECENT,
-        Some(text) => match text.parse::<usize>() {
-            Ok(count) if count <= RECENT_MAX => count,
-            _ => {
-                return Reply::detail(
-                    StatusCode::UNPROCESSABLE_ENTITY,
-                    "recent must be a number up to 10000",
-                );
-            }
-        },
+    let recent = match recent(query) {
+        Ok(recent) => recent,
+        Err(refused) => return refused,
     };
     let found = match query.get("id") {
         Some(id) => stage.front.ledger.find(id),

@@ -20,6 +20,7 @@ use super::metrics::Metrics;
 use super::models::Models;
 use super::native::ID_MAX;
 use super::routes::{self, Does, Found, Route};
+use super::stream::Ordered;
 use super::turns::Turns;
 use super::{anthropic, openai, openapi};
 use crate::alarm::Alarm;
@@ -27,7 +28,9 @@ use crate::error::BackendError;
 use crate::fastapi::body::problem;
 use crate::fastapi::reply::Reply;
 use crate::recorder::{Recorder, Visit};
+use crate::stream_fault::{FAULT_HEADER, Orders};
 use crate::system::{Answering, Start, System};
+use crate::wire::Line;
 
 /// Largest body.
 const BODY_MAX: usize = 32 * 1024 * 1024;
@@ -65,6 +68,8 @@ pub(super) struct Semantic {
     pub(super) seed: u64,
     /// Of everything that is numbered.
     pub(super) next_id: AtomicU64,
+    /// Answers begun, of which a share is hit by faults.
+    answers: AtomicU64,
     limits: Limits,
     draining: AtomicBool,
     openapi: Value,
@@ -186,6 +191,10 @@ impl System for Semantic {
         state
     }
 
+    fn wants_line(&self) -> bool {
+        true
+    }
+
     fn stop(&self) {
         self.draining.store(true, Ordering::Release);
     }
@@ -214,6 +223,7 @@ impl Semantic {
             alarm: Alarm::start()?,
             seed: start.seed,
             next_id: AtomicU64::new(1),
+            answers: AtomicU64::new(0),
             limits: Limits::new(config.window, config.limit_global, config.limit_agent),
             draining: AtomicBool::new(false),
             docs: openapi::page(&document),
@@ -293,7 +303,10 @@ impl Semantic {
                     openai::read(&read, &self.config)
                 };
                 match asked {
-                    Ok(asked) => self.infer(asked, dialect, agent, stay).await,
+                    Ok(asked) => {
+                        self.infer(asked, dialect, agent, self.ordered(parts)?, stay)
+                            .await
+                    }
                     Err(problems) => {
                         self.pause(false).await;
                         Err(Fault::invalid(problems))
@@ -310,6 +323,21 @@ impl Semantic {
                 self.answer(route, &parameter, &read).await.map(Outcome::Reply)
             }
         }
+    }
+
+    /// The faults that a request orders, or that hit it.
+    fn ordered(&self, parts: &Parts) -> Result<Ordered, Fault> {
+        let orders = match parts.headers.get(FAULT_HEADER) {
+            Some(text) => Orders::read(text.to_str().unwrap_or_default()).map_err(Fault::bad_request)?,
+            None => {
+                let number = self.answers.fetch_add(1, Ordering::Relaxed);
+                self.config.stream_fault.draw(self.seed, number)
+            }
+        };
+        Ok(Ordered {
+            orders,
+            line: parts.extensions.get::<Arc<Line>>().cloned(),
+        })
     }
 
     async fn answer(

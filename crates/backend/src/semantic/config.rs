@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use crate::error::BackendError;
 use crate::knob::{KnobDef, fault, knob, twin};
+use crate::stream_fault::Shares;
 use crate::system::Start;
 
 /// How many knobs there are.
-const COUNT: usize = 31;
+const COUNT: usize = 33;
 /// The defaults of `semantic`.
 pub(crate) static OBSERVED_KNOBS: [KnobDef; COUNT] = twin(&TABLE, true);
 /// The defaults of `semantic-fixed`.
@@ -65,6 +66,10 @@ pub(super) struct Config {
     pub(super) load: Duration,
     /// Longest generation of an agent.
     pub(super) generate_max: Duration,
+    /// Tokens in one event of a stream.
+    pub(super) stream_interval: usize,
+    /// Faults of a share of the answers.
+    pub(super) stream_fault: Shares,
     /// Requests kept in the account of single requests.
     pub(super) truth_requests: usize,
     /// Stream events kept for each of them.
@@ -158,6 +163,9 @@ impl Config {
             answer_tokens: settings.count("answer_tokens", 2, 4_096)? as usize,
             load: platform_ms("load_ms")?,
             generate_max: platform_ms("generate_timeout_ms")?,
+            stream_interval: settings.count("stream_interval", 1, 4_096)? as usize,
+            stream_fault: Shares::read(settings.word("stream_fault"))
+                .map_err(|reason| settings.refuse("stream_fault", &reason))?,
             truth_requests: settings.count("truth_requests", 0, 100_000)? as usize,
             truth_events: settings.count("truth_events", 0, 4_096)? as usize,
         })
@@ -420,6 +428,24 @@ const TABLE: [(KnobDef, &str); COUNT] = [
             "longest wait of /v1/agents/{id}/generate before 504 (platform time)",
         ),
         "60000",
+    ),
+    (
+        knob(
+            "stream_interval",
+            "tokens",
+            "1",
+            "tokens in one event of a stream; the last event may have fewer",
+        ),
+        "1",
+    ),
+    (
+        knob(
+            "stream_fault",
+            "list",
+            "none",
+            "faults of streams, separated by commas, each name[=value][@event][*share of the answers]; docs/backend.md has the names",
+        ),
+        "none",
     ),
     (
         knob(

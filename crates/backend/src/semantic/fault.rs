@@ -135,6 +135,21 @@ impl Fault {
         Self::new(status, kind, message, Envelope::Detail)
     }
 
+    /// A status that was ordered.
+    pub(super) fn ordered(status: u16, retry_after_s: Option<u64>) -> Self {
+        let kind = match status {
+            429 => "rate_limit_error",
+            503 | 529 => "overloaded_error",
+            500.. => "api_error",
+            _ => "invalid_request_error",
+        };
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+        Self {
+            retry_after_s,
+            ..Self::other(status, kind, "ordered by a fault")
+        }
+    }
+
     /// A body that is too large.
     pub(super) fn too_large() -> Self {
         Self::new(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use super::ledger::Entry;
 use super::models::{Loaded, Models};
 use super::openai::{self, Head};
 use super::progress::{End, Progress, Seen};
-use super::stream::{Format, Stream};
+use super::stream::{Format, Ordered, Stream};
 use super::tokens::{Mark, Script};
 use super::turns::Place;
 use super::usage::Usage;
@@ -95,8 +95,12 @@ impl Semantic {
         asked: Asked,
         dialect: Dialect,
         agent: Option<&str>,
+        ordered: Ordered,
         stay: &mut Option<Stay>,
     ) -> Result<Outcome, Fault> {
+        if let Some((status, retry_after_s)) = ordered.orders.status() {
+            return Err(Fault::ordered(status, retry_after_s));
+        }
         let model = self.model(&asked.model)?;
         let (stream, include_usage) = (asked.stream, asked.include_usage);
         let mut begun = self.begin(asked, agent, stay).await?;
@@ -109,6 +113,10 @@ impl Semantic {
         };
         let id = format!("msg_{number:016x}");
         if stream && let Some(stay) = stay.take() {
+            let delay = Duration::from_millis(ordered.orders.head_delay_ms());
+            if !delay.is_zero() {
+                self.alarm.sleep_until(Instant::now() + delay).await;
+            }
             let format = match dialect {
                 Dialect::Anthropic => Format::Anthropic { id, model },
                 Dialect::OpenAi => Format::OpenAi(head),
@@ -118,6 +126,7 @@ impl Semantic {
                 begun,
                 format,
                 stay,
+                ordered,
             )));
         }
         let used = self.whole(&mut begun, stay).await?;

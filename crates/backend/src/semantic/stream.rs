@@ -1,11 +1,12 @@
 //! An answer as server-sent events. Its task is woken when the scheduler made a token, writes what is there and sleeps again; it is the
 //! body of the response, so that a client that leaves ends it.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, Response, header};
@@ -17,6 +18,8 @@ use super::fault::Fault;
 use super::inference::Begun;
 use super::openai::Head;
 use super::progress::End;
+use crate::stream_fault::{self as fault, Act, Kind, Mangler, Orders, Zip};
+use crate::wire::{Line, Order};
 
 /// Whose events.
 #[derive(Debug)]
@@ -32,6 +35,24 @@ pub(super) enum Format {
     OpenAi(Head),
 }
 
+impl Format {
+    fn dialect(&self) -> fault::Dialect {
+        match self {
+            Self::Anthropic { .. } => fault::Dialect::Messages,
+            Self::OpenAi(_) => fault::Dialect::Chat,
+        }
+    }
+}
+
+/// The faults of one answer, and the way to its connection.
+#[derive(Debug, Default)]
+pub(super) struct Ordered {
+    /// What was ordered.
+    pub(super) orders: Orders,
+    /// Where a connection is cut; none where there is no connection.
+    pub(super) line: Option<Arc<Line>>,
+}
+
 /// The body.
 pub(super) struct Stream {
     system: Arc<Semantic>,
@@ -41,13 +62,47 @@ pub(super) struct Stream {
     opened: bool,
     /// Tokens told.
     told: usize,
+    /// Tokens in one event.
+    interval: usize,
     sent: Vec<Instant>,
     before: Option<(Instant, Instant)>,
+    faulty: Option<Faulty>,
+}
+
+/// What is done to an answer on purpose.
+struct Faulty {
+    mangler: Mangler,
+    zip: Option<Zip>,
+    acts: VecDeque<Act>,
+    wait: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    line: Option<Arc<Line>>,
+    /// What was written before a cut has left.
+    flushed: bool,
 }
 
 impl Stream {
     /// The response whose body this is.
-    pub(super) fn respond(system: Arc<Semantic>, begun: Begun, format: Format, stay: Stay) -> Response<Body> {
+    pub(super) fn respond(
+        system: Arc<Semantic>,
+        begun: Begun,
+        format: Format,
+        stay: Stay,
+        ordered: Ordered,
+    ) -> Response<Body> {
+        let Ordered { orders, line } = ordered;
+        let interval = orders
+            .chunk()
+            .map_or(system.config.stream_interval, |tokens| tokens as usize);
+        let events = begun.script.len().div_ceil(interval) as u64;
+        let faulty = Mangler::new(&orders, format.dialect(), events).map(|mangler| Faulty {
+            mangler,
+            zip: orders.has(&fault::Fault::Gzip).then(Zip::new),
+            acts: VecDeque::new(),
+            wait: None,
+            line,
+            flushed: false,
+        });
+        let zipped = faulty.as_ref().is_some_and(|faulty| faulty.zip.is_some());
         let body = Body::new(Self {
             system,
             begun,
@@ -55,16 +110,22 @@ impl Stream {
             stay: Some(stay),
             opened: false,
             told: 0,
+            interval,
             sent: Vec::new(),
             before: None,
+            faulty,
         });
         let mut response = Response::new(body);
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("text/event-stream; charset=utf-8"),
-        );
+        let kind = orders
+            .content_type()
+            .and_then(|kind| HeaderValue::from_str(&kind).ok())
+            .unwrap_or(HeaderValue::from_static("text/event-stream; charset=utf-8"));
+        headers.insert(header::CONTENT_TYPE, kind);
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        if zipped {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
         response
     }
 
@@ -75,8 +136,8 @@ impl Stream {
         }
     }
 
-    fn delta(&self, token: usize) -> String {
-        let part = self.begun.script.part(token, token + 1);
+    fn delta(&self, from: usize, to: usize) -> String {
+        let part = self.begun.script.part(from, to);
         match &self.format {
             _ if part.is_empty() => String::new(),
             Format::Anthropic { .. } => anthropic::delta(part),
@@ -113,6 +174,119 @@ impl Stream {
             }
         }
     }
+
+    /// It is over, for good or on purpose.
+    fn over(&mut self) {
+        self.begun.over(&self.system, &self.sent, self.stay.as_ref());
+        if let Some(stay) = self.stay.take() {
+            stay.finish(200);
+        }
+    }
+
+    /// What is said next, as far as the scheduler has come.
+    fn say(&mut self, context: &mut Context<'_>) -> Poll<String> {
+        if !self.opened {
+            self.opened = true;
+            let text = self.opening();
+            return Poll::Ready(self.through(Kind::Opening, text));
+        }
+        let (told, interval) = (self.told, self.interval);
+        let (made, end, dues) = ready!(self.begun.progress.poll(context, |seen| {
+            let due = |token: usize| seen.due.get(token).copied().or(seen.last);
+            let whole = told + (seen.tokens - told) / interval * interval;
+            let made = if seen.end.is_some() { seen.tokens } else { whole };
+            (made > told || seen.end.is_some()).then(|| {
+                let dues: Vec<Instant> = (told..made).filter_map(due).collect();
+                (made, seen.end, dues)
+            })
+        }));
+        let mut text = String::new();
+        while self.told < made {
+            let to = (self.told + interval).min(made);
+            let delta = self.delta(self.told, to);
+            text.push_str(&self.through(Kind::Tokens, delta));
+            self.told = to;
+        }
+        self.account(&dues, Instant::now());
+        if let Some(end) = end {
+            let ending = self.ending(end);
+            text.push_str(&self.through(Kind::Closing, ending));
+            match &mut self.faulty {
+                None => self.over(),
+                Some(faulty) if !faulty.mangler.is_over() => faulty.acts.push_back(Act::End),
+                Some(_) => {}
+            }
+        }
+        Poll::Ready(text)
+    }
+
+    /// The text as it is, or nothing where acts take its place.
+    fn through(&mut self, kind: Kind, text: String) -> String {
+        let Some(faulty) = &mut self.faulty else {
+            return text;
+        };
+        let (acts, _) = faulty.mangler.pass(kind, &text);
+        faulty.acts.extend(acts);
+        String::new()
+    }
+
+    /// Carries out what was laid out; nothing where more must be laid out first.
+    fn act(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            let Some(faulty) = &mut self.faulty else {
+                return Poll::Ready(None);
+            };
+            if let Some(wait) = &mut faulty.wait {
+                ready!(wait.as_mut().poll(context));
+                faulty.wait = None;
+            }
+            let Some(act) = faulty.acts.pop_front() else {
+                return Poll::Ready(None);
+            };
+            let cut = match act {
+                Act::Write(bytes) => {
+                    let bytes = match &mut faulty.zip {
+                        Some(zip) => zip.piece(&bytes),
+                        None => bytes,
+                    };
+                    return Poll::Ready(Some(Bytes::from(bytes)));
+                }
+                Act::Wait(ms) => {
+                    let until = Instant::now() + Duration::from_millis(ms);
+                    let system = Arc::clone(&self.system);
+                    faulty.wait = Some(Box::pin(async move { system.alarm.sleep_until(until).await }));
+                    continue;
+                }
+                Act::WaitForEver => {
+                    faulty.wait = Some(Box::pin(std::future::pending()));
+                    continue;
+                }
+                Act::End => {
+                    let rest = faulty.zip.as_mut().map(Zip::end);
+                    self.over();
+                    return Poll::Ready(rest.map(Bytes::from));
+                }
+                Act::Fin(bytes) => (Order::Cut, bytes),
+                Act::Reset => (Order::Refuse, b": \n".to_vec()),
+            };
+            if !std::mem::replace(&mut faulty.flushed, true) {
+                // What was said before leaves first.
+                let again = match cut {
+                    (Order::Cut, bytes) => Act::Fin(bytes),
+                    _ => Act::Reset,
+                };
+                faulty.acts.push_front(again);
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let (order, bytes) = cut;
+            if let Some(line) = &faulty.line {
+                line.order(order);
+            }
+            self.over();
+            return Poll::Ready(Some(Bytes::from(bytes)));
+        }
+    }
 }
 
 impl http_body::Body for Stream {
@@ -124,40 +298,22 @@ impl http_body::Body for Stream {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let this = self.get_mut();
-        if this.stay.is_none() {
-            return Poll::Ready(None);
-        }
-        if !this.opened {
-            this.opened = true;
-            return Poll::Ready(Some(Ok(Frame::data(Bytes::from(this.opening())))));
-        }
-        let told = this.told;
-        let (tokens, end, dues) = ready!(this.begun.progress.poll(context, |seen| {
-            let due = |token: usize| seen.due.get(token).copied().or(seen.last);
-            (seen.tokens > told || seen.end.is_some()).then(|| {
-                let dues: Vec<Instant> = (told..seen.tokens).filter_map(due).collect();
-                (seen.tokens, seen.end, dues)
-            })
-        }));
-        let mut text = String::new();
-        while this.told < tokens {
-            text.push_str(&this.delta(this.told));
-            this.told += 1;
-        }
-        this.account(&dues, Instant::now());
-        if let Some(end) = end {
-            text.push_str(&this.ending(end));
-            this.begun.over(&this.system, &this.sent, this.stay.as_ref());
-            if let Some(stay) = this.stay.take() {
-                stay.finish(200);
+        loop {
+            if this.stay.is_none() {
+                return Poll::Ready(None);
             }
+            if let Some(bytes) = ready!(this.act(context)) {
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+            if this.stay.is_none() {
+                return Poll::Ready(None);
+            }
+            let text = ready!(this.say(context));
+            if !text.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(Bytes::from(text)))));
+            }
+            // Everything made was cut away, or is to be acted on.
         }
-        if text.is_empty() {
-            // Everything made was cut away; the next token will wake the task.
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        Poll::Ready(Some(Ok(Frame::data(Bytes::from(text)))))
     }
 }
 

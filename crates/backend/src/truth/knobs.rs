@@ -1,11 +1,13 @@
 //! The knobs of `truth` and of its twin without input defects.
 
 use crate::knob::{KnobDef, knob};
+use crate::paced::STREAM_KNOBS;
 
-const COUNT: usize = 47;
+const OWN: usize = 47;
+const COUNT: usize = OWN + STREAM_KNOBS.len();
 
 /// The knobs of `truth`.
-pub(crate) static KNOBS: [KnobDef; COUNT] = TABLE;
+pub(crate) static KNOBS: [KnobDef; COUNT] = with_streams(TABLE);
 /// The knobs of `truth-fixed`: the same, with no input defect planted and no work for clients that have gone.
 pub(crate) static FIXED_KNOBS: [KnobDef; COUNT] = fixed();
 
@@ -13,7 +15,7 @@ pub(crate) static FIXED_KNOBS: [KnobDef; COUNT] = fixed();
 const CANCEL: usize = 11;
 
 #[rustfmt::skip]
-const TABLE: [KnobDef; COUNT] = [
+const TABLE: [KnobDef; OWN] = [
     knob("service", "det|exp|lognormal|bimodal|tokens", "lognormal",
         "distribution of the service time: constant, exponential, lognormal, two values, or so much per token of the answer"),
     knob("mean_ms", "ms", "5", "mean of the service time (with tokens: of an answer of 16 tokens)"),
@@ -69,7 +71,22 @@ const TABLE: [KnobDef; COUNT] = [
 const fn fixed() -> [KnobDef; COUNT] {
     let mut knobs = TABLE;
     knobs[CANCEL].default = "true";
-    knobs[COUNT - 1].default = "none";
+    knobs[OWN - 1].default = "none";
+    with_streams(knobs)
+}
+
+/// These, then the knobs of the streams.
+const fn with_streams(own: [KnobDef; OWN]) -> [KnobDef; COUNT] {
+    let mut knobs = [own[0]; COUNT];
+    let mut place = 0;
+    while place < COUNT {
+        knobs[place] = if place < OWN {
+            own[place]
+        } else {
+            STREAM_KNOBS[place - OWN]
+        };
+        place += 1;
+    }
     knobs
 }
 

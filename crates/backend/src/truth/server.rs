@@ -1,5 +1,6 @@
 //! The application: from a request to its endpoint, and back into the account.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -21,8 +22,8 @@ use crate::error::BackendError;
 use crate::fastapi::json::decode;
 use crate::fastapi::reply::Reply;
 use crate::law::mix;
+use crate::paced::Paced;
 use crate::recorder::{Recorder, Visit};
-use crate::settings::Settings;
 use crate::slip;
 use crate::system::{Answering, Start, System};
 
@@ -46,6 +47,7 @@ pub(crate) struct Truth {
     openapi: Value,
     requests: AtomicU64,
     recorder: Arc<Recorder>,
+    paced: Paced,
 }
 
 /// The visit of a request; when it is dropped unfinished, the account says so.
@@ -91,11 +93,7 @@ impl Answer {
 /// Starts the preset.
 pub(crate) fn start(start: &Start<'_>) -> Result<Arc<dyn System>, BackendError> {
     start.without_slides()?;
-    Ok(Arc::new(Truth::start(
-        start.settings,
-        start.seed,
-        Arc::clone(&start.recorder),
-    )?))
+    Ok(Arc::new(Truth::start(start)?))
 }
 
 impl System for Truth {
@@ -114,11 +112,33 @@ impl System for Truth {
     fn accepted(&self, stream: &tokio::net::TcpStream) {
         self.work.crash.accepted(stream);
     }
+
+    fn own_listeners(&self) -> Vec<(&'static str, SocketAddr)> {
+        vec![("streams", self.paced.at)]
+    }
+
+    fn streams(&self, id: Option<&str>, recent: usize) -> Option<Value> {
+        Some(self.paced.streams(id, recent))
+    }
+
+    fn reset(&self) {
+        self.paced.reset();
+    }
+
+    fn turn(&self, name: &str, value: &str) -> Result<bool, String> {
+        self.paced.turn(name, value)
+    }
+
+    fn stop(&self) {
+        self.paced.stop();
+    }
 }
 
 impl Truth {
     /// Reads the knobs.
-    fn start(settings: &Settings, seed: u64, recorder: Arc<Recorder>) -> Result<Self, BackendError> {
+    fn start(start: &Start<'_>) -> Result<Self, BackendError> {
+        let (settings, seed) = (start.settings, start.seed);
+        let recorder = Arc::clone(&start.recorder);
         let alarm = Arc::new(Alarm::start()?);
         Ok(Self {
             work: Work::new(settings, seed, Arc::clone(&alarm), Arc::clone(&recorder))?,
@@ -134,6 +154,7 @@ impl Truth {
             openapi: openapi::document(),
             requests: AtomicU64::new(0),
             recorder,
+            paced: Paced::start(settings, start.host, seed)?,
         })
     }
 
@@ -148,6 +169,7 @@ impl Truth {
         state["cache"] = self.cache.to_json();
         state["answers"] = self.spoiler.to_json();
         state["defects"] = self.inputs.defects.to_json();
+        state["streams"] = self.paced.to_json();
         state
     }
 

@@ -14,6 +14,7 @@ use super::reply::{Reply, exchange};
 pub(crate) struct Server {
     pub(crate) service: SocketAddr,
     pub(crate) admin: SocketAddr,
+    pub(crate) beside: Vec<(&'static str, SocketAddr)>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Result<(), BackendError>>>,
 }
@@ -60,9 +61,16 @@ impl Server {
         Self {
             service: told.service.unwrap(),
             admin: told.admin.unwrap(),
+            beside: told.beside,
             stop: Some(stop),
             thread: Some(thread),
         }
+    }
+
+    /// The listener of that name beside the service port.
+    pub(crate) fn listener(&self, name: &str) -> SocketAddr {
+        let found = self.beside.iter().find(|(known, _)| *known == name);
+        found.expect("a listener of that name").1
     }
 
     /// A pathology server with small slides and a fast accelerator.

@@ -1,0 +1,117 @@
+//! One connection: bytes that came, bytes that the socket does not take yet, and the answer in the making. It knows no time.
+
+use std::os::fd::OwnedFd;
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+use super::live::Live;
+use super::request::BODY_MAX;
+
+/// Most bytes kept of what a client sends.
+const INPUT_MAX: usize = BODY_MAX + 128 * 1024;
+
+/// The other side is gone, or went too far.
+#[derive(Debug)]
+pub(super) struct Gone;
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Flow {
+    /// The socket.
+    pub(super) socket: OwnedFd,
+    /// Bytes that came and are no whole request yet.
+    pub(super) input: Vec<u8>,
+    /// The answer in the making.
+    pub(super) live: Option<Box<Live>>,
+    /// Whether the connection ends when everything has left.
+    pub(super) close: bool,
+    /// Whether an event came due while the socket took nothing.
+    pub(super) overdue: bool,
+    /// Whether the poller was told to say when the socket takes more.
+    pub(super) watched: bool,
+    backlog: Vec<u8>,
+    left: usize,
+}
+
+impl Flow {
+    /// A connection just accepted.
+    pub(super) fn new(socket: OwnedFd) -> Self {
+        Self {
+            socket,
+            input: Vec::new(),
+            live: None,
+            close: false,
+            overdue: false,
+            watched: false,
+            backlog: Vec::new(),
+            left: 0,
+        }
+    }
+
+    /// Whether bytes wait for the socket.
+    pub(super) fn is_blocked(&self) -> bool {
+        !self.backlog.is_empty()
+    }
+
+    /// Sends, and keeps what the socket does not take.
+    pub(super) fn send(&mut self, bytes: &[u8]) -> Result<(), Gone> {
+        if self.is_blocked() {
+            self.backlog.extend_from_slice(bytes);
+            return Ok(());
+        }
+        let sent = self.push(bytes)?;
+        self.backlog.extend_from_slice(&bytes[sent..]);
+        Ok(())
+    }
+
+    /// Sends what waits.
+    pub(super) fn drain(&mut self) -> Result<(), Gone> {
+        let backlog = std::mem::take(&mut self.backlog);
+        self.left += self.push(&backlog[self.left..])?;
+        if self.left < backlog.len() {
+            self.backlog = backlog;
+        } else {
+            self.left = 0;
+        }
+        Ok(())
+    }
+
+    fn push(&self, bytes: &[u8]) -> Result<usize, Gone> {
+        let mut sent = 0;
+        while sent < bytes.len() {
+            match send(
+                &self.socket,
+                &bytes[sent..],
+                SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
+            ) {
+                Ok(count) => sent += count,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => break,
+                Err(_) => return Err(Gone),
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Takes up what came.
+    pub(super) fn receive(&mut self, scratch: &mut [u8]) -> Result<(), Gone> {
+        loop {
+            match recv(&self.socket, &mut *scratch, RecvFlags::DONTWAIT) {
+                Ok((0, _)) => return Err(Gone),
+                Ok((count, _)) => {
+                    self.input.extend_from_slice(&scratch[..count]);
+                    if self.input.len() > INPUT_MAX {
+                        return Err(Gone);
+                    }
+                    if count < scratch.len() {
+                        return Ok(());
+                    }
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(_) => return Err(Gone),
+            }
+        }
+    }
+}
