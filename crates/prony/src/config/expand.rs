@@ -34,6 +34,12 @@ pub(crate) fn expand(
     };
     for spec in suite.scenario.iter().filter(used) {
         let items = match spec.kind() {
+            Some(ScenarioKind::Openai(_) | ScenarioKind::Anthropic(_)) => {
+                let workload = super::prompts::workload(spec, base_dir, suite.run.seed);
+                let workload = workload.map_err(|error| super::prompts::plain(spec, error))?;
+                made.insert(&spec.name, super::prompts::scenario(spec, workload));
+                continue;
+            }
             Some(ScenarioKind::Http(http)) => http_items(http, base_dir)?,
             Some(ScenarioKind::Flow(steps)) => step_items(steps, base_dir)?,
             Some(ScenarioKind::Dzi(dzi)) => {

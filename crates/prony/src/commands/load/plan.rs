@@ -78,6 +78,8 @@ impl Plan {
             weight: 1.0,
             http: Some(http(args, path)?),
             dzi: None,
+            openai: None,
+            anthropic: None,
             step: Vec::new(),
             retry: args.retry.map(|attempts| Retry {
                 attempts,

@@ -56,6 +56,8 @@ fn what_toml_cannot_say_is_written_as_text() {
             ..http()
         }),
         dzi: None,
+        openai: None,
+        anthropic: None,
         step: Vec::new(),
         retry: None,
     });
