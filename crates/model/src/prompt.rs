@@ -133,6 +133,28 @@ pub struct AnthropicSpec {
     pub extra: BTreeMap<String, Value>,
 }
 
+impl AnthropicSpec {
+    /// Streaming requests for these models.
+    pub fn new(model: ModelSpec) -> Self {
+        Self {
+            model,
+            stream: true,
+            path: None,
+            version: anthropic_version(),
+            prompts: prompts(),
+            system: None,
+            prompt: PromptSpec::default(),
+            max_tokens: output_tokens(),
+            thinking_tokens: None,
+            cache_control: false,
+            session: None,
+            images: None,
+            tools: Vec::new(),
+            extra: BTreeMap::new(),
+        }
+    }
+}
+
 fn anthropic_version() -> String {
     "2023-06-01".to_owned()
 }

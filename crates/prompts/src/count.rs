@@ -6,6 +6,7 @@ use prony_model::PromptSpec;
 use tokenizers::Tokenizer;
 
 use crate::PromptError;
+use crate::vocabulary::Vocabulary;
 
 /// Characters of English for one token, roughly, over the common vocabularies.
 const CHARS_PER_TOKEN: f64 = 4.0;
@@ -16,6 +17,8 @@ const TOKENIZER_BYTES_MAX: u64 = 256 << 20;
 pub(crate) enum Counter {
     /// By a `tokenizer.json`.
     File(Box<Tokenizer>),
+    /// By a built-in vocabulary.
+    Vocabulary(Vocabulary),
     /// By the characters: an estimate.
     Ratio(f64),
 }
@@ -23,27 +26,37 @@ pub(crate) enum Counter {
 impl Counter {
     /// The counter that a specification asks for.
     pub(crate) fn of(spec: &PromptSpec, folder: &Path) -> Result<Self, PromptError> {
-        if let Some(ratio) = spec.chars_per_token {
-            if spec.tokenizer.is_some() {
-                return Err(PromptError::new(
-                    "prompt.chars_per_token",
-                    "`tokenizer` counts exactly, so nothing is to be estimated",
-                    "remove one of the two",
-                ));
-            }
-            if !(ratio >= 0.25 && ratio <= 64.0) {
-                return Err(PromptError::new(
-                    "prompt.chars_per_token",
-                    "this is no number of characters for one token",
-                    "for English about 4",
-                ));
-            }
-            return Ok(Self::Ratio(ratio));
+        let given = [
+            ("tokenizer", spec.tokenizer.is_some()),
+            ("vocabulary", spec.vocabulary.is_some()),
+            ("chars_per_token", spec.chars_per_token.is_some()),
+        ];
+        let mut given = given.iter().filter(|(_, given)| *given);
+        if let (Some((first, _)), Some((second, _))) = (given.next(), given.next()) {
+            return Err(PromptError::new(
+                format!("prompt.{second}"),
+                format!("`{first}` and `{second}` both say how tokens are counted"),
+                "keep one of them",
+            ));
         }
-        match &spec.tokenizer {
-            Some(file) => Self::read(&folder.join(file)),
-            None => Ok(Self::Ratio(CHARS_PER_TOKEN)),
+        if let Some(file) = &spec.tokenizer {
+            return Self::read(&folder.join(file));
         }
+        if let Some(name) = &spec.vocabulary {
+            let wrong = |next| {
+                PromptError::new("prompt.vocabulary", format!("there is no vocabulary `{name}`"), next)
+            };
+            return Vocabulary::named(name).map(Self::Vocabulary).map_err(wrong);
+        }
+        let ratio = spec.chars_per_token.unwrap_or(CHARS_PER_TOKEN);
+        if !(0.25..=64.0).contains(&ratio) {
+            return Err(PromptError::new(
+                "prompt.chars_per_token",
+                "this is no number of characters for one token",
+                "for English about 4",
+            ));
+        }
+        Ok(Self::Ratio(ratio))
     }
 
     fn read(path: &Path) -> Result<Self, PromptError> {
@@ -69,13 +82,14 @@ impl Counter {
 
     /// Whether counts are those of the model.
     pub(crate) fn is_exact(&self) -> bool {
-        matches!(self, Self::File(_))
+        !matches!(self, Self::Ratio(_))
     }
 
     /// How tokens are counted, in words.
     pub(crate) fn says(&self) -> String {
         match self {
-            Self::File(_) => "exact by the tokenizer".to_owned(),
+            Self::File(_) => "counted by the tokenizer".to_owned(),
+            Self::Vocabulary(_) => "counted by the built-in vocabulary".to_owned(),
             Self::Ratio(ratio) => format!("estimated at {ratio} characters each"),
         }
     }
@@ -83,7 +97,7 @@ impl Counter {
     /// Tokens of a text, without those that a chat template adds.
     pub(crate) fn count(&self, text: &str) -> u32 {
         match self {
-            Self::File(_) => self.ids(text).len() as u32,
+            Self::File(_) | Self::Vocabulary(_) => self.ids(text).len() as u32,
             Self::Ratio(ratio) => (text.chars().count() as f64 / ratio).ceil() as u32,
         }
     }
@@ -96,6 +110,7 @@ impl Counter {
                 .encode_fast(text, false)
                 .map(|encoding| encoding.get_ids().to_vec())
                 .unwrap_or_default(),
+            Self::Vocabulary(vocabulary) => vocabulary.ids(text),
             Self::Ratio(_) => Vec::new(),
         }
     }
@@ -107,6 +122,7 @@ impl Counter {
                 .encode(text, false)
                 .map(|encoding| encoding.get_offsets().iter().map(|(_, end)| *end).collect())
                 .unwrap_or_default(),
+            Self::Vocabulary(vocabulary) => vocabulary.ends(text),
             Self::Ratio(ratio) => {
                 let starts: Vec<usize> = text.char_indices().map(|(at, _)| at).skip(1).collect();
                 let tokens = self.count(text);

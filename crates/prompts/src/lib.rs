@@ -16,6 +16,7 @@ mod overlap;
 mod picture;
 mod render;
 mod trace;
+mod vocabulary;
 mod workload;
 
 pub use error::PromptError;

@@ -105,11 +105,7 @@ pub(crate) fn make(wanted: &Wanted<'_>, folder: &Path, seed: u64) -> Result<Made
         bytes += texts + conversation.pictures.iter().map(|p| p.len() * 4 / 3).sum::<usize>();
         made.conversations.push(conversation);
         if bytes > BYTES_MAX {
-            return Err(PromptError::new(
-                key,
-                format!("these requests need more than {} MiB of memory", BYTES_MAX >> 20),
-                "make fewer or shorter ones: they are made before the start and sent again and again",
-            ));
+            return Err(too_large(key));
         }
         Ok(())
     };
@@ -153,6 +149,14 @@ pub(crate) fn make(wanted: &Wanted<'_>, folder: &Path, seed: u64) -> Result<Made
     Ok(made)
 }
 
+fn too_large(key: &str) -> PromptError {
+    PromptError::new(
+        key,
+        format!("these requests need more than {} MiB of memory", BYTES_MAX >> 20),
+        "make fewer or shorter ones: they are made before the start and sent again and again",
+    )
+}
+
 fn check(wanted: &Wanted<'_>) -> Result<(), PromptError> {
     let wrong = |key: &str, what: &str, next: &str| Err(PromptError::new(key, what, next));
     let prompt = wanted.prompt;
@@ -168,6 +172,12 @@ fn check(wanted: &Wanted<'_>) -> Result<(), PromptError> {
         }
     }
     choose::check_length(&prompt.tokens, "prompt.tokens")?;
+    let file = prompt.trace.is_some() || prompt.dataset.is_some();
+    // A token is two characters at least, nearly always: what cannot fit is refused before it is made.
+    let least = u64::from(wanted.prompts) * u64::from(choose::shortest(&prompt.tokens)) * 2;
+    if !file && least > BYTES_MAX as u64 {
+        return Err(too_large("prompts"));
+    }
     if prompt.trace.is_some() && prompt.dataset.is_some() {
         return wrong(
             "prompt.trace",
@@ -175,7 +185,6 @@ fn check(wanted: &Wanted<'_>) -> Result<(), PromptError> {
             "keep one of them",
         );
     }
-    let file = prompt.trace.is_some() || prompt.dataset.is_some();
     if let Some(shared) = &prompt.shared {
         if file {
             return wrong(
