@@ -33,8 +33,8 @@ pub use plan::{
     Abandon, Arrivals, Capture, Credentials, Item, Limits, Order, Phase, Scenario, Shape, Stage, TimeUnit,
 };
 pub use prompt::{
-    AnthropicSpec, DatasetFormat, DatasetSpec, Drawn, ImageSpec, Length, ModelMix, ModelPick, ModelSpec, OpenaiApi, OpenaiSpec,
-    OutputSpec, PromptSpec, SessionSpec, SharedSpec, TraceFormat, TraceSpec,
+    AnthropicSpec, DatasetFormat, DatasetSpec, Drawn, ImageSpec, Length, ModelMix, ModelPick, ModelSpec,
+    OpenaiApi, OpenaiSpec, OutputSpec, PromptSpec, SessionSpec, SharedSpec, TraceFormat, TraceSpec,
 };
 pub use request::{Body, BodyCheck, Expect, Header, JsonText, Request, Secret};
 pub use run::{Captured, Event, PhaseResult, Progress, Reading, RunHeader, SystemSnapshot};

@@ -467,9 +467,9 @@ impl<'de> Deserialize<'de> for Length {
             }
             fn visit_i64<E: Error>(self, tokens: i64) -> Result<Length, E> {
                 let whole = u32::try_from(tokens).ok();
-                whole
-                    .map(Length::Constant)
-                    .ok_or_else(|| E::invalid_value(serde::de::Unexpected::Signed(tokens), &"a number of tokens"))
+                whole.map(Length::Constant).ok_or_else(|| {
+                    E::invalid_value(serde::de::Unexpected::Signed(tokens), &"a number of tokens")
+                })
             }
             fn visit_u64<E: Error>(self, tokens: u64) -> Result<Length, E> {
                 self.visit_i64(i64::try_from(tokens).unwrap_or(i64::MAX))

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AnthropicSpec, Capture, Carry, Endpoint, Expect, Feed, Header, HttpVersion, JsonText, Limits, OpenaiSpec, Order, Retry,
-    Shape, Until,
+    AnthropicSpec, Capture, Carry, Endpoint, Expect, Feed, Header, HttpVersion, JsonText, Limits, OpenaiSpec,
+    Order, Retry, Shape, Until,
 };
 
 /// A suite file.

@@ -42,7 +42,11 @@ impl Api for AnthropicSpec {
             }
             return json!([block]);
         }
-        let role = if message.role == Role::User { "user" } else { "assistant" };
+        let role = if message.role == Role::User {
+            "user"
+        } else {
+            "assistant"
+        };
         if pictures.is_empty() {
             return json!({"role": role, "content": message.text});
         }
@@ -56,11 +60,21 @@ impl Api for AnthropicSpec {
         json!({"role": role, "content": parts})
     }
 
-    fn body(&self, model: Value, mut messages: Vec<Value>, conversation: &Conversation, output: Value) -> Value {
+    fn body(
+        &self,
+        model: Value,
+        mut messages: Vec<Value>,
+        conversation: &Conversation,
+        output: Value,
+    ) -> Value {
         let mut body = Map::new();
         body.insert("model".to_owned(), model);
         body.insert("max_tokens".to_owned(), output);
-        if conversation.messages.first().is_some_and(|m| m.role == Role::System) {
+        if conversation
+            .messages
+            .first()
+            .is_some_and(|m| m.role == Role::System)
+        {
             body.insert("system".to_owned(), messages.remove(0));
         }
         body.insert("messages".to_owned(), messages.into());

@@ -83,21 +83,45 @@ fn weighted(weights: &[f64], at: f64) -> usize {
     hit.unwrap_or(weights.len() - 1)
 }
 
-/// One of `n`, the k-th with a weight of `1 / k^exponent`.
-pub(crate) fn zipf(n: usize, exponent: f64, seed: u64, stream: Stream, k: u64) -> usize {
-    let weights: Vec<f64> = (1..=n).map(|rank| (rank as f64).powf(-exponent)).collect();
-    weighted(&weights, rng(seed, stream, k).random())
+/// One of several, the k-th with a weight of `1 / k^exponent`.
+#[derive(Clone, Debug)]
+pub(crate) struct Zipf {
+    /// Sums of the weights up to each.
+    sums: Vec<f64>,
+}
+
+impl Zipf {
+    /// Over `n`, at least one.
+    pub(crate) fn new(n: usize, exponent: f64) -> Self {
+        let mut sum = 0.0;
+        let sums = (1..=n.max(1)).map(|rank| {
+            sum += (rank as f64).powf(-exponent);
+            sum
+        });
+        Self { sums: sums.collect() }
+    }
+
+    /// The `k`-th draw.
+    pub(crate) fn pick(&self, seed: u64, stream: Stream, k: u64) -> usize {
+        let last = self.sums.len() - 1;
+        let at = rng(seed, stream, k).random::<f64>() * self.sums[last];
+        self.sums.partition_point(|sum| *sum <= at).min(last)
+    }
 }
 
 /// The model of prompt `k`.
 pub(crate) fn model(spec: &ModelSpec, seed: u64, k: u64) -> &str {
     match spec {
         ModelSpec::One(name) => name,
-        ModelSpec::Mix(ModelMix { of, pick, zipf: exponent }) => {
+        ModelSpec::Mix(ModelMix {
+            of,
+            pick,
+            zipf: exponent,
+        }) => {
             let index = match pick {
                 ModelPick::InTurn => (k % of.len() as u64) as usize,
-                ModelPick::Random => zipf(of.len(), 0.0, seed, Stream::Model, k),
-                ModelPick::Zipf => zipf(of.len(), *exponent, seed, Stream::Model, k),
+                ModelPick::Random => Zipf::new(of.len(), 0.0).pick(seed, Stream::Model, k),
+                ModelPick::Zipf => Zipf::new(of.len(), *exponent).pick(seed, Stream::Model, k),
             };
             &of[index]
         }
@@ -168,7 +192,11 @@ pub(crate) fn check_length(spec: &Length, key: &str) -> Result<(), PromptError> 
                 return wrong("normal.mean", "the mean must be above 0", "write it in tokens");
             }
             if !(*sd >= 0.0 && sd.is_finite()) {
-                return wrong("normal.sd", "a standard deviation is 0 or more", "write it in tokens");
+                return wrong(
+                    "normal.sd",
+                    "a standard deviation is 0 or more",
+                    "write it in tokens",
+                );
             }
             bounds(*min, *max, "normal")
         }
@@ -179,7 +207,11 @@ pub(crate) fn check_length(spec: &Length, key: &str) -> Result<(), PromptError> 
             max,
         }) => {
             if !positive(*median) {
-                return wrong("lognormal.median", "the median must be above 0", "write it in tokens");
+                return wrong(
+                    "lognormal.median",
+                    "the median must be above 0",
+                    "write it in tokens",
+                );
             }
             if !(*sigma >= 0.0 && sigma.is_finite()) {
                 return wrong(
@@ -194,7 +226,8 @@ pub(crate) fn check_length(spec: &Length, key: &str) -> Result<(), PromptError> 
             if of.is_empty() || of.iter().any(|tokens| *tokens == 0 || *tokens > Length::MAX) {
                 return wrong("list.of", "lengths are from 1 to 2000000", "write at least one");
             }
-            let sound = weights.iter().all(|w| *w >= 0.0 && w.is_finite()) && weights.iter().sum::<f64>() > 0.0;
+            let sound =
+                weights.iter().all(|w| *w >= 0.0 && w.is_finite()) && weights.iter().sum::<f64>() > 0.0;
             if !weights.is_empty() && (weights.len() != of.len() || !sound) {
                 return wrong(
                     "list.weights",
@@ -211,7 +244,7 @@ pub(crate) fn check_length(spec: &Length, key: &str) -> Result<(), PromptError> 
 mod tests {
     use prony_model::{Drawn, Length, ModelMix, ModelPick, ModelSpec};
 
-    use super::{Stream, check_length, length, model, shortest, zipf};
+    use super::{Stream, Zipf, check_length, length, model, shortest};
 
     fn drawn(spec: &Length) -> Vec<u32> {
         (0..4_000).map(|k| length(spec, 7, Stream::Prompt, k)).collect()
@@ -227,7 +260,10 @@ mod tests {
         let uniform = drawn(&Length::Drawn(Drawn::Uniform { from: 10, to: 20 }));
         // Mean 15, standard deviation 3.2: its error over 4,000 is 0.05.
         assert!((mean(&uniform) - 15.0).abs() < 0.25, "{}", mean(&uniform));
-        assert_eq!((uniform.iter().min(), uniform.iter().max()), (Some(&10), Some(&20)));
+        assert_eq!(
+            (uniform.iter().min(), uniform.iter().max()),
+            (Some(&10), Some(&20))
+        );
         let normal = drawn(&Length::Drawn(Drawn::Normal {
             mean: 200.0,
             sd: 50.0,
@@ -264,18 +300,19 @@ mod tests {
 
     #[test]
     fn zipf_shares() {
-        let mut counts = [0_u32; 4];
-        for k in 0..10_000 {
-            counts[zipf(4, 1.0, 3, Stream::Group, k)] += 1;
-        }
+        let shares = |exponent| {
+            let (zipf, mut counts) = (Zipf::new(4, exponent), [0_u32; 4]);
+            (0..10_000).for_each(|k| counts[zipf.pick(3, Stream::Group, k)] += 1);
+            counts
+        };
+        let counts = shares(1.0);
         let total: f64 = 1.0 + 1.0 / 2.0 + 1.0 / 3.0 + 1.0 / 4.0;
         for (rank, count) in counts.iter().enumerate() {
             let expected = 10_000.0 / (rank + 1) as f64 / total;
             // Four standard errors are below 200.
             assert!((f64::from(*count) - expected).abs() < 200.0, "{counts:?}");
         }
-        let mut alike = [0_u32; 4];
-        (0..10_000).for_each(|k| alike[zipf(4, 0.0, 3, Stream::Group, k)] += 1);
+        let alike = shares(0.0);
         assert!(alike.iter().all(|n| (2_300..2_700).contains(n)), "{alike:?}");
     }
 

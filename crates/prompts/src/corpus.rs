@@ -8,9 +8,8 @@ const TEXT: &str = include_str!("shakespeare.txt");
 /// Where words begin in it.
 static WORDS: LazyLock<Vec<usize>> = LazyLock::new(|| {
     let bytes = TEXT.as_bytes();
-    let starts = |at: &usize| {
-        !bytes[*at].is_ascii_whitespace() && (*at == 0 || bytes[*at - 1].is_ascii_whitespace())
-    };
+    let starts =
+        |at: &usize| !bytes[*at].is_ascii_whitespace() && (*at == 0 || bytes[*at - 1].is_ascii_whitespace());
     (0..bytes.len()).filter(starts).collect()
 });
 

@@ -44,7 +44,11 @@ impl Counter {
         }
         if let Some(name) = &spec.vocabulary {
             let wrong = |next| {
-                PromptError::new("prompt.vocabulary", format!("there is no vocabulary `{name}`"), next)
+                PromptError::new(
+                    "prompt.vocabulary",
+                    format!("there is no vocabulary `{name}`"),
+                    next,
+                )
             };
             return Vocabulary::named(name).map(Self::Vocabulary).map_err(wrong);
         }

@@ -7,7 +7,9 @@ use prony_model::{DatasetFormat, DatasetSpec};
 use serde_json::Value;
 
 use crate::PromptError;
-use crate::make::{BYTES_MAX, Message, Role, clean};
+use crate::make::{Message, Role};
+use crate::salt::clean;
+use crate::wanted::BYTES_MAX;
 
 const KEY: &str = "prompt.dataset.file";
 /// Largest file, in bytes.
@@ -103,7 +105,8 @@ fn upto(mut messages: Vec<Message>, turns: usize) -> Option<Vec<Message>> {
 }
 
 fn sharegpt(text: &str) -> Parsed<Vec<Parsed<Vec<Message>>>> {
-    const NEXT: &str = "ShareGPT is one JSON list of {\"conversations\": [{\"from\": \"human\", \"value\": \"...\"}]}";
+    const NEXT: &str =
+        "ShareGPT is one JSON list of {\"conversations\": [{\"from\": \"human\", \"value\": \"...\"}]}";
     let entries: Vec<Value> = serde_json::from_str(text).map_err(|e| (format!("no JSON list: {e}"), NEXT))?;
     let one = |(at, entry): (usize, Value)| {
         let wrong = |why: &str| (format!("entry {at} {why}"), NEXT);
@@ -117,7 +120,9 @@ fn sharegpt(text: &str) -> Parsed<Vec<Parsed<Vec<Message>>>> {
                 Some(_) => Role::Assistant,
                 None => return Err(wrong("has a message without `from`")),
             };
-            let text = said["value"].as_str().ok_or_else(|| wrong("has a message without `value`"))?;
+            let text = said["value"]
+                .as_str()
+                .ok_or_else(|| wrong("has a message without `value`"))?;
             Ok(Message::new(role, clean(text)))
         };
         spoken.iter().map(message).collect()
@@ -134,7 +139,11 @@ fn json_line(at: usize, line: &str) -> Parsed<Vec<Message>> {
         )
     };
     let entry: Value = serde_json::from_str(line).map_err(|e| wrong(e.to_string()))?;
-    let request = if entry["body"].is_object() { &entry["body"] } else { &entry };
+    let request = if entry["body"].is_object() {
+        &entry["body"]
+    } else {
+        &entry
+    };
     if let Some(prompt) = request["prompt"].as_str() {
         return Ok(vec![Message::new(Role::User, clean(prompt))]);
     }

@@ -15,8 +15,10 @@ mod openai;
 mod overlap;
 mod picture;
 mod render;
+mod salt;
 mod trace;
 mod vocabulary;
+mod wanted;
 mod workload;
 
 pub use error::PromptError;

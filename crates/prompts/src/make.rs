@@ -2,38 +2,18 @@
 
 use std::path::Path;
 
-use prony_model::{ImageSpec, Length, ModelSpec, PromptSpec, SessionSpec, SharedSpec};
+use prony_model::{Length, SharedSpec};
 use rand::Rng;
 
-use crate::choose::{self, Stream};
+use crate::choose::{self, Stream, Zipf};
 use crate::count::Counter;
 use crate::overlap::shared_beginnings;
-use crate::{PromptError, corpus, dataset, fit, picture, trace};
+use crate::salt::{SALT, clean, salt_words, salted};
+use crate::wanted::{self, BYTES_MAX, Wanted};
+use crate::{PromptError, dataset, fit, picture, trace};
 
-/// Most text that is held, in bytes.
-pub(crate) const BYTES_MAX: usize = 256 << 20;
 /// Between two parts of one text.
 const SEAM: &str = "\n\n";
-/// Stands for the words that a prompt begins with where no cache shall hold it; taken out of every text that is read.
-pub(crate) const SALT: char = '\u{e001}';
-/// Words of a salt, and how many there are to choose from for each.
-pub(crate) const SALT_WORDS: usize = 4;
-const SALT_CHOICE: usize = 64;
-
-/// What the two kinds of scenario have in common.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Wanted<'a> {
-    pub(crate) prompt: &'a PromptSpec,
-    pub(crate) system: Option<&'a str>,
-    pub(crate) output: &'a Length,
-    pub(crate) model: &'a ModelSpec,
-    pub(crate) prompts: u32,
-    pub(crate) session: Option<&'a SessionSpec>,
-    pub(crate) images: Option<ImageSpec>,
-    /// One text instead of messages.
-    pub(crate) joined: bool,
-}
-
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -92,7 +72,7 @@ pub(crate) struct Made {
 
 /// Makes them.
 pub(crate) fn make(wanted: &Wanted<'_>, folder: &Path, seed: u64) -> Result<Made, PromptError> {
-    check(wanted)?;
+    wanted::check(wanted)?;
     let counter = Counter::of(wanted.prompt, folder)?;
     let maker = Maker::new(wanted, &counter, seed)?;
     let mut made = Made {
@@ -102,10 +82,15 @@ pub(crate) fn make(wanted: &Wanted<'_>, folder: &Path, seed: u64) -> Result<Made
     let mut bytes = 0;
     let mut add = |made: &mut Made, conversation: Conversation, key: &str| {
         let texts = conversation.messages.iter().map(|m| m.text.len()).sum::<usize>();
-        bytes += texts + conversation.pictures.iter().map(|p| p.len() * 4 / 3).sum::<usize>();
+        bytes += texts
+            + conversation
+                .pictures
+                .iter()
+                .map(|p| p.len() * 4 / 3)
+                .sum::<usize>();
         made.conversations.push(conversation);
         if bytes > BYTES_MAX {
-            return Err(too_large(key));
+            return Err(wanted::too_large(key));
         }
         Ok(())
     };
@@ -149,99 +134,6 @@ pub(crate) fn make(wanted: &Wanted<'_>, folder: &Path, seed: u64) -> Result<Made
     Ok(made)
 }
 
-fn too_large(key: &str) -> PromptError {
-    PromptError::new(
-        key,
-        format!("these requests need more than {} MiB of memory", BYTES_MAX >> 20),
-        "make fewer or shorter ones: they are made before the start and sent again and again",
-    )
-}
-
-fn check(wanted: &Wanted<'_>) -> Result<(), PromptError> {
-    let wrong = |key: &str, what: &str, next: &str| Err(PromptError::new(key, what, next));
-    let prompt = wanted.prompt;
-    if wanted.prompts == 0 || wanted.prompts > 1_000_000 {
-        return wrong("prompts", "so many prompts cannot be made", "write 1 to 1000000");
-    }
-    if let ModelSpec::Mix(mix) = wanted.model {
-        if mix.of.is_empty() {
-            return wrong("model.of", "there is no model", "name at least one");
-        }
-        if !(mix.zipf >= 0.0 && mix.zipf.is_finite()) {
-            return wrong("model.zipf", "an exponent is 0 or more", "1 is common");
-        }
-    }
-    choose::check_length(&prompt.tokens, "prompt.tokens")?;
-    let file = prompt.trace.is_some() || prompt.dataset.is_some();
-    // A token is two characters at least, nearly always: what cannot fit is refused before it is made.
-    let least = u64::from(wanted.prompts) * u64::from(choose::shortest(&prompt.tokens)) * 2;
-    if !file && least > BYTES_MAX as u64 {
-        return Err(too_large("prompts"));
-    }
-    if prompt.trace.is_some() && prompt.dataset.is_some() {
-        return wrong(
-            "prompt.trace",
-            "`dataset` and `trace` both say what is asked",
-            "keep one of them",
-        );
-    }
-    if let Some(shared) = &prompt.shared {
-        if file {
-            return wrong(
-                "prompt.shared",
-                "prompts from a file share what they share",
-                "remove `shared`, or the file",
-            );
-        }
-        if shared.tokens == 0 || shared.tokens >= choose::shortest(&prompt.tokens) {
-            return wrong(
-                "prompt.shared.tokens",
-                "the shared beginning must be shorter than the shortest prompt, and not empty",
-                "raise `prompt.tokens` (it counts the shared beginning too), or lower this",
-            );
-        }
-        if shared.groups == 0 || shared.groups > 1_000_000 {
-            return wrong("prompt.shared.groups", "there must be 1 to 1000000 groups", "1 shares one beginning");
-        }
-        if !(shared.zipf >= 0.0 && shared.zipf.is_finite()) {
-            return wrong("prompt.shared.zipf", "an exponent is 0 or more", "0 uses all groups alike");
-        }
-    }
-    if let Some(session) = wanted.session {
-        if session.turns < 2 || session.turns > 1_000 {
-            return wrong("session.turns", "a session has 2 to 1000 turns", "for one turn remove `session`");
-        }
-        if !(session.think_ms >= 0.0 && session.think_ms.is_finite()) {
-            return wrong("session.think_ms", "`think_ms` is below 0", "write 0 or more");
-        }
-        choose::check_length(&session.answer_tokens, "session.answer_tokens")?;
-        if prompt.trace.is_some() {
-            return wrong(
-                "session",
-                "a trace has a request for each row, and no sessions",
-                "remove `session`: shared blocks make the turns of a conversation",
-            );
-        }
-        if wanted.images.is_some() {
-            return wrong("session", "sessions have no pictures", "remove `images` or `session`");
-        }
-        if prompt.cache_bust {
-            return wrong(
-                "prompt.cache_bust",
-                "sessions begin with fixed texts",
-                "raise `prompts`, so that no conversation is sent twice",
-            );
-        }
-        if wanted.joined {
-            return wrong("session", "this endpoint has no turns", "use `api = \"chat\"`");
-        }
-    }
-    match &wanted.images {
-        Some(images) => picture::check(*images, wanted.joined),
-        None => Ok(()),
-    }
-}
-
 struct Maker<'a> {
     wanted: &'a Wanted<'a>,
     counter: &'a Counter,
@@ -252,6 +144,8 @@ struct Maker<'a> {
     head_tokens: u32,
     /// The shared beginnings.
     shared: Vec<String>,
+    /// How they are used.
+    groups: Zipf,
     salt: Vec<String>,
     /// What stands for the salt when tokens are counted.
     example: String,
@@ -271,6 +165,10 @@ impl<'a> Maker<'a> {
             head: String::new(),
             head_tokens: 0,
             shared: Vec::new(),
+            groups: wanted
+                .prompt
+                .shared
+                .map_or_else(|| Zipf::new(1, 0.0), |s| Zipf::new(s.groups as usize, s.zipf)),
             example: salt.first().map_or_else(String::new, |word| salted(|_| word)),
             salt,
         };
@@ -344,13 +242,7 @@ impl<'a> Maker<'a> {
             if turn == 0 {
                 head.clone_from(&self.head);
                 if let Some(shared) = self.wanted.prompt.shared {
-                    let group = choose::zipf(
-                        shared.groups as usize,
-                        shared.zipf,
-                        self.seed,
-                        Stream::Group,
-                        k,
-                    );
+                    let group = self.groups.pick(self.seed, Stream::Group, k);
                     head.push_str(&self.shared[group]);
                     if self.wanted.joined {
                         head.push_str(SEAM);
@@ -388,7 +280,11 @@ impl<'a> Maker<'a> {
     /// A request of a trace.
     fn replayed(&self, row: &trace::Row, k: u64) -> Conversation {
         let text = if row.blocks.is_empty() {
-            let before = if self.wanted.joined { self.plain(&self.head) } else { String::new() };
+            let before = if self.wanted.joined {
+                self.plain(&self.head)
+            } else {
+                String::new()
+            };
             let tokens = row.input + if self.wanted.joined { self.head_tokens } else { 0 };
             fit::made(self.counter, &before, self.word(Stream::Passage, k), tokens).text
         } else {
@@ -406,7 +302,13 @@ impl<'a> Maker<'a> {
         for id in row.blocks.iter().take(whole) {
             // A blank before the first word keeps it apart from the block before it.
             text.push(' ');
-            text += &fit::made(self.counter, " ", self.word(Stream::Shared, *id), row.block_tokens).text;
+            text += &fit::made(
+                self.counter,
+                " ",
+                self.word(Stream::Shared, *id),
+                row.block_tokens,
+            )
+            .text;
         }
         let last = row.blocks.get(whole).or(row.blocks.last()).copied().unwrap_or(0);
         let rest = row.input.saturating_sub(self.counter.count(&text));
@@ -497,38 +399,3 @@ impl<'a> Maker<'a> {
 
 /// Numbers that no token has.
 const MARK_FROM: u32 = u32::MAX - 8;
-
-/// The text without the character that stands for a salt.
-pub(crate) fn clean(text: &str) -> String {
-    text.replace([SALT, '\u{e002}'], "")
-}
-
-/// A salt from its words.
-pub(crate) fn salted<'w>(word: impl Fn(usize) -> &'w str) -> String {
-    let words: Vec<&str> = (0..SALT_WORDS).map(word).collect();
-    format!("[ {} ] ", words.join(" "))
-}
-
-/// Words of one length in tokens, so that every salt is as long as every other.
-fn salt_words(counter: &Counter) -> Result<Vec<String>, PromptError> {
-    let words: Vec<&str> = corpus::short_words()
-        .into_iter()
-        .filter(|word| counter.count(&format!(" {word}")) == 1)
-        .take(SALT_CHOICE)
-        .collect();
-    let expected = words.first().map(|word| counter.count(&salted(|_| word)));
-    let words: Vec<String> = words
-        .into_iter()
-        .filter(|word| Some(counter.count(&salted(|_| word))) == expected)
-        .map(str::to_owned)
-        .collect();
-    if words.len() < 8 {
-        return Err(PromptError::new(
-            "prompt.cache_bust",
-            "this tokenizer has no short words of one token to begin prompts with",
-            "leave `cache_bust` out and raise `prompts`, so that no prompt is sent twice",
-        ));
-    }
-    Ok(words)
-}
-

@@ -1,12 +1,13 @@
 //! From conversations to items, and to the flow of a session. It must not know which API is behind [`Api`].
 
 use prony_model::{
-    BodyCheck, Expect, Feed, FeedOrder, Flow, Generate, Item, Request, SessionSpec, Slots, Step, StreamExpect,
-    StreamProtocol,
+    BodyCheck, Expect, Feed, FeedOrder, Flow, Generate, Item, Request, SessionSpec, Slots, Step,
+    StreamExpect, StreamProtocol,
 };
 use serde_json::Value;
 
-use crate::make::{Conversation, Made, Message, SALT, SALT_WORDS, salted};
+use crate::make::{Conversation, Made, Message};
+use crate::salt::{SALT, SALT_WORDS, salted};
 
 /// Stands in a body for what every conversation of a session has its own of; no text has it, since it is taken out.
 const HOLE: char = '\u{e002}';
@@ -74,7 +75,9 @@ pub(crate) fn session(api: &impl Api, made: &Made, spec: &SessionSpec) -> (Vec<I
     let messages: Vec<Value> = (0..first.messages.len())
         .map(|at| {
             let each = made.conversations.iter();
-            let values = each.map(|c| written(&api.message(&c.messages[at], &[]))).collect();
+            let values = each
+                .map(|c| written(&api.message(&c.messages[at], &[])))
+                .collect();
             feed(&mut slots, format!("message{at}"), values)
         })
         .collect();

@@ -51,7 +51,11 @@ struct Bailian {
 pub(crate) fn read(spec: &TraceSpec, path: &Path) -> Result<Vec<Row>, PromptError> {
     let name = path.display().to_string();
     parse(spec.format, &text_of(path, KEY)?).map_err(|(line, why)| {
-        let place = if line == 0 { String::new() } else { format!(", line {line}") };
+        let place = if line == 0 {
+            String::new()
+        } else {
+            format!(", line {line}")
+        };
         PromptError::new(KEY, format!("{name}{place}: {why}"), format_help(spec.format))
     })
 }
@@ -119,7 +123,10 @@ fn lines(
     block_tokens: u32,
     read: impl Fn(&str) -> serde_json::Result<(u32, u32, Vec<u64>)>,
 ) -> Parsed<Vec<Row>> {
-    let filled = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let filled = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty());
     filled
         .map(|(at, line)| {
             let (input, output, blocks) = read(line).map_err(|e| (at + 1, e.to_string()))?;
@@ -172,7 +179,9 @@ fn columns(text: &str, time: &str, input: &str, output: &str) -> Parsed<Vec<Row>
 
 /// The cells of a line; those of these traces have no commas of their own.
 fn cells(line: &str) -> Vec<&str> {
-    line.split(',').map(|cell| cell.trim().trim_matches('"')).collect()
+    line.split(',')
+        .map(|cell| cell.trim().trim_matches('"'))
+        .collect()
 }
 
 #[cfg(test)]
@@ -239,11 +248,26 @@ mod tests {
         assert!(line == 1 && why.contains("1 block ids for 513 tokens"), "{why}");
         assert!(wrong(Bailian, "{\"timestamp\": 0}").1.contains("chat_id"));
         assert_eq!(wrong(Azure, "").1, "it is empty");
-        assert!(wrong(Azure, "TIMESTAMP,ContextTokens\n").1.contains("GeneratedTokens"));
-        assert_eq!(wrong(Azure, "TIMESTAMP,ContextTokens,GeneratedTokens\n").1, "it has no rows");
+        assert!(
+            wrong(Azure, "TIMESTAMP,ContextTokens\n")
+                .1
+                .contains("GeneratedTokens")
+        );
+        assert_eq!(
+            wrong(Azure, "TIMESTAMP,ContextTokens,GeneratedTokens\n").1,
+            "it has no rows"
+        );
         let (line, why) = wrong(Azure, "TIMESTAMP,ContextTokens,GeneratedTokens\na,1,2\nb,x,2\n");
         assert!(line == 3 && why.contains("\"x\""), "{why}");
-        assert!(wrong(Azure, "TIMESTAMP,ContextTokens,GeneratedTokens\na,0,2\n").1.contains("0 tokens"));
-        assert!(wrong(Burstgpt, "Timestamp,Request tokens\n1,2\n").1.contains("Response tokens"));
+        assert!(
+            wrong(Azure, "TIMESTAMP,ContextTokens,GeneratedTokens\na,0,2\n")
+                .1
+                .contains("0 tokens")
+        );
+        assert!(
+            wrong(Burstgpt, "Timestamp,Request tokens\n1,2\n")
+                .1
+                .contains("Response tokens")
+        );
     }
 }

@@ -58,7 +58,9 @@ mod built_in {
     impl Vocabulary {
         /// That of a name.
         pub(crate) fn named(_: &str) -> Result<Self, &'static str> {
-            Err("this Prony was built without vocabularies: build it with `--features tiktoken`, or give `tokenizer`")
+            Err(
+                "this Prony was built without vocabularies: build it with `--features tiktoken`, or give `tokenizer`",
+            )
         }
 
         /// The tokens of a text.

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use prony_model::{AnthropicSpec, Flow, Item, OpenaiApi, OpenaiSpec, Slots};
 
-use crate::make::{Made, Wanted, make};
-use crate::render::{Api, items, salt_feeds, session};
 use crate::PromptError;
+use crate::make::{Made, make};
+use crate::render::{Api, items, salt_feeds, session};
+use crate::wanted::Wanted;
 
 /// What a scenario sends.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -60,7 +61,11 @@ pub fn anthropic(spec: &AnthropicSpec, folder: &Path, seed: u64) -> Result<Workl
     if let Some(path) = &spec.path {
         check_path(path)?;
     }
-    if spec.version.is_empty() || spec.version.contains(|c: char| c.is_ascii_control() || !c.is_ascii()) {
+    if spec.version.is_empty()
+        || spec
+            .version
+            .contains(|c: char| c.is_ascii_control() || !c.is_ascii())
+    {
         return Err(PromptError::new(
             "version",
             "this cannot stand in a header",

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use prony_model::{
-    AnthropicSpec, Body, DatasetFormat, DatasetSpec, ImageSpec, Item, Length, ModelSpec, OpenaiApi, OpenaiSpec,
-    PromptSpec, SessionSpec, SharedSpec, StreamExpect, StreamProtocol, TraceFormat, TraceSpec,
+    AnthropicSpec, Body, DatasetFormat, DatasetSpec, ImageSpec, Item, Length, ModelSpec, OpenaiApi,
+    OpenaiSpec, PromptSpec, SessionSpec, SharedSpec, StreamExpect, StreamProtocol, TraceFormat, TraceSpec,
 };
 use prony_prompts::{PromptError, Workload, anthropic, openai};
 use proptest::{prop_assert_eq, proptest};
@@ -120,7 +120,10 @@ fn groups_share_their_beginning_and_nothing_else() {
         zipf: 1.0,
     });
     let items = made(&spec).items;
-    let shared: Vec<u32> = items.iter().map(|item| stream(item).shared_tokens.unwrap()).collect();
+    let shared: Vec<u32> = items
+        .iter()
+        .map(|item| stream(item).shared_tokens.unwrap())
+        .collect();
     // Texts that begin alike by chance share a few tokens more.
     let first = shared.iter().filter(|n| **n < 8).count();
     let again = shared.iter().filter(|n| (60..70).contains(*n)).count();
@@ -144,7 +147,10 @@ fn the_body_is_what_the_endpoint_takes() {
     assert_eq!(sent["stream_options"]["include_usage"], true);
     let numbers = (&sent["max_tokens"], &sent["min_tokens"], &sent["temperature"]);
     assert_eq!(numbers, (&128.into(), &128.into(), &0.into()));
-    assert_eq!((&sent["ignore_eos"], &sent["stream"]), (&true.into(), &true.into()));
+    assert_eq!(
+        (&sent["ignore_eos"], &sent["stream"]),
+        (&true.into(), &true.into())
+    );
     let expected = stream(item);
     assert_eq!(expected.protocol, StreamProtocol::OpenaiChat);
     assert_eq!((expected.min_tokens, expected.max_tokens), (Some(128), Some(128)));
@@ -169,7 +175,11 @@ fn estimated_lengths_are_not_called_known() {
     spec.prompt.tokenizer = None;
     let found = made(&spec);
     assert_eq!(stream(&found.items[0]).prompt_tokens, None);
-    assert!(found.notes[0].contains("estimated at 4 characters"), "{:?}", found.notes);
+    assert!(
+        found.notes[0].contains("estimated at 4 characters"),
+        "{:?}",
+        found.notes
+    );
     let text = body(&found.items[0])["messages"][0]["content"].to_string();
     assert!((190..=212).contains(&text.len()), "{}", text.len());
 }
@@ -246,7 +256,10 @@ fn a_trace_has_its_lengths_and_its_blocks() {
     let tokenizer = tokenizer();
     let mut seen: Vec<Vec<u64>> = Vec::new();
     for (row, item) in rows.iter().zip(&items) {
-        assert_eq!(u64::from(said(&tokenizer, item)), row["input_length"].as_u64().unwrap());
+        assert_eq!(
+            u64::from(said(&tokenizer, item)),
+            row["input_length"].as_u64().unwrap()
+        );
         assert_eq!(
             stream(item).max_tokens.map(u64::from),
             row["output_length"].as_u64(),
@@ -257,7 +270,10 @@ fn a_trace_has_its_lengths_and_its_blocks() {
         let blocks = seen.iter().map(common).max().unwrap_or(0);
         let shared = stream(item).shared_tokens.unwrap();
         // Whole blocks, and what texts share by chance.
-        assert!((blocks * 512..blocks * 512 + 8).contains(&shared), "{row}: {shared}");
+        assert!(
+            (blocks * 512..blocks * 512 + 8).contains(&shared),
+            "{row}: {shared}"
+        );
         seen.push(ids);
     }
 }
@@ -266,7 +282,11 @@ fn a_trace_has_its_lengths_and_its_blocks() {
 fn what_a_file_says_is_sent_as_it_stands() {
     let folder = std::env::temp_dir().join(format!("prony-prompts-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join("lines.txt"), "say {{seq}} and {{{{ \"twice\" }}\nnext\n").unwrap();
+    std::fs::write(
+        folder.join("lines.txt"),
+        "say {{seq}} and {{{{ \"twice\" }}\nnext\n",
+    )
+    .unwrap();
     let mut spec = OpenaiSpec::new("m");
     spec.prompt.dataset = Some(DatasetSpec {
         file: "lines.txt".into(),
@@ -307,13 +327,29 @@ fn messages_as_anthropic_takes_them() {
     };
     let item = &anthropic(&spec, &data(), 1).unwrap().items[1];
     assert_eq!(item.request.path, "/v1/messages");
-    assert!(item.request.headers.iter().any(|h| h.name == "anthropic-version" && h.value == "2023-06-01"));
+    assert!(
+        item.request
+            .headers
+            .iter()
+            .any(|h| h.name == "anthropic-version" && h.value == "2023-06-01")
+    );
     let sent = body(item);
     assert_eq!(sent["system"][0]["cache_control"]["type"], "ephemeral");
-    assert!(sent["system"][0]["text"].as_str().unwrap().starts_with("Be kind.\n\n"));
+    assert!(
+        sent["system"][0]["text"]
+            .as_str()
+            .unwrap()
+            .starts_with("Be kind.\n\n")
+    );
     assert_eq!(sent["messages"].as_array().unwrap().len(), 1);
-    assert_eq!(sent["messages"][0]["content"][0]["source"]["media_type"], "image/png");
-    assert_eq!((&sent["max_tokens"], &sent["thinking"]["budget_tokens"]), (&9.into(), &4.into()));
+    assert_eq!(
+        sent["messages"][0]["content"][0]["source"]["media_type"],
+        "image/png"
+    );
+    assert_eq!(
+        (&sent["max_tokens"], &sent["thinking"]["budget_tokens"]),
+        (&9.into(), &4.into())
+    );
     assert_eq!(stream(item).protocol, StreamProtocol::AnthropicMessages);
 
     let wrong = |change: &dyn Fn(&mut AnthropicSpec)| {
@@ -343,12 +379,30 @@ fn mistakes_are_told_with_their_key() {
     assert_eq!(wrong(&|s| s.prompts = 0), "prompts");
     assert_eq!(wrong(&|s| s.prompt.tokens = Length::Constant(0)), "prompt.tokens");
     assert_eq!(wrong(&|s| s.output.tokens = Length::Constant(0)), "output.tokens");
-    assert_eq!(wrong(&|s| s.prompt.tokenizer = Some("none".into())), "prompt.tokenizer");
-    assert_eq!(wrong(&|s| s.prompt.tokenizer = Some("trace.csv".into())), "prompt.tokenizer");
-    assert_eq!(wrong(&|s| s.prompt.chars_per_token = Some(3.0)), "prompt.chars_per_token");
-    assert_eq!(wrong(&|s| s.prompt.shared = shared(50, 1, 0.0)), "prompt.shared.tokens");
-    assert_eq!(wrong(&|s| s.prompt.shared = shared(5, 0, 0.0)), "prompt.shared.groups");
-    assert_eq!(wrong(&|s| s.prompt.shared = shared(5, 1, -1.0)), "prompt.shared.zipf");
+    assert_eq!(
+        wrong(&|s| s.prompt.tokenizer = Some("none".into())),
+        "prompt.tokenizer"
+    );
+    assert_eq!(
+        wrong(&|s| s.prompt.tokenizer = Some("trace.csv".into())),
+        "prompt.tokenizer"
+    );
+    assert_eq!(
+        wrong(&|s| s.prompt.chars_per_token = Some(3.0)),
+        "prompt.chars_per_token"
+    );
+    assert_eq!(
+        wrong(&|s| s.prompt.shared = shared(50, 1, 0.0)),
+        "prompt.shared.tokens"
+    );
+    assert_eq!(
+        wrong(&|s| s.prompt.shared = shared(5, 0, 0.0)),
+        "prompt.shared.groups"
+    );
+    assert_eq!(
+        wrong(&|s| s.prompt.shared = shared(5, 1, -1.0)),
+        "prompt.shared.zipf"
+    );
     assert_eq!(wrong(&|s| s.path = Some("v1".into())), "path");
     assert_eq!(
         wrong(&|s| {

@@ -14,13 +14,24 @@ use prony_model::{OpenaiApi, SharedSpec};
 pub(crate) struct PromptArgs {
     /// Ask this model of an OpenAI-compatible API, as `vllm bench serve` does: prompts from a built-in text, answers as
     /// streams. Without a path in the URL it is the usual one.
-    #[arg(long, value_name = "MODEL", conflicts_with = "anthropic", help_heading = "Language models")]
+    #[arg(
+        long,
+        value_name = "MODEL",
+        conflicts_with = "anthropic",
+        help_heading = "Language models"
+    )]
     pub openai: Option<String>,
     /// Ask this model of Anthropic's Messages API.
     #[arg(long, value_name = "MODEL", help_heading = "Language models")]
     pub anthropic: Option<String>,
     /// Endpoint of the OpenAI-compatible API.
-    #[arg(long, value_name = "API", default_value = "chat", requires = "openai", help_heading = "Language models")]
+    #[arg(
+        long,
+        value_name = "API",
+        default_value = "chat",
+        requires = "openai",
+        help_heading = "Language models"
+    )]
     pub api: ApiArg,
     /// Length of a prompt in tokens, exact with --tokenizer and estimated without.
     #[arg(
@@ -106,7 +117,9 @@ impl From<ApiArg> for OpenaiApi {
 
 /// `1024`, `1024:8` or `1024:8:1.0`.
 fn shared(text: &str) -> Result<SharedSpec, String> {
-    let wrong = || format!("{text:?} is no shared beginning; write tokens, groups and a Zipf exponent, as in 1024:8:1.0");
+    let wrong = || {
+        format!("{text:?} is no shared beginning; write tokens, groups and a Zipf exponent, as in 1024:8:1.0")
+    };
     let mut parts = text.split(':');
     let whole = |part: Option<&str>| match part {
         None => Some(1),

@@ -6,8 +6,8 @@ use std::path::Path;
 use prony_engine::{EngineError, TableError, Trace};
 use prony_experiments::{BuildContext, Check, EXPERIMENTS, FINDING_FORMS};
 use prony_model::{
-    BodyCheck, Endpoint, Expect, Gate, HttpSpec, HttpVersion, Item, Nanos, Piece, Scenario, ScenarioKind, ScenarioSpec,
-    Shape, Slot, Suite, Surface, pieces,
+    BodyCheck, Endpoint, Expect, Gate, HttpSpec, HttpVersion, Item, Nanos, Piece, Scenario, ScenarioKind,
+    ScenarioSpec, Shape, Slot, Suite, Surface, pieces,
 };
 
 use super::document::Document;

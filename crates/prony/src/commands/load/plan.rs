@@ -119,7 +119,10 @@ impl Plan {
         if self.suite.scenario[0].http.is_some() {
             self.url.clone()
         } else {
-            format!("{}{}", self.suite.target.url, phase.scenarios[0].items[0].request.path)
+            format!(
+                "{}{}",
+                self.suite.target.url, phase.scenarios[0].items[0].request.path
+            )
         }
     }
 

@@ -17,10 +17,15 @@ pub(super) fn apply(args: &LoadArgs, scenario: &mut ScenarioSpec) -> Result<(), 
     if flags.openai.is_none() && flags.anthropic.is_none() {
         return Ok(());
     }
-    let path = scenario.http.take().map(|http| http.path).filter(|path| path != "/");
-    let prompts = flags
-        .prompts
-        .unwrap_or_else(|| args.requests.map_or(PROMPTS, |n| n.min(u64::from(PROMPTS)) as u32));
+    let path = scenario
+        .http
+        .take()
+        .map(|http| http.path)
+        .filter(|path| path != "/");
+    let prompts = flags.prompts.unwrap_or_else(|| {
+        args.requests
+            .map_or(PROMPTS, |n| n.min(u64::from(PROMPTS)) as u32)
+    });
     let prompt = prompt(flags)?;
     let extra = extra(flags)?;
     if let Some(model) = &flags.openai {

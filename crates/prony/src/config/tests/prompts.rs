@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use prony_model::{
-    AnthropicSpec, Body, DatasetFormat, DatasetSpec, Drawn, ImageSpec, Length, ModelMix, ModelPick, ModelSpec,
-    OpenaiApi, OpenaiSpec, OutputSpec, PromptSpec, Scenario, SessionSpec, SharedSpec, StreamProtocol, TraceFormat,
-    TraceSpec,
+    AnthropicSpec, Body, DatasetFormat, DatasetSpec, Drawn, ImageSpec, Length, ModelMix, ModelPick,
+    ModelSpec, OpenaiApi, OpenaiSpec, OutputSpec, PromptSpec, Scenario, SessionSpec, SharedSpec,
+    StreamProtocol, TraceFormat, TraceSpec,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -69,7 +69,11 @@ fn scenarios(name: &str) -> Vec<Scenario> {
         &mut |note| notes.push(note.to_owned()),
     );
     assert!(!notes.is_empty());
-    phases.unwrap().into_iter().flat_map(|phase| phase.scenarios).collect()
+    phases
+        .unwrap()
+        .into_iter()
+        .flat_map(|phase| phase.scenarios)
+        .collect()
 }
 
 #[test]
@@ -80,7 +84,13 @@ fn the_examples_become_ordinary_requests() {
     assert_eq!(expected.protocol, StreamProtocol::OpenaiChat);
     assert_eq!(chat[0].items[0].request.headers[0].value, "application/json");
     let trace = scenarios("mooncake.toml").remove(0);
-    assert_eq!((trace.items.len(), trace.items[0].expect.stream.unwrap().max_tokens), (20, Some(15)));
+    assert_eq!(
+        (
+            trace.items.len(),
+            trace.items[0].expect.stream.unwrap().max_tokens
+        ),
+        (20, Some(15))
+    );
     let claude = scenarios("anthropic.toml");
     assert_eq!(claude[1].flow.as_ref().map(|flow| flow.steps.len()), Some(3));
     assert_eq!(claude[1].part(3), "conversation/turn-3");
@@ -88,14 +98,20 @@ fn the_examples_become_ordinary_requests() {
 
 #[test]
 fn a_trace_needs_its_file_beside_the_suite() {
-    let text = with("[scenario.openai]\nmodel = 'm'\nprompt.trace = { file = 'mooncake.jsonl', format = 'mooncake' }");
-    let file = parse("suite.toml", &text, suites().join("examples/data")).unwrap_or_else(|e| panic!("{}", e.render(false)));
+    let text = with(
+        "[scenario.openai]\nmodel = 'm'\nprompt.trace = { file = 'mooncake.jsonl', format = 'mooncake' }",
+    );
+    let file = parse("suite.toml", &text, suites().join("examples/data"))
+        .unwrap_or_else(|e| panic!("{}", e.render(false)));
     let phases = expand(&file.suite, &file.base_dir, &mut |_| panic!(), &mut |_| ()).unwrap();
     let Body::Text(body) = &phases[0].scenarios[0].items[1].request.body else {
         panic!("a JSON body");
     };
     assert!(body.contains("\"max_tokens\":18"), "{body}");
-    assert!(refused("[scenario.openai]\nmodel = 'm'\nprompt.trace = { file = 'a.csv', format = 'azure' }").contains("a.csv"));
+    assert!(
+        refused("[scenario.openai]\nmodel = 'm'\nprompt.trace = { file = 'a.csv', format = 'azure' }")
+            .contains("a.csv")
+    );
 }
 
 fn name() -> impl Strategy<Value = String> {
@@ -210,41 +226,55 @@ pub(super) fn openai() -> impl Strategy<Value = OpenaiSpec> {
         option::of(images()),
         any::<bool>(),
     )
-        .prop_map(|(model, prompt, tokens, system, session, images, stream)| OpenaiSpec {
-            api: if stream { OpenaiApi::Chat } else { OpenaiApi::Responses },
-            model,
-            stream,
-            path: system.clone(),
-            prompts: 7,
-            output: OutputSpec {
-                tokens,
-                exact: stream,
-                field: system.clone(),
+        .prop_map(
+            |(model, prompt, tokens, system, session, images, stream)| OpenaiSpec {
+                api: if stream {
+                    OpenaiApi::Chat
+                } else {
+                    OpenaiApi::Responses
+                },
+                model,
+                stream,
+                path: system.clone(),
+                prompts: 7,
+                output: OutputSpec {
+                    tokens,
+                    exact: stream,
+                    field: system.clone(),
+                },
+                system,
+                prompt,
+                session,
+                images,
+                tools: vec![json!({"type": "function", "function": {"name": "f"}})],
+                extra: BTreeMap::from([("a".to_owned(), json!({"b": [1, 2.5]}))]),
             },
-            system,
-            prompt,
-            session,
-            images,
-            tools: vec![json!({"type": "function", "function": {"name": "f"}})],
-            extra: BTreeMap::from([("a".to_owned(), json!({"b": [1, 2.5]}))]),
-        })
+        )
 }
 
 /// Any table of the Anthropic kind.
 pub(super) fn anthropic() -> impl Strategy<Value = AnthropicSpec> {
-    (model(), prompt(), length(), option::of(name()), option::of(session()), any::<bool>()).prop_map(
-        |(model, prompt, max_tokens, system, session, stream)| AnthropicSpec {
-            stream,
-            path: system.clone(),
-            version: "v".to_owned(),
-            prompts: 9,
-            system,
-            prompt,
-            max_tokens,
-            thinking_tokens: stream.then_some(3),
-            cache_control: stream,
-            session,
-            ..AnthropicSpec::new(model)
-        },
+    (
+        model(),
+        prompt(),
+        length(),
+        option::of(name()),
+        option::of(session()),
+        any::<bool>(),
     )
+        .prop_map(
+            |(model, prompt, max_tokens, system, session, stream)| AnthropicSpec {
+                stream,
+                path: system.clone(),
+                version: "v".to_owned(),
+                prompts: 9,
+                system,
+                prompt,
+                max_tokens,
+                thinking_tokens: stream.then_some(3),
+                cache_control: stream,
+                session,
+                ..AnthropicSpec::new(model)
+            },
+        )
 }

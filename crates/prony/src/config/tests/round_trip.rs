@@ -401,17 +401,19 @@ fn scenario() -> impl Strategy<Value = ScenarioSpec> {
         vec(step(), 0..3),
         option::of(retry()),
     );
-    parts.prop_map(|(name, random, weight, http, dzi, (openai, anthropic), step, retry)| ScenarioSpec {
-        name,
-        order: if random { Order::Random } else { Order::InTurn },
-        weight,
-        http,
-        dzi,
-        openai,
-        anthropic,
-        step,
-        retry,
-    })
+    parts.prop_map(
+        |(name, random, weight, http, dzi, (openai, anthropic), step, retry)| ScenarioSpec {
+            name,
+            order: if random { Order::Random } else { Order::InTurn },
+            weight,
+            http,
+            dzi,
+            openai,
+            anthropic,
+            step,
+            retry,
+        },
+    )
 }
 
 fn step() -> impl Strategy<Value = StepSpec> {
