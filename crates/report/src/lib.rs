@@ -6,6 +6,7 @@
 
 mod alerts;
 mod build;
+pub mod definitions;
 mod error;
 mod escape;
 mod json;
@@ -14,6 +15,7 @@ mod markdown;
 mod number;
 mod record;
 mod report;
+mod streams;
 pub mod terminal;
 mod verdict;
 mod yaml;
@@ -24,6 +26,9 @@ pub use record::{ExperimentTitle, Finished, RunRecord, StartedPhase};
 pub use report::{
     ClaimEntry, Counts, FindingEntry, Gaps, Missed, NoFailures, PhaseEntry, RecommendationEntry, Report,
     RunEnd, RunFacts, Section, Summary, SystemRow, SystemView, TableEntry, TargetFacts, UnfinishedPhase,
+};
+pub use streams::{
+    Goodput, LineGroup, OtherTool, PhaseStreams, Slo, SloError, SloMetric, Stratum, StreamLine, StreamTable,
 };
 pub use terminal::TerminalStyle;
 pub use verdict::verdict;
