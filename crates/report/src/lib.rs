@@ -13,6 +13,7 @@ mod json;
 mod kubernetes;
 mod markdown;
 mod number;
+pub mod peers;
 mod record;
 mod report;
 mod streams;

@@ -38,7 +38,7 @@ pub struct Report {
     /// The measurements, by experiment.
     pub sections: Vec<Section>,
     /// Streams of tokens: one table for each scenario and step whose answers are streams.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub streams: Vec<StreamTable>,
     /// Claims of others held against the measurements.
     pub claims: Vec<ClaimEntry>,

@@ -7,7 +7,7 @@ use prony_model::{Body, Outcome, PhaseSummary, StreamRecord, StreamSummary};
 use super::counts::{self, Source};
 use super::{OtherTool, PhaseStreams, StreamTable, goodput, lines, strata, warnings};
 use crate::build::{phase_anchor, phase_label};
-use crate::definitions::{Compared, DEFINITIONS, Definition, OURS, RecordedStream, Restated, compare, restate};
+use crate::definitions::{Compared, DEFINITIONS, Definition, Group, OURS, RecordedStream, Restated, compare, restate};
 use crate::number::with_unit;
 use crate::record::RunRecord;
 
@@ -107,22 +107,28 @@ fn others(
     (tools, restated)
 }
 
-/// The number that differs most, where one differs enough.
+/// How many it takes for good, where that differs, and the time or rate that differs most, where one differs enough.
 fn says(definition: &Definition, compared: &[Compared]) -> String {
-    let both = compared.iter().filter(|c| c.ours.is_some() && c.theirs.is_some());
-    let told = both.filter(|c| c.distance() >= TOLD_FROM);
-    let Some(most) = told.max_by(|a, b| a.distance().total_cmp(&b.distance())) else {
+    let told = |c: &&Compared| c.ours.is_some() && c.theirs.is_some() && c.distance() >= TOLD_FROM;
+    let success = compared.iter().filter(|c| c.group == Group::Success).find(told);
+    let others = compared.iter().filter(|c| c.group != Group::Success).filter(told);
+    let most = others.max_by(|a, b| a.distance().total_cmp(&b.distance()));
+    let parts: Vec<String> = [success, most]
+        .into_iter()
+        .flatten()
+        .map(|c| {
+            let value = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| with_unit(v, &c.unit));
+            format!("{} {}, not {}: {}", c.label, value(c.theirs), value(c.ours), c.why)
+        })
+        .collect();
+    if parts.is_empty() {
         return String::new();
-    };
-    let value = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| with_unit(v, &most.unit));
+    }
     format!(
-        "{} {} would print {} {}, not {}: {}.",
+        "{} {} would print {}.",
         definition.tool,
         definition.version,
-        most.label,
-        value(most.theirs),
-        value(most.ours),
-        most.why
+        parts.join("; and ")
     )
 }
 

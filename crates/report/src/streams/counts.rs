@@ -217,7 +217,7 @@ fn chunks(source: &Source<'_>) -> LineGroup {
     if s.token_events > 0 {
         lines.push(line(
             "joined_share",
-            "Chunks that shared a read with an earlier one",
+            "Chunks that shared a read",
             joined_share(s),
             "share",
         ));

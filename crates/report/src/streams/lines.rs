@@ -128,7 +128,7 @@ fn group(title: &str, key: &str, name: &str, d: &Distribution) -> LineGroup {
 const NOTHING: &str = "not observed";
 
 /// A percentile, or why it is not estimable.
-pub(super) fn quantile(key: &str, label: &str, d: &Distribution, p: f64) -> StreamLine {
+fn quantile(key: &str, label: &str, d: &Distribution, p: f64) -> StreamLine {
     if d.n == 0 {
         return no_line(key, label, "ms", NOTHING);
     }
@@ -148,6 +148,6 @@ fn interval(q: &Quantile) -> (f64, f64) {
 }
 
 /// That so many values would be needed.
-pub(super) fn not_estimable(needs_n: u64) -> String {
+fn not_estimable(needs_n: u64) -> String {
     format!("not estimable: needs {} independent values", count(needs_n))
 }

@@ -3,7 +3,7 @@
 use prony_model::StreamRecord;
 use prony_stats::order;
 
-use super::lines::{line, no_line, not_estimable};
+use super::lines::{line, no_line};
 use super::{StreamLine, Stratum};
 
 /// Upper ends of the ranges, in tokens.
@@ -65,7 +65,7 @@ fn quantile(key: &str, label: &str, values: &[f64], p: f64) -> StreamLine {
     match order::estimate(values, p, CONFIDENCE) {
         None => no_line(key, label, "ms", "not observed"),
         Some(estimate) => match estimate.interval {
-            None => no_line(key, label, "ms", not_estimable(order::needed(p, CONFIDENCE))),
+            None => no_line(key, label, "ms", format!("needs {}", order::needed(p, CONFIDENCE))),
             Some(interval) => StreamLine {
                 ci: Some(interval),
                 ..line(key, label, estimate.value, "ms")

@@ -11,18 +11,50 @@ use crate::number::{count, percent, stream_value, with_unit};
 use crate::report::Report;
 use crate::streams::{OtherTool, Stratum, StreamTable};
 
-/// Tables that the terminal shows in full.
-const TABLES_MAX: usize = 12;
+/// Tables that the terminal shows in full; of more it shows a line each.
+const TABLES_MAX: usize = 3;
+const LINES_MAX: usize = 40;
 
-/// Every table.
+/// Every table: in full when they are few.
 pub(super) fn tables(out: &mut String, report: &Report, style: TerminalStyle) {
-    for table in report.streams.iter().take(TABLES_MAX) {
+    if report.streams.len() > TABLES_MAX {
+        overview(out, report, style);
+        return;
+    }
+    for table in &report.streams {
         one(out, table, style);
     }
-    if report.streams.len() > TABLES_MAX {
-        let more = report.streams.len() - TABLES_MAX;
-        let _ = writeln!(out, "{more} more tables of streams are in the Markdown report.\n");
+}
+
+/// A line for each table.
+fn overview(out: &mut String, report: &Report, style: TerminalStyle) {
+    let paint = Paint(style.color);
+    let head = format!(
+        "{:<34} {:>7} {:>6} {:>10} {:>10} {:>10} {:>10} {:>8}",
+        "streams of tokens", "ok", "failed", "TTFT p50", "TTFT p99", "TPOT p50", "ITL p99", "tokens/s"
+    );
+    let _ = writeln!(out, "{}", paint.bold(&head));
+    for table in report.streams.iter().take(LINES_MAX) {
+        let value = |key: &str| {
+            let line = table.line(key);
+            let value = line.and_then(|l| Some(with_unit(l.value?, &l.unit)));
+            value.unwrap_or_else(|| "-".to_owned())
+        };
+        let ttft = if table.open_loop { "ttft_scheduled" } else { "ttft" };
+        let name = plain(heading(table).trim_start_matches("Streams "), 34);
+        let _ = writeln!(
+            out,
+            "{name:<34} {:>7} {:>6} {:>10} {:>10} {:>10} {:>10} {:>8}",
+            value("completed"),
+            value("failed"),
+            value(&format!("{ttft}_p50_ms")),
+            value(&format!("{ttft}_p99_ms")),
+            value("tpot_p50_ms"),
+            value("itl_p99_ms"),
+            value("output_tokens_per_s").trim_end_matches("/s"),
+        );
     }
+    let _ = writeln!(out, "Each in full, with what other tools would print, in the Markdown report.\n");
 }
 
 /// What a table is of.
@@ -49,7 +81,11 @@ fn one(out: &mut String, table: &StreamTable, style: TerminalStyle) {
         }
         for line in &group.lines {
             let head = format!("  {:<44} {:>24}  ", plain(&line.label, 44), stream_value(line));
-            wrapped(out, &head, &line.note, style);
+            if line.note.is_empty() {
+                let _ = writeln!(out, "{}", head.trim_end());
+            } else {
+                wrapped(out, &head, &line.note, style);
+            }
         }
     }
     goodput(out, table, style);
@@ -132,6 +168,7 @@ fn side_by_side(out: &mut String, table: &StreamTable, other: &OtherTool, style:
     }
     let head = format!("  {:<26} {:>14} {:>22}", "", "prony", other.tool);
     let _ = writeln!(out, "{}", paint.bold(&head));
+    let mut told = "";
     for row in &other.compared {
         let head = format!(
             "  {:<26} {:>14} {:>22}  ",
@@ -139,7 +176,14 @@ fn side_by_side(out: &mut String, table: &StreamTable, other: &OtherTool, style:
             value(row, row.ours),
             value(row, row.theirs)
         );
-        wrapped(out, &head, &row.why, style);
+        if row.why.is_empty() {
+            let _ = writeln!(out, "{}", head.trim_end());
+        } else if row.why == told {
+            let _ = writeln!(out, "{head}as above");
+        } else {
+            wrapped(out, &head, &row.why, style);
+            told = &row.why;
+        }
     }
     if !other.approximations.is_empty() {
         wrapped(out, "  ", &other.approximations, style);
