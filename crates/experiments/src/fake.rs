@@ -1,6 +1,7 @@
 //! A target inside a test: a function from request to answer, and a run of experiments against it in virtual time.
 
 pub(crate) mod library;
+pub(crate) mod streamed;
 
 use prony_model::{
     Budget, Captured, Expect, Finding, Header, Item, Limits, Nanos, Outcome, Phase, PhaseResult,

@@ -10,6 +10,7 @@ mod auth;
 mod baseline;
 mod burst;
 mod cache;
+mod cancellation;
 mod capacity;
 mod claim;
 mod client_floor;
@@ -40,7 +41,10 @@ mod primary;
 mod rate;
 mod rate_limit;
 mod relation;
+mod server_metrics;
 mod status;
+mod streamed;
+mod streams;
 mod sustained;
 mod text_slot;
 pub mod tiles;
@@ -56,7 +60,8 @@ pub use experiment::{Basis, Build, BuildContext, Experiment, ExperimentDef, Para
 pub use gate::{
     Check, CheckError, FINDING_FORMS, FOUND_FIGURES, FoundFigure, Op, Wanted, judge_gate, judge_gates,
 };
-pub use metric::{METRIC_FORMS, Metric, Span};
+pub use metric::{METRIC_FORMS, Metric, Span, StreamSpan, Unit};
+pub use server_metrics::{ServerMetrics, server_metrics};
 pub use view::RunView;
 
 /// Every experiment, in the order in which a run performs them. Adding one is one file and one line here.
@@ -72,6 +77,8 @@ pub static EXPERIMENTS: &[&ExperimentDef] = &[
     &input_validation::DEF,
     &usage::DEF,
     &auth::DEF,
+    &streams::DEF,
+    &cancellation::DEF,
     &burst::DEF,
     &ladder::DEF,
     &cache::DEF,
@@ -82,6 +89,7 @@ pub static EXPERIMENTS: &[&ExperimentDef] = &[
     &leak::DEF,
     &cold_start::DEF,
     &overload::DEF,
+    &server_metrics::DEF,
 ];
 
 /// The experiments of those names and all that they need, in the order in which a run performs them.

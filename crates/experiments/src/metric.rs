@@ -2,8 +2,12 @@
 //!
 //! Times are of answers that were as expected only: percentiles never mix outcomes.
 
+mod streamed;
+
 use prony_model::{Nanos, Outcome, PhaseResult, Sample};
 use prony_stats::{autocorrelation, binomial, mean, order, student, variance};
+
+pub use streamed::{StreamSpan, Unit};
 
 /// Confidence of every interval.
 pub(crate) const CONFIDENCE: f64 = 0.95;
@@ -24,6 +28,15 @@ pub const METRIC_FORMS: &[&str] = &[
     "ttfb_mean_ms",
     "ttfb_max_ms",
     "lag_p99_ms",
+    "ttft_p99_ms",
+    "ttft_mean_ms",
+    "ttfo_p99_ms",
+    "tpot_p99_ms",
+    "itl_p99_ms",
+    "itl_max_ms",
+    "e2e_p95_ms",
+    "e2e_p95_s",
+    "output_tokens_per_s",
     "error_share",
     "error_rate",
     "ok_share",
@@ -49,6 +62,14 @@ pub enum Metric {
     Mean(Span),
     /// The largest of a duration, in milliseconds.
     Max(Span),
+    /// A quantile of a time of streamed answers.
+    StreamQuantile(StreamSpan, f64, Unit),
+    /// The mean of a time of streamed answers.
+    StreamMean(StreamSpan, Unit),
+    /// The largest of a time of streamed answers.
+    StreamMax(StreamSpan, Unit),
+    /// Output tokens per second, by the time of each token.
+    OutputTokensPerS,
     /// Failed over finished (ok and failed).
     ErrorShare,
     /// Ok over finished.
@@ -120,10 +141,12 @@ impl Metric {
             "bytes_in" => Some(Self::BytesIn),
             "in_flight_max" => Some(Self::InFlightMax),
             "total_s" => Some(Self::TotalS),
+            "output_tokens_per_s" => Some(Self::OutputTokensPerS),
             _ => None,
         };
         exact
             .or_else(|| Self::parse_status(name))
+            .or_else(|| streamed::parse(name))
             .or_else(|| Self::parse_time(name))
     }
 
@@ -163,6 +186,10 @@ impl Metric {
             Self::Quantile(span, p) => ms(span, &format!("p{}", percent(p))),
             Self::Mean(span) => ms(span, "mean"),
             Self::Max(span) => ms(span, "longest"),
+            Self::StreamQuantile(span, p, _) => format!("p{} {}", percent(p), span.words()),
+            Self::StreamMean(span, _) => format!("mean {}", span.words()),
+            Self::StreamMax(span, _) => format!("longest {}", span.words()),
+            Self::OutputTokensPerS => "output tokens per second".to_owned(),
             Self::ErrorShare => "share of failures".to_owned(),
             Self::OkShare => "share of good answers".to_owned(),
             Self::OkPerS => "good answers per second".to_owned(),
@@ -204,6 +231,25 @@ impl Metric {
                 let max = values.iter().copied().reduce(f64::max)?;
                 Some(self.exact(max, "ms", values.len() as u64))
             }
+            Self::StreamQuantile(span, p, unit) => {
+                let values = streamed::times(phase, scenario, span, unit);
+                self.of_values(&values, p, unit.name(), confidence)
+            }
+            Self::StreamMean(span, unit) => {
+                let values = streamed::times(phase, scenario, span, unit);
+                let interval = mean_interval(&values, confidence);
+                (!values.is_empty())
+                    .then(|| self.measured(mean(&values), unit.name(), interval, values.len() as u64, 2))
+            }
+            Self::StreamMax(span, unit) => {
+                let values = streamed::times(phase, scenario, span, unit);
+                let max = values.iter().copied().reduce(f64::max)?;
+                Some(self.exact(max, unit.name(), values.len() as u64))
+            }
+            Self::OutputTokensPerS => {
+                let (per_s, n) = streamed::tokens_per_s(phase, scenario)?;
+                Some(self.exact(per_s, "1/s", n))
+            }
             Self::ErrorShare => self.share(view.failed(), view.finished(), confidence),
             Self::OkShare => self.share(view.ok(), view.finished(), confidence),
             Self::OkPerS => self.rate(&view, confidence, |outcome| outcome == Outcome::Ok),
@@ -237,7 +283,10 @@ impl Metric {
 
     /// Whether so many requests failed that the quantile of all of them is no time: they never finished well.
     pub(crate) fn did_not_finish(self, phase: &PhaseResult, scenario: Option<&str>) -> bool {
-        let (Self::Quantile(_, p), Some(view)) = (self, View::new(phase, scenario)) else {
+        let (Self::Quantile(_, p) | Self::StreamQuantile(_, p, _)) = self else {
+            return false;
+        };
+        let Some(view) = View::new(phase, scenario) else {
             return false;
         };
         view.failed() as f64 > (1.0 - p) * view.finished() as f64
@@ -245,11 +294,14 @@ impl Metric {
 
     /// Its interval may decide only where the quantile is worth ten independent values on its thin side.
     fn quantile(self, view: &View<'_>, span: Span, p: f64, confidence: f64) -> Option<Measured> {
-        let values = view.times_ms(span);
-        let estimate = order::estimate(&values, p, confidence)?;
+        self.of_values(&view.times_ms(span), p, "ms", confidence)
+    }
+
+    fn of_values(self, values: &[f64], p: f64, unit: &'static str, confidence: f64) -> Option<Measured> {
+        let estimate = order::estimate(values, p, confidence)?;
         let interval = estimate.interval.filter(|_| order::may_gate(p, estimate.n_eff));
         let needs = order::needed_to_gate(p).max(order::needed(p, confidence));
-        Some(self.measured(estimate.value, "ms", interval, values.len() as u64, needs))
+        Some(self.measured(estimate.value, unit, interval, values.len() as u64, needs))
     }
 
     fn share(self, hits: u64, of: u64, confidence: f64) -> Option<Measured> {

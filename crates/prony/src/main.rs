@@ -6,6 +6,7 @@ mod config;
 mod diagnostic;
 mod discovery;
 mod imported;
+mod objectives;
 mod replay;
 mod runner;
 mod sending;

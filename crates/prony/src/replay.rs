@@ -7,6 +7,8 @@ use prony_model::Nanos;
 use prony_report::{ExperimentTitle, RunRecord};
 use prony_store::StoredRun;
 
+use crate::objectives;
+
 /// Samples of an unfinished phase that are read back: as many as the engine keeps of a finished one.
 const SAMPLES_MAX: usize = 1_000_000;
 
@@ -14,6 +16,7 @@ const SAMPLES_MAX: usize = 1_000_000;
 pub(crate) fn record(stored: &StoredRun) -> Result<RunRecord> {
     let mut record = RunRecord::fold(&stored.events);
     record.damage.clone_from(&stored.damage);
+    record.slos = objectives::of(&record.header.suite);
     record.experiments = EXPERIMENTS
         .iter()
         .map(|def| ExperimentTitle {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use prony_engine::Target;
-use prony_engine::monitors::Scrape;
+use prony_engine::monitors::{EngineMetrics, Scrape};
 use prony_model::{HttpVersion, Role, Secret, Suite, Surface, TargetSpec};
 use prony_wire::TlsOptions;
 
@@ -170,7 +170,18 @@ pub(crate) fn metrics(
         target,
         path,
         gauges: spec.gauges.clone(),
+        engine: engine_metrics(),
     }))
+}
+
+/// What serving engines tell of themselves.
+fn engine_metrics() -> EngineMetrics {
+    let wanted = prony_experiments::server_metrics();
+    EngineMetrics {
+        sums: wanted.sums,
+        peaks: wanted.peaks,
+        histograms: wanted.histograms,
+    }
 }
 
 /// A secret from the environment.

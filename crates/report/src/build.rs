@@ -29,6 +29,7 @@ impl Report {
             because: summary::because(verdict, &summary, run_facts.end),
             target: target_facts(run),
             system: system::build(&run.snapshots),
+            streams: crate::streams::build(run),
             claims: claims(run),
             gates: run.gates.clone(),
             recommendations: recommendations(&findings),
@@ -50,7 +51,7 @@ pub(crate) fn phase_anchor(index: u16) -> String {
 }
 
 /// The name of a phase; with that of its experiment before it when another phase has the same name.
-fn phase_label(run: &RunRecord, experiment: &str, name: &str) -> String {
+pub(crate) fn phase_label(run: &RunRecord, experiment: &str, name: &str) -> String {
     let others = run.phases.iter().map(|p| (&p.name, &p.experiment));
     let begun = run.started.iter().map(|s| (&s.phase.name, &s.phase.experiment));
     if others.chain(begun).any(|(n, e)| n == name && e != experiment) {

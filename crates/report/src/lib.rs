@@ -6,14 +6,17 @@
 
 mod alerts;
 mod build;
+pub mod definitions;
 mod error;
 mod escape;
 mod json;
 mod kubernetes;
 mod markdown;
 mod number;
+pub mod peers;
 mod record;
 mod report;
+mod streams;
 pub mod terminal;
 mod verdict;
 mod yaml;
@@ -24,6 +27,9 @@ pub use record::{ExperimentTitle, Finished, RunRecord, StartedPhase};
 pub use report::{
     ClaimEntry, Counts, FindingEntry, Gaps, Missed, NoFailures, PhaseEntry, RecommendationEntry, Report,
     RunEnd, RunFacts, Section, Summary, SystemRow, SystemView, TableEntry, TargetFacts, UnfinishedPhase,
+};
+pub use streams::{
+    Goodput, LineGroup, OtherTool, PhaseStreams, Slo, SloError, SloMetric, Stratum, StreamLine, StreamTable,
 };
 pub use terminal::TerminalStyle;
 pub use verdict::verdict;

@@ -2,6 +2,8 @@
 
 use prony_model::{Distribution, Figure, Nanos};
 
+use crate::streams::StreamLine;
+
 /// A number: whole ones with thin separators, others with three significant digits.
 pub(crate) fn number(value: f64) -> String {
     if !value.is_finite() {
@@ -87,6 +89,18 @@ pub(crate) fn figure(figure: &Figure) -> String {
         String::new()
     };
     format!("{value}{interval}{n}")
+}
+
+/// A figure of a stream in a table cell: `50.1 ms [49.9, 50.2]`, or a dash when it has no value.
+pub(crate) fn stream_value(line: &StreamLine) -> String {
+    let Some(value) = line.value else {
+        return "-".to_owned();
+    };
+    let interval = match line.ci {
+        Some((lo, hi)) => format!(" [{}, {}]", number(lo), number(hi)),
+        None => String::new(),
+    };
+    format!("{}{interval}", with_unit(value, &line.unit))
 }
 
 /// A quantile in a table cell: `31.2ms [30.1ms, 32.4ms]`, `needs >= 299`, or a dash when nothing was observed.

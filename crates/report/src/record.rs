@@ -7,6 +7,8 @@ use prony_model::{
     Surface, SystemSnapshot, Verdict,
 };
 
+use crate::streams::{PhaseStreams, Slo};
+
 /// Everything a report is made from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunRecord {
@@ -36,6 +38,10 @@ pub struct RunRecord {
     pub progress: BTreeMap<u16, Progress>,
     /// How the run ended; `None` when it was killed.
     pub finished: Option<Finished>,
+    /// The records of streamed answers, by index of the phase, as far as they were read. They do not come with the events.
+    pub streams: BTreeMap<u16, PhaseStreams>,
+    /// Objectives for each streamed answer, for its goodput.
+    pub slos: Vec<Slo>,
     /// Titles and questions of every experiment there is, for headings and for naming those that did not run.
     pub experiments: Vec<ExperimentTitle>,
 }
@@ -90,6 +96,8 @@ impl RunRecord {
             damage: Vec::new(),
             progress: BTreeMap::new(),
             finished: None,
+            streams: BTreeMap::new(),
+            slos: Vec::new(),
             experiments: Vec::new(),
         }
     }

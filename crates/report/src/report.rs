@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::record::ExperimentTitle;
+use crate::streams::StreamTable;
 
 /// A report, ready to be laid out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +37,9 @@ pub struct Report {
     pub system: SystemView,
     /// The measurements, by experiment.
     pub sections: Vec<Section>,
+    /// Streams of tokens: one table for each scenario and step whose answers are streams.
+    #[serde(default)]
+    pub streams: Vec<StreamTable>,
     /// Claims of others held against the measurements.
     pub claims: Vec<ClaimEntry>,
     /// Gates.

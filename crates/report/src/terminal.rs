@@ -3,6 +3,7 @@
 
 mod page;
 mod paint;
+mod streams;
 
 use std::fmt::Write as _;
 
@@ -11,6 +12,7 @@ use prony_model::{Evidence, Finding, Verdict};
 use crate::escape::plain;
 use crate::{FormatDef, Report, number};
 use paint::Paint;
+pub use streams::definitions;
 
 /// A verdict's word, padded to the longest, in its colour where colour is wanted.
 pub fn verdict_word(verdict: Verdict, color: bool) -> String {

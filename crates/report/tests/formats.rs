@@ -1,5 +1,6 @@
 //! Every format of a rich run, a killed run and an empty one, as snapshots; and what must hold of all of them.
 
+#[expect(dead_code, reason = "other tests use the rest")]
 mod made;
 
 use made::rich::{events, killed_events, record};

@@ -32,8 +32,9 @@ fn the_published_schema_is_the_current_one() {
 fn reports_fit_the_schema_and_read_back() {
     let schema = json_schema();
     let validator = jsonschema::validator_for(&schema).unwrap();
-    for events in [events(), killed_events(), vec![]] {
-        let report = Report::build(&record(&events));
+    let runs = [events(), killed_events(), vec![]].map(|events| record(&events));
+    for run in runs.into_iter().chain([made::streams::run()]) {
+        let report = Report::build(&run);
         let text = (find("json").unwrap().render)(&report, TerminalStyle::default()).unwrap();
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         let errors: Vec<String> = validator

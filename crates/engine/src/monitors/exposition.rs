@@ -21,6 +21,61 @@ pub(super) fn values<'a>(text: &str, wanted: &[&'a str]) -> BTreeMap<&'a str, Ve
     found
 }
 
+/// Most buckets of all histograms that are kept.
+const BUCKETS_MAX: usize = 400;
+
+/// The sums, counts and finite buckets of the wanted histograms, over all their label sets, as `NAME_sum`, `NAME_count` and
+/// `NAME_bucket{le=EDGE}`.
+pub(super) fn histograms(text: &str, wanted: &[&str]) -> BTreeMap<String, f64> {
+    let mut found: BTreeMap<String, f64> = BTreeMap::new();
+    for line in text.lines() {
+        let Some((name, rest)) = name(line.trim_start()) else {
+            continue;
+        };
+        let Some(part) = wanted
+            .iter()
+            .find_map(|w| name.strip_prefix(w))
+            .filter(|part| matches!(*part, "_sum" | "_count" | "_bucket"))
+        else {
+            continue;
+        };
+        let Some(value) = value(rest) else {
+            continue;
+        };
+        let key = if part == "_bucket" {
+            // An edge is shown as it is read, so that `0.10` and `0.1` are one.
+            match edge(rest) {
+                Some(edge) => format!("{name}{{le={edge}}}"),
+                None => continue,
+            }
+        } else {
+            name.to_owned()
+        };
+        if found.len() < BUCKETS_MAX || found.contains_key(&key) {
+            *found.entry(key).or_default() += value;
+        }
+    }
+    found
+}
+
+/// The finite upper edge that the labels of a bucket name.
+fn edge(rest: &str) -> Option<f64> {
+    let labels = rest.strip_prefix('{')?;
+    let labels = &labels[..labels_end(labels)?];
+    let mut from = 0;
+    while let Some(at) = labels[from..].find("le=\"") {
+        let at = from + at;
+        // The name of another label may end in the same letters.
+        if labels[..at].is_empty() || labels[..at].ends_with([',', ' ']) {
+            let value = &labels[at + 4..];
+            let edge: f64 = value[..value.find('"')?].parse().ok()?;
+            return edge.is_finite().then_some(edge);
+        }
+        from = at + 4;
+    }
+    None
+}
+
 /// The metric's name, and what follows it.
 fn name(line: &str) -> Option<(&str, &str)> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
@@ -64,7 +119,7 @@ fn labels_end(labels: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::values;
+    use super::{histograms, values};
 
     #[test]
     fn reads_what_programs_write() {
@@ -89,6 +144,21 @@ mod tests {
         assert_eq!(found["process_open_fds"], [11.0]);
         assert_eq!(found["pool_used"], [3.0, 4.5, 1.0]);
         assert!(!found.contains_key("absent"));
+    }
+
+    #[test]
+    fn buckets_by_their_upper_edge() {
+        let text = "h_bucket{le=\"0.5\"} 1\nh_bucket{scale=\"9\",le=\"0.50\"} 2\nh_bucket{sle=\"7\"} 4\nh_bucket{le=\"+Inf\"} 3\n\
+                    h_bucket 8\nh_bucket{le=\"x\"} 8\nh_sum 1.5\nh_count{a=\"b\"} 3\nh_created 7\nhh_sum 9\n";
+        let found: Vec<(String, f64)> = histograms(text, &["h"]).into_iter().collect();
+        assert_eq!(
+            found,
+            [
+                ("h_bucket{le=0.5}".to_owned(), 3.0),
+                ("h_count".to_owned(), 3.0),
+                ("h_sum".to_owned(), 1.5)
+            ]
+        );
     }
 
     #[test]

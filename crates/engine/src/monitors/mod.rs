@@ -19,7 +19,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub use cgroup::container_pid;
-pub use scrape::Scrape;
+pub use scrape::{EngineMetrics, Scrape};
 pub use snapshot::snapshot;
 pub use sockets::listening_pid;
 pub use watch::Watch;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use prony_model::{Header, Limits, Outcome, Request};
 
-use super::exposition::values;
+use super::exposition::{histograms, values};
 use super::{Monitor, Seen, Source, Watched};
 use crate::{Engine, EngineOptions, Target};
 
@@ -28,6 +28,19 @@ pub struct Scrape {
     pub path: String,
     /// Names of metrics to read beside the well-known ones.
     pub gauges: Vec<String>,
+    /// What serving engines tell: read where it is told, and not missed where it is not.
+    pub engine: EngineMetrics,
+}
+
+/// Metrics of serving engines, by what is done with the values of several label sets.
+#[derive(Clone, Debug, Default)]
+pub struct EngineMetrics {
+    /// Added up.
+    pub sums: Vec<&'static str>,
+    /// The largest counts.
+    pub peaks: Vec<&'static str>,
+    /// Histograms: `NAME_sum`, `NAME_count` and `NAME_bucket{le=EDGE}`, added up.
+    pub histograms: Vec<&'static str>,
 }
 
 /// The well-known metrics of a process, as all client libraries name them, and ours.
@@ -54,7 +67,10 @@ fn open(watched: &Watched) -> Source {
     Box::new(move || {
         let mut seen = Seen::default();
         match text(&scrape, &mut engine) {
-            Ok(text) => put(&mut seen, &text, &scrape.gauges),
+            Ok(text) => {
+                put_engine(&mut seen, &text, &scrape.engine);
+                put(&mut seen, &text, &scrape.gauges);
+            }
             Err(why) => {
                 failures += 1;
                 seen.miss("scrape", why);
@@ -117,13 +133,28 @@ fn put(seen: &mut Seen, text: &str, gauges: &[String]) {
     }
 }
 
+fn put_engine(seen: &mut Seen, text: &str, wanted: &EngineMetrics) {
+    let found = values(text, &wanted.sums);
+    for (name, all) in found {
+        seen.put(name, all.iter().sum());
+    }
+    for (name, all) in values(text, &wanted.peaks) {
+        if let Some(most) = all.into_iter().reduce(f64::max) {
+            seen.put(name, most);
+        }
+    }
+    for (key, value) in histograms(text, &wanted.histograms) {
+        seen.put(key, value);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
     use std::net::TcpListener;
 
     use super::super::{Seen, Watched};
-    use super::{Scrape, open, put};
+    use super::{EngineMetrics, Scrape, open, put, put_engine};
     use crate::Target;
 
     #[test]
@@ -138,6 +169,32 @@ mod tests {
             [("rss_bytes", 30.0), ("slots_used", 3.0), ("started_s", 7.0)]
         );
         assert_eq!(seen.missing.len(), 1, "{seen:?}");
+    }
+
+    #[test]
+    fn what_engines_tell_is_read_where_it_is_told() {
+        let mut seen = Seen::default();
+        let text = "e:running{model=\"a\"} 2\ne:running{model=\"b\"} 3\ne:kv{engine=\"0\"} 0.25\ne:kv{engine=\"1\"} 0.5\n\
+                    e:ttft_bucket{le=\"0.1\",model=\"a\"} 4\ne:ttft_bucket{model=\"b\",le=\"0.1\"} 1\n\
+                    e:ttft_bucket{le=\"+Inf\",model=\"a\"} 9\ne:ttft_sum 1.5\ne:ttft_count 10\n";
+        let wanted = EngineMetrics {
+            sums: vec!["e:running", "e:absent"],
+            peaks: vec!["e:kv"],
+            histograms: vec!["e:ttft"],
+        };
+        put_engine(&mut seen, text, &wanted);
+        let values: Vec<(&str, f64)> = seen.values.iter().map(|(k, v)| (k.as_str(), *v)).collect();
+        assert_eq!(
+            values,
+            [
+                ("e:kv", 0.5),
+                ("e:running", 5.0),
+                ("e:ttft_bucket{le=0.1}", 5.0),
+                ("e:ttft_count", 10.0),
+                ("e:ttft_sum", 1.5)
+            ]
+        );
+        assert!(seen.missing.is_empty(), "what is not told is not missed");
     }
 
     #[test]
@@ -162,6 +219,7 @@ mod tests {
                 target: Target::new(&format!("http://127.0.0.1:{port}")).unwrap(),
                 path: "/metrics".to_owned(),
                 gauges: Vec::new(),
+                engine: EngineMetrics::default(),
             }),
             ..Watched::default()
         });

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use prony_report::Slo;
 
 /// Renders a recorded run again, also one that was killed half-way.
 ///
@@ -12,7 +13,10 @@ use clap::{Args, ValueEnum};
   prony report out/enso                                   on the terminal
   prony report out/enso --format markdown -o report.md
   prony report out/enso --format json | jq .verdict
-  prony report out/enso --format alerts -o alerts.yaml    Prometheus rules from the measurements")]
+  prony report out/enso --format alerts -o alerts.yaml    Prometheus rules from the measurements
+  prony report out/chat --goodput ttft:300 tpot:50        how many streamed answers held both
+  prony report out/chat --definitions vllm                the same answers as vllm bench serve would have counted them
+  prony report out/chat --format vllm-json -o vllm.json   the result file of vllm bench serve, for its dashboards")]
 pub(crate) struct ReportArgs {
     /// Folder of the run, as given to -o.
     #[arg(value_name = "RUN")]
@@ -23,6 +27,46 @@ pub(crate) struct ReportArgs {
     /// File to write instead of standard output.
     #[arg(short = 'o', long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Objectives for each streamed answer, in milliseconds; otherwise those of the gates.
+    #[arg(long, value_name = "METRIC:MS", num_args = 1..)]
+    pub goodput: Vec<Slo>,
+    /// Shows our numbers of streamed answers beside those that another tool would have printed, with the reasons.
+    #[arg(long, value_name = "TOOL", conflicts_with = "format")]
+    pub definitions: Option<DefinitionsArg>,
+    /// Which table of streams a file in another tool's format is made of, by its number in the report.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub streams: Option<u32>,
+}
+
+/// Tools whose definitions are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DefinitionsArg {
+    /// vllm bench serve, in Python.
+    Vllm,
+    /// vllm-rs bench serve, in Rust.
+    VllmRs,
+    /// sglang.bench_serving.
+    Sglang,
+    /// NVIDIA's AIPerf.
+    Aiperf,
+    /// GuideLLM.
+    Guidellm,
+    /// MLPerf LoadGen.
+    Mlperf,
+}
+
+impl DefinitionsArg {
+    /// The name in the registry of definitions.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Vllm => "vllm",
+            Self::VllmRs => "vllm-rs",
+            Self::Sglang => "sglang",
+            Self::Aiperf => "aiperf",
+            Self::Guidellm => "guidellm",
+            Self::Mlperf => "mlperf",
+        }
+    }
 }
 
 /// Report formats.
@@ -38,10 +82,16 @@ pub(crate) enum FormatArg {
     Kubernetes,
     /// Prometheus alert rules, as YAML.
     Alerts,
+    /// The result file of vllm bench serve, of one table of streams.
+    VllmJson,
+    /// The result file of AIPerf, of one table of streams.
+    AiperfJson,
+    /// The result file of GuideLLM, of one table of streams.
+    GuidellmJson,
 }
 
 impl FormatArg {
-    /// The name in the registry of formats.
+    /// The name in the registry of formats, ours or other tools'.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Terminal => "terminal",
@@ -49,6 +99,9 @@ impl FormatArg {
             Self::Json => "json",
             Self::Kubernetes => "kubernetes",
             Self::Alerts => "alerts",
+            Self::VllmJson => "vllm-json",
+            Self::AiperfJson => "aiperf-json",
+            Self::GuidellmJson => "guidellm-json",
         }
     }
 }

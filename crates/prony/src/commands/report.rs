@@ -2,9 +2,10 @@
 
 use std::fs;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use prony_model::ExitCode;
-use prony_report::{Report, TerminalStyle};
+use prony_report::peers::{self, PeerFormat};
+use prony_report::{Report, StreamTable, TerminalStyle, terminal};
 use prony_store::StoredRun;
 
 use crate::cli::ReportArgs;
@@ -14,14 +15,16 @@ use crate::session::Session;
 /// Renders the run. The exit code says whether that worked, not what the run found.
 pub(crate) fn run(args: &ReportArgs, session: &Session) -> anyhow::Result<ExitCode> {
     let stored = StoredRun::open(&args.run)?;
-    let report = Report::build(&replay::record(&stored)?);
-    let name = args.format.name();
-    let format = prony_report::find(name).with_context(|| format!("there is no format {name}"))?;
+    let mut record = replay::record(&stored)?;
+    if !args.goodput.is_empty() {
+        record.slos.clone_from(&args.goodput);
+    }
+    let report = Report::build(&record);
     let style = TerminalStyle {
         color: session.color && args.output.is_none(),
         ..TerminalStyle::default()
     };
-    let text = (format.render)(&report, style)?;
+    let text = render(args, session, &report, style)?;
     match &args.output {
         None => session.print(&text)?,
         Some(file) => {
@@ -30,4 +33,58 @@ pub(crate) fn run(args: &ReportArgs, session: &Session) -> anyhow::Result<ExitCo
         }
     }
     Ok(ExitCode::Pass)
+}
+
+fn render(
+    args: &ReportArgs,
+    session: &Session,
+    report: &Report,
+    style: TerminalStyle,
+) -> anyhow::Result<String> {
+    if let Some(tool) = args.definitions {
+        let text = terminal::definitions(report, tool.name(), style);
+        if text.is_empty() {
+            bail!("the run holds no records of streamed answers, so there is nothing to define otherwise");
+        }
+        return Ok(text);
+    }
+    let name = args.format.name();
+    if let Some(format) = peers::find(name) {
+        return peer(args, session, report, format);
+    }
+    let format = prony_report::find(name).with_context(|| format!("there is no format {name}"))?;
+    Ok((format.render)(report, style)?)
+}
+
+/// The file of another tool holds one set of answers.
+fn peer(
+    args: &ReportArgs,
+    session: &Session,
+    report: &Report,
+    format: &PeerFormat,
+) -> anyhow::Result<String> {
+    let table = table(args.streams, &report.streams)?;
+    if args.streams.is_none() && report.streams.len() > 1 {
+        session.note(&format!(
+            "of {} tables of streams, this is number {}, with the most answers; --streams N takes another",
+            report.streams.len(),
+            table.number
+        ));
+    }
+    let text = format.render(report, table)?;
+    text.context("the run holds no records of these answers, only their summary")
+}
+
+fn table(wanted: Option<u32>, tables: &[StreamTable]) -> anyhow::Result<&StreamTable> {
+    let answers = |t: &&StreamTable| t.records;
+    match wanted {
+        None => tables
+            .iter()
+            .max_by_key(answers)
+            .context("the run holds no streamed answers"),
+        Some(number) => tables
+            .iter()
+            .find(|t| t.number == number)
+            .with_context(|| format!("there is no table of streams {number}: the run has {}", tables.len())),
+    }
 }

@@ -7,6 +7,7 @@ use prony_model::{Distribution, Figure, Nanos, Source};
 use serde::Deserialize;
 
 use crate::build::phase_anchor;
+use crate::streams::StreamLine;
 use crate::{escape, number};
 
 /// Longest text of a table cell or a quotation.
@@ -58,6 +59,9 @@ fn add_measurements(env: &mut Environment<'_>) {
         let mut figure: Figure = read(v)?;
         figure.unit = escape::markdown(&figure.unit, 40);
         Ok::<_, Error>(safe(number::figure(&figure)))
+    });
+    env.add_filter("stream_value", |v: Value| {
+        read::<StreamLine>(v).map(|line| safe(escape::markdown(&number::stream_value(&line), CELL_CHARS_MAX)))
     });
     env.add_filter("quantile", |v: Value, p: f64| {
         read::<Distribution>(v).map(|d| safe(number::quantile(&d, p, true)))

@@ -35,6 +35,7 @@ pub(super) fn page(report: &Report, style: TerminalStyle) -> String {
     out.push_str(&problems(report, style));
     passed(&mut out, report, style);
     phases(&mut out, report, style);
+    super::streams::tables(&mut out, report, style);
     judged(&mut out, report, style);
     configured(&mut out, report, style);
     untested(&mut out, report, style);
@@ -263,7 +264,7 @@ fn untested(out: &mut String, report: &Report, style: TerminalStyle) {
 }
 
 /// Breaks a text at spaces, with a head on its first line.
-fn wrapped(out: &mut String, head: &str, text: &str, style: TerminalStyle) {
+pub(super) fn wrapped(out: &mut String, head: &str, text: &str, style: TerminalStyle) {
     wrapped_after(out, head, head.chars().count(), text, style);
 }
 

@@ -2,3 +2,4 @@
 
 pub(crate) mod advised;
 pub(crate) mod rich;
+pub(crate) mod streams;

@@ -38,7 +38,7 @@ fn distribution(n: u64, p50: f64) -> Distribution {
     }
 }
 
-fn row(scenario: &str, step: u16, connections: u32, outcome: Outcome, n: u64, p50: f64) -> SummaryRow {
+pub(crate) fn row(scenario: &str, step: u16, connections: u32, outcome: Outcome, n: u64, p50: f64) -> SummaryRow {
     SummaryRow {
         scenario: scenario.into(),
         part: false,
@@ -57,7 +57,7 @@ fn row(scenario: &str, step: u16, connections: u32, outcome: Outcome, n: u64, p5
     }
 }
 
-fn summary(index: u16, experiment: &str, name: &str, rows: Vec<SummaryRow>) -> PhaseSummary {
+pub(crate) fn summary(index: u16, experiment: &str, name: &str, rows: Vec<SummaryRow>) -> PhaseSummary {
     let of = |wanted: fn(Outcome) -> bool| {
         rows.iter()
             .filter(|r| wanted(r.outcome))
@@ -282,7 +282,7 @@ fn claims() -> Vec<ClaimResult> {
     ]
 }
 
-fn header() -> RunHeader {
+pub(crate) fn header() -> RunHeader {
     RunHeader {
         format: RunHeader::FORMAT,
         prony: "0.1.0".into(),

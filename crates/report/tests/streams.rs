@@ -1,0 +1,108 @@
+//! Streams of tokens in every format, beside other tools, and in the files of other tools; as snapshots, and what must hold.
+
+mod made;
+
+use made::streams::run;
+use prony_report::definitions::DEFINITIONS;
+use prony_report::peers::PEER_FORMATS;
+use prony_report::{Report, Slo, TerminalStyle, find, terminal};
+
+#[test]
+fn a_report_of_streams() {
+    let report = Report::build(&run());
+    for format in ["terminal", "markdown"] {
+        let text = (find(format).unwrap().render)(&report, TerminalStyle::default()).unwrap();
+        insta::assert_snapshot!(format!("streams-{format}"), text);
+    }
+    let tables = serde_json::to_string_pretty(&report.streams).unwrap();
+    insta::assert_snapshot!("streams-json", tables);
+}
+
+#[test]
+fn beside_every_other_tool() {
+    let report = Report::build(&run());
+    let pages: Vec<String> = DEFINITIONS
+        .iter()
+        .map(|d| terminal::definitions(&report, d.name, TerminalStyle::default()))
+        .collect();
+    insta::assert_snapshot!("streams-definitions", pages.join("\n"));
+}
+
+#[test]
+fn the_files_of_other_tools() {
+    let report = Report::build(&run());
+    for format in PEER_FORMATS {
+        let text = format.render(&report, &report.streams[0]).unwrap().unwrap();
+        insta::assert_snapshot!(format!("streams-{}", format.name), text);
+    }
+}
+
+#[test]
+fn without_records_only_what_the_summary_holds() {
+    let mut run = run();
+    run.streams.clear();
+    let report = Report::build(&run);
+    let table = &report.streams[0];
+    assert!(table.others.is_empty() && table.goodput.is_none() && table.strata.is_empty());
+    assert_eq!(table.line("ttft_p50_ms").unwrap().value, Some(50.0));
+    assert_eq!(table.line("user_tokens_per_s_arithmetic"), None);
+    for format in PEER_FORMATS {
+        assert_eq!(format.render(&report, table).unwrap(), None);
+    }
+}
+
+#[test]
+fn what_is_not_estimable_has_no_value() {
+    let report = Report::build(&run());
+    let p99 = report.streams[0].line("ttft_p99_ms").unwrap();
+    assert_eq!((p99.value, p99.note.as_str()), (None, "not estimable: needs 299 independent values"));
+}
+
+#[test]
+fn goodput_counts_a_broken_answer_as_bad() {
+    // TTFT is 50 in all; the two answers of 100 tokens take 545, above 300; one answer is broken: 7 of 10.
+    let report = Report::build(&run());
+    let good = report.streams[0].goodput.as_ref().unwrap();
+    assert_eq!((good.good, good.of, good.each.as_slice()), (7, 10, [9, 7].as_slice()));
+    // Clopper-Pearson of 7 in 10: 0.348 to 0.933.
+    assert!((good.ci.0 - 0.3475).abs() < 1e-3 && (good.ci.1 - 0.9333).abs() < 1e-3, "{good:?}");
+}
+
+#[test]
+fn in_an_open_loop_an_objective_counts_from_the_schedule() {
+    // Every request was sent 2 late: 50 is 52 then.
+    let mut run = run();
+    run.slos = vec!["ttft:51".parse().unwrap()];
+    assert_eq!(Report::build(&run).streams[0].goodput.as_ref().unwrap().good, 9);
+    run.phases[0].open_loop = true;
+    assert_eq!(Report::build(&run).streams[0].goodput.as_ref().unwrap().good, 0);
+}
+
+#[test]
+fn objectives_have_a_form() {
+    assert_eq!("ttft:300".parse::<Slo>().unwrap().to_string(), "ttft <= 300 ms");
+    for wrong in ["", "ttft", "ttft:", "ttft:-1", "ttft:inf", "ttfb:3", "ttft:3ms"] {
+        assert!(wrong.parse::<Slo>().is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn warnings_come_where_they_are_due() {
+    let mut run = run();
+    let warned = |run: &prony_report::RunRecord, part: &str| {
+        let report = Report::build(run);
+        report.streams[0].warnings.iter().any(|w| w.contains(part))
+    };
+    // 20 of 340 chunks shared a read: 5.9 %.
+    assert!(warned(&run, "coalescing"));
+    run.phases[0].streams[0].joined = 16;
+    assert!(!warned(&run, "coalescing"));
+    run.phases[0].streams[0].token_events = 280;
+    assert!(warned(&run, "coalescing"), "340 tokens in 280 chunks are 1.21 each");
+    assert!(!warned(&run, "differ by"));
+    run.phases[0].streams[0].event_tokens = 332;
+    assert!(warned(&run, "differ by"), "332 of 340 are 2.4 % apart");
+    assert!(!warned(&run, "have no usage"));
+    run.phases[0].streams[0].with_usage = 8;
+    assert!(warned(&run, "1 of 9 answers have no usage"));
+}
