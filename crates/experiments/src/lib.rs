@@ -49,6 +49,8 @@ mod token_counts;
 mod usage;
 mod view;
 mod wording;
+mod worker_id;
+mod workers;
 
 pub use advice::advise;
 pub use claim::judge_claim;
@@ -74,6 +76,7 @@ pub static EXPERIMENTS: &[&ExperimentDef] = &[
     &auth::DEF,
     &burst::DEF,
     &ladder::DEF,
+    &workers::DEF,
     &cache::DEF,
     &integrity::DEF,
     &rate_limit::DEF,
