@@ -20,6 +20,8 @@ const WAIT_MIN: f64 = 1.5;
 /// The model explains what was served when it is off by no more than so many requests, or such a share.
 const OFF_MAX: f64 = 2.0;
 const OFF_SHARE: f64 = 0.15;
+/// A wait of so many times the work that no answer tells of makes a queue look like a slow service.
+const FAR: f64 = 3.0;
 /// Share of the answers that must tell how long they waited, and how far off that may be, in times of the work.
 const TOLD_MIN: f64 = 0.9;
 const TOLD_OFF: f64 = 0.5;
@@ -157,7 +159,14 @@ fn position(line: &Line, endpoint: &str, header: &str, told: bool, evidence: &So
             ]
         })
         .collect();
+    let far = id == "queue-position" && line.longest_wait_s() > FAR * line.work_s;
+    let (verdict, severity) = if far {
+        (Verdict::Warn, Severity::Low)
+    } else {
+        (Verdict::Pass, Severity::Info)
+    };
     Draft::new(NAME, id, endpoint)
+        .verdict(verdict, severity)
         .advisory()
         .title(title)
         .detail(format!(
