@@ -2,13 +2,13 @@
 deadline, idle workers and readiness is held against what the admin port knows."""
 
 import json
+import statistics
 import tomllib
 import urllib.request
 from collections import Counter
 
 import jsonschema
 import pytest
-
 from conftest import INVALID, ROOT, Report, Running
 
 SUITE = ROOT / "suites" / "runpod.toml"
@@ -114,9 +114,13 @@ def test_the_clean_twin_is_accused_of_nothing(backend, measure):
         assert told and not named(found, "queue-position"), found.findings()
         assert named(found, "idle-worker")[0]["verdict"] == "pass"
         assert named(found, "ready-too-early")[0]["verdict"] == "pass"
-        # Nobody was dropped, and the platform agrees.
         with urllib.request.urlopen(f"{served.admin}/truth", timeout=10) as answer:
-            state = json.load(answer)
-        assert state, "the admin port tells its state"
+            ledger = json.load(answer)["requests"]
+        assert not ledger["dropped"], "nobody waited in vain"
+        served_ms = [r["service_ms"] for r in ledger["requests"] if r["kind"] == "request" and r["status"] == 200]
+        work = figure(told[0], "time of one request at work")
+        assert 0.9 <= work / statistics.median(served_ms) <= 1.15, (work, statistics.median(served_ms))
+        workers = {r["worker"] for r in ledger["requests"] if r["kind"] == "request"}
+        assert figure(told[0], "workers that answered") <= len(workers)
 
     measure("check", served.url, "--quick", "--only", "workers", judge=judge, attempts=3, timeout=150)
