@@ -81,7 +81,10 @@ pub(crate) fn run(words: &[&str]) -> Result<bool> {
         .filter(|defect| asked.preset.as_ref().is_none_or(|name| *name == defect.id))
         .collect();
     if presets.is_empty() && knobs.is_empty() {
-        bail!("{BOOK} knows no preset and no knob '{}'", asked.preset.unwrap_or_default());
+        bail!(
+            "{BOOK} knows no preset and no knob '{}'",
+            asked.preset.unwrap_or_default()
+        );
     }
     for preset in presets {
         let began = Instant::now();
@@ -136,12 +139,19 @@ fn program(root: &Path) -> Result<PathBuf> {
         .status()
         .context("cargo build")?;
     ensure!(built.success(), "the release build failed");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir));
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir));
     Ok(target.join("release/prony"))
 }
 
 /// Both variants of a preset, for each seed.
-fn observed_and_fixed(book: &Book, preset: &Preset, program: &Path, asked: &Asked, table: &mut Table) -> Result<()> {
+fn observed_and_fixed(
+    book: &Book,
+    preset: &Preset,
+    program: &Path,
+    asked: &Asked,
+    table: &mut Table,
+) -> Result<()> {
     let defects: Vec<&Defect> = book.of(&preset.name).collect();
     let mut rows: Vec<Row> = defects.iter().map(|defect| row(defect)).collect();
     let fixed = format!("{}-fixed", preset.name);
@@ -174,9 +184,10 @@ fn with_knob(book: &Book, defect: &Defect, program: &Path, asked: &Asked, table:
         let clean = battery(program, preset, &defect.preset, &[], &defect.checks, seed)?;
         accused(&clean, &[defect], &defect.preset, seed, table);
     }
-    table
-        .clean_runs
-        .push((format!("{} (checks of {})", defect.preset, defect.id), asked.seeds as usize));
+    table.clean_runs.push((
+        format!("{} (checks of {})", defect.preset, defect.id),
+        asked.seeds as usize,
+    ));
     table.rows.push(row);
     Ok(())
 }
@@ -258,7 +269,10 @@ mod tests {
     #[test]
     fn words() {
         let all = asked(&["--seeds", "3", "--preset", "enso", "--page"]).unwrap();
-        assert_eq!((all.seeds, all.preset.as_deref(), all.page), (3, Some("enso"), true));
+        assert_eq!(
+            (all.seeds, all.preset.as_deref(), all.page),
+            (3, Some("enso"), true)
+        );
         assert!(asked(&["--sed"]).is_err() && asked(&["--seeds", "0"]).is_err());
     }
 }

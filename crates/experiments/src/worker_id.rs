@@ -31,12 +31,34 @@ const NAME_BYTES_MAX: usize = 200;
 
 /// Headers that HTTP itself, caches and limiters have, whose values come again without naming anybody.
 const STANDARD: [&str; 16] = [
-    "date", "server", "via", "etag", "age", "vary", "allow", "location", "connection", "expires", "pragma", "link", "status",
-    "x-cache", "x-powered-by", "server-timing",
+    "date",
+    "server",
+    "via",
+    "etag",
+    "age",
+    "vary",
+    "allow",
+    "location",
+    "connection",
+    "expires",
+    "pragma",
+    "link",
+    "status",
+    "x-cache",
+    "x-powered-by",
+    "server-timing",
 ];
 /// Beginnings of such headers.
 const STANDARD_STARTS: [&str; 9] = [
-    "content-", "cache-", "last-", "retry-", "access-", "x-ratelimit", "ratelimit", "strict-", "transfer-",
+    "content-",
+    "cache-",
+    "last-",
+    "retry-",
+    "access-",
+    "x-ratelimit",
+    "ratelimit",
+    "strict-",
+    "transfer-",
 ];
 /// Fewest answers of each value, and most values, for a header without such a word.
 const AGAIN_MIN: usize = 3;
@@ -63,11 +85,13 @@ fn parting(phases: &[&PhaseResult]) -> Option<String> {
             answers += 1;
             for header in &capture.headers {
                 let name = header.name.to_ascii_lowercase();
-                let is_standard =
-                    STANDARD.contains(&name.as_str()) || STANDARD_STARTS.iter().any(|start| name.starts_with(start));
+                let is_standard = STANDARD.contains(&name.as_str())
+                    || STANDARD_STARTS.iter().any(|start| name.starts_with(start));
                 if !is_standard && !header.value.is_empty() && header.value.len() <= NAME_BYTES_MAX {
                     let asked = (phase.index, capture.item);
-                    seen.entry(name).or_default().push((asked.0, asked.1, header.value.as_str()));
+                    seen.entry(name)
+                        .or_default()
+                        .push((asked.0, asked.1, header.value.as_str()));
                 }
             }
         }
@@ -84,7 +108,9 @@ fn parts(values: &[(u16, u32, &str)]) -> bool {
     let mut free_of_item = false;
     for (phase, item, value) in values {
         *counts.entry(value).or_default() += 1;
-        free_of_item |= of_item.insert((*phase, *item), value).is_some_and(|before| before != *value);
+        free_of_item |= of_item
+            .insert((*phase, *item), value)
+            .is_some_and(|before| before != *value);
     }
     // A time or a counter never comes back to what it said; a worker does.
     let changes = values.windows(2).filter(|pair| pair[0].2 != pair[1].2).count();
@@ -158,9 +184,13 @@ mod tests {
     fn values_that_come_in_turns_part_the_answers() {
         let turns: Vec<(u16, u32, &str)> = (0..12).map(|k| (0, 0, ["a", "b", "c"][k % 3])).collect();
         assert!(parts(&turns));
-        let by_item: Vec<(u16, u32, &str)> = (0..12).map(|k| (0, k % 3, ["a", "b", "c"][k as usize % 3])).collect();
+        let by_item: Vec<(u16, u32, &str)> = (0..12)
+            .map(|k| (0, k % 3, ["a", "b", "c"][k as usize % 3]))
+            .collect();
         assert!(!parts(&by_item), "what was asked decides");
-        let clock: Vec<(u16, u32, &str)> = (0..12).map(|k| (0, 0, ["10:00", "10:01", "10:02"][k / 4])).collect();
+        let clock: Vec<(u16, u32, &str)> = (0..12)
+            .map(|k| (0, 0, ["10:00", "10:01", "10:02"][k / 4]))
+            .collect();
         assert!(!parts(&clock), "a time does not come back");
         let always: Vec<(u16, u32, &str)> = vec![(0, 0, "a"); 12];
         assert!(!parts(&always));

@@ -103,7 +103,7 @@ impl Experiment for Workers {
         if self.at == 0 && !worker_id::is_named(&before) {
             return Step::Done;
         }
-        let Some(endpoint) = self.endpoint(run) else {
+        let Some(endpoint) = endpoint(run) else {
             return Step::Done;
         };
         while self.at < 3 {
@@ -129,29 +129,6 @@ impl Experiment for Workers {
 }
 
 impl Workers {
-    /// The heaviest endpoint whose answers may name a worker; of those that never did, the heaviest.
-    fn endpoint<'a>(&self, run: &RunView<'a>) -> Option<&'a Endpoint> {
-        if let Some(line) = run.phase(NAME, LINE) {
-            let name = &line.phase.scenarios[0].name;
-            return run.surface.endpoints.iter().find(|e| e.name == *name);
-        }
-        let candidates = heaviest(run, usize::MAX);
-        let names = |endpoint: &&&Endpoint| {
-            run.phases.iter().any(|phase| {
-                let scenario = phase.scenario(&endpoint.name);
-                phase
-                    .captures
-                    .iter()
-                    .any(|c| Some(c.scenario) == scenario && worker_id::may_name(c))
-            })
-        };
-        candidates
-            .iter()
-            .find(names)
-            .or_else(|| candidates.first())
-            .copied()
-    }
-
     fn line(&self, run: &RunView<'_>, endpoint: &Endpoint) -> Phase {
         let solo_s = solo_ms(run, endpoint).unwrap_or(100.0) / 1000.0;
         let fits = (self.time_s / solo_s.max(1e-6)).clamp(SIZE.0, SIZE.1) as u32;
@@ -174,7 +151,7 @@ impl Workers {
         let duration_s = (20.0 * solo_s).clamp(3.0, (0.3 * self.time_s).max(3.0));
         let work = OVER * line.per_s();
         let checks = CHECKS / duration_s;
-        let share = |scenario: Scenario, weight: f64| Scenario { weight, ..scenario };
+        let weighed = |scenario: Scenario, weight: f64| Scenario { weight, ..scenario };
         let shape = Shape::Open {
             rate: work + checks,
             arrivals: Arrivals::Poisson,
@@ -182,8 +159,8 @@ impl Workers {
             in_flight_max: 1000,
         };
         let scenarios = vec![
-            share(scenario(run, endpoint), work),
-            share(scenario(run, health), checks),
+            weighed(scenario(run, endpoint), work),
+            weighed(scenario(run, health), checks),
         ];
         Some(self.phase(BESIDE, scenarios, shape))
     }
@@ -221,6 +198,29 @@ impl Workers {
             capture: KEPT,
         }
     }
+}
+
+/// The heaviest endpoint whose answers may name a worker; of those that never did, the heaviest.
+fn endpoint<'a>(run: &RunView<'a>) -> Option<&'a Endpoint> {
+    if let Some(line) = run.phase(NAME, LINE) {
+        let name = &line.phase.scenarios[0].name;
+        return run.surface.endpoints.iter().find(|e| e.name == *name);
+    }
+    let candidates = heaviest(run, usize::MAX);
+    let names = |endpoint: &&&Endpoint| {
+        run.phases.iter().any(|phase| {
+            let scenario = phase.scenario(&endpoint.name);
+            phase
+                .captures
+                .iter()
+                .any(|c| Some(c.scenario) == scenario && worker_id::may_name(c))
+        })
+    };
+    candidates
+        .iter()
+        .find(names)
+        .or_else(|| candidates.first())
+        .copied()
 }
 
 /// The header that names workers in this experiment's own phases.

@@ -113,7 +113,8 @@ fn attempts() -> u32 {
 impl Book {
     /// Reads the file.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         Self::parse(&text).with_context(|| path.display().to_string())
     }
 
@@ -168,6 +169,11 @@ mod tests {
     #[test]
     fn a_defect_without_proof_is_refused() {
         let text = "checks = []\npreset = []\n[[defect]]\nid = 'X'\npreset = 'x'\ntruth = 'x'\nproof = []\n";
-        assert!(Book::parse(text).unwrap_err().to_string().contains("nothing proves it"));
+        assert!(
+            Book::parse(text)
+                .unwrap_err()
+                .to_string()
+                .contains("nothing proves it")
+        );
     }
 }

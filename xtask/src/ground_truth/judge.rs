@@ -58,7 +58,13 @@ impl Findings {
         });
         Err(near.map_or_else(
             || format!("no finding `{}`", defect.proof[0].finding),
-            |finding| format!("{}: {}", text(finding, "verdict").to_uppercase(), text(finding, "title")),
+            |finding| {
+                format!(
+                    "{}: {}",
+                    text(finding, "verdict").to_uppercase(),
+                    text(finding, "title")
+                )
+            },
         ))
     }
 
@@ -69,7 +75,13 @@ impl Findings {
         self.0
             .iter()
             .filter(|finding| ACCUSING.contains(&text(finding, "verdict")) || proves(finding))
-            .map(|finding| format!("{}: {}", text(finding, "verdict").to_uppercase(), text(finding, "title")))
+            .map(|finding| {
+                format!(
+                    "{}: {}",
+                    text(finding, "verdict").to_uppercase(),
+                    text(finding, "title")
+                )
+            })
             .collect()
     }
 }
@@ -79,7 +91,10 @@ impl Proof {
         let words = format!("{} {}", text(finding, "title"), text(finding, "detail"));
         text(finding, "id") == self.finding
             && text(finding, "experiment") == self.experiment
-            && self.verdicts.iter().any(|verdict| verdict == text(finding, "verdict"))
+            && self
+                .verdicts
+                .iter()
+                .any(|verdict| verdict == text(finding, "verdict"))
             && text(finding, "endpoint").contains(&self.endpoint)
             && self.says.iter().all(|word| words.contains(word))
             && self.figures.iter().all(|figure| {
@@ -144,7 +159,12 @@ mod tests {
     #[test]
     fn a_finding_proves_only_what_it_says() {
         assert_eq!(found("fail").proof(&defect("fail", 4.0)).unwrap(), "It is slow");
-        assert!(found("pass").proof(&defect("fail", 4.0)).unwrap_err().contains("PASS"));
+        assert!(
+            found("pass")
+                .proof(&defect("fail", 4.0))
+                .unwrap_err()
+                .contains("PASS")
+        );
         assert!(found("fail").proof(&defect("fail", 2.5)).is_err());
     }
 

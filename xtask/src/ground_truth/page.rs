@@ -48,7 +48,13 @@ pub(super) fn text(table: &Table, seeds: u64) -> String {
     } else {
         out += "| target | seed | says |\n|---|---|---|\n";
         for alarm in &table.alarms {
-            let _ = writeln!(out, "| {} | {} | {} |", alarm.target, alarm.seed, cell(&alarm.says));
+            let _ = writeln!(
+                out,
+                "| {} | {} | {} |",
+                alarm.target,
+                alarm.seed,
+                cell(&alarm.says)
+            );
         }
     }
     out += "\n## Runs without a defect, and time\n\n| target | runs |\n|---|---|\n";
@@ -90,7 +96,12 @@ mod tests {
             times: vec![("x".into(), 3.4)],
         };
         let page = text(&table, 2);
-        for part in ["1 of 2 found, 1 false alarms in 2 runs", "missed: no finding `y`", "| x-fixed | 2 | WARN: z |", "a\\|b"] {
+        for part in [
+            "1 of 2 found, 1 false alarms in 2 runs",
+            "missed: no finding `y`",
+            "| x-fixed | 2 | WARN: z |",
+            "a\\|b",
+        ] {
             assert!(page.contains(part), "{part}: {page}");
         }
     }

@@ -257,8 +257,25 @@ fn stable_values(answers: &[&Answer<'_>]) -> Vec<(String, String)> {
 /// value may well stay the same while nothing else runs.
 fn is_circumstance(key: &str) -> bool {
     const WORDS: [&str; 19] = [
-        "time", "delay", "duration", "latency", "elapsed", "wait", "waited", "ms", "seconds", "timestamp", "worker", "instance",
-        "pod", "host", "hostname", "node", "replica", "queue", "position",
+        "time",
+        "delay",
+        "duration",
+        "latency",
+        "elapsed",
+        "wait",
+        "waited",
+        "ms",
+        "seconds",
+        "timestamp",
+        "worker",
+        "instance",
+        "pod",
+        "host",
+        "hostname",
+        "node",
+        "replica",
+        "queue",
+        "position",
     ];
     words(key).iter().any(|word| WORDS.contains(&word.as_str()))
 }
@@ -336,7 +353,13 @@ mod tests {
 
     #[test]
     fn who_answered_and_how_long_it_took_may_change_with_load() {
-        for key in ["delayTime", "executionTime", "workerId", "duration_ms", "queue_position"] {
+        for key in [
+            "delayTime",
+            "executionTime",
+            "workerId",
+            "duration_ms",
+            "queue_position",
+        ] {
             assert!(is_circumstance(key), "{key}");
         }
         for key in ["text", "score", "id", "label", "times_seen_in", "model"] {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use prony_model::{Finding, Severity, Verdict};
+use prony_model::{Finding, PhaseResult, Severity, Verdict};
 use prony_stats::median;
 
 use super::{BESIDE, NAME, header, named_ends};
@@ -53,20 +53,8 @@ pub(super) fn finding(run: &RunView<'_>) -> Option<Finding> {
     let header = header(run)?;
     let (endpoint, health) = (&phase.phase.scenarios[0].name, &phase.phase.scenarios[1].name);
     let work = named_ends(phase, 0, &header);
-    // A worker that says that it is starting is not there yet.
-    let healthy: Vec<u64> = phase.captures.iter().filter(|c| c.status == 200).map(|c| c.seq).collect();
+    let seen = seen(phase, &header, &work);
     let begun = phase.samples.iter().map(|s| s.intended).min().unwrap_or_default();
-    let workers = crate::worker_id::workers(phase, &header);
-    let mut seen: BTreeMap<&str, Seen> = BTreeMap::new();
-    for (worker, _) in &work {
-        seen.entry(worker).or_default().work += 1;
-    }
-    for sample in phase.samples.iter().filter(|s| s.scenario == 1 && healthy.contains(&s.seq)) {
-        if let Some(worker) = workers.get(&sample.seq) {
-            let at = (sample.sent - begun).as_secs_f64();
-            seen.entry(worker).or_default().checks_s.push(at);
-        }
-    }
     let length_s = phase
         .samples
         .iter()
@@ -99,11 +87,28 @@ pub(super) fn finding(run: &RunView<'_>) -> Option<Finding> {
         .collect();
     let draft = Draft::new(NAME, "idle-worker", endpoint)
         .advisory()
-        .figure("workers without work", idle.len() as f64, "workers", seen.len(), &evidence)
-        .figure("median response in the queue", middle, "ms", response.len(), &evidence)
+        .figure(
+            "workers without work",
+            idle.len() as f64,
+            "workers",
+            seen.len(),
+            &evidence,
+        )
+        .figure(
+            "median response in the queue",
+            middle,
+            "ms",
+            response.len(),
+            &evidence,
+        )
         .table(
             "Who worked and who answered health checks",
-            &["Worker", "Answered requests", "Share, %", "Answered health checks"],
+            &[
+                "Worker",
+                "Answered requests",
+                "Share, %",
+                "Answered health checks",
+            ],
             rows,
             &evidence,
         );
@@ -133,6 +138,34 @@ pub(super) fn finding(run: &RunView<'_>) -> Option<Finding> {
     Some(resting_on(draft.done(), &[phase]))
 }
 
+/// What each worker did in the phase.
+fn seen<'a>(phase: &'a PhaseResult, header: &str, work: &[(&'a str, f64)]) -> BTreeMap<&'a str, Seen> {
+    // A worker that says that it is starting is not there yet.
+    let healthy: Vec<u64> = phase
+        .captures
+        .iter()
+        .filter(|c| c.status == 200)
+        .map(|c| c.seq)
+        .collect();
+    let begun = phase.samples.iter().map(|s| s.intended).min().unwrap_or_default();
+    let workers = crate::worker_id::workers(phase, header);
+    let mut seen: BTreeMap<&str, Seen> = BTreeMap::new();
+    for (worker, _) in work {
+        seen.entry(worker).or_default().work += 1;
+    }
+    let checks = phase
+        .samples
+        .iter()
+        .filter(|s| s.scenario == 1 && healthy.contains(&s.seq));
+    for sample in checks {
+        if let Some(worker) = workers.get(&sample.seq) {
+            let at = (sample.sent - begun).as_secs_f64();
+            seen.entry(worker).or_default().checks_s.push(at);
+        }
+    }
+    seen
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -153,7 +186,10 @@ mod tests {
         let there = [0.0, 2.0, 5.0, 9.0];
         assert_eq!(idle(&all(seen(0, &there)), 10.0), ["c"]);
         assert!(idle(&all(seen(1, &there)), 10.0).is_empty(), "it worked");
-        assert!(idle(&all(seen(0, &[8.0, 8.5, 9.0, 9.5])), 10.0).is_empty(), "it came late");
+        assert!(
+            idle(&all(seen(0, &[8.0, 8.5, 9.0, 9.5])), 10.0).is_empty(),
+            "it came late"
+        );
         assert!(idle(&all(seen(0, &there[..2])), 10.0).is_empty(), "hardly seen");
         let few = BTreeMap::from([("a", seen(5, &[])), ("c", seen(0, &there))]);
         assert!(idle(&few, 10.0).is_empty(), "chance");

@@ -132,11 +132,15 @@ fn position(line: &Line, endpoint: &str, header: &str, told: bool, evidence: &So
     let (id, title) = match (waits, told) {
         (false, _) => (
             "no-queue",
-            format!("A request to {endpoint} is at work for {work}; of {n} at once, none waited longer than that"),
+            format!(
+                "A request to {endpoint} is at work for {work}; of {n} at once, none waited longer than that"
+            ),
         ),
         (true, true) => (
             "queue-told",
-            format!("A request to {endpoint} is at work for {work}; its answer tells how long it waited before"),
+            format!(
+                "A request to {endpoint} is at work for {work}; its answer tells how long it waited before"
+            ),
         ),
         (true, false) => (
             "queue-position",
@@ -199,12 +203,40 @@ fn dropped(line: &Line, phase: &PhaseResult, deadline: f64, failed: usize, evide
     let tally: Tally = Timings::all(phase).tally();
     let each = (deadline / line.work_s).floor() + 1.0;
     let needed = ((served + failed) as f64 / each).ceil();
-    let (workers, work, limit) = (line.workers.len(), ms(1000.0 * line.work_s), ms(1000.0 * deadline));
+    let (workers, work, limit) = (
+        line.workers.len(),
+        ms(1000.0 * line.work_s),
+        ms(1000.0 * deadline),
+    );
     let draft = Draft::new(NAME, "queue-deadline", endpoint)
-        .figure("requests given up", failed as f64, "requests", served + failed, evidence)
-        .figure("wait after which they were given up", 1000.0 * deadline, "ms", failed, evidence)
-        .figure("requests answered", served as f64, "requests", served + failed, evidence)
-        .figure("requests that these workers can begin in that time", predicted, "requests", workers, evidence)
+        .figure(
+            "requests given up",
+            failed as f64,
+            "requests",
+            served + failed,
+            evidence,
+        )
+        .figure(
+            "wait after which they were given up",
+            1000.0 * deadline,
+            "ms",
+            failed,
+            evidence,
+        )
+        .figure(
+            "requests answered",
+            served as f64,
+            "requests",
+            served + failed,
+            evidence,
+        )
+        .figure(
+            "requests that these workers can begin in that time",
+            predicted,
+            "requests",
+            workers,
+            evidence,
+        )
         .table("Outcomes", &OUTCOME_COLUMNS, tally.rows(), evidence);
     let draft = if explained {
         draft
@@ -260,7 +292,8 @@ fn told(phase: &PhaseResult, line: &Line) -> bool {
         answers += 1;
         let claimed = capture.header("server-timing").and_then(waited_s);
         if let Some((claimed, end)) = claimed.zip(ends.get(&capture.seq)) {
-            true_ones += usize::from((claimed - (end - line.work_s)).abs() <= TOLD_OFF * line.work_s + 0.2 * end);
+            true_ones +=
+                usize::from((claimed - (end - line.work_s)).abs() <= TOLD_OFF * line.work_s + 0.2 * end);
         }
     }
     answers > 0 && true_ones as f64 >= TOLD_MIN * answers as f64
@@ -274,7 +307,9 @@ fn waited_s(header: &str) -> Option<f64> {
             let (name, rest) = metric.trim().split_once(';')?;
             let name = name.to_ascii_lowercase();
             let speaks = ["queue", "wait", "delay"].iter().any(|word| name.contains(word));
-            let duration = rest.split(';').find_map(|part| part.trim().strip_prefix("dur="))?;
+            let duration = rest
+                .split(';')
+                .find_map(|part| part.trim().strip_prefix("dur="))?;
             speaks.then(|| duration.trim_matches('"').parse::<f64>().ok())?
         })
         .collect();
@@ -307,7 +342,11 @@ mod tests {
         assert_eq!(line.workers.len(), 4);
         assert!((line.workers[3].1 - 5.0).abs() < 1e-9, "{line:?}");
         assert!((line.longest_wait_s() - 10.0).abs() < 1e-9);
-        assert_eq!(line.in_time(10.0) as usize, ends().len(), "the model explains who was served");
+        assert_eq!(
+            line.in_time(10.0) as usize,
+            ends().len(),
+            "the model explains who was served"
+        );
         assert_eq!(Line::of(&ends()[..5]), None, "too few to know the work");
     }
 

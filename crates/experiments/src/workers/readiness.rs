@@ -19,9 +19,9 @@ const LEVEL: f64 = 0.03;
 /// One silence, and what came after it. Times in ms.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Round {
-    health_ms: f64,
-    first_ms: f64,
-    next_ms: f64,
+    health: f64,
+    first: f64,
+    next: f64,
 }
 
 /// How much slower first requests are, and whether that is no chance.
@@ -36,14 +36,14 @@ fn judge(rounds: &[Round]) -> Option<Judged> {
     if rounds.len() < ROUNDS_MIN {
         return None;
     }
-    let next: Vec<f64> = rounds.iter().map(|r| r.next_ms).collect();
+    let next: Vec<f64> = rounds.iter().map(|r| r.next).collect();
     let usual = median(&mut next.clone());
     let slow = |time: &f64| *time > RATIO * usual;
-    let first_slow = rounds.iter().filter(|r| slow(&r.first_ms)).count();
+    let first_slow = rounds.iter().filter(|r| slow(&r.first)).count();
     let next_slow = next.iter().filter(|t| slow(t)).count();
     let n = rounds.len() as u64;
     Some(Judged {
-        ratio: median(&mut rounds.iter().map(|r| r.first_ms / usual).collect::<Vec<_>>()),
+        ratio: median(&mut rounds.iter().map(|r| r.first / usual).collect::<Vec<_>>()),
         slow: first_slow,
         p: fisher::two_sided(first_slow as u64, n, next_slow as u64, n),
     })
@@ -70,9 +70,9 @@ fn rounds(phase: &PhaseResult) -> Vec<Round> {
         .filter(|s| s.is_arrival() && s.step > 0)
         .filter_map(|s| {
             Some(Round {
-                health_ms: time(s.seq, 0)?,
-                first_ms: time(s.seq, 1)?,
-                next_ms: time(s.seq, 2)?,
+                health: time(s.seq, 0)?,
+                first: time(s.seq, 1)?,
+                next: time(s.seq, 2)?,
             })
         })
         .collect()
@@ -87,11 +87,7 @@ pub(super) fn finding(run: &RunView<'_>, idle_s: f64) -> Option<Finding> {
     let judged = judge(&rounds)?;
     let k = rounds.len();
     let middle = |of: fn(&Round) -> f64| median(&mut rounds.iter().map(of).collect::<Vec<_>>());
-    let (checked, first, next) = (
-        middle(|r| r.health_ms),
-        middle(|r| r.first_ms),
-        middle(|r| r.next_ms),
-    );
+    let (checked, first, next) = (middle(|r| r.health), middle(|r| r.first), middle(|r| r.next));
     let others = phase
         .captures
         .iter()
@@ -101,10 +97,22 @@ pub(super) fn finding(run: &RunView<'_>, idle_s: f64) -> Option<Finding> {
     let draft = Draft::new(NAME, "ready-too-early", health)
         .advisory()
         .figure("first request over the next", judged.ratio, "ratio", k, &evidence)
-        .figure("first request after the health check, median", first, "ms", k, &evidence)
+        .figure(
+            "first request after the health check, median",
+            first,
+            "ms",
+            k,
+            &evidence,
+        )
         .figure("next request, median", next, "ms", k, &evidence)
         .figure("health check after silence, median", checked, "ms", k, &evidence)
-        .figure("health checks that said anything but 200", others as f64, "", k, &evidence);
+        .figure(
+            "health checks that said anything but 200",
+            others as f64,
+            "",
+            k,
+            &evidence,
+        );
     let told = format!(
         "After {} of silence each time, {k} times: {health} was called and answered after {}, then {endpoint} twice. The first took {}, \
          the next {} (medians); {} of {k} first requests were slow (p = {}).",
@@ -131,7 +139,9 @@ pub(super) fn finding(run: &RunView<'_>, idle_s: f64) -> Option<Finding> {
             )
     } else {
         draft
-            .title(format!("A request right after {health} takes no longer than the next"))
+            .title(format!(
+                "A request right after {health} takes no longer than the next"
+            ))
             .detail(told)
     };
     Some(resting_on(draft.done(), &[phase]))
@@ -144,19 +154,33 @@ mod tests {
     fn rounds(pairs: &[(f64, f64)]) -> Vec<Round> {
         pairs
             .iter()
-            .map(|&(first_ms, next_ms)| Round {
-                health_ms: 1.0,
-                first_ms,
-                next_ms,
+            .map(|&(first, next)| Round {
+                health: 1.0,
+                first,
+                next,
             })
             .collect()
     }
 
     #[test]
     fn a_first_request_that_is_always_slower_shows_a_worker_that_was_not_ready() {
-        let cold = rounds(&[(15.0, 10.0), (14.9, 10.2), (15.3, 9.9), (15.0, 10.1), (14.8, 10.0), (15.1, 10.0)]);
+        let cold = rounds(&[
+            (15.0, 10.0),
+            (14.9, 10.2),
+            (15.3, 9.9),
+            (15.0, 10.1),
+            (14.8, 10.0),
+            (15.1, 10.0),
+        ]);
         assert!(judge(&cold).unwrap().is_early());
-        let warm = rounds(&[(10.1, 10.0), (10.0, 10.2), (9.8, 9.9), (30.0, 10.1), (10.0, 10.0), (10.0, 28.0)]);
+        let warm = rounds(&[
+            (10.1, 10.0),
+            (10.0, 10.2),
+            (9.8, 9.9),
+            (30.0, 10.1),
+            (10.0, 10.0),
+            (10.0, 28.0),
+        ]);
         assert!(!judge(&warm).unwrap().is_early(), "stalls hit both");
         assert_eq!(judge(&cold[..3]), None);
     }

@@ -29,13 +29,18 @@ pub(super) fn left_alone(operations: &[Operation], operation: &Operation) -> Opt
         .iter()
         .find(|prefix| below(&operation.path, prefix).is_some())?;
     let rest = below(&operation.path, prefix)?;
-    let waits = operations.iter().any(|o| below(&o.path, prefix) == Some("runsync"));
+    let waits = operations
+        .iter()
+        .any(|o| below(&o.path, prefix) == Some("runsync"));
     match rest {
-        "run" if waits => {
-            Some("it only puts a job into the queue; the same work is asked for where the answer is waited for")
-        }
+        "run" if waits => Some(
+            "it only puts a job into the queue; the same work is asked for where the answer is waited for",
+        ),
         "run" => Some("it only puts a job into the queue; a suite with a flow follows the job to its end"),
-        _ if ["status", "stream", "cancel", "retry"].iter().any(|word| is_one(rest, word)) => {
+        _ if ["status", "stream", "cancel", "retry"]
+            .iter()
+            .any(|word| is_one(rest, word)) =>
+        {
             Some("it is about one job, which somebody must have put into the queue")
         }
         "purge-queue" => Some("it drops other people's jobs"),
@@ -146,7 +151,11 @@ mod tests {
         assert!(is_account(&document) && !is_account(&json!({"jobs": 3})));
         let mut surface = Surface::default();
         let mut fetch = |request: &Request| Captured {
-            status: if request.path == "/v2/abc/health" { 200 } else { 404 },
+            status: if request.path == "/v2/abc/health" {
+                200
+            } else {
+                404
+            },
             outcome: Outcome::Ok,
             body: document.to_string(),
             ..empty()

@@ -39,9 +39,13 @@ mod tests {
 
     #[test]
     fn a_store_is_known_by_its_words() {
-        let refusal = "<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code><RequestId>1</RequestId></Error>";
+        let refusal =
+            "<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code><RequestId>1</RequestId></Error>";
         assert_eq!(found(403, refusal), 1);
         assert_eq!(found(200, "<ListAllMyBucketsResult xmlns=\"...\"/>"), 1);
-        assert_eq!(found(404, "<html>Error</html>") + found(200, "<Error><Code>x</Code></Error>"), 0);
+        assert_eq!(
+            found(404, "<html>Error</html>") + found(200, "<Error><Code>x</Code></Error>"),
+            0
+        );
     }
 }

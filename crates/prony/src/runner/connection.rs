@@ -187,7 +187,10 @@ fn scaled(preset: &str) -> String {
     if (scale - 1.0).abs() < f64::EPSILON {
         return String::new();
     }
-    format!(" The times of the platform that it imitates last {scale} of what they stand for: 1 s here is {:.0} s there.", 1.0 / scale)
+    format!(
+        " The times of the platform that it imitates last {scale} of what they stand for: 1 s here is {:.0} s there.",
+        1.0 / scale
+    )
 }
 
 /// Nobody answered: what was tried, what happened, what to do next.
