@@ -2,6 +2,7 @@
 
 mod bench;
 mod calibrate;
+mod ground_truth;
 mod icount;
 mod tidy;
 
@@ -16,6 +17,9 @@ Chores of the project.
                       measure prony beside wrk, h2load, oha, ab, hey, k6 and others (bench/peers.py)
   cargo xtask calibrate [--short] [QUESTION...]
                       count how often conclusions are right, in simulated time (docs/calibration.md)
+  cargo xtask ground-truth [--seeds N] [--preset NAME] [--page]
+                      check every preset blind, as observed and fixed: what is found, missed, or a false alarm
+                      (xtask/ground-truth.toml); --page writes docs/ground-truth.md
   cargo xtask help    print this
 ";
 
@@ -26,6 +30,7 @@ fn main() -> ExitCode {
         ["icount"] => chore("icount", icount::run()),
         ["bench", "peers", words @ ..] => chore("bench", bench::peers(words)),
         ["calibrate", words @ ..] => chore("calibrate", calibrate::run(words)),
+        ["ground-truth", words @ ..] => chore("ground-truth", ground_truth::run(words)),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             ExitCode::SUCCESS

@@ -2,15 +2,13 @@
 //! idleness, beside the same without.
 //!
 //! The load is here; `cold_start/measure.rs` reads the recording, `fleet.rs` is the arithmetic of workers that start,
-//! `cause.rs` tells a cold start from a cap and from imbalance, `retries.rs` plays retry policies through, `worker_id.rs` finds
-//! out who answered, `workers.rs` adds up what each did, and `report.rs` holds the words. It must not call slow requests cold because they are slow.
+//! `cause.rs` tells a cold start from a cap and from imbalance, `retries.rs` plays retry policies through, `workers.rs` adds up what each did, and `report.rs` holds the words. It must not call slow requests cold because they are slow.
 
 mod cause;
 mod fleet;
 mod measure;
 mod report;
 mod retries;
-mod worker_id;
 mod workers;
 
 use prony_model::{Budget, Capture, Endpoint, Finding, Limits, Phase, PhaseResult, Shape};

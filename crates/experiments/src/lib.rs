@@ -53,6 +53,8 @@ mod token_counts;
 mod usage;
 mod view;
 mod wording;
+mod worker_id;
+mod workers;
 
 pub use advice::advise;
 pub use claim::judge_claim;
@@ -81,6 +83,7 @@ pub static EXPERIMENTS: &[&ExperimentDef] = &[
     &cancellation::DEF,
     &burst::DEF,
     &ladder::DEF,
+    &workers::DEF,
     &cache::DEF,
     &integrity::DEF,
     &rate_limit::DEF,

@@ -8,6 +8,8 @@ mod openapi;
 mod places;
 mod protocols;
 mod role;
+mod runpod;
+mod s3;
 mod tiles;
 mod value;
 
@@ -64,6 +66,8 @@ pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str) -> Result<Surface, Box
     tiles::plan(fetch, &mut surface);
     protocols::kserve(fetch, &mut surface);
     protocols::openai(fetch, &mut surface);
+    runpod::undocumented(fetch, path, &mut surface);
+    s3::recognise(&first, &mut surface);
     the_url_itself(path, &first, &mut surface);
     bound(&mut surface);
     Ok(surface)
@@ -110,7 +114,7 @@ fn listings(fetch: &mut dyn Fetch, operations: &[Operation], harvest: &mut Harve
 /// Makes endpoints of a document's operations.
 fn operations(operations: &[Operation], harvest: &Harvest, surface: &mut Surface) {
     for operation in operations {
-        if let Some(why) = role::left_alone(operation) {
+        if let Some(why) = role::left_alone(operation).or_else(|| runpod::left_alone(operations, operation)) {
             surface.found_by.push(format!(
                 "{} {} left alone: {why}",
                 operation.method,
@@ -118,7 +122,7 @@ fn operations(operations: &[Operation], harvest: &Harvest, surface: &mut Surface
             ));
             continue;
         }
-        let role = role::of(operation);
+        let role = runpod::role(operations, operation).unwrap_or_else(|| role::of(operation));
         if !operation.protection.is_empty() {
             let name = format!("{} {}", operation.method, operation.path);
             surface.protected.insert(name, operation.protection.clone());
@@ -144,7 +148,7 @@ fn operations(operations: &[Operation], harvest: &Harvest, surface: &mut Surface
                 .map(|b| prony_model::JsonText(b.schema.clone())),
             declared_statuses: operation.statuses.clone(),
             samples,
-            expect: expectation(operation),
+            expect: runpod::expect(operations, operation, expectation(operation)),
         });
     }
 }

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use prony_model::{Captured, Outcome, OutcomeClass, PhaseResult, Sample};
 use prony_stats::{fisher, mean, median, student, variance};
 
-use super::worker_id;
 use super::workers::{Account, account, from_ends};
 use crate::timings::Timings;
+use crate::worker_id;
 
 /// Words of a refusal's body that mean that no worker was free, as platforms write them.
 const BUSY_WORDS: [&str; 12] = [

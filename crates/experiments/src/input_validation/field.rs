@@ -51,6 +51,13 @@ impl Field {
             .is_some_and(|w| ["id", "key", "uuid", "slug"].contains(&w.as_str()))
     }
 
+    /// Whether its name says that it refers to something kept elsewhere: `image_path`, `documentUri`, `file`.
+    pub(super) fn is_reference(&self) -> bool {
+        words(&self.name)
+            .last()
+            .is_some_and(|w| ["path", "file", "filename", "uri", "object"].contains(&w.as_str()))
+    }
+
     /// The base request with another value here; `None` when it cannot be put there.
     pub(super) fn set(&self, endpoint: &Endpoint, base: &SampleRequest, value: &Value) -> Option<Request> {
         let mut request = base.request.clone();

@@ -382,7 +382,10 @@ fn remarks(judged: &[Judged<'_>], run: &RunView<'_>, phase: &PhaseResult) -> Vec
         found.push(remark(
             "unknown-field-ignored",
             format!("Unknown fields are ignored by {} endpoints", ignoring.len()),
-            "That is common, and lets a misspelt optional field pass unnoticed.",
+            &format!(
+                "That is common, and lets a misspelt optional field pass unnoticed: {}.",
+                ignoring.iter().copied().take(4).collect::<Vec<_>>().join(", ")
+            ),
             &ignoring,
         ));
     }

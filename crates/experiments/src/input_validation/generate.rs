@@ -282,7 +282,7 @@ fn lengths(list: &mut List<'_>, field: &Field, seed: u64) {
         );
         list.set(Class::OverLong, field, name, Wanted::Refused, &json!(text));
     }
-    if field.spot == Spot::Path || field.is_id() {
+    if field.spot == Spot::Path || field.is_id() || field.is_reference() {
         let id = match field.schema.get("format").and_then(Value::as_str) {
             Some("uuid") => "00000000-0000-4000-8000-000000000000".to_owned(),
             _ => format!("prony-no-such-{:08x}", mix(seed) >> 32),

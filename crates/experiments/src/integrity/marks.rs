@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::RunView;
 use crate::answer::{Answer, answers};
 use crate::dzi::mix;
-use crate::leaf::{leaves, scalar_text};
+use crate::leaf::{leaves, scalar_text, words};
 use crate::primary::requests;
 use crate::text_slot::{TextSlot, text_slots};
 
@@ -242,7 +242,7 @@ fn stable_values(answers: &[&Answer<'_>]) -> Vec<(String, String)> {
     };
     let mut found: Vec<(String, String)> = leaves(first)
         .into_iter()
-        .filter(|leaf| !leaf.value.is_null())
+        .filter(|leaf| !leaf.value.is_null() && !is_circumstance(leaf.key()))
         .map(|leaf| (pointer(&leaf.path), leaf.text()))
         .filter(|(pointer, text)| {
             rest.iter()
@@ -251,6 +251,33 @@ fn stable_values(answers: &[&Answer<'_>]) -> Vec<(String, String)> {
         .collect();
     found.sort_by_key(|(_, text)| std::cmp::Reverse(text.len().min(200)));
     found
+}
+
+/// Whether a name tells how an answer came about and not what it says: how long it took or waited, and who gave it. Such a
+/// value may well stay the same while nothing else runs.
+fn is_circumstance(key: &str) -> bool {
+    const WORDS: [&str; 19] = [
+        "time",
+        "delay",
+        "duration",
+        "latency",
+        "elapsed",
+        "wait",
+        "waited",
+        "ms",
+        "seconds",
+        "timestamp",
+        "worker",
+        "instance",
+        "pod",
+        "host",
+        "hostname",
+        "node",
+        "replica",
+        "queue",
+        "position",
+    ];
+    words(key).iter().any(|word| WORDS.contains(&word.as_str()))
 }
 
 /// A value of each request's answer that names what it is about: at the same place, different for each, and in no other's
@@ -322,7 +349,23 @@ pub(super) fn is_broken(outcome: Outcome) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{ANY, literal, pointer, steady};
+    use super::{ANY, is_circumstance, literal, pointer, steady};
+
+    #[test]
+    fn who_answered_and_how_long_it_took_may_change_with_load() {
+        for key in [
+            "delayTime",
+            "executionTime",
+            "workerId",
+            "duration_ms",
+            "queue_position",
+        ] {
+            assert!(is_circumstance(key), "{key}");
+        }
+        for key in ["text", "score", "id", "label", "times_seen_in", "model"] {
+            assert!(!is_circumstance(key), "{key}");
+        }
+    }
 
     #[test]
     fn one_damaged_answer_of_the_trial_does_not_hide_the_rest() {

@@ -33,30 +33,42 @@ impl Fake {
             .cloned()
             .unwrap_or((404, "not found".to_owned()));
         Captured {
-            seq: 0,
-            scenario: 0,
-            item: 0,
             status,
             outcome: if status < 300 {
                 Outcome::Ok
             } else {
                 Outcome::Status4xx
             },
-            headers: Vec::new(),
             digest: format!("{:016x}", body.len() as u64 * 31 + u64::from(status)),
             body_bytes: body.len() as u64,
             body,
-            head: String::new(),
-            bytes: Vec::new(),
-            cut: false,
-            binary: false,
-            error: String::new(),
+            ..empty()
         }
     }
 
     fn discover(&mut self, path: &str) -> Surface {
         let mut fetch = |request: &Request| self.answer(request);
         discover(&mut fetch, path).expect("the fake answers")
+    }
+}
+
+/// An answer without a status, a head or a body.
+pub(super) fn empty() -> Captured {
+    Captured {
+        seq: 0,
+        scenario: 0,
+        item: 0,
+        status: 0,
+        outcome: Outcome::Ok,
+        headers: Vec::new(),
+        digest: String::new(),
+        body_bytes: 0,
+        body: String::new(),
+        head: String::new(),
+        bytes: Vec::new(),
+        cut: false,
+        binary: false,
+        error: String::new(),
     }
 }
 

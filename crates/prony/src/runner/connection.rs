@@ -11,7 +11,7 @@ use prony_engine::null_target::NullTarget;
 use prony_engine::{Engine, EngineOptions, Target};
 use prony_model::{Captured, Limits, Outcome, Request, Secret, Suite, Surface, TargetSpec};
 
-use super::demo::Demo;
+use super::demo::{self, Demo};
 use super::{NullEngine, null_phase};
 use crate::diagnostic::Diagnostic;
 use crate::discovery;
@@ -175,9 +175,22 @@ fn planted_faults(preset: &str, knobs: &BTreeMap<String, String>) -> Option<Stri
     def.knobs.iter().any(is_on).then(|| {
         format!(
             "The target is Prony's own demo backend, preset '{preset}', which carries planted faults on purpose. \
-             The checks were not told which; `prony serve --list` names them."
+             The checks were not told which; `prony serve --list` names them.{}",
+            scaled(preset)
         )
     })
+}
+
+/// A sentence when the preset's times are not those that they stand for.
+fn scaled(preset: &str) -> String {
+    let scale = demo::time_scale(preset);
+    if (scale - 1.0).abs() < f64::EPSILON {
+        return String::new();
+    }
+    format!(
+        " The times of the platform that it imitates last {scale} of what they stand for: 1 s here is {:.0} s there.",
+        1.0 / scale
+    )
 }
 
 /// Nobody answered: what was tried, what happened, what to do next.

@@ -1,0 +1,197 @@
+//! Workers that answer health checks and get no work, while requests wait for others.
+
+use std::collections::BTreeMap;
+
+use prony_model::{Finding, PhaseResult, Severity, Verdict};
+use prony_stats::median;
+
+use super::{BESIDE, NAME, header, named_ends};
+use crate::RunView;
+use crate::draft::{Draft, source};
+use crate::primary::solo_ms;
+use crate::timings::Timings;
+use crate::wording::{digits, ms, resting_on};
+
+/// Answered health checks of a worker that is surely there, and the part of the time that they must span.
+const CHECKS_MIN: usize = 4;
+const SPAN_MIN: f64 = 0.4;
+/// Answered requests that the others must share, and each of them.
+const WORK_MIN: usize = 10;
+/// Requests wait when half of them take so many times the work.
+const WAIT_MIN: f64 = 1.5;
+/// Chance of a worker without work, were each request given to any, below which it is no chance.
+const LEVEL: f64 = 0.01;
+
+/// A worker: answers to requests, and the times of its answers to health checks.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Seen {
+    work: usize,
+    checks_s: Vec<f64>,
+}
+
+/// The workers that got nothing though they were there all the time; times since the phase began, which lasted `length_s`.
+fn idle(seen: &BTreeMap<&str, Seen>, length_s: f64) -> Vec<String> {
+    let work: usize = seen.values().map(|worker| worker.work).sum();
+    let chance = (1.0 - 1.0 / seen.len().max(1) as f64).powi(i32::try_from(work).unwrap_or(i32::MAX));
+    if work < WORK_MIN || chance > LEVEL {
+        return Vec::new();
+    }
+    let was_there = |checks: &[f64]| {
+        let first = checks.iter().copied().fold(f64::INFINITY, f64::min);
+        let last = checks.iter().copied().fold(0.0, f64::max);
+        checks.len() >= CHECKS_MIN && last - first >= SPAN_MIN * length_s
+    };
+    seen.iter()
+        .filter(|(_, worker)| worker.work == 0 && was_there(&worker.checks_s))
+        .map(|(name, _)| (*name).to_owned())
+        .collect()
+}
+
+/// The finding; none when workers are not named, or too few were seen.
+pub(super) fn finding(run: &RunView<'_>) -> Option<Finding> {
+    let phase = run.phase(NAME, BESIDE)?;
+    let header = header(run)?;
+    let (endpoint, health) = (&phase.phase.scenarios[0].name, &phase.phase.scenarios[1].name);
+    let work = named_ends(phase, 0, &header);
+    let seen = seen(phase, &header, &work);
+    let begun = phase.samples.iter().map(|s| s.intended).min().unwrap_or_default();
+    let length_s = phase
+        .samples
+        .iter()
+        .map(|s| (s.intended - begun).as_secs_f64())
+        .fold(0.0, f64::max);
+    let mut response = Timings::of(phase, endpoint).response_ms();
+    let solo = run
+        .surface
+        .endpoints
+        .iter()
+        .find(|e| e.name == *endpoint)
+        .and_then(|e| solo_ms(run, e))?;
+    if seen.len() < 2 || work.len() < WORK_MIN {
+        return None;
+    }
+    let middle = median(&mut response);
+    let waited = middle > WAIT_MIN * solo;
+    let idle = if waited { idle(&seen, length_s) } else { Vec::new() };
+    let evidence = source(phase, endpoint);
+    let rows = seen
+        .iter()
+        .map(|(name, worker)| {
+            vec![
+                (*name).to_owned(),
+                worker.work.to_string(),
+                digits(100.0 * worker.work as f64 / work.len() as f64),
+                worker.checks_s.len().to_string(),
+            ]
+        })
+        .collect();
+    let draft = Draft::new(NAME, "idle-worker", endpoint)
+        .advisory()
+        .figure(
+            "workers without work",
+            idle.len() as f64,
+            "workers",
+            seen.len(),
+            &evidence,
+        )
+        .figure(
+            "median response in the queue",
+            middle,
+            "ms",
+            response.len(),
+            &evidence,
+        )
+        .table(
+            "Who worked and who answered health checks",
+            &[
+                "Worker",
+                "Answered requests",
+                "Share, %",
+                "Answered health checks",
+            ],
+            rows,
+            &evidence,
+        );
+    let beside = format!(
+        "{} requests were answered while {health} was called; half of them took longer than {}, beside {} alone.",
+        work.len(),
+        ms(middle),
+        ms(solo)
+    );
+    let draft = match idle.first() {
+        Some(name) => draft
+            .verdict(Verdict::Warn, Severity::High)
+            .title(format!(
+                "{} of {} workers of {endpoint} gets no request while others wait: `{name}` is healthy and idle",
+                idle.len(),
+                seen.len()
+            ))
+            .detail(format!(
+                "{beside} By their header `{header}`, every one was done by other workers than `{name}`, which answered health checks \
+                 with 200 all the time."
+            ))
+            .advice("Look at how the balancer chooses: a worker that is paid for and does nothing is capacity lost.", ""),
+        None => draft
+            .title(format!("All {} workers that {health} shows do work for {endpoint}", seen.len()))
+            .detail(beside),
+    };
+    Some(resting_on(draft.done(), &[phase]))
+}
+
+/// What each worker did in the phase.
+fn seen<'a>(phase: &'a PhaseResult, header: &str, work: &[(&'a str, f64)]) -> BTreeMap<&'a str, Seen> {
+    // A worker that says that it is starting is not there yet.
+    let healthy: Vec<u64> = phase
+        .captures
+        .iter()
+        .filter(|c| c.status == 200)
+        .map(|c| c.seq)
+        .collect();
+    let begun = phase.samples.iter().map(|s| s.intended).min().unwrap_or_default();
+    let workers = crate::worker_id::workers(phase, header);
+    let mut seen: BTreeMap<&str, Seen> = BTreeMap::new();
+    for (worker, _) in work {
+        seen.entry(worker).or_default().work += 1;
+    }
+    let checks = phase
+        .samples
+        .iter()
+        .filter(|s| s.scenario == 1 && healthy.contains(&s.seq));
+    for sample in checks {
+        if let Some(worker) = workers.get(&sample.seq) {
+            let at = (sample.sent - begun).as_secs_f64();
+            seen.entry(worker).or_default().checks_s.push(at);
+        }
+    }
+    seen
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{Seen, idle};
+
+    fn seen(work: usize, checks: &[f64]) -> Seen {
+        Seen {
+            work,
+            checks_s: checks.to_vec(),
+        }
+    }
+
+    #[test]
+    fn a_worker_is_idle_when_it_was_there_and_got_nothing() {
+        let busy = || seen(20, &[]);
+        let all = |third: Seen| BTreeMap::from([("a", busy()), ("b", busy()), ("c", third)]);
+        let there = [0.0, 2.0, 5.0, 9.0];
+        assert_eq!(idle(&all(seen(0, &there)), 10.0), ["c"]);
+        assert!(idle(&all(seen(1, &there)), 10.0).is_empty(), "it worked");
+        assert!(
+            idle(&all(seen(0, &[8.0, 8.5, 9.0, 9.5])), 10.0).is_empty(),
+            "it came late"
+        );
+        assert!(idle(&all(seen(0, &there[..2])), 10.0).is_empty(), "hardly seen");
+        let few = BTreeMap::from([("a", seen(5, &[])), ("c", seen(0, &there))]);
+        assert!(idle(&few, 10.0).is_empty(), "chance");
+    }
+}
