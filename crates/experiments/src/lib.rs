@@ -17,6 +17,7 @@ mod cold_start;
 pub mod compare;
 mod coverage;
 mod diversity;
+mod downloads;
 mod draft;
 pub mod dzi;
 mod experiment;
@@ -52,6 +53,7 @@ mod wording;
 
 pub use advice::advise;
 pub use claim::judge_claim;
+pub use downloads::written_files;
 pub use experiment::{Basis, Build, BuildContext, Experiment, ExperimentDef, ParamError, Step, Time};
 pub use gate::{
     Check, CheckError, FINDING_FORMS, FOUND_FIGURES, FoundFigure, Op, Wanted, judge_gate, judge_gates,
@@ -74,6 +76,7 @@ pub static EXPERIMENTS: &[&ExperimentDef] = &[
     &auth::DEF,
     &burst::DEF,
     &ladder::DEF,
+    &downloads::DEF,
     &cache::DEF,
     &integrity::DEF,
     &rate_limit::DEF,

@@ -11,6 +11,7 @@ mod outcome;
 mod placeholder;
 mod plan;
 mod request;
+mod rpc;
 mod run;
 mod sample;
 mod suite;
@@ -31,6 +32,7 @@ pub use plan::{
     Abandon, Arrivals, Capture, Credentials, Item, Limits, Order, Phase, Scenario, Shape, Stage, TimeUnit,
 };
 pub use request::{Body, BodyCheck, Expect, Header, JsonText, Request, Secret};
+pub use rpc::{json_in, rpc_failure, unwrapped};
 pub use run::{Captured, Event, PhaseResult, Progress, Reading, RunHeader, SystemSnapshot};
 pub use sample::{SAMPLE_BYTES, Sample, SampleFlags};
 pub use suite::{

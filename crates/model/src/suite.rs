@@ -115,6 +115,10 @@ pub struct TargetSpec {
     /// Container to watch, by name or id (its cgroup is read).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
+    /// URL of a service that the target itself calls: it is asked for its counts and for the lengths of its contents, and not
+    /// loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<String>,
     /// URL at which the target tells its metrics to Prometheus; by default the one that discovery finds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics_url: Option<String>,

@@ -11,6 +11,7 @@ use prony_engine::null_target::NullTarget;
 use prony_engine::{Engine, EngineOptions, Target};
 use prony_model::{Captured, Limits, Outcome, Request, Secret, Suite, Surface, TargetSpec};
 
+use super::behind::Behind;
 use super::demo::Demo;
 use super::{NullEngine, null_phase};
 use crate::diagnostic::Diagnostic;
@@ -40,6 +41,8 @@ pub(crate) struct Connection {
     pid: Option<u32>,
     /// Said in the report when the target is a demo preset that carries planted faults.
     pub(crate) planted: Option<String>,
+    /// The service behind the target, where it was named.
+    pub(super) behind: Option<Behind>,
     pub(crate) epoch: Instant,
     target: Target,
     limits: Limits,
@@ -79,7 +82,15 @@ impl Connection {
             .or_else(contained)
             .or_else(|| demo.as_ref().map(Demo::pid))
             .or_else(listening);
+        let behind = spec
+            .upstream
+            .as_deref()
+            .or(demo.as_ref().and_then(|demo| demo.upstream.as_deref()));
+        let behind = behind
+            .map(|url| Behind::open(url, &spec.allow_hosts, epoch))
+            .transpose()?;
         Ok(Self {
+            behind,
             engine,
             url: target.origin.to_string(),
             is_local,
