@@ -86,6 +86,12 @@ pub(crate) struct ControlPair {
     pub alone: String,
     /// Name of the phase with several at once.
     pub together: String,
+    /// Of a flow, the one step to compare; by default the whole.
+    #[serde(default)]
+    pub step: Option<String>,
+    /// A speed-up that somebody claims; by default one that is worth the name.
+    #[serde(default)]
+    pub claimed: Option<f64>,
 }
 
 struct Downloads {
@@ -192,6 +198,20 @@ impl Downloads {
     }
 }
 
+/// The requests of an endpoint: all of them where those that the preflight tried were answered well, else those.
+fn tried(run: &RunView<'_>, endpoint: &Endpoint) -> Vec<Item> {
+    let good = requests(run, endpoint);
+    let tried = run.phase("coverage", "preflight").and_then(|preflight| {
+        let index = preflight.scenario(&endpoint.name)?;
+        Some(preflight.phase.scenarios[usize::from(index)].items.len())
+    });
+    if tried == Some(good.len()) {
+        endpoint.items()
+    } else {
+        good
+    }
+}
+
 /// The request with an output of its own, where the endpoint lets the caller name it.
 fn unique(endpoint: &Endpoint, item: &Item, name: &str) -> Item {
     output_name(endpoint)
@@ -221,7 +241,7 @@ fn subject<'a>(run: &RunView<'a>) -> Option<(&'a Endpoint, Vec<Item>, String)> {
             }
             let suffix = written[0].suffix().to_owned();
             let is_media = e.role == prony_model::Role::Media && output_name(e).is_some();
-            Some((is_media, e, requests(run, e), suffix))
+            Some((is_media, e, tried(run, e), suffix))
         })
         .filter(|(_, _, items, _)| items.len() >= 2)
         .collect();

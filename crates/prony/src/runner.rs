@@ -12,6 +12,7 @@ mod journal;
 mod live;
 mod outcome;
 mod pairs;
+mod stdio;
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;

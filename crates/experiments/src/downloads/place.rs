@@ -29,7 +29,8 @@ pub(super) fn overwritten(run: &RunView<'_>, endpoint: &str) -> Option<Finding> 
     }
     let lost: usize = places.values().map(|contents| contents.len() - 1).sum();
     let evidence = source(phase, endpoint);
-    let refused = phase.samples.len() - good.len();
+    let is_refused = |s: &&prony_model::Sample| !s.outcome.is_own() && s.outcome != prony_model::Outcome::Ok;
+    let refused = phase.samples.iter().filter(is_refused).count();
     let draft = Draft::new(NAME, "silent-overwrite", endpoint)
         .figure(
             "files asked for under one name",

@@ -19,7 +19,7 @@ const SIZE_MIN: usize = 4;
 const QUEUED: f64 = 0.75;
 const TREAD: f64 = 0.6;
 /// Less than this is no gain.
-const GAIN_MIN: f64 = 1.3;
+const GAIN_MIN: f64 = 1.5;
 
 /// The times of the control and of the bursts, in ms.
 struct Times {
@@ -168,11 +168,12 @@ pub(super) fn pair(run: &RunView<'_>, pair: &ControlPair) -> Option<Finding> {
     let named = |name: &str| run.phases.iter().find(|p| p.phase.name == name);
     let (alone, together) = (named(&pair.alone)?, named(&pair.together)?);
     let good = |phase: &PhaseResult| -> Vec<Sample> {
-        let arrivals = phase
-            .samples
-            .iter()
-            .filter(|s| s.flags.is_arrival() && s.outcome == Outcome::Ok);
-        arrivals.copied().collect()
+        let is_meant = |sample: &&Sample| match &pair.step {
+            None => sample.is_arrival(),
+            Some(step) => sample.part() > 0 && part_name(phase, sample).as_deref() == Some(step),
+        };
+        let meant = phase.samples.iter().filter(is_meant);
+        meant.filter(|s| s.outcome == Outcome::Ok).copied().collect()
     };
     let (control, crowd) = (good(alone), good(together));
     let draft = Draft::new(NAME, "speed-up", &pair.together).advisory();
@@ -209,12 +210,27 @@ pub(super) fn pair(run: &RunView<'_>, pair: &ControlPair) -> Option<Finding> {
             ms(one),
             ms(wall)
         ));
-    let draft = if speed_up < GAIN_MIN {
+    let draft = match pair.claimed {
+        Some(claimed) => draft.figure("speed-up that is claimed", claimed, "", 1, &evidence),
+        None => draft,
+    };
+    let draft = if speed_up < pair.claimed.unwrap_or(GAIN_MIN) {
         draft.verdict(Verdict::Warn, Severity::Low)
     } else {
         draft
     };
     Some(resting_on(draft.done(), &[alone, together]))
+}
+
+/// The name of the step that a sample belongs to.
+fn part_name(phase: &PhaseResult, sample: &Sample) -> Option<String> {
+    let scenario = phase.phase.scenarios.get(usize::from(sample.scenario))?;
+    let step = scenario
+        .flow
+        .as_ref()?
+        .steps
+        .get(usize::from(sample.part()) - 1)?;
+    Some(step.name.clone())
 }
 
 /// The samples of each burst; all of them where there are none.

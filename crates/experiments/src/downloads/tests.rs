@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use prony_model::{
-    BodyCheck, Budget, Endpoint, Expect, Finding, JsonText, Nanos, Outcome, PhaseResult, Reading, Request,
-    Role, SampleRequest, Shape, Surface, Verdict,
+    BodyCheck, Budget, Captured, Endpoint, Expect, Finding, JsonText, Nanos, Outcome, PhaseResult, Reading,
+    Request, Role, SampleRequest, Shape, Surface, Verdict,
 };
 use serde_json::{Value, json};
 
@@ -69,11 +69,37 @@ fn target(request: &Request, overwrites: bool, more: &Value) -> Reply {
     )
 }
 
+/// What the experiment sends, each request once, with every answer kept.
 fn recorded(overwrites: bool, more: Value) -> (Vec<PhaseResult>, Vec<Finding>) {
     let surface = surface();
-    fake::run(&["coverage", NAME], &surface, Budget::Standard, |request| {
-        target(request, overwrites, &more)
-    })
+    let answer = |request: &Request| target(request, overwrites, &more);
+    let (mut phases, _) = fake::run(&["coverage", NAME], &surface, Budget::Standard, answer);
+    for phase in phases.iter_mut().filter(|p| p.phase.experiment == NAME) {
+        let items = &phase.phase.scenarios[0].items;
+        phase.samples.dedup_by_key(|s| s.item);
+        let first = phase.captures[0].clone();
+        phase.captures = phase
+            .samples
+            .iter()
+            .map(|sample| Captured {
+                seq: sample.seq,
+                item: sample.item,
+                body: String::from_utf8(answer(&items[sample.item as usize].request).body).unwrap(),
+                cut: false,
+                ..first.clone()
+            })
+            .collect();
+    }
+    let found = judged(&phases, |run| {
+        let all = [
+            whole::finding(run, TOOL),
+            place::overwritten(run, TOOL),
+            place::partial(run, TOOL),
+            behind::finding(run),
+        ];
+        all.into_iter().flatten().collect()
+    });
+    (phases, found)
 }
 
 fn judged<T>(phases: &[PhaseResult], judge: impl Fn(&RunView<'_>) -> T) -> T {
@@ -207,7 +233,8 @@ fn timed(phase: &mut PhaseResult, took: impl Fn(usize) -> f64) {
         Shape::Burst { size, count, .. } => (size as usize, count as usize),
         _ => (1, phase.phase.scenarios[0].items.len()),
     };
-    phase.samples.truncate(size.0 * size.1);
+    let first = phase.samples[0];
+    phase.samples = vec![first; size.0 * size.1];
     for (k, sample) in phase.samples.iter_mut().enumerate() {
         let start = Nanos::from_millis_f64(10_000.0 * (k / size.0) as f64 + 1.0);
         sample.seq = k as u64;
@@ -258,6 +285,8 @@ fn a_pair_of_phases_shows_both_kinds_of_speed_up() {
     let pair = ControlPair {
         alone: ALONE.to_owned(),
         together: TOGETHER.to_owned(),
+        step: None,
+        claimed: None,
     };
     let found = judged(&phases, |run| side_by_side::pair(run, &pair)).unwrap();
     assert_eq!(found.verdict, Verdict::Warn);

@@ -13,6 +13,7 @@ use prony_model::{Captured, Limits, Outcome, Request, Secret, Suite, Surface, Ta
 
 use super::behind::Behind;
 use super::demo::Demo;
+use super::stdio::{self, Bridge};
 use super::{NullEngine, null_phase};
 use crate::diagnostic::Diagnostic;
 use crate::discovery;
@@ -48,6 +49,7 @@ pub(crate) struct Connection {
     limits: Limits,
     stop: Arc<AtomicBool>,
     _demo: Option<Demo>,
+    _bridge: Option<Bridge>,
 }
 
 impl Connection {
@@ -58,7 +60,12 @@ impl Connection {
             Some(preset) => Some(Demo::start(preset, &spec.knobs)?),
             None => None,
         };
-        let url = demo.as_ref().map_or(spec.url.as_str(), |demo| demo.url.as_str());
+        let bridge = stdio::command(&spec.url)
+            .map(|command| Bridge::start(&command, spec.processes.unwrap_or(1)))
+            .transpose()?;
+        let started = demo.as_ref().map(|demo| demo.url.as_str());
+        let started = started.or(bridge.as_ref().map(|bridge| bridge.url.as_str()));
+        let url = started.unwrap_or(spec.url.as_str());
         let target = sending::target(url, spec, secrets)?;
         let epoch = Instant::now();
         let options = EngineOptions {
@@ -81,6 +88,7 @@ impl Connection {
             .pid
             .or_else(contained)
             .or_else(|| demo.as_ref().map(Demo::pid))
+            .or_else(|| bridge.as_ref().and_then(Bridge::pid))
             .or_else(listening);
         let behind = spec
             .upstream
@@ -101,6 +109,7 @@ impl Connection {
             stop: Arc::clone(&session.stop),
             target,
             _demo: demo,
+            _bridge: bridge,
         })
     }
 
