@@ -108,15 +108,18 @@ impl Checks {
             }
         }
         let json = std::cell::OnceCell::new();
-        let parsed = || {
-            json.get_or_init(|| serde_json::from_slice::<serde_json::Value>(answer.body).ok())
-                .as_ref()
-        };
+        let parsed = || json.get_or_init(|| prony_model::json_in(answer.body)).as_ref();
         for (check, compiled) in self.expect.body.iter().zip(&self.compiled) {
             if let Compiled::Own(any, at) = compiled
                 && let Some(failed) = foreign(any, answer.marks.get(*at), answer.body)
             {
                 return failed;
+            }
+            if matches!(check, BodyCheck::Rpc) {
+                match prony_model::rpc_failure(parsed()) {
+                    Some(why) => return (Outcome::RpcError, why),
+                    None => continue,
+                }
             }
             if let Some(why) = failure(check, compiled, answer, &parsed) {
                 let digest = matches!(check, BodyCheck::Xxh3(_));
@@ -184,7 +187,7 @@ fn failure<'j>(
         BodyCheck::Regex(pattern) => (!matches!(compiled, Compiled::Regex(r) if r.is_match(&text())))
             .then(|| format!("the body does not match {pattern:?}")),
         // Told before: it has outcomes of its own.
-        BodyCheck::Own { .. } => None,
+        BodyCheck::Own { .. } | BodyCheck::Rpc => None,
         BodyCheck::Json(pointer) => match json() {
             None => Some("the body is not JSON".to_owned()),
             Some(value) => value
@@ -347,6 +350,33 @@ mod tests {
             assert_eq!(judge(&expect, 200, body.as_bytes()), outcome, "{body}");
         }
         assert_eq!(judge(&expect, 503, b"prony-17"), Outcome::Status503);
+    }
+
+    #[test]
+    fn a_tool_that_fails_with_a_good_status_fails() {
+        let rpc = Expect {
+            body: vec![
+                BodyCheck::Rpc,
+                BodyCheck::Json("/result/structuredContent/path".into()),
+            ],
+            ..Expect::default()
+        };
+        let good = r#"{"jsonrpc":"2.0","id":1,"result":{"structuredContent":{"path":"/a"},"isError":false}}"#;
+        let failed =
+            r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"no"}],"isError":true}}"#;
+        let error = r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"Unknown tool"}}"#;
+        let other = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+        for (body, outcome) in [
+            (good, Outcome::Ok),
+            (failed, Outcome::RpcError),
+            (error, Outcome::RpcError),
+            (other, Outcome::WrongBody),
+            ("{}", Outcome::RpcError),
+        ] {
+            assert_eq!(judge(&rpc, 200, body.as_bytes()), outcome, "{body}");
+            let stream = format!(": hello\n\nid: 0\ndata:\n\nevent: message\ndata: {body}\n\n");
+            assert_eq!(judge(&rpc, 200, stream.as_bytes()), outcome, "{stream}");
+        }
     }
 
     #[test]

@@ -170,7 +170,9 @@ impl Coverage {
             State::NeedsCredentials
         } else if count(&|a: &Answer<'_>| a.sample.outcome == Outcome::Status429) > 0 {
             State::RateLimited
-        } else if count(&|a: &Answer<'_>| a.sample.outcome == Outcome::Status4xx) > 0 {
+        } else if count(&|a: &Answer<'_>| matches!(a.sample.outcome, Outcome::Status4xx | Outcome::RpcError))
+            > 0
+        {
             if takes_nothing(endpoint) {
                 State::Absent
             } else {

@@ -14,7 +14,7 @@ mod generate;
 mod judge;
 mod plan;
 
-use prony_model::{Budget, Capture, Finding, Limits, Nanos, Phase, Role, Scenario, Shape};
+use prony_model::{BodyCheck, Budget, Capture, Finding, Limits, Nanos, Phase, Role, Scenario, Shape};
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 
@@ -164,6 +164,8 @@ impl InputValidation {
             let base = good_sample(endpoint, run).filter(|_| works);
             let is_tested =
                 (endpoint.is_work() || endpoint.role == Role::Listing) && endpoint.role != Role::Tile;
+            // A tool refuses within a good status, which is judged by other rules than HTTP's.
+            let is_tested = is_tested && !endpoint.expect.body.contains(&BodyCheck::Rpc);
             let mut cases = base
                 .filter(|_| is_tested)
                 .map_or_else(Vec::new, |base| generate::cases(endpoint, base, self.seed));

@@ -18,6 +18,7 @@ mod cold_start;
 pub mod compare;
 mod coverage;
 mod diversity;
+mod downloads;
 mod draft;
 pub mod dzi;
 mod experiment;
@@ -58,6 +59,7 @@ mod workers;
 
 pub use advice::advise;
 pub use claim::judge_claim;
+pub use downloads::written_files;
 pub use experiment::{Basis, Build, BuildContext, Experiment, ExperimentDef, ParamError, Step, Time};
 pub use gate::{
     Check, CheckError, FINDING_FORMS, FOUND_FIGURES, FoundFigure, Op, Wanted, judge_gate, judge_gates,
@@ -84,6 +86,7 @@ pub static EXPERIMENTS: &[&ExperimentDef] = &[
     &burst::DEF,
     &ladder::DEF,
     &workers::DEF,
+    &downloads::DEF,
     &cache::DEF,
     &integrity::DEF,
     &rate_limit::DEF,

@@ -12,6 +12,7 @@ mod placeholder;
 mod plan;
 mod prompt;
 mod request;
+mod rpc;
 mod run;
 mod sample;
 mod stream;
@@ -37,6 +38,7 @@ pub use prompt::{
     OpenaiApi, OpenaiSpec, OutputSpec, PromptSpec, SessionSpec, SharedSpec, TraceFormat, TraceSpec,
 };
 pub use request::{Body, BodyCheck, Expect, Header, JsonText, Request, Secret};
+pub use rpc::{json_in, rpc_failure, unwrapped};
 pub use run::{Captured, Event, PhaseResult, Progress, Reading, RunHeader, SystemSnapshot};
 pub use sample::{SAMPLE_BYTES, Sample, SampleFlags};
 pub use stream::{

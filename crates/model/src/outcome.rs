@@ -90,6 +90,8 @@ outcomes! {
     Status503 = 44, "status-503", Refusal, "was refused with 503 (unavailable)";
     /// A platform's own way to say that no worker is free.
     PlatformBusy = 45, "platform-busy", Refusal, "was refused by the platform: no worker";
+    /// A good HTTP status around an error of JSON-RPC, or around a tool's own failure.
+    RpcError = 47, "rpc-error", ClientError, "was answered by an error of JSON-RPC or of the tool";
     /// A success status other than the expected one, or 1xx.
     StatusOther = 46, "status-other", WrongAnswer, "was answered by an unexpected status";
     /// A good status with a body that fails its checks.

@@ -183,6 +183,9 @@ pub enum BodyCheck {
         /// Regular expression of all marks; what it matches and is not the request's own is another's.
         any: String,
     },
+    /// Is the answer of JSON-RPC to its request, alone or in an event stream, and a success: neither an error nor a tool's own
+    /// failure (`isError`). Anything else is an RPC error, whatever the HTTP status says.
+    Rpc,
     /// XXH3-64 of the body, 16 hexadecimal digits; a mismatch is a checksum failure.
     Xxh3(String),
     /// Is JSON that satisfies this JSON Schema (draft 2020-12 unless `$schema` says otherwise; references lead nowhere

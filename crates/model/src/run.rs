@@ -199,12 +199,12 @@ impl Captured {
             .map(|h| h.value.as_str())
     }
 
-    /// The body as JSON, when it is whole and JSON.
+    /// The body as JSON, when it is whole and JSON; of an answer of JSON-RPC, what it brought.
     pub fn json(&self) -> Option<serde_json::Value> {
         if self.cut || self.binary {
             None
         } else {
-            serde_json::from_str(&self.body).ok()
+            crate::json_in(self.body.as_bytes()).map(crate::unwrapped)
         }
     }
 }

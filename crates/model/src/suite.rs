@@ -59,7 +59,8 @@ pub type EndpointSpec = Endpoint;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TargetSpec {
-    /// `http://host:port/base`, or `demo:NAME` for the embedded reference backend.
+    /// `http://host:port/base`, `demo:NAME` for the embedded reference backend, or `stdio:COMMAND ARGUMENT...` for an MCP server
+    /// over standard input and output.
     pub url: String,
     /// Knobs of the embedded backend (`demo:NAME` only).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -116,6 +117,13 @@ pub struct TargetSpec {
     /// Container to watch, by name or id (its cgroup is read).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
+    /// Processes of a `stdio:` target, started together; connections are dealt to them in turn. By default 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processes: Option<u32>,
+    /// URL of a service that the target itself calls: it is asked for its counts and for the lengths of its contents, and not
+    /// loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<String>,
     /// URL at which the target tells its metrics to Prometheus; by default the one that discovery finds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics_url: Option<String>,

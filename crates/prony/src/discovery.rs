@@ -4,6 +4,7 @@
 //! that does the target's real work: the first such call belongs to the run, where it is recorded.
 
 mod harvest;
+mod mcp;
 mod openapi;
 mod places;
 mod protocols;
@@ -68,6 +69,7 @@ pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str) -> Result<Surface, Box
     protocols::openai(fetch, &mut surface);
     runpod::undocumented(fetch, path, &mut surface);
     s3::recognise(&first, &mut surface);
+    mcp::tools(fetch, path, &first, &mut surface);
     the_url_itself(path, &first, &mut surface);
     bound(&mut surface);
     Ok(surface)

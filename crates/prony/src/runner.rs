@@ -3,13 +3,16 @@
 //! It wires: it asks experiments what to run, the engine to run it, the store to keep it, and the report to render it.
 //! It decides nothing about the target.
 
+mod behind;
 mod connection;
 mod demo;
+mod files;
 mod host;
 mod journal;
 mod live;
 mod outcome;
 mod pairs;
+mod stdio;
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -19,11 +22,11 @@ use anyhow::{Context, Result};
 use prony_engine::monitors::{self, Watch, Watched};
 use prony_experiments::{
     Basis, BuildContext, EXPERIMENTS, Experiment, ExperimentDef, RunView, Step, advise, judge_claim,
-    judge_gates,
+    judge_gates, written_files,
 };
 use prony_model::{
-    Endpoint, Event, ExitCode, Finding, GateResult, Outcome, Phase, PhaseResult, RunHeader, Secret, Severity,
-    Shape, Suite, Surface, Verdict,
+    Endpoint, Event, ExitCode, Finding, GateResult, Outcome, Phase, PhaseResult, Reading, RunHeader, Secret,
+    Severity, Shape, Suite, Surface, Verdict,
 };
 use prony_report::TerminalStyle;
 
@@ -34,6 +37,7 @@ use crate::text::clean;
 use crate::timetable::Timetable;
 
 pub(crate) use connection::{Connection, PROTOCOL_HINT, TLS_HINT};
+use files::FolderWatch;
 pub(crate) use host::facts;
 use journal::Journal;
 use live::Live;
@@ -118,6 +122,7 @@ pub(crate) fn perform(
         repeats_left: REPEATS_MAX,
         watched,
         watch: None,
+        waiting: Vec::new(),
         deadline: request.duration_max.map(|d| Instant::now() + d),
         session,
         seed: request.suite.run.seed,
@@ -200,6 +205,8 @@ struct Run<'a> {
     repeats_left: u32,
     watched: Watched,
     watch: Option<Watch>,
+    /// Readings that belong to the phase which comes next.
+    waiting: Vec<Reading>,
     deadline: Option<Instant>,
     session: &'a Session,
     seed: u64,
@@ -221,6 +228,10 @@ impl Run<'_> {
             .watched
             .is_something()
             .then(|| Watch::start(self.watched.clone(), WATCH_EVERY, self.connection.epoch));
+        if let Some(behind) = &mut self.connection.behind {
+            self.waiting = behind.references();
+            self.waiting.extend(behind.counts());
+        }
         for phase in phases {
             if self.may_go_on() {
                 self.phase(phase)?;
@@ -354,15 +365,36 @@ impl Run<'_> {
             at,
             phase: phase.clone(),
         });
+        let folders = self.folders(&phase);
         let mut result = self.connection.engine.run(index, phase, &mut self.journal)?;
+        result.readings = std::mem::take(&mut self.waiting);
+        result
+            .readings
+            .extend(folders.map(FolderWatch::stop).unwrap_or_default());
+        result
+            .readings
+            .extend(self.connection.behind.as_mut().and_then(behind::Behind::counts));
         if let Some(watch) = &mut self.watch {
-            result.readings = watch.drain();
-            for reading in &result.readings {
-                self.journal.event(&Event::ReadingTaken(reading.clone()));
-            }
+            result.readings.extend(watch.drain());
+        }
+        for reading in &result.readings {
+            self.journal.event(&Event::ReadingTaken(reading.clone()));
         }
         self.journal.event(&Event::PhaseFinished(result.summary.clone()));
         Ok(result)
+    }
+
+    /// A watch over the folders in which the target has said that it writes, for the experiment that asks about files.
+    fn folders(&self, phase: &Phase) -> Option<FolderWatch> {
+        if phase.experiment != "downloads" || !self.connection.is_local {
+            return None;
+        }
+        let files: Vec<PathBuf> = self
+            .results
+            .iter()
+            .flat_map(|r| written_files(&r.captures))
+            .collect();
+        FolderWatch::start(&files, self.connection.epoch)
     }
 
     fn next_index(&mut self) -> u16 {

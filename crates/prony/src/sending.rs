@@ -33,6 +33,8 @@ pub(crate) fn apply(send: &SendArgs, suite: &mut Suite) -> Result<Secrets, Diagn
     target.pid = send.pid.or(target.pid);
     target.container = send.container.clone().or(target.container.take());
     target.metrics_url = send.metrics_url.clone().or(target.metrics_url.take());
+    target.processes = send.processes.or(target.processes);
+    target.upstream = send.upstream.clone().or(target.upstream.take());
     target.gauges.extend(send.gauges.iter().cloned());
 
     let access = &send.access;

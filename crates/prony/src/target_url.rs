@@ -19,6 +19,12 @@ pub(crate) fn check(target: &str) -> Result<(), Diagnostic> {
     if let Some(name) = preset(target) {
         return check_preset(name);
     }
+    if let Some(command) = target.strip_prefix("stdio:") {
+        if command.trim().is_empty() {
+            return Err(Diagnostic::usage("`stdio:` needs a command").next("write stdio:python server.py"));
+        }
+        return Ok(());
+    }
     match Inner::parse(target) {
         Some(Ok(_)) => Ok(()),
         Some(Err(why)) => Err(Diagnostic::usage(why)),

@@ -334,10 +334,7 @@ impl Journey {
     /// what is missing.
     fn step(&mut self, step: &Step, answer: &Answer) -> Result<bool, String> {
         let json = std::cell::OnceCell::new();
-        let parsed = || {
-            json.get_or_init(|| serde_json::from_slice::<serde_json::Value>(&answer.body).ok())
-                .as_ref()
-        };
+        let parsed = || json.get_or_init(|| prony_model::json_in(&answer.body)).as_ref();
         if let Some(until) = &step.until {
             let found = parsed().and_then(|v| v.pointer(&until.pointer)).map(scalar);
             if found.as_deref() != Some(until.value.as_str()) {

@@ -26,7 +26,8 @@ use super::units::{duration, rate, share};
   prony check http://127.0.0.1:8000 --plan > my.toml  print the plan, edit it, then: prony run my.toml
   prony check https://api.example.org --allow-host api.example.org --bearer-env TOKEN --max-rate 20")]
 pub(crate) struct CheckArgs {
-    /// URL of the backend, or 'demo' or 'demo:PRESET' for the embedded one.
+    /// URL of the backend, 'demo' or 'demo:PRESET' for the embedded one, or 'stdio:COMMAND' for an MCP server over standard
+    /// input and output.
     #[arg(value_name = "TARGET")]
     pub target: String,
     /// Take about half a minute: the questions that show most.

@@ -61,6 +61,13 @@ pub(crate) struct SendArgs {
     /// Container to watch, by name or id.
     #[arg(long, value_name = "NAME", help_heading = "Watching")]
     pub container: Option<String>,
+    /// Processes of a target `stdio:COMMAND`, started together; connections are dealt to them in turn. Default 1.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=64), help_heading = "Limits")]
+    pub processes: Option<u32>,
+    /// URL of a service that the target itself calls. It is asked, between loads, for its own counts and for the lengths of
+    /// its contents, against which what the target says is held.
+    #[arg(long, value_name = "URL", help_heading = "Watching")]
+    pub upstream: Option<String>,
     /// URL at which the target tells its metrics to Prometheus. By default the one that discovery finds.
     #[arg(long, value_name = "URL", help_heading = "Watching")]
     pub metrics_url: Option<String>,

@@ -59,7 +59,7 @@ pub(crate) fn run(args: &CheckArgs, session: &Session) -> Result<ExitCode> {
 
 /// Origin and path of a URL: paths of a plan count from the root. What is no URL stays whole; the engine explains it.
 fn split(target: &str) -> (String, String) {
-    let is_demo = target == "demo" || target.starts_with("demo:");
+    let is_demo = target == "demo" || target.starts_with("demo:") || target.starts_with("stdio:");
     let full = if target.contains("://") {
         target.to_owned()
     } else {

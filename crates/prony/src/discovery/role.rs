@@ -47,6 +47,13 @@ pub(super) fn left_alone(operation: &Operation) -> Option<&'static str> {
     None
 }
 
+/// Whether the name of a tool has a word that means a side effect nobody asked for.
+pub(super) fn has_effects(name: &str) -> bool {
+    let name = name.to_lowercase();
+    let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
+    words.any(|w| EFFECTS.contains(&w))
+}
+
 /// The role of an operation.
 pub(super) fn of(operation: &Operation) -> Role {
     let path = operation.path.to_lowercase();

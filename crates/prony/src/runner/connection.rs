@@ -11,7 +11,9 @@ use prony_engine::null_target::NullTarget;
 use prony_engine::{Engine, EngineOptions, Target};
 use prony_model::{Captured, Limits, Outcome, Request, Secret, Suite, Surface, TargetSpec};
 
+use super::behind::Behind;
 use super::demo::{self, Demo};
+use super::stdio::{self, Bridge};
 use super::{NullEngine, null_phase};
 use crate::diagnostic::Diagnostic;
 use crate::discovery;
@@ -40,11 +42,14 @@ pub(crate) struct Connection {
     pid: Option<u32>,
     /// Said in the report when the target is a demo preset that carries planted faults.
     pub(crate) planted: Option<String>,
+    /// The service behind the target, where it was named.
+    pub(super) behind: Option<Behind>,
     pub(crate) epoch: Instant,
     target: Target,
     limits: Limits,
     stop: Arc<AtomicBool>,
     _demo: Option<Demo>,
+    _bridge: Option<Bridge>,
 }
 
 impl Connection {
@@ -55,7 +60,12 @@ impl Connection {
             Some(preset) => Some(Demo::start(preset, &spec.knobs)?),
             None => None,
         };
-        let url = demo.as_ref().map_or(spec.url.as_str(), |demo| demo.url.as_str());
+        let bridge = stdio::command(&spec.url)
+            .map(|command| Bridge::start(&command, spec.processes.unwrap_or(1)))
+            .transpose()?;
+        let started = demo.as_ref().map(|demo| demo.url.as_str());
+        let started = started.or(bridge.as_ref().map(|bridge| bridge.url.as_str()));
+        let url = started.unwrap_or(spec.url.as_str());
         let target = sending::target(url, spec, secrets)?;
         let epoch = Instant::now();
         let options = EngineOptions {
@@ -78,8 +88,17 @@ impl Connection {
             .pid
             .or_else(contained)
             .or_else(|| demo.as_ref().map(Demo::pid))
+            .or_else(|| bridge.as_ref().and_then(Bridge::pid))
             .or_else(listening);
+        let behind = spec
+            .upstream
+            .as_deref()
+            .or(demo.as_ref().and_then(|demo| demo.upstream.as_deref()));
+        let behind = behind
+            .map(|url| Behind::open(url, &spec.allow_hosts, epoch))
+            .transpose()?;
         Ok(Self {
+            behind,
             engine,
             url: target.origin.to_string(),
             is_local,
@@ -90,6 +109,7 @@ impl Connection {
             stop: Arc::clone(&session.stop),
             target,
             _demo: demo,
+            _bridge: bridge,
         })
     }
 

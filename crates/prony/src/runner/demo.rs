@@ -29,6 +29,8 @@ pub(crate) struct Demo {
     child: Child,
     /// Where it listens.
     pub(crate) url: String,
+    /// Where the service behind it listens, if it has one.
+    pub(crate) upstream: Option<String>,
 }
 
 impl Demo {
@@ -81,6 +83,7 @@ impl Demo {
         let mut demo = Self {
             child,
             url: String::new(),
+            upstream: None,
         };
         match receiver.recv_timeout(READY_TIMEOUT) {
             Ok(Some(line)) => {
@@ -88,6 +91,8 @@ impl Demo {
                 address
                     .context("the demo backend named no address")?
                     .clone_into(&mut demo.url);
+                let mut words = line.split_whitespace().skip_while(|word| *word != "upstream");
+                demo.upstream = words.nth(1).map(str::to_owned);
                 Ok(demo)
             }
             Ok(None) => {

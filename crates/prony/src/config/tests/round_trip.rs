@@ -332,6 +332,8 @@ fn target() -> impl Strategy<Value = TargetSpec> {
                 insecure,
                 allow_hosts,
                 pid: Some(7),
+                processes: Some(2),
+                upstream: Some("http://127.0.0.1:9".to_owned()),
                 container: None,
                 metrics_url: Some("http://127.0.0.1:9100/metrics".to_owned()),
                 gauges: vec!["pool_used".to_owned()],

@@ -1,0 +1,197 @@
+"""Token streams of servers that others wrote: llama.cpp with a real (random) model, GuideLLM's mock server with known times, and
+llmock, which breaks streams and keeps a list of what it did."""
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import time
+from collections import Counter
+
+import httpx
+import pytest
+
+from conftest import HERE, INVALID, ROOT
+
+ENGINES = ROOT / ".venv-engines" / "bin"
+SLOTS = 4
+KEY = "local-key"
+# What each fault of llmock's list must be called.
+CALLED = {
+    None: "ok",
+    "scenario:429": "status-429",
+    "scenario:500": "status-5xx",
+    "scenario:503": "status-503",
+    "stream:truncate": "stream-unfinished",
+    "stream:disconnect": "truncated",
+    "stream:malformed": "stream-malformed",
+    "stream:stall": "body-timeout",
+}
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+class Stranger:
+    """A server of others: a command, the port it was told, and a path that answers once it is up."""
+
+    def __init__(self, path, command, port, log, cwd=None):
+        self.url = f"http://127.0.0.1:{port}"
+        self.log = open(log, "w+")
+        self.child = subprocess.Popen(
+            list(map(str, command)), stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT, cwd=cwd, start_new_session=True
+        )
+        for _ in range(1200):
+            if self.child.poll() is not None:
+                break
+            try:
+                if httpx.get(self.url + path, timeout=5, trust_env=False).status_code < 500:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.1)
+        self.end()
+        raise AssertionError(f"{command} did not come up:\n{self.said()}")
+
+    def said(self):
+        self.log.flush()
+        return open(self.log.name).read()[-4000:]
+
+    def get(self, path):
+        return httpx.get(self.url + path, timeout=20, trust_env=False)
+
+    def post(self, path, **body):
+        return httpx.post(self.url + path, json=body, timeout=20, trust_env=False)
+
+    def end(self):
+        if self.child.poll() is None:
+            self.child.send_signal(signal.SIGTERM)
+            try:
+                self.child.wait(10)
+            except subprocess.TimeoutExpired:
+                self.child.kill()
+                self.child.wait()
+        self.log.close()
+
+
+@pytest.fixture
+def stranger(tmp_path):
+    """Starts a server of others: `stranger("/path that answers", command, port)`."""
+    started = []
+
+    def stranger(path, command, port, cwd=None):
+        one = Stranger(path, command, port, tmp_path / f"server-{len(started)}.log", cwd)
+        started.append(one)
+        return one
+
+    yield stranger
+    for one in started:
+        one.end()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A model file of random weights."""
+    file = tmp_path_factory.mktemp("model") / "random.gguf"
+    subprocess.run([ENGINES / "python", HERE / "engines" / "random_llama.py", file], check=True)
+    return file
+
+
+@pytest.fixture
+def llama(stranger, model):
+    """llama.cpp's server with four slots."""
+
+    def llama(*key):
+        port = free_port()
+        return stranger("/health", [ENGINES / "python", HERE / "engines" / "llama_server.py", model, port, SLOTS, 8192, *key], port)
+
+    return llama
+
+
+@pytest.fixture
+def llmock(stranger):
+    port = free_port()
+    return stranger("/v1/models", [ENGINES / "llmock", "serve", "-h", "127.0.0.1", "-p", port], port)
+
+
+def outcomes(document):
+    return {row["outcome"]: row["n"] for row in document["outcomes"] if row["n"]}
+
+
+def streams(document):
+    (figures,) = document["streams"]
+    return figures
+
+
+# --- GuideLLM's mock server: its times are known ---
+
+
+def test_known_times_are_found(stranger, prony):
+    """It sleeps at least as long as it was told, in whole turns of its event loop, and so a little longer."""
+    port = free_port()
+    command = [ENGINES / "python", "-m", "guidellm", "mock-server", "--host", "127.0.0.1", "--port", port]
+    mock = stranger("/v1/models", [*command, "--ttft-ms", 100, "--itl-ms", 10, "--output-tokens", 32], port)
+    for attempt in range(6):
+        done = prony("load", mock.url, "--stream", "openai-chat", "--model", "m", "--max-tokens", 32, "-n", 40, "-c", 2, "--json")
+        if done.code != INVALID:
+            break
+    document = done.json()
+    found = streams(document)
+    assert document["requests"]["ok"] == 40, done
+    assert 100 <= found["ttft"]["p50_ms"] <= 120, found
+    assert 10 <= found["itl"]["mean_ms"] <= 13, found
+
+
+# --- llmock: each fault it made has its outcome ---
+
+
+def test_outcomes_are_the_faults_that_were_made(llmock, prony):
+    behaviors = [
+        {"type": "fail", "status": 429, "retry_after": 1, "times": 3},
+        {"type": "stream_fault", "kind": "truncate", "after_chunks": 3},
+        {"type": "fail", "status": 500},
+        {"type": "stream_fault", "kind": "disconnect", "after_chunks": 2},
+        {"type": "stream_fault", "kind": "malformed", "after_chunks": 2},
+        {"type": "fail", "status": 503},
+        {"type": "stream_fault", "kind": "stall", "after_chunks": 2, "seconds": 4},
+    ]
+    assert llmock.post("/_llmock/scenario", behaviors=behaviors).json()["queued"] == 7
+    done = prony(
+        "load", llmock.url, "--stream", "openai-chat", "--model", "m", "-n", 16, "-c", 1, "--timeout", "1500ms", "--json", timeout=60
+    )
+    requests = llmock.get("/_llmock/requests").json()["requests"]
+    made = Counter(CALLED[r["fault"] and re.sub(r"@.*", "", r["fault"])] for r in requests)
+    assert outcomes(done.json()) == made, (done, requests)
+    assert len(made) == 8, made
+    assert llmock.get("/_llmock/verdict").json()["faults_injected"] == done.json()["requests"]["failed"]
+
+
+# --- llama.cpp ---
+
+
+def test_the_servers_count_and_the_events_stand_side_by_side(llama, prony):
+    """Chunks are not tokens: a token that is no whole character waits for the next."""
+    engine = llama()
+    done = prony("load", engine.url, "--stream", "openai-chat", "--max-tokens", 48, "-n", 8, "-c", 1, "--json", timeout=120)
+    found = streams(done.json())
+    assert outcomes(done.json()) == {"ok": 8}, done
+    assert 0 < found["token_events"] <= found["usage_output"] <= 8 * 48, found
+    metrics = engine.get("/metrics").text
+    assert float(re.search(r"^llamacpp:tokens_predicted_total (\S+)", metrics, re.M)[1]) == found["usage_output"]
+
+
+def test_a_prompt_too_long_and_a_missing_key_are_what_they_are(llama, prony):
+    engine = llama(KEY)
+    words = json.dumps({"model": "m", "stream": True, "messages": [{"role": "user", "content": "long " * 4000}]})
+    without = prony("load", engine.url, "--stream", "openai-chat", "-n", 3, "-c", 1, "--json")
+    assert outcomes(without.json()) == {"status-4xx": 3} and "401" in without.text, without
+    header = ["--header", f"Authorization: Bearer {KEY}"]
+    path = f"{engine.url}/v1/chat/completions"
+    long = prony("load", path, "--stream", "openai-chat", "-d", words, "-n", 3, "-c", 1, "--json", *header)
+    assert outcomes(long.json()) == {"status-4xx": 3} and "400" in long.text, long
+    good = prony("load", engine.url, "--stream", "openai-chat", "--max-tokens", 4, "-n", 3, "-c", 1, "--json", *header)
+    assert outcomes(good.json()) == {"ok": 3}, good
+    assert KEY not in without.text + long.text + good.text
