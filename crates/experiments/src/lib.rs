@@ -29,6 +29,7 @@ mod image_header;
 pub mod imported;
 mod input_validation;
 mod integrity;
+mod job_lifecycle;
 mod ladder;
 mod leaf;
 mod leak;
@@ -69,6 +70,7 @@ pub static EXPERIMENTS: &[&ExperimentDef] = &[
     &identity::DEF,
     &status::DEF,
     &tiles::DEF,
+    &job_lifecycle::DEF,
     &input_validation::DEF,
     &usage::DEF,
     &auth::DEF,

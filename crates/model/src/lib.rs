@@ -5,6 +5,7 @@
 
 mod advice;
 mod finding;
+mod form;
 mod http_version;
 mod judgement;
 mod outcome;
@@ -23,6 +24,7 @@ mod workload;
 
 pub use advice::{Advice, MetricNames, ProbeAddress, Setting, Unmeasured};
 pub use finding::{Evidence, Figure, Finding, Recommendation, Severity, Source, Table};
+pub use form::{ImageFormat, ImageKind, ImageSpec, PartSpec};
 pub use http_version::HttpVersion;
 pub use judgement::{ClaimResult, GateResult, Upheld};
 pub use outcome::{Outcome, OutcomeClass};
@@ -38,7 +40,7 @@ pub use suite::{
     ScenarioKind, ScenarioSpec, StepSpec, Suite, TargetSpec,
 };
 pub use summary::{Distribution, PhaseSummary, Quantile, SummaryRow};
-pub use surface::{Endpoint, Parameter, Place, Protection, Role, SampleRequest, Surface};
+pub use surface::{Endpoint, JobApi, Parameter, Place, Protection, Role, SampleRequest, Surface};
 pub use time::Nanos;
 pub use validity::{Validity, ValidityIssue};
 pub use verdict::{ExitCode, Verdict};

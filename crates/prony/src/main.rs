@@ -6,6 +6,7 @@ mod config;
 mod diagnostic;
 mod discovery;
 mod imported;
+mod pictures;
 mod replay;
 mod runner;
 mod sending;

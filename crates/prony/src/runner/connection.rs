@@ -14,7 +14,7 @@ use prony_model::{Captured, Limits, Outcome, Request, Secret, Suite, Surface, Ta
 use super::demo::Demo;
 use super::{NullEngine, null_phase};
 use crate::diagnostic::Diagnostic;
-use crate::discovery;
+use crate::discovery::{self, Discovery};
 use crate::sending;
 use crate::session::Session;
 use crate::text::clean;
@@ -105,7 +105,7 @@ impl Connection {
     /// Finds out what the target offers. An error says why nobody answered, and what to do.
     ///
     /// `path` is where the user pointed, below the target's base.
-    pub(crate) fn discover(&mut self, path: &str) -> Result<Surface> {
+    pub(crate) fn discover(&mut self, path: &str) -> Result<Discovery> {
         let limits = Limits {
             redirects_max: 5,
             ..self.limits.clone()
