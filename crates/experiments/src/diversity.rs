@@ -7,6 +7,7 @@
 mod classes;
 mod echo;
 mod judge;
+mod nothing;
 mod rules;
 mod variation;
 

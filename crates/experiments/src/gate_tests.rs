@@ -214,6 +214,63 @@ fn exact_counts_have_no_interval() {
 }
 
 #[test]
+fn in_time_means_answered_well_and_in_time() {
+    let mut requests = vec![(10.0, Outcome::Ok, 200); 60];
+    let all = [phase("p", &requests)];
+    assert_eq!(verdict(&all, "met_50_ms_share >= 0.9"), Verdict::Pass);
+    assert_eq!(verdict(&all, "missed_50_ms_count == 0"), Verdict::Pass);
+    // A quick failure is not in time, and neither is a slow success.
+    requests.push((0.1, Outcome::Status5xx, 500));
+    requests.push((80.0, Outcome::Ok, 200));
+    let some = [phase("p", &requests)];
+    assert_eq!(verdict(&some, "missed_50_ms_count == 2"), Verdict::Pass);
+    assert_eq!(verdict(&some, "missed_100_ms_count == 1"), Verdict::Pass);
+    let none = [phase("p", &[(0.1, Outcome::Status5xx, 500); 60])];
+    assert_eq!(verdict(&none, "met_50_ms_share >= 0.9"), Verdict::Fail);
+    assert_eq!(verdict(&none, "missed_50_ms_count == 0"), Verdict::Fail);
+}
+
+#[test]
+fn a_step_of_a_flow_is_measured_by_itself() {
+    let mut result = phase(
+        "p",
+        &[
+            (10.0, Outcome::Ok, 200),
+            (90.0, Outcome::Ok, 200),
+            (100.0, Outcome::Ok, 200),
+        ],
+    );
+    result.phase.scenarios[0].flow = Some(prony_model::Flow {
+        steps: ["a", "b"]
+            .map(|name| prony_model::Step {
+                name: name.to_owned(),
+                ..prony_model::Step::default()
+            })
+            .to_vec(),
+    });
+    for (sample, item) in result.samples.iter_mut().zip([0, 1]) {
+        sample.flags.insert(SampleFlags::STEP);
+        sample.item = item;
+    }
+    let mut rows = vec![result.summary.rows[0].clone(); 3];
+    for (row, (name, part)) in rows.iter_mut().zip([("s", false), ("s/a", true), ("s/b", true)]) {
+        (row.scenario, row.part, row.n) = (name.to_owned(), part, 1);
+    }
+    result.summary.rows = rows;
+    let of = |scenario: &str, check: &str| {
+        let gate = Gate {
+            scenario: Some(scenario.to_owned()),
+            ..gate("p", check)
+        };
+        judge_gate(&gate, std::slice::from_ref(&result), &[]).verdict
+    };
+    assert_eq!(of("s/a", "missed_50_ms_count == 0"), Verdict::Pass);
+    assert_eq!(of("s/b", "missed_50_ms_count == 1"), Verdict::Pass);
+    assert_eq!(of("s", "count == 1"), Verdict::Pass);
+    assert_eq!(of("s/c", "count == 1"), Verdict::Inconclusive);
+}
+
+#[test]
 fn a_share_of_nothing_failed_is_an_upper_bound() {
     let few = [good("p", 50)];
     assert_eq!(verdict(&few, "error_share <= 0.01"), Verdict::Inconclusive);

@@ -31,6 +31,7 @@ mod image_header;
 pub mod imported;
 mod input_validation;
 mod integrity;
+mod job_lifecycle;
 mod ladder;
 mod leaf;
 mod leak;
@@ -78,6 +79,7 @@ pub static EXPERIMENTS: &[&ExperimentDef] = &[
     &identity::DEF,
     &status::DEF,
     &tiles::DEF,
+    &job_lifecycle::DEF,
     &input_validation::DEF,
     &usage::DEF,
     &auth::DEF,

@@ -4,7 +4,7 @@
 
 mod streamed;
 
-use prony_model::{Nanos, Outcome, PhaseResult, Sample};
+use prony_model::{Nanos, Outcome, PhaseResult, Sample, SummaryRow};
 use prony_stats::{autocorrelation, binomial, mean, order, student, variance};
 
 pub use streamed::{StreamSpan, Unit};
@@ -48,6 +48,8 @@ pub const METRIC_FORMS: &[&str] = &[
     "ok_count",
     "failed_count",
     "status_404_count",
+    "met_2000_ms_share",
+    "missed_2000_ms_count",
     "bytes_in",
     "in_flight_max",
     "total_s",
@@ -88,6 +90,10 @@ pub enum Metric {
     FailedCount,
     /// Answers with one status.
     StatusCount(u16),
+    /// Answered well within so many milliseconds, over all attempts.
+    MetShare(u32),
+    /// Attempts that were not answered well within so many milliseconds.
+    MissedCount(u32),
     /// Body bytes received.
     BytesIn,
     /// Most requests in flight at once.
@@ -147,6 +153,7 @@ impl Metric {
         exact
             .or_else(|| Self::parse_status(name))
             .or_else(|| streamed::parse(name))
+            .or_else(|| Self::parse_limit(name))
             .or_else(|| Self::parse_time(name))
     }
 
@@ -157,6 +164,19 @@ impl Metric {
             .parse()
             .ok()?;
         (100..=599).contains(&status).then_some(Self::StatusCount(status))
+    }
+
+    fn parse_limit(name: &str) -> Option<Self> {
+        let limit = |text: &str| text.parse().ok().filter(|ms| (1..=86_400_000).contains(ms));
+        let met = name
+            .strip_prefix("met_")
+            .and_then(|n| n.strip_suffix("_ms_share"));
+        let missed = name
+            .strip_prefix("missed_")
+            .and_then(|n| n.strip_suffix("_ms_count"));
+        met.and_then(limit)
+            .map(Self::MetShare)
+            .or_else(|| missed.and_then(limit).map(Self::MissedCount))
     }
 
     fn parse_time(name: &str) -> Option<Self> {
@@ -199,6 +219,8 @@ impl Metric {
             Self::OkCount => "good answers".to_owned(),
             Self::FailedCount => "failures".to_owned(),
             Self::StatusCount(status) => format!("answers with status {status}"),
+            Self::MetShare(ms) => format!("share of attempts answered well within {ms} ms"),
+            Self::MissedCount(ms) => format!("attempts not answered well within {ms} ms"),
             Self::BytesIn => "body bytes received".to_owned(),
             Self::InFlightMax => "most requests in flight".to_owned(),
             Self::TotalS => "time for all requests".to_owned(),
@@ -261,6 +283,14 @@ impl Metric {
             Self::StatusCount(status) => {
                 let n = view.samples().filter(|s| s.status == status).count() as u64;
                 (!phase.samples_cut).then(|| self.count(n))
+            }
+            Self::MetShare(ms) => {
+                let met = view.met(ms)?;
+                self.share(met, view.finished(), confidence)
+            }
+            Self::MissedCount(ms) => {
+                let met = view.met(ms)?;
+                (view.finished() > 0).then(|| self.count(view.finished() - met))
             }
             Self::BytesIn => {
                 let bytes: u64 = view.samples().map(|s| u64::from(s.bytes_in)).sum();
@@ -386,7 +416,8 @@ impl Span {
 /// The part of a phase that a gate looks at.
 struct View<'a> {
     phase: &'a PhaseResult,
-    scenario: Option<(&'a str, u16)>,
+    /// Name of the rows, index of the scenario, and which part of its arrivals: 0 for the whole of them.
+    scenario: Option<(String, u16, u16)>,
 }
 
 impl<'a> View<'a> {
@@ -395,8 +426,8 @@ impl<'a> View<'a> {
         let scenario = match scenario {
             None => None,
             Some(name) => {
-                let index = phase.scenario(name)?;
-                Some((phase.phase.scenarios[usize::from(index)].name.as_str(), index))
+                let (index, part) = phase.phase.part(name)?;
+                Some((name.to_owned(), index, part))
             }
         };
         let view = Self { phase, scenario };
@@ -404,22 +435,25 @@ impl<'a> View<'a> {
     }
 
     fn samples(&self) -> impl Iterator<Item = &'a Sample> + use<'a> {
-        let wanted = self.scenario.map(|(_, index)| index);
-        self.phase
-            .samples
-            .iter()
-            .filter(move |s| s.is_arrival() && wanted.is_none_or(|index| s.scenario == index))
+        let wanted = self.scenario.as_ref().map(|(_, index, part)| (*index, *part));
+        self.phase.samples.iter().filter(move |s| match wanted {
+            None => s.is_arrival(),
+            Some((index, part)) => s.scenario == index && s.part() == part,
+        })
     }
 
     /// Requests whose outcome passes.
     fn sum(&self, counts: impl Fn(Outcome) -> bool) -> u64 {
-        let mine = |name: &str| self.scenario.is_none_or(|(wanted, _)| wanted == name);
+        let mine = |row: &SummaryRow| match &self.scenario {
+            None => !row.part,
+            Some((wanted, _, part)) => row.scenario == *wanted && row.part == (*part > 0),
+        };
         let rows = self
             .phase
             .summary
             .rows
             .iter()
-            .filter(|row| !row.part && mine(&row.scenario) && counts(row.outcome));
+            .filter(|row| mine(row) && counts(row.outcome));
         rows.map(|row| row.n).sum()
     }
 
@@ -437,6 +471,15 @@ impl<'a> View<'a> {
 
     fn finished(&self) -> u64 {
         self.ok() + self.failed()
+    }
+
+    /// Answered well within so many milliseconds; `None` when not all samples were kept.
+    fn met(&self, limit_ms: u32) -> Option<u64> {
+        let limit = Nanos::from_millis_f64(f64::from(limit_ms));
+        let met = self
+            .samples()
+            .filter(|s| s.outcome == Outcome::Ok && s.response() <= limit);
+        (!self.phase.samples_cut).then(|| met.count() as u64)
     }
 
     /// Of good answers, in send order.
@@ -504,6 +547,9 @@ mod tests {
             "p99",
             "99_ms",
             "wait_p99_ms",
+            "met_ms_share",
+            "met_0_ms_share",
+            "missed_10_share",
             "status_99_count",
             "status_count",
             "",

@@ -8,7 +8,8 @@ use crate::coverage::is_destructive;
 use crate::timings::Timings;
 
 /// Up to `max` endpoints that do the target's work and answered correctly: inference first, then media, resources and
-/// tiles; in the order of the surface within a role. Where the person chose, only those, whatever they do.
+/// tiles; in the order of the surface within a role. Not those that leave something behind: under load they would fill the
+/// target. Where the person chose, only those, whatever they do.
 pub(crate) fn primary<'a>(run: &RunView<'a>, max: usize) -> Vec<&'a Endpoint> {
     let mut endpoints: Vec<&Endpoint> = run
         .working_endpoints()
@@ -22,7 +23,8 @@ pub(crate) fn primary<'a>(run: &RunView<'a>, max: usize) -> Vec<&'a Endpoint> {
 
 fn is_wanted(run: &RunView<'_>, endpoint: &Endpoint) -> bool {
     if run.surface.chosen.is_empty() {
-        endpoint.is_work() && !is_destructive(&endpoint.method)
+        let keeps = run.surface.keeps.contains(&endpoint.name);
+        endpoint.is_work() && !is_destructive(&endpoint.method) && !keeps
     } else {
         run.surface.chosen.contains(&endpoint.name)
     }

@@ -5,6 +5,7 @@
 
 mod advice;
 mod finding;
+mod form;
 mod http_version;
 mod judgement;
 mod outcome;
@@ -26,6 +27,7 @@ mod workload;
 
 pub use advice::{Advice, MetricNames, ProbeAddress, Setting, Unmeasured};
 pub use finding::{Evidence, Figure, Finding, Recommendation, Severity, Source, Table};
+pub use form::{ImageFormat, ImageKind, ImageSpec, PartSpec};
 pub use http_version::HttpVersion;
 pub use judgement::{ClaimResult, GateResult, Upheld};
 pub use outcome::{Outcome, OutcomeClass};
@@ -34,8 +36,8 @@ pub use plan::{
     Abandon, Arrivals, Capture, Credentials, Item, Limits, Order, Phase, Scenario, Shape, Stage, TimeUnit,
 };
 pub use prompt::{
-    AnthropicSpec, DatasetFormat, DatasetSpec, Drawn, ImageSpec, Length, ModelMix, ModelPick, ModelSpec,
-    OpenaiApi, OpenaiSpec, OutputSpec, PromptSpec, SessionSpec, SharedSpec, TraceFormat, TraceSpec,
+    AnthropicSpec, DatasetFormat, DatasetSpec, Drawn, Length, ModelMix, ModelPick, ModelSpec, OpenaiApi,
+    OpenaiSpec, OutputSpec, PromptImages, PromptSpec, SessionSpec, SharedSpec, TraceFormat, TraceSpec,
 };
 pub use request::{Body, BodyCheck, Expect, Header, JsonText, Request, Secret};
 pub use rpc::{json_in, rpc_failure, unwrapped};
@@ -50,7 +52,7 @@ pub use suite::{
     ScenarioKind, ScenarioSpec, StepSpec, Suite, TargetSpec,
 };
 pub use summary::{Distribution, PhaseSummary, Quantile, SummaryRow};
-pub use surface::{Endpoint, Parameter, Place, Protection, Role, SampleRequest, Surface};
+pub use surface::{Endpoint, JobApi, Parameter, Place, Protection, Role, SampleRequest, Surface};
 pub use time::Nanos;
 pub use validity::{Validity, ValidityIssue};
 pub use verdict::{ExitCode, Verdict};

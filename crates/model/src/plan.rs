@@ -25,6 +25,22 @@ pub struct Phase {
     pub capture: Capture,
 }
 
+impl Phase {
+    /// The scenario that has rows of that name, and which part of its arrivals they are: 0 for the whole of them, else a
+    /// step of a flow (`SCENARIO/STEP`), or the attempts.
+    pub fn part(&self, name: &str) -> Option<(u16, u16)> {
+        let whole = self.scenarios.iter().position(|s| s.name == name);
+        let parts = || {
+            self.scenarios.iter().enumerate().find_map(|(index, scenario)| {
+                let last = scenario.flow.as_ref().map_or(0, |flow| flow.steps.len());
+                let part = (1..=last as u16).find(|&part| scenario.part(part) == name)?;
+                Some((index as u16, part))
+            })
+        };
+        whole.map(|index| (index as u16, 0)).or_else(parts)
+    }
+}
+
 /// A named list of requests that answer for each other in the statistics: one row of a table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

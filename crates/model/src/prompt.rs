@@ -42,7 +42,7 @@ pub struct OpenaiSpec {
     pub session: Option<SessionSpec>,
     /// Pictures with every prompt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub images: Option<ImageSpec>,
+    pub images: Option<PromptImages>,
     /// Functions that the model may call, as the API takes them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<Value>,
@@ -124,7 +124,7 @@ pub struct AnthropicSpec {
     pub session: Option<SessionSpec>,
     /// Pictures with every prompt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub images: Option<ImageSpec>,
+    pub images: Option<PromptImages>,
     /// Tools, as the API takes them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<Value>,
@@ -333,7 +333,7 @@ pub struct SessionSpec {
 /// Pictures that are made: noise in colours, as PNG in a data URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ImageSpec {
+pub struct PromptImages {
     /// In each prompt.
     #[serde(default = "one_group")]
     pub count: u32,

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AnthropicSpec, Capture, Carry, Endpoint, Expect, Feed, Header, HttpVersion, JsonText, Limits, OpenaiSpec,
-    Order, Retry, Shape, Until,
+    AnthropicSpec, Capture, Carry, Endpoint, Expect, Feed, Header, HttpVersion, ImageSpec, JsonText, Limits,
+    OpenaiSpec, Order, PartSpec, Retry, Shape, Until,
 };
 
 /// A suite file.
@@ -339,7 +339,7 @@ pub struct HttpSpec {
     /// Headers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<Header>,
-    /// JSON body; `{{name}}` inside strings takes a value of `values`. Excludes `body` and `body_file`.
+    /// JSON body; `{{name}}` inside strings takes a value of `values`. A request has at most one body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub json: Option<serde_json::Value>,
     /// JSON body as text, for what TOML cannot say.
@@ -351,6 +351,12 @@ pub struct HttpSpec {
     /// File whose bytes are the body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_file: Option<String>,
+    /// Parts of a `multipart/form-data` body: `[{ name = "file", image = { width = 640, height = 480 } }]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub multipart: Vec<PartSpec>,
+    /// A generated picture as the whole body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageSpec>,
     /// Lists of values; item `k` takes the `k`-th of each list, and the longest list decides how many items there are.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<String, Vec<String>>,
@@ -421,7 +427,8 @@ pub struct Gate {
     /// Phase that a metric is measured in, by name, or `EXPERIMENT/PHASE`. None for a condition on findings.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub phase: String,
-    /// Scenario in the phase, or endpoint of the finding; all of them together by default.
+    /// Scenario in the phase, `SCENARIO/STEP` for a step of a flow, or endpoint of the finding; all of them together by
+    /// default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scenario: Option<String>,
     /// On a phase `METRIC OP NUMBER`: `p99_ms <= 500`, `error_rate <= 0.01`, `goodput_rps >= 40`, `count == 80`. On findings

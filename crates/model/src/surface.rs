@@ -29,6 +29,30 @@ pub struct Surface {
     /// Names of the endpoints that the person wants loaded; empty leaves the choice to the experiments.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chosen: Vec<String>,
+    /// Interfaces to work that goes on after its request was answered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<JobApi>,
+    /// Names of the endpoints each call of which leaves something behind on the target, such as a stored file or a job. No
+    /// experiment loads them unless the person chose them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keeps: Vec<String>,
+}
+
+/// An interface to jobs: one request starts the work, another tells how it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JobApi {
+    /// Name of the endpoint that starts a job.
+    pub submit: String,
+    /// Key of the job's id in its answer.
+    pub id_key: String,
+    /// Path template that tells how a job is, asked with GET.
+    pub status: String,
+    /// The parameter in it that takes the id.
+    pub parameter: String,
+    /// Method and path template that end a job early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel: Option<(String, String)>,
 }
 
 /// A credential that a document asks for.

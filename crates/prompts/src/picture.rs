@@ -1,7 +1,7 @@
 //! Pictures that are made: noise in blocks of colour, as PNG. No two are alike, so that no cache of pictures helps.
 
 use image::{ExtendedColorType, ImageEncoder};
-use prony_model::ImageSpec;
+use prony_model::PromptImages;
 use rand::Rng;
 
 use crate::PromptError;
@@ -14,7 +14,7 @@ const COUNT_MAX: u32 = 64;
 const BLOCK: u32 = 4;
 
 /// Whether they can be made.
-pub(crate) fn check(spec: ImageSpec, joined: bool) -> Result<(), PromptError> {
+pub(crate) fn check(spec: PromptImages, joined: bool) -> Result<(), PromptError> {
     if joined {
         return Err(PromptError::new(
             "images",
@@ -41,7 +41,7 @@ pub(crate) fn check(spec: ImageSpec, joined: bool) -> Result<(), PromptError> {
 }
 
 /// The pictures of prompt `k`, as PNG files.
-pub(crate) fn make(spec: ImageSpec, seed: u64, k: u64) -> Vec<Vec<u8>> {
+pub(crate) fn make(spec: PromptImages, seed: u64, k: u64) -> Vec<Vec<u8>> {
     let one = |number: u64| {
         let mut rng = rng(seed, Stream::Picture, number);
         let columns = spec.width.div_ceil(BLOCK);
@@ -67,13 +67,13 @@ pub(crate) fn make(spec: ImageSpec, seed: u64, k: u64) -> Vec<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use prony_model::ImageSpec;
+    use prony_model::PromptImages;
 
     use super::{check, make};
 
     #[test]
     fn pictures_are_real_and_all_different() {
-        let spec = ImageSpec {
+        let spec = PromptImages {
             count: 2,
             width: 30,
             height: 17,
@@ -86,7 +86,7 @@ mod tests {
             assert!(made[..i].iter().all(|other| other != file));
         }
         assert_eq!(make(spec, 1, 0), made[..2]);
-        assert!(check(ImageSpec { count: 0, ..spec }, false).is_err());
-        assert!(check(ImageSpec { width: 0, ..spec }, false).is_err());
+        assert!(check(PromptImages { count: 0, ..spec }, false).is_err());
+        assert!(check(PromptImages { width: 0, ..spec }, false).is_err());
     }
 }

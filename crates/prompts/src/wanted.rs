@@ -1,6 +1,6 @@
 //! What is asked for, and whether it makes sense. It must not know how it is made.
 
-use prony_model::{ImageSpec, Length, ModelSpec, PromptSpec, SessionSpec};
+use prony_model::{Length, ModelSpec, PromptImages, PromptSpec, SessionSpec};
 
 use crate::{PromptError, choose, picture};
 
@@ -16,7 +16,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) model: &'a ModelSpec,
     pub(crate) prompts: u32,
     pub(crate) session: Option<&'a SessionSpec>,
-    pub(crate) images: Option<ImageSpec>,
+    pub(crate) images: Option<PromptImages>,
     /// One text instead of messages.
     pub(crate) joined: bool,
 }

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use prony_model::{
-    AnthropicSpec, Body, DatasetFormat, DatasetSpec, ImageSpec, Item, Length, ModelSpec, OpenaiApi,
-    OpenaiSpec, PromptSpec, SessionSpec, SharedSpec, StreamExpect, StreamProtocol, TraceFormat, TraceSpec,
+    AnthropicSpec, Body, DatasetFormat, DatasetSpec, Item, Length, ModelSpec, OpenaiApi, OpenaiSpec,
+    PromptImages, PromptSpec, SessionSpec, SharedSpec, StreamExpect, StreamProtocol, TraceFormat, TraceSpec,
 };
 use prony_prompts::{PromptError, Workload, anthropic, openai};
 use proptest::{prop_assert_eq, proptest};
@@ -318,7 +318,7 @@ fn messages_as_anthropic_takes_them() {
         max_tokens: Length::Constant(9),
         thinking_tokens: Some(4),
         cache_control: true,
-        images: Some(ImageSpec {
+        images: Some(PromptImages {
             count: 1,
             width: 8,
             height: 8,
@@ -407,7 +407,7 @@ fn mistakes_are_told_with_their_key() {
     assert_eq!(
         wrong(&|s| {
             s.api = OpenaiApi::Embeddings;
-            s.images = Some(ImageSpec {
+            s.images = Some(PromptImages {
                 count: 1,
                 width: 8,
                 height: 8,

@@ -5,6 +5,7 @@
 mod document;
 mod expand;
 mod explain;
+mod form;
 mod print;
 mod prompts;
 mod read;

@@ -4,6 +4,7 @@
 //! that does the target's real work: the first such call belongs to the run, where it is recorded.
 
 mod harvest;
+mod jobs;
 mod mcp;
 mod openapi;
 mod places;
@@ -11,7 +12,9 @@ mod protocols;
 mod role;
 mod runpod;
 mod s3;
+mod tensors;
 mod tiles;
+mod uploads;
 mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +23,7 @@ use prony_model::{Captured, Endpoint, Expect, Request, Role, SampleRequest, Surf
 
 use harvest::Harvest;
 use openapi::Operation;
+pub(crate) use uploads::Preparation;
 
 use crate::text;
 
@@ -40,10 +44,19 @@ impl<F: FnMut(&Request) -> Captured> Fetch for F {
     }
 }
 
+/// What was found out of a target.
+#[derive(Clone, Debug)]
+pub(crate) struct Discovery {
+    /// Its endpoints.
+    pub surface: Surface,
+    /// What must be sent before some of them can be asked.
+    pub preparation: Option<Preparation>,
+}
+
 /// Finds the endpoints of a target. `path` is the path of the URL the user gave.
 ///
 /// Returns the answer to the first request instead when nobody answers at all.
-pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str) -> Result<Surface, Box<Captured>> {
+pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str) -> Result<Discovery, Box<Captured>> {
     let first = fetch.fetch(&Request::get(path));
     if first.status == 0 && first.outcome.is_failure() {
         return Err(Box::new(first));
@@ -52,6 +65,8 @@ pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str) -> Result<Surface, Box
     let catch_all = places::catch_all(fetch);
     let documents = places::documents(fetch, path, &first);
     let mut harvest = Harvest::default();
+    let mut preparation = None;
+    let kserve = protocols::kserve_models(fetch, &mut harvest, &mut surface);
 
     if let Some((place, document)) = documents {
         surface.found_by.push(format!("OpenAPI document at {place}"));
@@ -60,19 +75,24 @@ pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str) -> Result<Surface, Box
         surface.name = text::clean(&api.title, 80);
         surface.version = text::clean(&api.version, 40);
         listings(fetch, &api.operations, &mut harvest, &mut surface);
+        surface.jobs = jobs::find(&api.operations);
+        let kept = api.operations.iter().filter(|o| uploads::is_upload(o));
+        let submits = surface.jobs.iter().map(|job| job.submit.clone());
+        surface.keeps = kept.map(Operation::name).chain(submits).collect();
         operations(&api.operations, &harvest, &mut surface);
+        preparation = uploads::plan(&api.operations, &harvest);
     }
     well_known(fetch, catch_all.as_ref(), &mut surface);
     protocols::dzi(fetch, path, &first, &mut surface);
     tiles::plan(fetch, &mut surface);
-    protocols::kserve(fetch, &mut surface);
+    protocols::kserve(fetch, kserve.as_ref(), &mut surface);
     protocols::openai(fetch, &mut surface);
     runpod::undocumented(fetch, path, &mut surface);
     s3::recognise(&first, &mut surface);
     mcp::tools(fetch, path, &first, &mut surface);
     the_url_itself(path, &first, &mut surface);
     bound(&mut surface);
-    Ok(surface)
+    Ok(Discovery { surface, preparation })
 }
 
 /// A document found below the path that the user gave, whose own paths do not start there, belongs to an application
@@ -126,10 +146,19 @@ fn operations(operations: &[Operation], harvest: &Harvest, surface: &mut Surface
         }
         let role = runpod::role(operations, operation).unwrap_or_else(|| role::of(operation));
         if !operation.protection.is_empty() {
-            let name = format!("{} {}", operation.method, operation.path);
-            surface.protected.insert(name, operation.protection.clone());
+            surface
+                .protected
+                .insert(operation.name(), operation.protection.clone());
         }
-        let samples = value::samples(operation, harvest, samples_for(role));
+        if is_of_jobs(operation, harvest, surface) {
+            surface.found_by.push(format!(
+                "{} {} is asked with the ids of jobs, once there are any",
+                operation.method,
+                text::clean(&operation.path, 80)
+            ));
+            continue;
+        }
+        let samples = made_samples(operation, harvest);
         if samples.is_empty() {
             surface.found_by.push(format!(
                 "{} {} left alone: no value could be made up for its parameters",
@@ -139,7 +168,7 @@ fn operations(operations: &[Operation], harvest: &Harvest, surface: &mut Surface
             continue;
         }
         surface.endpoints.push(Endpoint {
-            name: format!("{} {}", operation.method, operation.path),
+            name: operation.name(),
             method: operation.method.clone(),
             path: operation.path.clone(),
             role,
@@ -153,6 +182,20 @@ fn operations(operations: &[Operation], harvest: &Harvest, surface: &mut Surface
             expect: runpod::expect(operations, operation, expectation(operation)),
         });
     }
+}
+
+/// Whether an operation takes the id of a job and none is known.
+fn is_of_jobs(operation: &Operation, harvest: &Harvest, surface: &Surface) -> bool {
+    let asked = surface
+        .jobs
+        .iter()
+        .find(|job| operation.path.starts_with(&job.status));
+    asked.is_some_and(|job| harvest.values(&job.parameter, &operation.path).is_empty())
+}
+
+/// The samples of an operation, as many as its role wants.
+fn made_samples(operation: &Operation, harvest: &Harvest) -> Vec<SampleRequest> {
+    value::samples(operation, harvest, samples_for(role::of(operation)))
 }
 
 fn samples_for(role: Role) -> usize {

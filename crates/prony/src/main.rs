@@ -7,6 +7,7 @@ mod diagnostic;
 mod discovery;
 mod imported;
 mod objectives;
+mod pictures;
 mod replay;
 mod runner;
 mod sending;

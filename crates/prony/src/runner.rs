@@ -12,6 +12,7 @@ mod journal;
 mod live;
 mod outcome;
 mod pairs;
+mod preparation;
 mod stdio;
 
 use std::path::PathBuf;
@@ -32,6 +33,7 @@ use prony_report::TerminalStyle;
 
 use crate::config;
 use crate::diagnostic::{Diagnostic, nearest};
+use crate::discovery::{Discovery, Preparation};
 use crate::session::Session;
 use crate::text::clean;
 use crate::timetable::Timetable;
@@ -57,6 +59,8 @@ pub(crate) struct RunRequest {
     pub suite: Suite,
     /// What discovery found already; `None` takes the suite's endpoints, or discovers.
     pub surface: Option<Surface>,
+    /// What must be sent before some of its endpoints can be asked.
+    pub preparation: Option<Preparation>,
     /// Headers whose values are secrets.
     pub secrets: Vec<(String, Secret)>,
     /// Folder that relative paths in the suite start from.
@@ -81,8 +85,14 @@ pub(crate) fn perform(
     mut request: RunRequest,
     session: &Session,
 ) -> Result<ExitCode> {
-    let mut surface = match request.surface.take() {
-        Some(surface) => surface,
+    let Discovery {
+        mut surface,
+        preparation,
+    } = match request.surface.take() {
+        Some(surface) => Discovery {
+            surface,
+            preparation: request.preparation.take(),
+        },
         None => surface_for(&mut connection, &request.suite)?,
     };
     surface.chosen = chosen(&request.suite.run.endpoints, &surface)?;
@@ -115,6 +125,7 @@ pub(crate) fn perform(
         connection,
         journal,
         surface,
+        preparation,
         results: Vec::new(),
         findings: Vec::new(),
         gates: Vec::new(),
@@ -138,19 +149,26 @@ pub(crate) fn perform(
 }
 
 /// The suite's own endpoints, or those that discovery finds when an experiment needs some.
-fn surface_for(connection: &mut Connection, suite: &Suite) -> Result<Surface> {
+fn surface_for(connection: &mut Connection, suite: &Suite) -> Result<Discovery> {
     if !suite.endpoint.is_empty() {
         connection.reach()?;
-        return Ok(Surface {
+        return Ok(without_preparation(Surface {
             endpoints: suite.endpoint.clone(),
             ..Surface::default()
-        });
+        }));
     }
     if suite.experiment.is_empty() {
         connection.reach()?;
-        Ok(Surface::default())
+        Ok(without_preparation(Surface::default()))
     } else {
         connection.discover("/")
+    }
+}
+
+fn without_preparation(surface: Surface) -> Discovery {
+    Discovery {
+        surface,
+        preparation: None,
     }
 }
 
@@ -198,6 +216,7 @@ struct Run<'a> {
     connection: Connection,
     journal: Journal,
     surface: Surface,
+    preparation: Option<Preparation>,
     results: Vec<PhaseResult>,
     findings: Vec<Finding>,
     gates: Vec<GateResult>,
@@ -237,7 +256,9 @@ impl Run<'_> {
                 self.phase(phase)?;
             }
         }
+        self.prepare(&suite.run.limits)?;
         self.experiments(suite)?;
+        self.clean_up(&suite.run.limits)?;
         self.judge(suite);
         for reading in self.watch.take().map(Watch::stop).unwrap_or_default() {
             self.journal.event(&Event::ReadingTaken(reading));

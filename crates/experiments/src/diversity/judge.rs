@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::NAME;
 use super::classes;
 use super::echo::{Echo, same, same_texts, without_numbers};
+use super::nothing::found_nothing;
 use super::rules::{self, Prose};
 use super::variation::Trial;
 use crate::answer::{Answer, answers, bounded_to};
@@ -148,7 +149,8 @@ impl<'a> Observed<'a> {
             )
         };
         let accepted = rules::is_acceptance(base.answer.sample.status, base.leaves.values());
-        if substance == 0 || accepted || base.answer.sample.bytes_in == 0 {
+        let nothing = base.answer.json().as_ref().is_some_and(found_nothing);
+        if substance == 0 || accepted || nothing || base.answer.sample.bytes_in == 0 {
             return Dependence::NothingToCompare;
         }
         let needed = if substance >= SUBSTANCE_RICH {

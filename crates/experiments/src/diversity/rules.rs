@@ -219,6 +219,11 @@ const RESULTS: &[&str] = &[
     "attention",
 ];
 
+/// Whether a key names what the endpoint is for.
+pub(super) fn is_result(key: &str) -> bool {
+    has_word(key, RESULTS)
+}
+
 /// How much a set of leaves could tell inputs apart, were they computed: a text 4, a number with a fraction 2, any
 /// other number or name 1, a truth value 0. Zero when none of them looks like a result.
 pub(super) fn substance<'a>(leaves: impl Iterator<Item = &'a Leaf>) -> u32 {

@@ -10,6 +10,7 @@ use prony_model::{ExitCode, Role, RunSpec, Suite, Surface, TargetSpec};
 
 use crate::cli::CheckArgs;
 use crate::config;
+use crate::discovery::Discovery;
 use crate::runner::{self, Connection, RunRequest};
 use crate::sending;
 use crate::session::Session;
@@ -38,9 +39,13 @@ pub(crate) fn run(args: &CheckArgs, session: &Session) -> Result<ExitCode> {
     };
     let secrets = sending::apply(&args.send, &mut suite)?;
     let mut connection = Connection::open(&suite, &secrets, session)?;
-    let surface = connection.discover(&path)?;
+    let Discovery { surface, preparation } = connection.discover(&path)?;
     plan(&mut suite, &surface, &args.only);
     if args.plan {
+        if preparation.is_some() {
+            // The ids of what is uploaded are other ones in every run: it finds out itself.
+            suite.endpoint.clear();
+        }
         session.print(&config::print(&suite))?;
         return Ok(ExitCode::Pass);
     }
@@ -53,6 +58,7 @@ pub(crate) fn run(args: &CheckArgs, session: &Session) -> Result<ExitCode> {
         json: args.send.json,
         duration_max: args.send.duration,
         surface: Some(surface),
+        preparation,
     };
     runner::perform(connection, request, session)
 }

@@ -28,6 +28,7 @@ pub(crate) fn run(args: &RunArgs, session: &Session) -> anyhow::Result<ExitCode>
     let request = RunRequest {
         suite,
         surface: None,
+        preparation: None,
         secrets,
         base_dir,
         output: args.send.output.clone(),

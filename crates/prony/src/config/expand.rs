@@ -7,12 +7,13 @@ use std::path::Path;
 
 use prony_experiments::dzi::{Descriptor, Tile};
 use prony_model::{
-    Body, Captured, DziPick, DziSpec, Expect, Flow, Header, HttpSpec, Item, Phase, PhaseSpec, Piece, Request,
-    Scenario, ScenarioKind, ScenarioSpec, Shape, Slot, Slots, Step, StepSpec, Suite, pieces,
+    Body, Captured, DziPick, DziSpec, Expect, Flow, Header, HttpSpec, Item, PartSpec, Phase, PhaseSpec,
+    Piece, Request, Scenario, ScenarioKind, ScenarioSpec, Shape, Slot, Slots, Step, StepSpec, Suite, pieces,
 };
 
 use super::template::{self, Bindings, bindings, fill, fill_json, fill_path, item_count};
 use crate::diagnostic::Diagnostic;
+use crate::pictures::{self, Part};
 use crate::text::clean;
 
 /// Largest body file, in bytes: it is held in memory and recorded with the run.
@@ -162,6 +163,8 @@ pub(super) fn http_items(spec: &HttpSpec, base_dir: &Path) -> Result<Vec<Item>, 
         .as_ref()
         .map(|file| body_file(&base_dir.join(file)))
         .transpose()?;
+    let picture = spec.image.as_ref().map(pictures::encoded);
+    let parts = form_parts(spec, base_dir)?;
     let item = |k: usize| {
         let values = bindings(spec, k);
         let mut headers: Vec<Header> = spec
@@ -169,14 +172,28 @@ pub(super) fn http_items(spec: &HttpSpec, base_dir: &Path) -> Result<Vec<Item>, 
             .iter()
             .map(|h| Header::new(&h.name, fill(&h.value, &values)))
             .collect();
-        let body = body(spec, &values, file.as_ref());
-        let is_json = spec.json.is_some() || spec.json_text.is_some();
-        if is_json
-            && !headers
-                .iter()
-                .any(|h| h.name.eq_ignore_ascii_case("content-type"))
+        let (body, content_type) = if parts.is_empty() {
+            let body = body(spec, &values, file.as_ref().or(picture.as_ref()));
+            let is_json = spec.json.is_some() || spec.json_text.is_some();
+            let of_picture = spec
+                .image
+                .as_ref()
+                .map(|image| image.format.content_type().to_owned());
+            (
+                body,
+                of_picture.or_else(|| is_json.then(|| "application/json".to_owned())),
+            )
+        } else {
+            let (bytes, content_type) = pictures::form(&filled(&parts, spec, &values));
+            (Body::Bytes(bytes), Some(content_type))
+        };
+        let has_type = headers
+            .iter()
+            .any(|h| h.name.eq_ignore_ascii_case("content-type"));
+        if let Some(content_type) = content_type
+            && !has_type
         {
-            headers.push(Header::new("content-type", "application/json"));
+            headers.push(Header::new("content-type", content_type));
         }
         let request = Request {
             method: spec.method.to_ascii_uppercase(),
@@ -190,6 +207,60 @@ pub(super) fn http_items(spec: &HttpSpec, base_dir: &Path) -> Result<Vec<Item>, 
         }
     };
     Ok((0..item_count(spec)).map(item).collect())
+}
+
+/// The parts of a form as they stand, files read and pictures drawn.
+fn form_parts(spec: &HttpSpec, base_dir: &Path) -> Result<Vec<Part>, Diagnostic> {
+    spec.multipart
+        .iter()
+        .map(|part| form_part(part, base_dir))
+        .collect()
+}
+
+fn form_part(part: &PartSpec, base_dir: &Path) -> Result<Part, Diagnostic> {
+    let (bytes, filename, content_type) = match (&part.file, &part.image) {
+        (Some(file), _) => {
+            let path = base_dir.join(file);
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+            (
+                body_file(&path)?,
+                name,
+                Some("application/octet-stream".to_owned()),
+            )
+        }
+        (None, Some(image)) => {
+            let name = format!(
+                "{}x{}-{}.{}",
+                image.width,
+                image.height,
+                image.seed,
+                image.format.extension()
+            );
+            (
+                pictures::encoded(image),
+                Some(name),
+                Some(image.format.content_type().to_owned()),
+            )
+        }
+        (None, None) => (Vec::new(), None, None),
+    };
+    Ok(Part {
+        name: part.name.clone(),
+        filename: part.filename.clone().or(filename),
+        content_type: part.content_type.clone().or(content_type),
+        bytes,
+    })
+}
+
+/// The parts with the values of one item filled in.
+fn filled(parts: &[Part], spec: &HttpSpec, values: &Bindings<'_>) -> Vec<Part> {
+    let mut parts = parts.to_vec();
+    for (part, said) in parts.iter_mut().zip(&spec.multipart) {
+        if let Some(value) = &said.value {
+            part.bytes = fill(value, values).into_bytes();
+        }
+    }
+    parts
 }
 
 fn body(spec: &HttpSpec, values: &Bindings<'_>, file: Option<&Vec<u8>>) -> Body {

@@ -107,6 +107,10 @@ pub(super) fn placeholders(spec: &HttpSpec) -> BTreeSet<String> {
     see(&spec.path);
     spec.headers.iter().for_each(|h| see(&h.value));
     spec.body.iter().for_each(|body| see(body));
+    spec.multipart
+        .iter()
+        .filter_map(|part| part.value.as_ref())
+        .for_each(|value| see(value));
     for json in spec.json.iter().chain(spec.json_text.iter().map(|json| &json.0)) {
         see(&json.to_string());
     }

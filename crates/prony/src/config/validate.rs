@@ -6,13 +6,13 @@ use std::path::Path;
 use prony_engine::{EngineError, TableError, Trace};
 use prony_experiments::{BuildContext, Check, EXPERIMENTS, FINDING_FORMS};
 use prony_model::{
-    BodyCheck, Endpoint, Expect, Gate, HttpSpec, HttpVersion, Item, Nanos, Piece, Scenario, ScenarioKind,
-    ScenarioSpec, Shape, Slot, Suite, Surface, pieces,
+    BodyCheck, Endpoint, Expect, Gate, HttpSpec, HttpVersion, Item, Nanos, PhaseSpec, Piece, Scenario,
+    ScenarioKind, ScenarioSpec, Shape, Slot, Suite, Surface, pieces,
 };
 
 use super::document::Document;
 use super::explain::explain_params;
-use super::{shape, template};
+use super::{form, shape, template};
 use crate::cli::{SPIN_MAX, is_token};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::target_url;
@@ -378,6 +378,8 @@ fn http_spec(spec: &HttpSpec, suite: &Suite, document: &Document, path: &str, ba
         ("json_text", spec.json_text.is_some()),
         ("body", spec.body.is_some()),
         ("body_file", spec.body_file.is_some()),
+        ("multipart", !spec.multipart.is_empty()),
+        ("image", spec.image.is_some()),
     ];
     let given: Vec<&str> = bodies
         .iter()
@@ -402,6 +404,7 @@ fn http_spec(spec: &HttpSpec, suite: &Suite, document: &Document, path: &str, ba
             )
             .next("the path starts from the suite file's folder"));
     }
+    form::check(spec, document, path, base_dir)?;
     placeholders(spec, suite, document, path)?;
     expect(&spec.expect, document, &at("expect"))
 }
@@ -633,7 +636,7 @@ fn gate(suite: &Suite, gate: &Gate, document: &Document, path: &str) -> Checked 
                 },
             )
         }
-        (Some(phase), Some(scenario)) if !phase.scenarios.contains(scenario) => {
+        (Some(phase), Some(scenario)) if !names_rows(suite, phase, scenario) => {
             let diagnostic = document.error(
                 &format!("{path}.scenario"),
                 format!("phase `{}` has no scenario `{scenario}`", gate.phase),
@@ -642,6 +645,21 @@ fn gate(suite: &Suite, gate: &Gate, document: &Document, path: &str) -> Checked 
         }
         _ => Ok(()),
     }
+}
+
+/// Whether a phase has rows of that name: of a scenario, or of a step of a flow as `SCENARIO/STEP`.
+fn names_rows(suite: &Suite, phase: &PhaseSpec, name: &String) -> bool {
+    let mine = suite
+        .scenario
+        .iter()
+        .filter(|s| phase.scenarios.contains(&s.name));
+    let is_step = |s: &ScenarioSpec| {
+        let step = name
+            .strip_prefix(s.name.as_str())
+            .and_then(|rest| rest.strip_prefix('/'));
+        step.is_some_and(|step| s.step.iter().any(|own| own.name == step))
+    };
+    phase.scenarios.contains(name) || mine.into_iter().any(is_step)
 }
 
 fn endpoint(found: &Endpoint, document: &Document, path: &str) -> Checked {

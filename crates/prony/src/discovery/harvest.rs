@@ -10,12 +10,12 @@ const VALUES_MAX: usize = 64;
 const DEPTH_MAX: u32 = 5;
 
 /// Values by listing path and key, in the order in which the target lists them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Harvest {
     listings: Vec<Listing>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Listing {
     path: String,
     /// Key to distinct scalar values; strings that stand in an array by themselves have the key "".
@@ -25,13 +25,35 @@ struct Listing {
 impl Harvest {
     /// Takes the values out of one listing's answer; returns how many.
     pub(super) fn read(&mut self, path: &str, answer: &Value) -> usize {
-        let mut listing = Listing {
-            path: path.trim_end_matches('/').to_owned(),
-            values: BTreeMap::new(),
-        };
-        collect(answer, false, DEPTH_MAX, &mut listing.values);
-        let found = listing.values.values().map(Vec::len).sum();
-        self.listings.push(listing);
+        let mut values = BTreeMap::new();
+        collect(answer, false, DEPTH_MAX, &mut values);
+        self.keep(path, &values)
+    }
+
+    /// Takes the ids out of the answer to a request that created something at a path; returns how many.
+    pub(super) fn learn(&mut self, path: &str, answer: &Value) -> usize {
+        let mut values = BTreeMap::new();
+        collect(answer, true, DEPTH_MAX, &mut values);
+        values.retain(|key, _| is_id(key));
+        self.keep(path, &values)
+    }
+
+    fn keep(&mut self, path: &str, values: &BTreeMap<String, Vec<Value>>) -> usize {
+        let path = path.trim_end_matches('/');
+        let found = values.values().map(Vec::len).sum();
+        if !self.listings.iter().any(|l| l.path == path) {
+            self.listings.push(Listing {
+                path: path.to_owned(),
+                values: BTreeMap::new(),
+            });
+        }
+        for listing in self.listings.iter_mut().filter(|l| l.path == path) {
+            for (key, value) in values {
+                value
+                    .iter()
+                    .for_each(|value| keep(&mut listing.values, key, value));
+            }
+        }
         found
     }
 
@@ -40,14 +62,23 @@ impl Harvest {
     ///
     /// A key of the same name wins, in any listing. Then, for `x_id` or `{id}`, the identifier of the listing that the
     /// path goes through (`/slides/{id}/info` goes through `/slides`) or that bears the name (`slide_id`: `/slides`).
+    /// `x_ids` takes the values of `x_id`.
     pub(super) fn values(&self, name: &str, path: &str) -> &[Value] {
         let wanted = normal(name);
+        let wanted = match wanted.strip_suffix("ids") {
+            Some(stem) if !self.has(&wanted) => format!("{stem}id"),
+            _ => wanted,
+        };
         let named = self
             .listings
             .iter()
             .flat_map(|l| &l.values)
             .find(|(key, _)| normal(key) == wanted);
-        if let Some((_, values)) = named {
+        // Every listing has an `id`: which one is meant, the path says.
+        let is_everywhere = ["id", "uuid", "name", "key"].contains(&wanted.as_str());
+        if let Some((_, values)) = named
+            && !is_everywhere
+        {
             return values;
         }
         let stem = wanted
@@ -64,12 +95,38 @@ impl Harvest {
             let last = normal(l.path.rsplit('/').next().unwrap_or_default());
             !stem.is_empty() && (last == stem || singular(&last) == stem)
         };
-        let listing = self
+        // Of several listings of that name the one that shares most of the path: `/v2/models` for `/v2/.../{model}`.
+        let nearest = || {
+            let shared = |l: &&Listing| {
+                let segments = l.path.split('/').zip(path.split('/'));
+                segments.take_while(|(a, b)| a == b).count()
+            };
+            let named = self.listings.iter().filter(by_name);
+            named.rev().max_by_key(shared)
+        };
+        let listing = self.listings.iter().find(by_path).or_else(nearest);
+        let own = |l: &'_ Listing| l.values.keys().find(|key| normal(key) == wanted).cloned();
+        let found = listing.and_then(|l| match own(l) {
+            Some(key) => l.values.get(&key).map(Vec::as_slice),
+            None => identifier(l, stem),
+        });
+        found
+            .or_else(|| named.map(|(_, values)| values.as_slice()))
+            .unwrap_or_default()
+    }
+
+    /// Whether the first of these values stands in the listing of that path.
+    pub(super) fn is_of(&self, values: &[Value], path: &str) -> bool {
+        let mut here = self
             .listings
             .iter()
-            .find(by_path)
-            .or_else(|| self.listings.iter().find(by_name));
-        listing.and_then(|l| identifier(l, stem)).unwrap_or_default()
+            .filter(|l| l.path == path.trim_end_matches('/'));
+        here.any(|l| l.values.values().any(|own| own.first() == values.first()))
+    }
+
+    fn has(&self, wanted: &str) -> bool {
+        let mut keys = self.listings.iter().flat_map(|l| l.values.keys());
+        keys.any(|key| normal(key) == wanted)
     }
 }
 
@@ -95,8 +152,14 @@ fn identifier<'a>(listing: &'a Listing, stem: &str) -> Option<&'a [Value]> {
     })
 }
 
+/// Whether a key holds what tells one thing from another: `id`, `image_id`, `uuid`.
+pub(super) fn is_id(key: &str) -> bool {
+    let lower = normal(key);
+    lower == "id" || lower == "uuid" || key.ends_with("_id") || key.ends_with("Id")
+}
+
 /// Lower case without separators: `slideId`, `slide_id` and `slide-id` are one name.
-fn normal(name: &str) -> String {
+pub(super) fn normal(name: &str) -> String {
     name.chars()
         .filter(char::is_ascii_alphanumeric)
         .map(|c| c.to_ascii_lowercase())
@@ -104,7 +167,7 @@ fn normal(name: &str) -> String {
 }
 
 /// A plain English singular, good enough for path segments.
-fn singular(word: &str) -> String {
+pub(super) fn singular(word: &str) -> String {
     if let Some(stem) = word.strip_suffix("ies") {
         return format!("{stem}y");
     }
@@ -186,8 +249,37 @@ mod tests {
             harvest.values("class_name", "/v1/ask"),
             [json!("cat"), json!("dog")]
         );
+        assert_eq!(harvest.values("document_ids", "/v1/ask"), [json!(7), json!(9)]);
         assert!(harvest.values("page", "/v1/ask").is_empty());
         assert!(harvest.values("query", "/v1/ask").is_empty());
+    }
+
+    #[test]
+    fn what_was_created_joins_the_listing_of_its_place() {
+        let mut harvest = Harvest::default();
+        harvest.read("/api/models", &json!({"models": [{"id": "m1", "name": "x"}]}));
+        harvest.read("/api/images", &json!({"images": [], "total": 0}));
+        assert!(harvest.values("image_id", "/api/run").is_empty());
+        harvest.learn(
+            "/api/images",
+            &json!({"uploaded": [{"id": "i1", "format": "PNG"}], "count": 1}),
+        );
+        harvest.learn("/api/images", &json!({"uploaded": [{"id": "i2"}]}));
+        let images = [json!("i1"), json!("i2")];
+        assert_eq!(harvest.values("image_id", "/api/run"), images);
+        assert_eq!(harvest.values("image_ids", "/api/run"), images);
+        assert_eq!(harvest.values("id", "/api/images/{id}"), images);
+        assert_eq!(harvest.values("id", "/api/models/{id}"), [json!("m1")]);
+        assert_eq!(harvest.values("name", "/api/models/{name}"), [json!("x")]);
+        assert!(
+            harvest.values("format", "/api/run").is_empty(),
+            "only ids are learnt"
+        );
+        harvest.read("/v2/models", &json!([{"name": "m2"}]));
+        assert_eq!(
+            harvest.values("model", "/v2/repository/models/{model}/load"),
+            [json!("m2")]
+        );
     }
 
     #[test]

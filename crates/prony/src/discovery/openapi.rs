@@ -36,6 +36,13 @@ pub(super) struct Operation {
     pub(super) protection: Vec<Protection>,
 }
 
+impl Operation {
+    /// `METHOD path`, as the endpoint is called.
+    pub(super) fn name(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+}
+
 /// A request body.
 #[derive(Clone, Debug)]
 pub(super) struct RequestBody {

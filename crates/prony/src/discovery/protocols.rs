@@ -8,12 +8,13 @@ use prony_model::{
 };
 use serde_json::{Value, json};
 
+use super::harvest::Harvest;
 use super::places::has_extension;
-use super::{Fetch, bare};
+use super::{Fetch, bare, tensors};
 use crate::text;
 
 /// Prompts of different length and subject; short answers are asked for.
-const PROMPTS: &[&str] = &[
+pub(super) const PROMPTS: &[&str] = &[
     "Name three rivers of Europe.",
     "What is the boiling point of water at sea level, in degrees Celsius?",
     "Write one sentence about steam engines.",
@@ -83,44 +84,64 @@ pub(super) fn dzi(fetch: &mut dyn Fetch, path: &str, first: &Captured, surface: 
     });
 }
 
-/// KServe V2 (Open Inference Protocol): server metadata at `/v2`, model metadata per model of the repository index.
-pub(super) fn kserve(fetch: &mut dyn Fetch, surface: &mut Surface) {
+/// Models of a KServe V2 server that are driven; the others are named.
+const MODELS_MAX: usize = 4;
+
+/// What a KServe V2 server says of itself.
+pub(super) struct Kserve {
+    /// Names of its models, those that are ready first.
+    models: Vec<String>,
+}
+
+/// KServe V2 (Open Inference Protocol): server metadata at `/v2`, names of the models from the repository index.
+pub(super) fn kserve_models(
+    fetch: &mut dyn Fetch,
+    harvest: &mut Harvest,
+    surface: &mut Surface,
+) -> Option<Kserve> {
     let server = fetch.fetch(&Request::get("/v2"));
-    let Some(metadata) = server
+    let metadata = server
         .json()
-        .filter(|j| server.status == 200 && j.get("extensions").is_some())
-    else {
-        return;
-    };
+        .filter(|j| server.status == 200 && j.get("extensions").is_some())?;
     let name = metadata.get("name").and_then(Value::as_str).unwrap_or("a server");
     surface
         .found_by
         .push(format!("KServe V2: {} at /v2", text::clean(name, 60)));
+    let answer = fetch.fetch(&Request::json("POST", "/v2/repository/index", &json!({})));
+    let index = answer.json().filter(Value::is_array).unwrap_or_default();
+    let is_ready = |model: &Value| model.get("state").is_none_or(|state| state == "READY");
+    let mut listed: Vec<&Value> = index.as_array().into_iter().flatten().collect();
+    listed.sort_by_key(|model| !is_ready(model));
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let models: Vec<String> = listed
+        .iter()
+        .filter_map(|model| model.get("name").and_then(Value::as_str))
+        .filter(|name| !name.is_empty() && name.len() <= 200 && name.chars().all(plain))
+        .map(str::to_owned)
+        .collect();
+    let names: Vec<Value> = models.iter().map(|name| json!({ "name": name })).collect();
+    harvest.read("/v2/models", &json!(names));
+    Some(Kserve { models })
+}
+
+/// An endpoint for inference on each model that tells its inputs.
+pub(super) fn kserve(fetch: &mut dyn Fetch, server: Option<&Kserve>, surface: &mut Surface) {
+    let Some(server) = server else { return };
     for path in ["/v2/health/live", "/v2/health/ready"] {
         if !surface.endpoints.iter().any(|e| e.path == path) {
             surface.endpoints.push(bare(path, Role::Health));
         }
     }
-    let index = fetch.fetch(&Request::json("POST", "/v2/repository/index", &json!({})));
-    let models = index
-        .json()
-        .and_then(|j| j.as_array().cloned())
-        .unwrap_or_default();
-    for model in models
-        .iter()
-        .filter_map(|m| m.get("name").and_then(Value::as_str))
-        .take(8)
-    {
-        let plain = model
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    // The index is a list that is asked for with POST.
+    let index = surface
+        .endpoints
+        .iter_mut()
+        .filter(|e| e.path == "/v2/repository/index");
+    index.for_each(|e| e.role = Role::Listing);
+    for model in server.models.iter().take(MODELS_MAX) {
         let path = format!("/v2/models/{model}");
-        let answer = if plain {
-            fetch.fetch(&Request::get(&path))
-        } else {
-            continue;
-        };
-        let inputs = answer
+        let inputs = fetch
+            .fetch(&Request::get(&path))
             .json()
             .and_then(|j| j.get("inputs").and_then(Value::as_array).cloned())
             .unwrap_or_default();
@@ -135,50 +156,18 @@ pub(super) fn kserve(fetch: &mut dyn Fetch, surface: &mut Surface) {
         surface
             .endpoints
             .retain(|e| !(e.path.starts_with("/v2/models/{") && e.method == "POST"));
-        let samples = (0..4).map(|k| SampleRequest {
-            request: Request::json("POST", &infer, &tensor_request(&inputs, k)),
-            inputs: BTreeMap::from([("seed".to_owned(), k.to_string())]),
-        });
         surface.endpoints.push(work(
             &infer,
-            samples.collect(),
+            tensors::samples(&infer, &inputs),
             vec![BodyCheck::Json("/outputs/0".to_owned())],
         ));
     }
-}
-
-/// Inputs of the declared names, types and shapes; free dimensions are 1.
-fn tensor_request(inputs: &[Value], k: usize) -> Value {
-    let tensors: Vec<Value> = inputs
-        .iter()
-        .map(|input| {
-            let shape: Vec<i64> = input.get("shape").and_then(Value::as_array).map_or_else(
-                || vec![1],
-                |dims| {
-                    dims.iter()
-                        .map(|d| d.as_i64().filter(|&d| d > 0).unwrap_or(1).min(4096))
-                        .collect()
-                },
-            );
-            let count = shape
-                .iter()
-                .fold(1i64, |n, d| n.saturating_mul(*d))
-                .min(4_000_000) as usize;
-            let datatype = input.get("datatype").and_then(Value::as_str).unwrap_or("FP32");
-            let data: Vec<Value> = (0..count)
-                .map(|i| match datatype {
-                    "BYTES" => json!(PROMPTS[(i + k) % PROMPTS.len()]),
-                    "BOOL" => json!((i + k).is_multiple_of(2)),
-                    d if d.starts_with("FP") || d == "BF16" => {
-                        json!(((i * 31 + k * 17) % 100) as f64 / 100.0)
-                    }
-                    _ => json!((i * 31 + k * 17) % 100),
-                })
-                .collect();
-            json!({"name": input.get("name"), "datatype": datatype, "shape": shape, "data": data})
-        })
-        .collect();
-    json!({ "inputs": tensors })
+    if server.models.len() > MODELS_MAX {
+        surface.found_by.push(format!(
+            "{} further models of the repository left out; name them in a suite to include them",
+            server.models.len() - MODELS_MAX
+        ));
+    }
 }
 
 /// OpenAI-compatible: a model list at `/v1/models`. Chat is asked with few tokens, not streamed.
@@ -236,24 +225,5 @@ fn work(path: &str, samples: Vec<SampleRequest>, body: Vec<BodyCheck>) -> Endpoi
             body,
             ..Expect::default()
         },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::tensor_request;
-
-    #[test]
-    fn tensors_have_the_declared_shape() {
-        let inputs = [
-            json!({"name": "x", "datatype": "FP32", "shape": [-1, 3, 2]}),
-            json!({"name": "s", "datatype": "BYTES", "shape": [-1]}),
-        ];
-        let body = tensor_request(&inputs, 1);
-        assert_eq!(body["inputs"][0]["shape"], json!([1, 3, 2]));
-        assert_eq!(body["inputs"][0]["data"].as_array().unwrap().len(), 6);
-        assert!(body["inputs"][1]["data"][0].is_string());
     }
 }

@@ -30,8 +30,9 @@ const MEDIA: &[&str] = &[
 ];
 /// Words that mean a side effect nobody asked for.
 const EFFECTS: &[&str] = &[
-    "delete", "remove", "reset", "shutdown", "restart", "unload", "purge", "clear", "cancel", "stop", "kill",
-    "drop", "wipe", "admin", "logout", "register", "signup", "login", "token", "train", "payment", "publish",
+    "delete", "remove", "reset", "shutdown", "restart", "load", "unload", "purge", "clear", "cancel", "stop",
+    "kill", "drop", "wipe", "admin", "logout", "register", "signup", "login", "token", "train", "payment",
+    "publish",
 ];
 
 /// Why an operation is not called at all; `None` when it may be.

@@ -48,7 +48,7 @@ impl Fake {
 
     fn discover(&mut self, path: &str) -> Surface {
         let mut fetch = |request: &Request| self.answer(request);
-        discover(&mut fetch, path).expect("the fake answers")
+        discover(&mut fetch, path).expect("the fake answers").surface
     }
 }
 
@@ -248,4 +248,102 @@ fn nobody_answers() {
         answer
     };
     assert_eq!(discover(&mut fetch, "/").unwrap_err().outcome, Outcome::Refused);
+}
+
+/// A service that wants a picture uploaded before it looks at one.
+fn upload_document(delete: bool) -> serde_json::Value {
+    let id = json!([{"name": "image_id", "in": "path", "required": true, "schema": {"type": "string", "format": "uuid"}}]);
+    let stored = json!({"type": "object", "properties": {"uploaded": {"type": "array", "items":
+        {"type": "object", "properties": {"id": {"type": "string"}}}}}});
+    let answer =
+        |schema: &serde_json::Value| json!({"200": {"content": {"application/json": {"schema": schema}}}});
+    let mut document = json!({"openapi": "3.1.0", "info": {"title": "Pictures", "version": "1"}, "paths": {
+        "/images": {
+            "post": {"responses": answer(&stored), "requestBody": {"required": true, "content": {"multipart/form-data":
+                {"schema": {"type": "object", "required": ["files"], "properties":
+                    {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}}}}}}},
+            "get": {"responses": answer(&json!({"type": "object"}))}},
+        "/images/{image_id}": {"get": {"parameters": id, "responses": answer(&json!({"type": "object"}))}},
+        "/look": {"post": {"responses": answer(&json!({"type": "object"})), "requestBody": {"required": true,
+            "content": {"application/json": {"schema": {"type": "object", "required": ["image_ids"], "properties":
+                {"image_ids": {"type": "array", "minItems": 1, "items": {"type": "string"}}}}}}}}}
+    }});
+    if delete {
+        document["paths"]["/images/{image_id}"]["delete"] =
+            json!({"parameters": id, "responses": {"204": {}}});
+    }
+    document
+}
+
+fn stored(fake: &mut Fake, id: &str) -> Captured {
+    let mut answer = fake.answer(&Request::get("/"));
+    answer.status = 201;
+    answer.body = json!({"uploaded": [{"id": id, "format": "PNG"}]}).to_string();
+    answer
+}
+
+#[test]
+fn what_must_be_uploaded_first_is_planned_and_its_ids_are_used() {
+    for delete in [false, true] {
+        let mut fake = Fake::new(&[
+            ("/openapi.json", 200, upload_document(delete).to_string()),
+            ("/images", 200, json!({"images": [], "total": 0}).to_string()),
+        ]);
+        let mut fetch = |request: &Request| fake.answer(request);
+        let found = discover(&mut fetch, "/").expect("the fake answers");
+        let (mut surface, mut preparation) = (found.surface, found.preparation.expect("an upload"));
+        assert_eq!(surface.keeps, ["POST /images"]);
+        let sendings = preparation.sendings();
+        assert_eq!(sendings.len(), 1);
+        assert!(sendings[0].1.len() >= 4, "pictures of several kinds");
+        assert!(
+            !fake.asked.iter().any(|a| a.starts_with("POST /images")),
+            "nothing is sent before the run"
+        );
+        let answers: Vec<Captured> = ["p1", "p2", "p3"]
+            .iter()
+            .map(|id| stored(&mut fake, id))
+            .collect();
+        let answers: Vec<&Captured> = answers.iter().collect();
+        preparation.take("POST /images", &answers, &mut surface);
+        let look = endpoint(&surface, "POST /look");
+        let body = String::from_utf8(look.samples[0].request.body.to_bytes().unwrap()).unwrap();
+        assert_eq!(body, r#"{"image_ids":["p1","p2"]}"#);
+        assert_eq!(
+            endpoint(&surface, "GET /images/{image_id}").samples[2]
+                .request
+                .path,
+            "/images/p3"
+        );
+        assert!(surface.found_by.iter().any(|line| line.contains("3 ids")));
+        let swept: Vec<String> = preparation
+            .clean_up()
+            .into_iter()
+            .flat_map(|(_, items)| items)
+            .map(|item| item.request.label())
+            .collect();
+        if delete {
+            assert_eq!(
+                swept,
+                ["DELETE /images/p1", "DELETE /images/p2", "DELETE /images/p3"]
+            );
+        } else {
+            assert!(swept.is_empty());
+        }
+    }
+}
+
+#[test]
+fn nothing_is_uploaded_where_the_target_lists_what_it_has() {
+    let mut fake = Fake::new(&[
+        ("/openapi.json", 200, upload_document(false).to_string()),
+        ("/images", 200, json!({"images": [{"id": "own"}]}).to_string()),
+    ]);
+    let mut fetch = |request: &Request| fake.answer(request);
+    assert!(
+        discover(&mut fetch, "/")
+            .expect("the fake answers")
+            .preparation
+            .is_none()
+    );
 }

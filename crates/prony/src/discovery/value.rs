@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::harvest::Harvest;
 use super::openapi::{Operation, RequestBody};
+use crate::pictures::{self, Part};
 
 /// Characters that may stand unencoded in a path segment or query value (RFC 3986, unreserved).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
@@ -19,6 +20,8 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 /// Deepest nesting of made-up values.
 const DEPTH_MAX: u32 = 6;
+/// Ids in a list of ids.
+const IDS_EACH: u64 = 2;
 
 /// Plain sentences of public-domain flavour, distinct in words and length, for fields that take free text.
 const TEXTS: &[&str] = &[
@@ -107,6 +110,29 @@ fn sample(operation: &Operation, harvest: &Harvest, k: usize) -> Option<SampleRe
     })
 }
 
+/// The parts of the form that an operation takes, in its first sample.
+pub(super) fn form_fields(operation: &Operation, harvest: &Harvest) -> Option<Vec<Part>> {
+    let spec = operation.body.as_ref()?;
+    let maker = Maker {
+        harvest,
+        path: &operation.path,
+        k: 0,
+    };
+    let value = maker.value("", &spec.schema, DEPTH_MAX)?;
+    Some(maker.parts(&value, &spec.schema))
+}
+
+/// Whether a field of a form takes a file, or several.
+pub(super) fn is_file(field: &Value) -> bool {
+    let own = field.get("items").unwrap_or(field);
+    own.get("format").is_some_and(|f| f == "binary") || own.get("contentMediaType").is_some()
+}
+
+/// A value as it stands in a path, encoded.
+pub(super) fn in_path(value: &Value) -> String {
+    utf8_percent_encode(&plain(value), RESERVED).to_string()
+}
+
 /// A value as it stands in a path, a query or a table.
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
@@ -183,7 +209,7 @@ impl Maker<'_> {
         let listed = self.harvest.values(name, self.path);
         let kind = kind(schema);
         if !name.is_empty() && !listed.is_empty() && matches!(kind, Kind::Text | Kind::Whole | Kind::Any) {
-            return Some(fit(&listed[self.k % listed.len()], kind));
+            return Some(fit(self.pick(name, schema, listed, depth), kind));
         }
         if let Some(all) = schema.get("allOf").and_then(Value::as_array) {
             return self.value(name, &merge(schema, all), depth - 1);
@@ -226,6 +252,19 @@ impl Maker<'_> {
         }
     }
 
+    /// The value of this sample: another for each, but for a field that names the model. That one stays the same, the
+    /// document's own example where there is one, so that what the samples differ in is their input.
+    fn pick<'v>(&self, name: &str, schema: &Value, listed: &'v [Value], depth: u32) -> &'v Value {
+        let names_model = depth < DEPTH_MAX && name.to_lowercase().contains("model");
+        if !names_model {
+            return &listed[self.k % listed.len()];
+        }
+        let examples = schema.get("examples").and_then(Value::as_array);
+        let example = schema.get("example").or_else(|| examples?.first());
+        let shown = example.and_then(|example| listed.iter().find(|value| *value == example));
+        shown.unwrap_or(&listed[0])
+    }
+
     fn object(&self, schema: &Value, depth: u32) -> Option<Value> {
         let required: Vec<&str> = schema
             .get("required")
@@ -266,8 +305,21 @@ impl Maker<'_> {
             .and_then(Value::as_u64)
             .unwrap_or(1)
             .clamp(1, 64);
-        let one = self.value(name, items, depth - 1)?;
-        Some(Value::Array(vec![one; least as usize]))
+        // Of things that are listed several, so that there are items to tell apart.
+        let listed = self.harvest.values(name, self.path).len() as u64;
+        let most = schema.get("maxItems").and_then(Value::as_u64).unwrap_or(u64::MAX);
+        let count = least.max(listed.min(IDS_EACH)).min(most.max(least));
+        let item = |j: u64| {
+            let next = Self {
+                k: self.k + j as usize,
+                ..*self
+            };
+            next.value(name, items, depth - 1)
+        };
+        let first = item(0)?;
+        let others = (1..count).map(|j| if j < listed { item(j) } else { Some(first.clone()) });
+        let others: Option<Vec<Value>> = others.collect();
+        Some(std::iter::once(first.clone()).chain(others?).collect())
     }
 
     fn whole(name: &str, schema: &Value) -> Value {
@@ -340,33 +392,27 @@ impl Maker<'_> {
     }
 
     fn multipart(&self, value: &Value, schema: &Value) -> (Body, String) {
-        let boundary = "prony-boundary-5f1d2c7a";
-        let mut body: Vec<u8> = Vec::new();
-        let empty = Map::new();
-        for (name, field) in value.as_object().unwrap_or(&empty) {
-            let own = schema
-                .pointer(&format!("/properties/{name}"))
-                .unwrap_or(&Value::Null);
-            let own = own.get("items").unwrap_or(own);
-            let is_file =
-                own.get("format").is_some_and(|f| f == "binary") || own.get("contentMediaType").is_some();
-            body.extend_from_slice(
-                format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"").as_bytes(),
-            );
-            if is_file {
-                body.extend_from_slice(b"; filename=\"sample.png\"\r\nContent-Type: image/png\r\n\r\n");
-                body.extend_from_slice(&picture(self.k));
-            } else {
-                body.extend_from_slice(b"\r\n\r\n");
-                body.extend_from_slice(plain(field).as_bytes());
+        let (bytes, content_type) = pictures::form(&self.parts(value, schema));
+        (Body::Bytes(bytes), content_type)
+    }
+
+    /// The parts of a form with these values; a field that takes a file gets a picture.
+    fn parts(&self, value: &Value, schema: &Value) -> Vec<Part> {
+        let part = |(name, field): (&String, &Value)| {
+            let properties = schema.get("properties");
+            let is_file = properties.and_then(|p| p.get(name)).is_some_and(is_file);
+            Part {
+                name: name.clone(),
+                filename: is_file.then(|| "sample.png".to_owned()),
+                content_type: is_file.then(|| "image/png".to_owned()),
+                bytes: if is_file {
+                    picture(self.k)
+                } else {
+                    plain(field).into_bytes()
+                },
             }
-            body.extend_from_slice(b"\r\n");
-        }
-        body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
-        (
-            Body::Bytes(body),
-            format!("multipart/form-data; boundary={boundary}"),
-        )
+        };
+        value.as_object().into_iter().flatten().map(part).collect()
     }
 }
 

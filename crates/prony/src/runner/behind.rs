@@ -45,7 +45,8 @@ impl Behind {
         let limits = Limits::default();
         let mut fetch = |request: &Request| engine.fetch(request, &limits, BYTES_MAX);
         let surface = discovery::discover(&mut fetch, "/")
-            .map_err(|answer| super::connection::unreachable(url, &answer))?;
+            .map_err(|answer| super::connection::unreachable(url, &answer))?
+            .surface;
         let metrics = surface
             .endpoints
             .iter()

@@ -16,7 +16,7 @@ use super::demo::{self, Demo};
 use super::stdio::{self, Bridge};
 use super::{NullEngine, null_phase};
 use crate::diagnostic::Diagnostic;
-use crate::discovery;
+use crate::discovery::{self, Discovery};
 use crate::sending;
 use crate::session::Session;
 use crate::text::clean;
@@ -125,7 +125,7 @@ impl Connection {
     /// Finds out what the target offers. An error says why nobody answered, and what to do.
     ///
     /// `path` is where the user pointed, below the target's base.
-    pub(crate) fn discover(&mut self, path: &str) -> Result<Surface> {
+    pub(crate) fn discover(&mut self, path: &str) -> Result<Discovery> {
         let limits = Limits {
             redirects_max: 5,
             ..self.limits.clone()

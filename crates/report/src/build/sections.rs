@@ -61,6 +61,7 @@ fn heading(known: &[ExperimentTitle], name: &str) -> (String, String) {
     let title = match name {
         "suite" => "Phases of the suite",
         "load" => "Load",
+        "preparation" => "Preparation",
         "compare" => "Comparison of two targets",
         name => name,
     };

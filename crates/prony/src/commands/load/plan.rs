@@ -187,6 +187,8 @@ fn http(args: &RequestArgs, path: String) -> Result<HttpSpec, Diagnostic> {
         json_text: None,
         body: args.body.clone(),
         body_file: body_file.map(ToOwned::to_owned),
+        multipart: Vec::new(),
+        image: None,
         values: std::collections::BTreeMap::new(),
         expect: Expect {
             status: args.expect_status.clone(),

@@ -157,3 +157,85 @@ fn phases_take_the_limits_of_the_run_unless_they_have_their_own() {
     assert_eq!((phases[0].limits.timeout_ms, phases[1].limits.timeout_ms), (7, 9));
     assert_eq!(phases[0].experiment, "suite");
 }
+
+#[test]
+fn a_form_has_its_parts_and_its_type() {
+    let items = items(
+        "[scenario.http]\nmethod = 'post'\npath = '/images'\nmultipart = [\n\
+         { name = 'files', image = { width = 8, height = 6, kind = 'medium', seed = 2 } },\n\
+         { name = 'split', value = '{{split}}' }]\nvalues.split = ['train', 'test']",
+    );
+    assert_eq!(items.len(), 2);
+    let Body::Bytes(bytes) = &items[1].request.body else {
+        panic!("a form is bytes: {:?}", items[1].request.body)
+    };
+    let text = String::from_utf8_lossy(bytes);
+    assert!(
+        text.contains("name=\"files\"; filename=\"8x6-2.png\"\r\nContent-Type: image/png\r\n\r\n"),
+        "{text}"
+    );
+    assert!(text.contains("name=\"split\"\r\n\r\ntest\r\n"), "{text}");
+    assert!(
+        items[1].request.headers[0]
+            .value
+            .starts_with("multipart/form-data; boundary=")
+    );
+}
+
+#[test]
+fn a_picture_may_be_the_whole_body() {
+    let items = items(
+        "[scenario.http]\nmethod = 'post'\npath = '/look'\nimage = { width = 8, height = 6, format = 'jpeg' }",
+    );
+    let bytes = items[0].request.body.to_bytes().unwrap();
+    assert_eq!(&bytes[..2], b"\xff\xd8", "a JPEG");
+    assert_eq!(items[0].request.headers[0].value, "image/jpeg");
+}
+
+#[test]
+fn wrong_forms_are_told() {
+    for (http, words) in [
+        ("multipart = [{ name = 'f' }]", "exactly one content"),
+        (
+            "multipart = [{ name = 'f', value = 'a', file = 'b' }]",
+            "exactly one content",
+        ),
+        ("multipart = [{ value = 'a' }]", "needs a name"),
+        (
+            "multipart = [{ name = 'f', file = 'missing.png' }]",
+            "cannot read",
+        ),
+        (
+            "multipart = [{ name = 'f', value = '{{carry.id}}' }]",
+            "before the run",
+        ),
+        ("image = { width = 0, height = 1 }", "1 to 8192 pixels"),
+        (
+            "image = { width = 1, height = 1 }\nbody = 'x'",
+            "both give the body",
+        ),
+    ] {
+        let text = format!(
+            "[target]\nurl = 'http://h'\n[[scenario]]\nname = 's'\n[scenario.http]\nmethod = 'post'\npath = '/'\n{http}\n\
+             [[phase]]\nname = 'p'\nscenarios = ['s']\nshape.burst = {{ size = 3 }}\n"
+        );
+        let refused = match suite(&text) {
+            Ok(_) => panic!("accepted: {http}"),
+            Err(diagnostic) => diagnostic.render(false),
+        };
+        assert!(refused.contains(words), "{http}: {refused}");
+    }
+}
+
+#[test]
+fn a_gate_may_name_a_step_of_a_flow() {
+    let with_gate = |scenario: &str| {
+        suite(&format!(
+            "[target]\nurl = 'http://h'\n[[scenario]]\nname = 's'\nstep = [{{ name = 'a', http = {{ path = '/' }} }}]\n\
+             [[phase]]\nname = 'p'\nscenarios = ['s']\nshape.burst = {{ size = 3 }}\n\
+             [[gate]]\nphase = 'p'\nscenario = '{scenario}'\ncheck = 'missed_100_ms_count == 0'\n"
+        ))
+    };
+    assert!(with_gate("s/a").is_ok());
+    assert!(with_gate("s/b").is_err());
+}

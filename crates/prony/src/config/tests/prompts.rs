@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use prony_model::{
-    AnthropicSpec, Body, DatasetFormat, DatasetSpec, Drawn, ImageSpec, Length, ModelMix, ModelPick,
-    ModelSpec, OpenaiApi, OpenaiSpec, OutputSpec, PromptSpec, Scenario, SessionSpec, SharedSpec,
+    AnthropicSpec, Body, DatasetFormat, DatasetSpec, Drawn, Length, ModelMix, ModelPick, ModelSpec,
+    OpenaiApi, OpenaiSpec, OutputSpec, PromptImages, PromptSpec, Scenario, SessionSpec, SharedSpec,
     StreamProtocol, TraceFormat, TraceSpec,
 };
 use proptest::collection::vec;
@@ -207,8 +207,8 @@ fn session() -> impl Strategy<Value = SessionSpec> {
     })
 }
 
-fn images() -> impl Strategy<Value = ImageSpec> {
-    (any::<u32>(), any::<u32>()).prop_map(|(count, width)| ImageSpec {
+fn images() -> impl Strategy<Value = PromptImages> {
+    (any::<u32>(), any::<u32>()).prop_map(|(count, width)| PromptImages {
         count,
         width,
         height: width / 2,

@@ -5,9 +5,10 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use prony_model::{
     Arrivals, Body, BodyCheck, Budget, Capture, Carry, Claim, DziPick, DziSpec, Endpoint, Expect, Feed,
-    FeedOrder, FeedPer, Gate, Generate, Header, HttpSpec, HttpVersion, JsonText, Limits, Objective, Order,
-    Outcome, Parameter, PhaseSpec, Place, Request, Retry, RetryOn, Role, RunSpec, SampleRequest,
-    ScenarioSpec, Shape, Stage, StepSpec, Suite, TargetSpec, TimeUnit, Until,
+    FeedOrder, FeedPer, Gate, Generate, Header, HttpSpec, HttpVersion, ImageFormat, ImageKind, ImageSpec,
+    JsonText, Limits, Objective, Order, Outcome, Parameter, PartSpec, PhaseSpec, Place, Request, Retry,
+    RetryOn, Role, RunSpec, SampleRequest, ScenarioSpec, Shape, Stage, StepSpec, Suite, TargetSpec, TimeUnit,
+    Until,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -99,6 +100,27 @@ fn a_printed_plan_is_readable() {
     insta::assert_snapshot!(print(&suite));
 }
 
+fn part(text: &str) -> PartSpec {
+    PartSpec {
+        name: text.to_owned(),
+        value: Some(text.to_owned()),
+        file: None,
+        image: Some(picture(7)),
+        filename: None,
+        content_type: Some(text.to_owned()),
+    }
+}
+
+fn picture(side: u32) -> ImageSpec {
+    ImageSpec {
+        width: side,
+        height: 1,
+        kind: ImageKind::Complex,
+        format: ImageFormat::Jpeg,
+        seed: 3,
+    }
+}
+
 fn http() -> HttpSpec {
     HttpSpec {
         method: "GET".into(),
@@ -108,6 +130,8 @@ fn http() -> HttpSpec {
         json_text: None,
         body: None,
         body_file: None,
+        multipart: Vec::new(),
+        image: None,
         values: BTreeMap::new(),
         expect: Expect::default(),
     }
@@ -378,6 +402,8 @@ fn scenario() -> impl Strategy<Value = ScenarioSpec> {
         json_text: json.clone().map(JsonText),
         json,
         body_file: body.clone(),
+        multipart: body.iter().map(|text| part(text)).collect(),
+        image: body.as_ref().map(|text| picture(text.len() as u32)),
         body,
         values,
         expect,

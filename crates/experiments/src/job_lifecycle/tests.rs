@@ -1,0 +1,218 @@
+//! Jobs of a fake service with one fault at a time.
+
+use std::collections::BTreeMap;
+
+use prony_model::{
+    Budget, Endpoint, Expect, Finding, JobApi, JsonText, Request, Role, SampleRequest, Surface, Verdict,
+};
+use serde_json::{Value, json};
+
+use crate::fake::{Reply, body_json, complaints, run};
+
+const GOOD: [&str; 2] = [
+    "11111111-1111-4111-8111-111111111111",
+    "22222222-2222-4222-8222-222222222222",
+];
+
+#[derive(Clone, Copy, Default)]
+struct Faults {
+    stuck: bool,
+    hides: bool,
+    miscounts: bool,
+    back: bool,
+    ignores_cancel: bool,
+    any_id: bool,
+    slow: bool,
+    refuses_bad: bool,
+}
+
+struct Jobs {
+    faults: Faults,
+    /// Ids of the items, looks so far, cancelled.
+    jobs: Vec<(Vec<String>, u64, bool)>,
+}
+
+impl Jobs {
+    fn answer(&mut self, request: &Request) -> Reply {
+        let segments: Vec<&str> = request.path.trim_matches('/').split('/').collect();
+        match (request.method.as_str(), segments.as_slice()) {
+            ("POST", ["scans"]) => self.start(request),
+            ("GET", ["jobs", id]) => self.status(id),
+            ("POST", ["jobs", id, "cancel"]) => {
+                let k: usize = id.trim_start_matches("job-").parse().unwrap();
+                self.jobs[k].2 = !self.faults.ignores_cancel;
+                Reply::json(200, &json!({}))
+            }
+            _ => Reply::json(404, &json!({})),
+        }
+    }
+
+    fn start(&mut self, request: &Request) -> Reply {
+        let ids: Vec<String> = body_json(request).unwrap()["image_ids"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|id| id.as_str().unwrap().to_owned())
+            .collect();
+        if self.faults.refuses_bad && ids.iter().any(|id| !GOOD.contains(&id.as_str())) {
+            return Reply::json(422, &json!({"detail": "unknown image"}));
+        }
+        self.jobs.push((ids, 0, false));
+        Reply::json(
+            202,
+            &json!({"job_id": format!("job-{}", self.jobs.len() - 1), "status": "pending"}),
+        )
+    }
+
+    fn status(&mut self, id: &str) -> Reply {
+        let faults = self.faults;
+        let known = id
+            .trim_start_matches("job-")
+            .parse()
+            .ok()
+            .filter(|&k: &usize| k < self.jobs.len());
+        let Some(k) = known else {
+            let status = if faults.any_id { 200 } else { 404 };
+            return Reply::json(status, &json!({"status": "pending"}));
+        };
+        let (ids, looks, cancelled) = &mut self.jobs[k];
+        *looks += 1;
+        let total = ids.len() as u64;
+        let bad = ids.iter().filter(|id| !GOOD.contains(&id.as_str())).count() as u64;
+        let (word, share): (&str, u64) = match *looks {
+            _ if *cancelled => ("cancelled", 0),
+            _ if faults.stuck => ("pending", 0),
+            1 => ("pending", 0),
+            2 => ("running", 50),
+            3 if faults.back => ("running", 20),
+            _ if faults.slow => ("running", 50),
+            _ if bad > 0 && !faults.hides => ("failed", 100),
+            _ => ("completed", 100),
+        };
+        let failed = if faults.hides || share < 100 { 0 } else { bad };
+        let processed = if faults.miscounts && share == 100 && bad == 0 {
+            total - 1
+        } else {
+            total * share / 100
+        };
+        Reply::json(
+            200,
+            &json!({"job_id": id, "status": word, "total": total, "processed": processed, "failed": failed,
+                "progress": share, "error": Value::Null}),
+        )
+    }
+}
+
+fn surface() -> Surface {
+    let submit = Endpoint {
+        name: "POST /scans".into(),
+        method: "POST".into(),
+        path: "/scans".into(),
+        role: Role::Inference,
+        parameters: Vec::new(),
+        body_schema: Some(JsonText(json!({"type": "object"}))),
+        declared_statuses: vec![202],
+        samples: vec![SampleRequest {
+            request: Request::json("POST", "/scans", &json!({"image_ids": GOOD})),
+            inputs: BTreeMap::new(),
+        }],
+        expect: Expect::default(),
+    };
+    Surface {
+        found_by: vec!["openapi at /openapi.json".into()],
+        jobs: vec![JobApi {
+            submit: submit.name.clone(),
+            id_key: "job_id".into(),
+            status: "/jobs/{job_id}".into(),
+            parameter: "job_id".into(),
+            cancel: Some(("POST".into(), "/jobs/{job_id}/cancel".into())),
+        }],
+        endpoints: vec![submit],
+        ..Surface::default()
+    }
+}
+
+fn judged(faults: Faults) -> Vec<Finding> {
+    let mut jobs = Jobs {
+        faults,
+        jobs: Vec::new(),
+    };
+    run(&["coverage", "job-lifecycle"], &surface(), Budget::Quick, |r| {
+        jobs.answer(r)
+    })
+    .1
+}
+
+#[test]
+fn nothing_is_said_against_honest_jobs() {
+    for refuses_bad in [false, true] {
+        let findings = judged(Faults {
+            refuses_bad,
+            ..Faults::default()
+        });
+        assert_eq!(complaints(&findings), [""; 0], "{findings:#?}");
+        let overview = findings.iter().find(|f| f.id == "job-lifecycle").unwrap();
+        assert!(overview.title.ends_with("came to an end"), "{}", overview.title);
+    }
+}
+
+#[test]
+fn each_fault_is_found_alone() {
+    let none = Faults::default();
+    for (faults, id, verdict) in [
+        (Faults { stuck: true, ..none }, "job-stuck", Verdict::Fail),
+        (
+            Faults { hides: true, ..none },
+            "job-hides-failures",
+            Verdict::Fail,
+        ),
+        (
+            Faults {
+                miscounts: true,
+                ..none
+            },
+            "job-counts-wrong",
+            Verdict::Fail,
+        ),
+        (Faults { back: true, ..none }, "job-goes-back", Verdict::Warn),
+        (Faults { any_id: true, ..none }, "job-unknown-id", Verdict::Warn),
+        (
+            Faults { slow: true, ..none },
+            "job-unfinished",
+            Verdict::Inconclusive,
+        ),
+    ] {
+        let findings = judged(faults);
+        let found: Vec<&Finding> = findings
+            .iter()
+            .filter(|f| {
+                f.verdict > Verdict::Pass && f.id != "job-lifecycle" && f.experiment == "job-lifecycle"
+            })
+            .collect();
+        assert_eq!(found.len(), 1, "{id}: {findings:#?}");
+        assert_eq!((found[0].id.as_str(), found[0].verdict), (id, verdict));
+    }
+}
+
+#[test]
+fn a_cancel_that_changes_nothing_is_seen_while_the_job_goes_on() {
+    let findings = judged(Faults {
+        slow: true,
+        ignores_cancel: true,
+        ..Faults::default()
+    });
+    assert!(
+        findings.iter().any(|f| f.id == "job-cancel-ignored"),
+        "{findings:#?}"
+    );
+}
+
+#[test]
+fn without_an_interface_to_jobs_nothing_is_asked() {
+    let mut surface = surface();
+    surface.jobs.clear();
+    let (phases, findings) = run(&["job-lifecycle"], &surface, Budget::Quick, |_| {
+        unreachable!("nothing is to be asked")
+    });
+    assert!(phases.is_empty() && findings.is_empty());
+}

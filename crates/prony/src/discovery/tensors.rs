@@ -1,0 +1,165 @@
+//! Inference requests with tensors of the declared names, types and shapes. A tensor that has the shape of a picture holds one.
+
+use std::collections::BTreeMap;
+
+use prony_model::{ImageFormat, ImageKind, ImageSpec, Request, SampleRequest};
+use serde_json::{Value, json};
+
+use super::protocols::PROMPTS;
+use crate::pictures;
+
+/// Requests with different content.
+const SAMPLES: usize = 6;
+/// Longest dimension that is filled.
+const DIMENSION_MAX: i64 = 4096;
+/// Most numbers in a tensor.
+const NUMBERS_MAX: i64 = 4_000_000;
+/// Sides of a picture whose size is free.
+const FREE_SIDES: [u32; 2] = [96, 64];
+const KINDS: [(ImageKind, &str); 3] = [
+    (ImageKind::Medium, "medium"),
+    (ImageKind::Simple, "simple"),
+    (ImageKind::Complex, "complex"),
+];
+
+/// Requests that differ in what their tensors hold.
+pub(super) fn samples(path: &str, inputs: &[Value]) -> Vec<SampleRequest> {
+    let sample = |k: usize| {
+        let tensors: Vec<Value> = inputs.iter().map(|input| tensor(input, k)).collect();
+        SampleRequest {
+            request: Request::json("POST", path, &json!({ "inputs": tensors })),
+            inputs: BTreeMap::from([(
+                "inputs".to_owned(),
+                format!("content {k}, {}", KINDS[k % KINDS.len()].1),
+            )]),
+        }
+    };
+    (0..SAMPLES).map(sample).collect()
+}
+
+/// A tensor as declared; a free dimension is 1, unless it is the side of a picture.
+fn tensor(input: &Value, k: usize) -> Value {
+    let declared: Vec<i64> = input.get("shape").and_then(Value::as_array).map_or_else(
+        || vec![1],
+        |dims| dims.iter().map(|d| d.as_i64().unwrap_or(-1)).collect(),
+    );
+    let datatype = input.get("datatype").and_then(Value::as_str).unwrap_or("FP32");
+    let (shape, data) = match picture(&declared, datatype, k) {
+        Some(made) => made,
+        None => numbers(&declared, datatype, k),
+    };
+    json!({"name": input.get("name"), "datatype": datatype, "shape": shape, "data": data})
+}
+
+/// Pixels for `[N, H, W, 3]` and `[N, 3, H, W]`: bytes, or shares of one.
+fn picture(declared: &[i64], datatype: &str, k: usize) -> Option<(Vec<i64>, Vec<Value>)> {
+    let (sides, channels_first) = match declared {
+        [_, height, width, 3] => ([*width, *height], false),
+        [_, 3, height, width] => ([*width, *height], true),
+        _ => return None,
+    };
+    let is_share = datatype.starts_with("FP");
+    if !is_share && datatype != "UINT8" {
+        return None;
+    }
+    let side = |at: usize| match u32::try_from(sides[at]) {
+        Ok(fixed @ 1..=1024) => Some(fixed),
+        Ok(_) => None,
+        Err(_) => Some(FREE_SIDES[at]),
+    };
+    let (width, height) = (side(0)?, side(1)?);
+    let drawn = pictures::draw(&ImageSpec {
+        width,
+        height,
+        kind: KINDS[k % KINDS.len()].0,
+        format: ImageFormat::Png,
+        seed: k as u64 + 11,
+    });
+    let number = |byte: u8| {
+        if is_share {
+            json!((f64::from(byte) / 255.0 * 1000.0).round() / 1000.0)
+        } else {
+            json!(byte)
+        }
+    };
+    let (w, h) = (i64::from(width), i64::from(height));
+    if channels_first {
+        let planes = (0..3).flat_map(|c| drawn.pixels().map(move |pixel| pixel.0[c]));
+        return Some((vec![1, 3, h, w], planes.map(number).collect()));
+    }
+    Some((
+        vec![1, h, w, 3],
+        drawn.into_raw().into_iter().map(number).collect(),
+    ))
+}
+
+fn numbers(declared: &[i64], datatype: &str, k: usize) -> (Vec<i64>, Vec<Value>) {
+    let shape: Vec<i64> = declared
+        .iter()
+        .map(|&d| if d > 0 { d.min(DIMENSION_MAX) } else { 1 })
+        .collect();
+    let count = shape
+        .iter()
+        .fold(1i64, |n, d| n.saturating_mul(*d))
+        .min(NUMBERS_MAX) as usize;
+    let data = (0..count)
+        .map(|i| match datatype {
+            "BYTES" => json!(PROMPTS[(i + k) % PROMPTS.len()]),
+            "BOOL" => json!((i + k).is_multiple_of(2)),
+            d if d.starts_with("FP") || d == "BF16" => json!(((i * 31 + k * 17) % 100) as f64 / 100.0),
+            _ => json!((i * 31 + k * 17) % 100),
+        })
+        .collect();
+    (shape, data)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{samples, tensor};
+
+    #[test]
+    fn tensors_have_the_declared_shape() {
+        let x = tensor(&json!({"name": "x", "datatype": "FP32", "shape": [-1, 3, 2]}), 1);
+        assert_eq!(x["shape"], json!([1, 3, 2]));
+        assert_eq!(x["data"].as_array().unwrap().len(), 6);
+        let s = tensor(&json!({"name": "s", "datatype": "BYTES", "shape": [-1]}), 1);
+        assert!(s["data"][0].is_string());
+    }
+
+    #[test]
+    fn a_tensor_that_can_be_a_picture_is_one() {
+        let last = tensor(
+            &json!({"name": "i", "datatype": "UINT8", "shape": [-1, -1, -1, 3]}),
+            0,
+        );
+        assert_eq!(last["shape"], json!([1, 64, 96, 3]));
+        assert_eq!(last["data"].as_array().unwrap().len(), 64 * 96 * 3);
+        let first = tensor(
+            &json!({"name": "i", "datatype": "FP32", "shape": [1, 3, 8, 6]}),
+            0,
+        );
+        assert_eq!(first["shape"], json!([1, 3, 8, 6]));
+        let data = first["data"].as_array().unwrap();
+        assert_eq!(data.len(), 3 * 8 * 6);
+        assert!(
+            data.iter()
+                .all(|v| v.as_f64().is_some_and(|v| (0.0..=1.0).contains(&v)))
+        );
+    }
+
+    #[test]
+    fn samples_differ() {
+        let made = samples(
+            "/v2/models/m/infer",
+            &[json!({"name": "i", "datatype": "UINT8", "shape": [1, 8, 8, 3]})],
+        );
+        for (i, a) in made.iter().enumerate() {
+            for b in &made[i + 1..] {
+                assert_ne!(a.request.body, b.request.body);
+                assert_ne!(a.inputs, b.inputs);
+            }
+        }
+    }
+}
