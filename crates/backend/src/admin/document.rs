@@ -61,6 +61,19 @@ fn of_preset() -> Vec<(&'static str, Value)> {
           "description": "Without an id: the last so many." },
     ]);
     requests["responses"]["422"] = refused.clone();
+    let mut streams = get(
+        "Single streams of a preset that paces them (truth), oldest first.",
+        &json!({ "type": "object", "required": ["streams"],
+            "properties": { "streams": { "type": "array", "items": reference("Stream") } } }),
+    );
+    streams["parameters"] = json!([
+        { "name": "id", "in": "query", "schema": { "type": "string" }, "description": "The request's x-request-id." },
+        { "name": "recent", "in": "query", "schema": { "type": "integer", "minimum": 0, "maximum": 10000, "default": 100 },
+          "description": "Without an id: the last so many." },
+    ]);
+    streams["responses"]["404"] =
+        json!({ "description": "The preset has none.", "content": content(&reference("Refusal")) });
+    streams["responses"]["422"] = refused.clone();
     let mut turn = get("Turns knobs at once: all of them, or none.", &reference("Knobs"));
     turn["requestBody"] = json!({
         "required": true,
@@ -78,6 +91,7 @@ fn of_preset() -> Vec<(&'static str, Value)> {
         ),
         ("/truth/times", json!({ "get": times })),
         ("/truth/requests", json!({ "get": requests })),
+        ("/truth/streams", json!({ "get": streams })),
         (
             "/truth/knobs",
             json!({ "get": get("The knobs as they stand.", &reference("Knobs")), "put": turn }),
@@ -141,6 +155,24 @@ fn schemas() -> Value {
                 "whole": { "type": "boolean", "description": "Whether that was the whole body." },
                 "wait_ns": ns_or_null, "service_ns": ns_or_null, "sojourn_ns": { "type": "integer", "minimum": 0 },
                 "faults": { "type": "array", "items": { "type": "string" }, "description": "Ids of the common faults that it met." },
+            },
+        },
+        "Stream": {
+            "type": "object",
+            "required": ["seq", "id", "path", "arrived_unix_ms", "arrived_monotonic_ns", "tokens", "tokens_sent", "tokens_per_event",
+                "opened_us", "ended_us", "outcome", "faults", "intended_us", "sent_us"],
+            "properties": {
+                "seq": { "type": "integer", "minimum": 1 },
+                "id": { "type": "string", "description": "The request's x-request-id, or its number." },
+                "arrived_monotonic_ns": { "type": "integer", "description": "CLOCK_MONOTONIC, when the whole request had been read." },
+                "tokens_sent": { "type": "integer", "minimum": 0 },
+                "opened_us": { "type": ["number", "null"], "description": "When the opening events left, after the arrival." },
+                "ended_us": { "type": "number" },
+                "outcome": { "enum": ["whole", "left", "faulted"] },
+                "faults": { "type": "array", "items": { "type": "string" } },
+                "intended_us": { "type": "array", "items": { "type": "number" },
+                    "description": "For each event with tokens, when it was meant to leave after the arrival." },
+                "sent_us": { "type": "array", "items": { "type": "number" }, "description": "When its write began." },
             },
         },
         "Truth": {

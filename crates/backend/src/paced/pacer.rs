@@ -10,6 +10,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::net::SocketFlags;
 use rustix::net::sockopt::{set_socket_linger, set_tcp_nodelay};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+};
 
 use super::account::{Account, Record};
 use super::answers::Answer;
@@ -28,6 +31,10 @@ const READY_MAX: usize = 256;
 const FIRED_MAX: usize = 64;
 /// Turns of active waiting for one look at the sockets.
 const TURNS: u32 = 4;
+/// How long it may stay awake when it could wait, and how long it sleeps then: a thread that never sleeps loses its place on a
+/// busy machine, and is stopped for 50 ms in every second where it has real-time priority.
+const AWAKE_NS: u64 = 100_000;
+const NAP_NS: u64 = 50_000;
 /// Bytes read at once.
 const SCRATCH: usize = 64 * 1024;
 /// How long nothing is accepted after that failed for want of descriptors.
@@ -37,7 +44,8 @@ const DRAIN_NS: u64 = 5_000_000_000;
 /// What the poller tells of the listener, and of whoever wants the thread; connections come after.
 const LISTENER: u64 = 0;
 const WAKE: u64 = 1;
-const FIRST: u64 = 2;
+const TIMER: u64 = 2;
+const FIRST: u64 = 3;
 
 /// What the thread and everybody else see.
 #[derive(Debug)]
@@ -55,6 +63,8 @@ pub(super) struct Shared {
 /// The thread's state.
 pub(super) struct Pacer {
     epoll: OwnedFd,
+    /// Ends a sleep: the poller's own timeout has a grain of a millisecond.
+    timer: OwnedFd,
     listener: TcpListener,
     /// Until when nothing is accepted.
     paused_ns: Option<u64>,
@@ -77,8 +87,20 @@ impl Pacer {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
         epoll::add(&epoll, &shared.wake, EventData::new_u64(WAKE), EventFlags::IN)?;
+        let timer = timerfd_create(
+            TimerfdClockId::Monotonic,
+            TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK,
+        )?;
+        // Told of at its edge, it need not be read.
+        epoll::add(
+            &epoll,
+            &timer,
+            EventData::new_u64(TIMER),
+            EventFlags::IN | EventFlags::ET,
+        )?;
         Ok(Self {
             epoll,
+            timer,
             listener,
             paused_ns: None,
             flows: Vec::new(),
@@ -100,6 +122,7 @@ impl Pacer {
         let mut ready = Vec::with_capacity(READY_MAX);
         let mut turn = 0_u32;
         let mut until_ns = None;
+        let mut slept_ns = 0;
         loop {
             if self.shared.stop.load(Ordering::Relaxed) {
                 let until_ns = *until_ns.get_or_insert_with(|| now_ns() + DRAIN_NS);
@@ -108,29 +131,51 @@ impl Pacer {
                 }
             }
             let fired = self.fire(FIRED_MAX);
-            let wait_ns = self.wait_ns();
+            let mut wait_ns = self.wait_ns();
             turn = turn.wrapping_add(1);
-            if wait_ns == Some(0) && fired < FIRED_MAX && !turn.is_multiple_of(TURNS) {
-                std::hint::spin_loop();
-                continue;
+            if wait_ns == Some(0) && fired < FIRED_MAX {
+                if now_ns().saturating_sub(slept_ns) > AWAKE_NS {
+                    wait_ns = Some(NAP_NS);
+                } else if !turn.is_multiple_of(TURNS) {
+                    std::hint::spin_loop();
+                    continue;
+                }
             }
             ready.clear();
-            let timeout = wait_ns.map(span);
+            let timeout = match wait_ns {
+                Some(0) => Some(span(0)),
+                Some(wait_ns) => self.set_timer(wait_ns),
+                None => None,
+            };
             let spare = rustix::buffer::spare_capacity(&mut ready);
             if epoll::wait(&self.epoll, spare, timeout.as_ref()).is_err() {
                 // A signal; anything else would come again and again, and ends with the next look.
                 continue;
             }
+            if wait_ns != Some(0) {
+                slept_ns = now_ns();
+            }
             for event in ready.drain(..) {
                 match event.data.u64() {
                     LISTENER => self.accept(),
                     WAKE => self.woken(),
+                    TIMER => {}
                     data => self.ready((data - FIRST) as usize, event.flags),
                 }
                 // Requests must not make events late.
                 self.fire(usize::MAX);
             }
         }
+    }
+
+    /// Arms the timer; where that fails, gives a coarser time-out in its place.
+    fn set_timer(&self, wait_ns: u64) -> Option<Timespec> {
+        let at = Itimerspec {
+            it_interval: span(0),
+            it_value: span(now_ns() + wait_ns),
+        };
+        let armed = timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &at);
+        armed.is_err().then(|| span(wait_ns))
     }
 
     /// How long nothing is due; none where nothing is.

@@ -108,7 +108,13 @@ mod tests {
         assert_eq!(adapters.take("b"), None, "the other one still uses it");
         adapters.give("a");
         assert_eq!(adapters.take("b"), loaded(true));
-        assert_eq!(adapters.counts(), Loads { loaded: 4, evicted: 2 });
+        assert_eq!(
+            adapters.counts(),
+            Loads {
+                loaded: 4,
+                evicted: 2
+            }
+        );
         assert_eq!(adapters.names().0, ["b", "c"]);
     }
 }

@@ -10,19 +10,21 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCo
 use serde_json::{Map, Value, json};
 
 use super::agents::Agents;
-use super::config::Config;
+use super::config::{Config, MetricsDialect};
+use super::dialects::{self, Standing};
 use super::engine::Engine;
 use super::fault::{Dialect, Fault};
 use super::fields::{self, Fields};
 use super::ledger::Ledger;
 use super::limits::Limits;
 use super::metrics::Metrics;
-use super::models::Models;
+use super::models::{Loaded, Models};
 use super::native::ID_MAX;
 use super::routes::{self, Does, Found, Route};
 use super::stream::Ordered;
 use super::turns::Turns;
-use super::{anthropic, openai, openapi};
+use super::vocabulary::Vocabulary;
+use super::{anthropic, openai, openapi, serving};
 use crate::alarm::Alarm;
 use crate::error::BackendError;
 use crate::fastapi::body::problem;
@@ -68,6 +70,8 @@ pub(super) struct Semantic {
     pub(super) seed: u64,
     /// Of everything that is numbered.
     pub(super) next_id: AtomicU64,
+    /// The pieces of tokens that were told.
+    pub(super) vocabulary: Vocabulary,
     /// Answers begun, of which a share is hit by faults.
     answers: AtomicU64,
     limits: Limits,
@@ -183,6 +187,12 @@ impl System for Semantic {
                 "output_tokens": load.steps.decoded,
                 "preempted": load.steps.preempted,
                 "batch_max": load.steps.batch_max,
+                "drafts": load.steps.drafts,
+                "drafted": load.steps.drafted,
+                "accepted": load.steps.accepted,
+                "adapters_loaded": load.adapters.loaded,
+                "adapters_evicted": load.adapters.evicted,
+                "sleeping": load.sleeping,
             },
         });
         if let (Value::Object(state), Value::Object(ledger)) = (&mut state, self.ledger.to_json()) {
@@ -223,6 +233,7 @@ impl Semantic {
             alarm: Alarm::start()?,
             seed: start.seed,
             next_id: AtomicU64::new(1),
+            vocabulary: Vocabulary::default(),
             answers: AtomicU64::new(0),
             limits: Limits::new(config.window, config.limit_global, config.limit_agent),
             draining: AtomicBool::new(false),
@@ -271,7 +282,7 @@ impl Semantic {
         dialect: Dialect,
         stay: &mut Option<Stay>,
     ) -> Result<Outcome, Fault> {
-        let (route, parameter) = match routes::find(&parts.method, parts.uri.path()) {
+        let (route, parameter) = match routes::find(&self.config, &parts.method, parts.uri.path()) {
             Found::Route(route, parameter) => (route, parameter),
             other => {
                 self.pause(false).await;
@@ -296,16 +307,17 @@ impl Semantic {
             }
         };
         match route.does {
-            Does::Messages | Does::Chat => {
-                let asked = if route.does == Does::Messages {
-                    anthropic::read(&read, &self.config, false)
-                } else {
-                    openai::read(&read, &self.config)
+            Does::Messages | Does::Chat | Does::Completions | Does::Responses => {
+                let asked = match route.does {
+                    Does::Messages => anthropic::read(&read, &self.config, false),
+                    Does::Completions => serving::read_completion(&read),
+                    Does::Responses => serving::read_response(&read),
+                    _ => openai::read(&read, &self.config),
                 };
                 match asked {
                     Ok(asked) => {
-                        self.infer(asked, dialect, agent, self.ordered(parts)?, stay)
-                            .await
+                        let ordered = self.ordered(parts)?;
+                        self.infer(asked, route.does, agent, ordered, stay).await
                     }
                     Err(problems) => {
                         self.pause(false).await;
@@ -364,9 +376,24 @@ impl Semantic {
             Does::Metrics => Reply::new(
                 StatusCode::OK,
                 "text/plain; version=0.0.4; charset=utf-8",
-                self.metrics
-                    .page(&self.engine, self.agents.len(), self.config.lenient_input),
+                self.metrics_page().await,
             ),
+            Does::Embeddings => Reply::json(&self.embed(read).await?),
+            Does::Tokenize => Reply::json(&self.tokenize(read)?),
+            Does::Detokenize => Reply::json(&self.detokenize(read)?),
+            Does::Sleep => {
+                self.engine.sleep().await;
+                empty()
+            }
+            Does::WakeUp => {
+                self.engine.wake();
+                empty()
+            }
+            Does::IsSleeping => Reply::json(&json!({ "is_sleeping": self.engine.load().sleeping })),
+            Does::ResetCache => {
+                self.engine.clear().await;
+                empty()
+            }
             Does::AdminCurrent => Reply::json(&self.current_model()),
             Does::AdminAvailable => Reply::json(&Self::available_models()),
             Does::AdminSwap => Reply::json(&self.swap(read).await?),
@@ -378,7 +405,28 @@ impl Semantic {
             Does::Root => Reply::json(&json!({
                 "name": "Agent memory server", "version": openapi::VERSION, "docs": "/docs", "openapi": "/openapi.json",
             })),
-            Does::Messages | Does::Chat | Does::AgentGenerate => Reply::unhandled(),
+            Does::Messages | Does::Chat | Does::Completions | Does::Responses | Does::AgentGenerate => {
+                Reply::unhandled()
+            }
+        })
+    }
+
+    /// The page for Prometheus, in the dialect in force.
+    async fn metrics_page(&self) -> String {
+        if self.config.metrics_dialect == MetricsDialect::Native {
+            let agents = self.agents.len();
+            return self.metrics.page(&self.engine, agents, self.config.lenient_input);
+        }
+        let model = match self.models.loaded() {
+            Loaded::Ready(model) | Loaded::Loading(model) => model,
+            Loaded::Nothing => "",
+        };
+        dialects::page(&Standing {
+            load: self.engine.load(),
+            measured: self.engine.meters.read(),
+            adapters: self.engine.adapters().await,
+            model,
+            config: &self.config,
         })
     }
 
@@ -546,6 +594,15 @@ impl Semantic {
                 || format!("req_{:016x}", self.next_id.fetch_add(1, Ordering::Relaxed)),
                 str::to_owned,
             )
+    }
+}
+
+/// An answer that says nothing.
+fn empty() -> Reply {
+    Reply {
+        status: StatusCode::OK,
+        headers: Vec::new(),
+        body: Bytes::new(),
     }
 }
 

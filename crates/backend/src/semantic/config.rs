@@ -9,7 +9,7 @@ use crate::stream_fault::Shares;
 use crate::system::Start;
 
 /// How many knobs there are.
-const COUNT: usize = 33;
+const COUNT: usize = 49;
 /// The defaults of `semantic`.
 pub(crate) static OBSERVED_KNOBS: [KnobDef; COUNT] = twin(&TABLE, true);
 /// The defaults of `semantic-fixed`.
@@ -66,6 +66,18 @@ pub(super) struct Config {
     pub(super) load: Duration,
     /// Longest generation of an agent.
     pub(super) generate_max: Duration,
+    /// Seed of everything random.
+    pub(super) seed: u64,
+    /// Names of the adapters there are.
+    pub(super) adapters: Vec<String>,
+    /// Adapters loaded at once.
+    pub(super) adapters_max: usize,
+    /// Whose names /metrics uses.
+    pub(super) metrics_dialect: MetricsDialect,
+    /// Completions, responses, embeddings and tokenisation are served too.
+    pub(super) serving_api: bool,
+    /// Sleep, wake and the reset of the cache are served too.
+    pub(super) dev_api: bool,
     /// Tokens in one event of a stream.
     pub(super) stream_interval: usize,
     /// Faults of a share of the answers.
@@ -74,6 +86,29 @@ pub(super) struct Config {
     pub(super) truth_requests: usize,
     /// Stream events kept for each of them.
     pub(super) truth_events: usize,
+}
+
+/// Whose names and shapes /metrics has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MetricsDialect {
+    /// Its own.
+    Native,
+    /// vLLM's.
+    Vllm,
+    /// SGLang's.
+    Sglang,
+    /// Text Generation Inference's.
+    Tgi,
+    /// Triton's.
+    Triton,
+    /// llama.cpp's server's.
+    LlamaCpp,
+    /// Dynamo's.
+    Dynamo,
+}
+
+impl MetricsDialect {
+    const WORDS: [&'static str; 7] = ["native", "vllm", "sglang", "tgi", "triton", "llamacpp", "dynamo"];
 }
 
 /// What a step of the scheduler may hold and how long it takes.
@@ -93,6 +128,52 @@ pub(super) struct Costs {
     pub(super) reload: Duration,
     /// Handing over one token of a step, while the next step runs.
     pub(super) send: Duration,
+    /// Whether prompts are computed in pieces beside the others.
+    pub(super) chunked: bool,
+    /// Tokens of one prompt in a step; 0 is as many as there is room for.
+    pub(super) prefill_chunk: usize,
+    /// Tokens guessed ahead in each step of a sequence.
+    pub(super) spec_tokens: usize,
+    /// Share of the guesses that are right.
+    pub(super) spec_acceptance: f64,
+    /// Guessing one token.
+    pub(super) draft: Duration,
+    /// Keys and values of a prompt come over from where they were computed: each time ...
+    pub(super) transfer: Duration,
+    /// ... and per token.
+    pub(super) transfer_token: Duration,
+    /// Loading an adapter.
+    pub(super) adapter_load: Duration,
+    /// Giving one up before that.
+    pub(super) adapter_evict: Duration,
+    /// Waking up.
+    pub(super) wake: Duration,
+}
+
+impl Costs {
+    /// Of a machine that does nothing special and takes no time.
+    #[cfg(test)]
+    pub(super) fn plain() -> Self {
+        Self {
+            max_batch: 1,
+            batch_tokens: 1,
+            prefill: Duration::ZERO,
+            decode_base: Duration::ZERO,
+            decode_seq: Duration::ZERO,
+            reload: Duration::ZERO,
+            send: Duration::ZERO,
+            chunked: true,
+            prefill_chunk: 0,
+            spec_tokens: 0,
+            spec_acceptance: 0.0,
+            draft: Duration::ZERO,
+            transfer: Duration::ZERO,
+            transfer_token: Duration::ZERO,
+            adapter_load: Duration::ZERO,
+            adapter_evict: Duration::ZERO,
+            wake: Duration::ZERO,
+        }
+    }
 }
 
 impl Config {
@@ -102,13 +183,17 @@ impl Config {
         let block_kib = settings.count("block_kib", 1, 1_048_576)?;
         let budget_mb = settings.count("budget_mb", 1, 16_777_216)?;
         let layers = settings.count("layers", 1, 1_024)? as usize;
-        let blocks = (budget_mb * 1024 / block_kib) as usize;
+        let blocks = match settings.count("pages", 0, 10_000_000)? as usize {
+            0 => (budget_mb * 1024 / block_kib) as usize,
+            pages => pages * layers,
+        };
         if blocks < layers {
             return Err(settings.refuse(
                 "budget_mb",
                 "the budget must hold at least one block of every layer",
             ));
         }
+        let millis = |name, max| settings.count(name, 0, max).map(Duration::from_millis);
         let micros = |name, max| settings.count(name, 0, max).map(Duration::from_micros);
         let platform_ms = |name| {
             settings
@@ -131,9 +216,22 @@ impl Config {
             decode_seq: micros("decode_seq_us", 60_000_000)?,
             reload: micros("reload_us", 10_000_000)?,
             send: micros("send_us", 10_000_000)?,
+            chunked: settings.flag("chunked_prefill")?,
+            prefill_chunk: settings.count("prefill_chunk", 0, 1_000_000)? as usize,
+            spec_tokens: settings.count("spec_tokens", 0, 64)? as usize,
+            spec_acceptance: settings.number("spec_acceptance", 0.0, 1.0)?,
+            draft: micros("draft_us", 10_000_000)?,
+            transfer: micros("transfer_us", 60_000_000)?,
+            transfer_token: micros("transfer_token_us", 1_000_000)?,
+            adapter_load: millis("adapter_load_ms", 600_000)?,
+            adapter_evict: millis("adapter_evict_ms", 600_000)?,
+            wake: millis("wake_ms", 600_000)?,
         };
-        if costs.batch_tokens < costs.max_batch {
-            return Err(settings.refuse("batch_tokens", "a step must hold a token of every sequence"));
+        if costs.batch_tokens < costs.max_batch * (1 + costs.spec_tokens) {
+            return Err(settings.refuse(
+                "batch_tokens",
+                "a step must hold a token of every sequence, and what is guessed ahead",
+            ));
         }
         Ok(Self {
             leak: settings.flag("leak")?,
@@ -163,6 +261,20 @@ impl Config {
             answer_tokens: settings.count("answer_tokens", 2, 4_096)? as usize,
             load: platform_ms("load_ms")?,
             generate_max: platform_ms("generate_timeout_ms")?,
+            seed: start.seed,
+            adapters: listed("adapters"),
+            adapters_max: settings.count("adapters_max", 1, 10_000)? as usize,
+            metrics_dialect: match settings.choice("metrics_dialect", &MetricsDialect::WORDS)? {
+                "vllm" => MetricsDialect::Vllm,
+                "sglang" => MetricsDialect::Sglang,
+                "tgi" => MetricsDialect::Tgi,
+                "triton" => MetricsDialect::Triton,
+                "llamacpp" => MetricsDialect::LlamaCpp,
+                "dynamo" => MetricsDialect::Dynamo,
+                _ => MetricsDialect::Native,
+            },
+            serving_api: settings.flag("serving_api")?,
+            dev_api: settings.flag("dev_api")?,
             stream_interval: settings.count("stream_interval", 1, 4_096)? as usize,
             stream_fault: Shares::read(settings.word("stream_fault"))
                 .map_err(|reason| settings.refuse("stream_fault", &reason))?,
@@ -428,6 +540,140 @@ const TABLE: [(KnobDef, &str); COUNT] = [
             "longest wait of /v1/agents/{id}/generate before 504 (platform time)",
         ),
         "60000",
+    ),
+    (
+        knob(
+            "chunked_prefill",
+            "bool",
+            "true",
+            "compute long prompts in pieces beside the others; otherwise a step holds whole prompts or tokens of answers",
+        ),
+        "true",
+    ),
+    (
+        knob(
+            "prefill_chunk",
+            "tokens",
+            "0",
+            "most tokens of one prompt in a step; 0 is as many as there is room for in batch_tokens",
+        ),
+        "0",
+    ),
+    (
+        knob(
+            "pages",
+            "count",
+            "0",
+            "pages in the pool, each of block_tokens tokens; 0 takes what budget_mb holds. When they run out, the youngest gives way and is computed again",
+        ),
+        "0",
+    ),
+    (
+        knob(
+            "spec_tokens",
+            "count",
+            "0",
+            "speculative decoding: tokens guessed ahead for each sequence in each step",
+        ),
+        "0",
+    ),
+    (
+        knob(
+            "spec_acceptance",
+            "1",
+            "0.7",
+            "speculative decoding: chance that a guess is right, if those before it are",
+        ),
+        "0.7",
+    ),
+    (
+        knob(
+            "draft_us",
+            "us",
+            "0",
+            "speculative decoding: time to guess one token",
+        ),
+        "0",
+    ),
+    (
+        knob(
+            "transfer_us",
+            "us",
+            "0",
+            "time that the keys and values of a prompt take to come over from where they were computed",
+        ),
+        "0",
+    ),
+    (
+        knob(
+            "transfer_token_us",
+            "us",
+            "0",
+            "the same per token of the prompt, added to it",
+        ),
+        "0",
+    ),
+    (
+        knob(
+            "adapters",
+            "list",
+            "none",
+            "adapters (LoRA) that requests can name as their model, separated by commas",
+        ),
+        "none",
+    ),
+    (
+        knob(
+            "adapters_max",
+            "count",
+            "2",
+            "adapters loaded at once; the one unused for longest gives way",
+        ),
+        "2",
+    ),
+    (
+        knob(
+            "adapter_load_ms",
+            "ms",
+            "200",
+            "time to load an adapter, in which the step stands still",
+        ),
+        "200",
+    ),
+    (
+        knob("adapter_evict_ms", "ms", "0", "time to give one up before that"),
+        "0",
+    ),
+    (
+        knob("wake_ms", "ms", "500", "time to wake up after POST /sleep"),
+        "500",
+    ),
+    (
+        knob(
+            "metrics_dialect",
+            "native|vllm|sglang|tgi|triton|llamacpp|dynamo",
+            "native",
+            "whose names GET /metrics uses; the values are the scheduler's own",
+        ),
+        "native",
+    ),
+    (
+        knob(
+            "serving_api",
+            "bool",
+            "false",
+            "also serve /v1/completions, /v1/responses, /v1/embeddings, /tokenize and /detokenize",
+        ),
+        "false",
+    ),
+    (
+        knob(
+            "dev_api",
+            "bool",
+            "false",
+            "also serve POST /sleep, /wake_up and /reset_prefix_cache and GET /is_sleeping, to everybody with a key",
+        ),
+        "false",
     ),
     (
         knob(

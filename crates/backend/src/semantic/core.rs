@@ -8,39 +8,12 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::adapters::{Adapters, Loads, Taken};
 use super::config::{Config, Costs};
-use super::pool::{Exhausted, Found, Hold, Pool, Standing};
+use super::meters::Meters;
+use super::pool::{Exhausted, Found, Pool, Standing};
 use super::progress::{End, Progress};
-
-/// A request for tokens.
-#[derive(Debug)]
-pub(super) struct Job {
-    /// Its number, in order of arrival.
-    pub(super) id: u64,
-    /// The prompt, then every token of the answer to come.
-    pub(super) tokens: Vec<u32>,
-    /// Where the answer begins.
-    pub(super) prompt_len: usize,
-    /// From when on it could have been worked on.
-    pub(super) since: Instant,
-    /// Who waits.
-    pub(super) progress: Arc<Progress>,
-}
-
-/// A job that runs or waits.
-#[derive(Debug)]
-struct Sequence {
-    job: Job,
-    hold: Hold,
-    /// Tokens whose keys and values are in its pages.
-    computed: usize,
-    /// Tokens of the answer made so far.
-    made: usize,
-    /// Tokens of this step.
-    now: usize,
-    /// Tokens to reload from disk in its first step.
-    reload: usize,
-}
+use super::sequence::{Job, Sequence, accepted};
 
 /// The scheduler.
 #[derive(Debug)]
@@ -60,6 +33,15 @@ pub(super) struct Core {
     notes: Vec<Note>,
     /// Tokens and ends of the last step, in the order in which they leave, with their dues.
     leaving: VecDeque<(Instant, Arc<Progress>, Option<End>)>,
+    adapters: Adapters,
+    /// What is measured of every request.
+    pub(super) meters: Arc<Meters>,
+    /// Nothing is done until it is woken.
+    sleeping: bool,
+    /// Time that the next step takes longer.
+    owed: Duration,
+    /// Which guesses are right.
+    seed: u64,
 }
 
 /// News for one who waits.
@@ -83,6 +65,12 @@ pub(super) struct Steps {
     pub(super) preempted: u64,
     /// Most sequences in a step.
     pub(super) batch_max: usize,
+    /// Sequences in steps that guessed tokens ahead, the tokens guessed, and those that were right.
+    pub(super) drafts: u64,
+    /// See `drafts`.
+    pub(super) drafted: u64,
+    /// See `drafts`.
+    pub(super) accepted: u64,
 }
 
 /// How the scheduler stands.
@@ -96,6 +84,10 @@ pub(super) struct Load {
     pub(super) steps: Steps,
     /// The pool.
     pub(super) pool: Standing,
+    /// Adapters loaded and given up so far.
+    pub(super) adapters: Loads,
+    /// Whether it sleeps.
+    pub(super) sleeping: bool,
 }
 
 impl Core {
@@ -110,6 +102,8 @@ impl Core {
             reuse: !config.cache_discarded,
             layers: config.layers,
             block_tokens: config.block_tokens,
+            adapters: Adapters::new(config.adapters_max),
+            seed: config.seed,
             ..Self::sound(costs, pool)
         }
     }
@@ -129,26 +123,28 @@ impl Core {
             counts: Steps::default(),
             notes: Vec::new(),
             leaving: VecDeque::new(),
+            adapters: Adapters::new(1),
+            meters: Arc::default(),
+            sleeping: false,
+            owed: Duration::ZERO,
+            seed: 0,
         }
     }
 
     /// A job joins the queue.
     pub(super) fn submit(&mut self, job: Job) {
-        self.waiting.push_back(Sequence {
-            job,
-            hold: Hold::default(),
-            computed: 0,
-            made: 0,
-            now: 0,
-            reload: 0,
-        });
+        self.waiting.push_back(Sequence::new(job));
     }
 
     /// A job leaves, wherever it is; its blocks are free at once.
     pub(super) fn cancel(&mut self, id: u64) {
         let held = |queue: &VecDeque<Sequence>| queue.iter().position(|one| one.job.id == id);
         let gone = match self.running.iter().position(|one| one.job.id == id) {
-            Some(at) => Some(self.running.remove(at)),
+            Some(at) => {
+                let one = self.running.remove(at);
+                self.give_adapter(&one);
+                Some(one)
+            }
             None => held(&self.waiting).and_then(|at| self.waiting.remove(at)),
         };
         if let Some(gone) = gone {
@@ -157,6 +153,7 @@ impl Core {
             } else {
                 self.pool.release(gone.hold);
             }
+            self.meters.aborted();
             self.notes.push(Note::Ended(gone.job.progress, End::Cancelled));
         }
         self.lift_barriers();
@@ -214,31 +211,104 @@ impl Core {
             waiting: self.waiting.len(),
             steps: self.counts,
             pool: self.pool.standing(),
+            adapters: self.adapters.counts(),
+            sleeping: self.sleeping,
+        }
+    }
+
+    /// Adapters in use, then those only loaded.
+    pub(super) fn adapter_names(&self) -> (Vec<String>, Vec<String>) {
+        self.adapters.names()
+    }
+
+    /// Everything stands still, and what was cached is gone; who runs is computed again after waking.
+    pub(super) fn sleep(&mut self) {
+        self.sleeping = true;
+        if self.leak {
+            return;
+        }
+        while let Some(mut one) = self.running.pop() {
+            self.pool.release(std::mem::take(&mut one.hold));
+            self.give_adapter(&one);
+            one.computed = 0;
+            one.ready = None;
+            self.waiting.push_front(one);
+        }
+        self.pool.clear();
+    }
+
+    /// It goes on, after the time that waking takes.
+    pub(super) fn wake(&mut self) {
+        if std::mem::take(&mut self.sleeping) {
+            self.owed += self.costs.wake;
+        }
+    }
+
+    /// When the next sequence is here whose keys and values are on their way.
+    pub(super) fn next_ready(&self, now: Instant) -> Option<Instant> {
+        let ready = self.running.iter().filter_map(|one| one.ready);
+        ready
+            .filter(|ready| *ready > now)
+            .min()
+            .filter(|_| !self.sleeping)
+    }
+
+    fn give_adapter(&mut self, one: &Sequence) {
+        if let Some(name) = &one.job.adapter {
+            self.adapters.give(name);
         }
     }
 
     /// Takes in who fits and lays out the next step: how long it takes and from when on it could have begun, or that there is
     /// nothing to do.
-    pub(super) fn plan(&mut self) -> Option<(Duration, Instant)> {
+    pub(super) fn plan(&mut self, now: Instant) -> Option<(Duration, Instant)> {
+        if self.sleeping {
+            return None;
+        }
         self.make_room();
-        self.take_in();
+        self.take_in(now);
         let mut budget = self.costs.batch_tokens;
         let mut length = Duration::ZERO;
+        // Where prompts are not computed in pieces, a step holds prompts or tokens of answers.
+        let prompts_only =
+            !self.costs.chunked && self.running.iter().any(|one| one.is_here(now) && !one.decodes());
         let mut decoding = 0_u32;
+        let mut drafted = 0;
         for one in &mut self.running {
-            one.now = usize::from(one.decodes()).min(budget);
-            budget -= one.now;
-            decoding += one.now as u32;
+            one.now = 0;
+            one.drafts = 0;
+            if one.decodes() && one.is_here(now) && !prompts_only {
+                one.now = (1 + one.guesses(&self.costs)).min(budget);
+                one.drafts = one.now.saturating_sub(1);
+                budget -= one.now;
+                decoding += u32::from(one.now > 0);
+                drafted += one.drafts;
+            }
         }
         let mut prefilled = 0;
         for one in self.running.iter_mut().filter(|one| !one.decodes()) {
-            one.now = one.left().min(budget);
-            budget -= one.now;
+            let left = one.left();
+            one.now = match (self.costs.chunked, self.costs.prefill_chunk) {
+                (true, 0) => left.min(budget),
+                (true, chunk) => left.min(budget).min(chunk),
+                // Whole or not at all, and the first one whatever its length.
+                (false, _) if prefilled == 0 || left <= budget => left,
+                (false, _) => 0,
+            };
+            budget = budget.saturating_sub(one.now);
             prefilled += one.now;
-            length += self.costs.reload * std::mem::take(&mut one.reload) as u32;
+            if one.now > 0 {
+                length += self.costs.reload * std::mem::take(&mut one.reload) as u32;
+            }
         }
-        let since = self.running.iter().map(|one| one.job.since).min()?;
-        length += self.costs.prefill * prefilled as u32;
+        let since = self
+            .running
+            .iter()
+            .filter(|one| one.now > 0)
+            .map(Sequence::since)
+            .min()?;
+        length += self.costs.prefill * prefilled as u32 + self.costs.draft * drafted as u32;
+        length += std::mem::take(&mut self.owed);
         if decoding > 0 {
             length += self.costs.decode_base + self.costs.decode_seq * decoding;
         }
@@ -247,6 +317,8 @@ impl Core {
         self.counts.taken += 1;
         self.counts.prefilled += prefilled as u64;
         self.counts.batch_max = self.counts.batch_max.max(self.running.len());
+        self.meters
+            .step(prefilled + drafted + decoding as usize, decoding);
         Some((length, since))
     }
 
@@ -254,19 +326,40 @@ impl Core {
     pub(super) fn complete(&mut self, due: Instant) {
         let mut over = false;
         let mut leaves = due;
-        for one in &mut self.running {
-            one.computed += one.now;
-            let moved = std::mem::take(&mut one.now) > 0;
-            if !self.leak {
-                self.pool.seal(&mut one.hold, &one.job.tokens, one.computed);
+        for at in 0..self.running.len() {
+            let one = &mut self.running[at];
+            if one.now == 0 {
+                continue;
             }
-            if moved && one.left() == 0 {
-                one.made += 1;
-                self.counts.decoded += 1;
-                self.leaving
-                    .push_back((leaves, Arc::clone(&one.job.progress), None));
-                leaves += self.costs.send;
+            let (now, drafts) = (std::mem::take(&mut one.now), std::mem::take(&mut one.drafts));
+            one.computed += now - drafts;
+            if one.left() == 0 {
+                let right = accepted(self.seed, &one.job, one.made, drafts, self.costs.spec_acceptance);
+                if drafts > 0 {
+                    self.counts.drafts += 1;
+                    self.counts.drafted += drafts as u64;
+                    self.counts.accepted += right as u64;
+                }
+                let mut told = leaves;
+                if one.made == 0 {
+                    let length = one.job.prompt_len as u32;
+                    told += self.costs.transfer + self.costs.transfer_token * length;
+                    one.ready = (told > leaves).then_some(told);
+                }
+                one.made += 1 + right;
+                one.computed += right;
+                self.counts.decoded += 1 + right as u64;
+                one.measure(told, 1 + right, &self.meters);
                 over |= one.is_over();
+                let progress = Arc::clone(&one.job.progress);
+                for _ in 0..=right {
+                    leave(&mut self.leaving, (told, Arc::clone(&progress), None));
+                }
+                leaves += self.costs.send;
+            }
+            if !self.leak {
+                let one = &mut self.running[at];
+                self.pool.seal(&mut one.hold, &one.job.tokens, one.computed);
             }
         }
         if over {
@@ -284,6 +377,8 @@ impl Core {
     /// An answer is whole. As observed, the blocks of the other layers are taken only now, and none is ever given back.
     fn finish(&mut self, mut one: Sequence, leaves: Instant) {
         let mut end = End::Done;
+        self.give_adapter(&one);
+        let leaves = one.last.map_or(leaves, |last| last.max(leaves));
         if self.leak {
             let pages = one.job.tokens.len().div_ceil(self.block_tokens);
             let taken = one.job.prompt_len.div_ceil(self.block_tokens);
@@ -295,7 +390,16 @@ impl Core {
         } else {
             self.pool.release(one.hold);
         }
-        self.leaving.push_back((leaves, one.job.progress, Some(end)));
+        match (end, one.first, one.last) {
+            (End::Done, Some(first), Some(last)) => {
+                let after = |then: Instant| last.saturating_duration_since(then);
+                let admitted = one.admitted.unwrap_or(one.job.since);
+                self.meters
+                    .whole(one.made, after(one.job.since), after(admitted), after(first));
+            }
+            _ => self.meters.aborted(),
+        }
+        leave(&mut self.leaving, (leaves, one.job.progress, Some(end)));
     }
 
     /// Pages for the next token of everybody; the youngest gives way.
@@ -306,14 +410,21 @@ impl Core {
         let mut at = 0;
         while at < self.running.len() {
             let one = &mut self.running[at];
-            let known = one.known();
+            let known = one.known()
+                + if one.decodes() {
+                    one.guesses(&self.costs)
+                } else {
+                    0
+                };
             if self.pool.grow(&mut one.hold, known).is_ok() {
                 at += 1;
                 continue;
             }
             self.counts.preempted += 1;
             if let Some(mut youngest) = self.running.pop() {
+                youngest.job.progress.preempt();
                 self.pool.release(std::mem::take(&mut youngest.hold));
+                self.give_adapter(&youngest);
                 if self.running.is_empty() {
                     // Alone, and still too large.
                     self.notes
@@ -321,34 +432,68 @@ impl Core {
                     self.lift_barriers();
                 } else {
                     youngest.computed = 0;
+                    youngest.ready = None;
                     self.waiting.push_front(youngest);
                 }
             }
         }
     }
 
-    fn take_in(&mut self) {
+    fn take_in(&mut self, now: Instant) {
+        let mut at = 0;
         while self.running.len() < self.costs.max_batch {
-            let Some(mut one) = self.waiting.pop_front() else {
+            let Some(mut one) = self.waiting.remove(at) else {
                 return;
             };
+            if !self.take_adapter(&one) {
+                // Every place is in use by others: who comes after may go first.
+                self.waiting.insert(at, one);
+                at += 1;
+                continue;
+            }
             match self.admit(&mut one) {
                 Ok(found) => {
+                    if one.admitted.is_none() {
+                        one.admitted = Some(now);
+                        let waited = now.saturating_duration_since(one.job.since);
+                        self.meters.admitted(waited, one.job.prompt_len, found.tokens);
+                    }
                     self.notes
                         .push(Note::Admitted(Arc::clone(&one.job.progress), found));
                     self.running.push(one);
                 }
                 Err(Exhausted(blocks)) if self.leak || self.running.is_empty() => {
+                    self.give_adapter(&one);
+                    self.meters.aborted();
                     self.notes
                         .push(Note::Ended(one.job.progress, End::Exhausted(blocks)));
                     self.lift_barriers();
                 }
                 Err(_) => {
-                    self.waiting.push_front(one);
+                    self.give_adapter(&one);
+                    self.waiting.insert(at, one);
                     return;
                 }
             }
         }
+    }
+
+    /// Takes up the adapter it wants; loading one makes the next step longer.
+    fn take_adapter(&mut self, one: &Sequence) -> bool {
+        let Some(name) = &one.job.adapter else {
+            return true;
+        };
+        match self.adapters.take(name) {
+            None => return false,
+            Some(Taken::There) => {}
+            Some(Taken::Loaded { evicted }) => {
+                self.owed += self.costs.adapter_load;
+                if evicted {
+                    self.owed += self.costs.adapter_evict;
+                }
+            }
+        }
+        true
     }
 
     fn admit(&mut self, one: &mut Sequence) -> Result<Found, Exhausted> {
@@ -378,23 +523,16 @@ impl Core {
     }
 }
 
-impl Sequence {
-    /// Tokens it has: the prompt and what was made.
-    fn known(&self) -> usize {
-        self.job.prompt_len + self.made
-    }
-
-    /// Tokens to compute before the next can be made.
-    fn left(&self) -> usize {
-        self.known() - self.computed
-    }
-
-    fn decodes(&self) -> bool {
-        self.made > 0 && self.left() == 1
-    }
-
-    fn is_over(&self) -> bool {
-        self.known() >= self.job.tokens.len()
+/// In the order of time: what comes over from elsewhere is told later than what was made with it.
+fn leave(
+    leaving: &mut VecDeque<(Instant, Arc<Progress>, Option<End>)>,
+    one: (Instant, Arc<Progress>, Option<End>),
+) {
+    if leaving.back().is_none_or(|(due, _, _)| *due <= one.0) {
+        leaving.push_back(one);
+    } else {
+        let at = leaving.partition_point(|(due, _, _)| *due <= one.0);
+        leaving.insert(at, one);
     }
 }
 
@@ -413,6 +551,7 @@ mod tests {
             decode_seq: 2 * MS,
             reload: Duration::ZERO,
             send: Duration::ZERO,
+            ..Costs::plain()
         };
         Core {
             block_tokens: 4,
@@ -429,6 +568,7 @@ mod tests {
             tokens: tokens.collect(),
             prompt_len,
             since: Instant::now(),
+            adapter: None,
             progress: Arc::clone(&progress),
         });
         progress
@@ -436,9 +576,11 @@ mod tests {
 
     /// Runs to the end; gives the length of every step.
     fn run(core: &mut Core, start: Instant) -> Vec<Duration> {
+        // Jobs are handed in a little after the start.
         let mut clock = start;
         let mut lengths = Vec::new();
-        while let Some((length, _)) = core.plan() {
+        while let Some((length, since)) = core.plan(core.next_ready(clock).unwrap_or(clock)) {
+            clock = clock.max(since);
             clock += length;
             core.complete(clock);
             core.tell();
@@ -499,9 +641,10 @@ mod tests {
             tokens: vec![20, 21],
             prompt_len: 1,
             since: start,
+            adapter: None,
             progress: Arc::clone(&all[0]),
         });
-        core.plan();
+        core.plan(Instant::now());
         core.complete(start);
         assert_eq!(core.tell_due(start.checked_sub(MS).unwrap()), Some(start));
     }
@@ -540,7 +683,7 @@ mod tests {
         let second = job(&mut core, 2, 4, 1);
         let (done, mut told) = oneshot::channel();
         core.barrier(1, done);
-        core.plan();
+        core.plan(Instant::now());
         core.complete(Instant::now());
         core.tell_due(Instant::now());
         core.tell();

@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::config::Config;
-use super::core::{Core, Job, Load};
+use super::core::{Core, Load};
 use super::disk::Disk;
+use super::meters::Meters;
 use super::pool::Pool;
 use super::progress::{End, Progress};
+use super::sequence::Job;
 use crate::error::BackendError;
 
 /// The clock of the steps may lag behind the machine's by this much before it is set anew.
@@ -24,6 +26,8 @@ pub(super) struct Engine {
     shared: Arc<Shared>,
     queue_max: usize,
     next_id: AtomicU64,
+    /// What is measured of every request.
+    pub(super) meters: Arc<Meters>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -51,6 +55,9 @@ enum Order {
     Barrier(u64, oneshot::Sender<()>),
     Clear(oneshot::Sender<usize>),
     Place(Vec<u64>, oneshot::Sender<Vec<(bool, bool)>>),
+    Sleep(oneshot::Sender<()>),
+    Wake,
+    Adapters(oneshot::Sender<(Vec<String>, Vec<String>)>),
 }
 
 /// Too many wait.
@@ -95,6 +102,7 @@ impl Engine {
         };
         let pool = Pool::new(config.blocks, config.layers, config.block_tokens, disk);
         let core = Core::new(config, pool);
+        let meters = Arc::clone(&core.meters);
         let shared = Arc::new(Shared::default());
         shared.publish(core.load());
         let working = Arc::clone(&shared);
@@ -110,6 +118,7 @@ impl Engine {
                 config.queue_max
             },
             next_id: AtomicU64::new(1),
+            meters,
             thread: Some(thread),
         })
     }
@@ -121,6 +130,7 @@ impl Engine {
         prompt_len: usize,
         since: Instant,
         progress: Arc<Progress>,
+        adapter: Option<String>,
         detached: bool,
     ) -> Result<Ticket, Full> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
@@ -129,6 +139,7 @@ impl Engine {
             tokens,
             prompt_len,
             since,
+            adapter,
             progress,
         };
         let mut inbox = self.shared.lock();
@@ -165,6 +176,26 @@ impl Engine {
     pub(super) async fn places(&self, pages: Vec<u64>) -> Vec<(bool, bool)> {
         let (done, told) = oneshot::channel();
         self.shared.order(Order::Place(pages, done));
+        told.await.unwrap_or_default()
+    }
+
+    /// Everything stands still from the end of the step in progress on.
+    pub(super) async fn sleep(&self) {
+        let (done, told) = oneshot::channel();
+        self.shared.order(Order::Sleep(done));
+        // An engine that ended does nothing any more.
+        let _ = told.await;
+    }
+
+    /// It goes on.
+    pub(super) fn wake(&self) {
+        self.shared.order(Order::Wake);
+    }
+
+    /// Adapters in use, then those only loaded.
+    pub(super) async fn adapters(&self) -> (Vec<String>, Vec<String>) {
+        let (done, told) = oneshot::channel();
+        self.shared.order(Order::Adapters(done));
         told.await.unwrap_or_default()
     }
 
@@ -219,7 +250,7 @@ fn work(shared: &Shared, mut core: Core) {
     while !shared.closed.load(Ordering::Acquire) {
         let orders = shared.lock().take();
         follow(&mut core, orders);
-        let step = core.plan();
+        let step = core.plan(Instant::now());
         let load = core.load();
         shared.lock().held = load.waiting;
         shared.publish(load);
@@ -233,12 +264,22 @@ fn work(shared: &Shared, mut core: Core) {
             shared.publish(core.load());
             core.tell();
             core.tell_due(due);
-        } else if let Some(next) = core.tell_due(Instant::now()) {
-            std::thread::sleep(next.saturating_duration_since(Instant::now()));
         } else {
+            let now = Instant::now();
+            let next = [core.tell_due(now), core.next_ready(now)]
+                .into_iter()
+                .flatten()
+                .min();
             let inbox = shared.lock();
             if inbox.orders.is_empty() && !shared.closed.load(Ordering::Acquire) {
-                drop(shared.arrived.wait(inbox));
+                match next {
+                    None => drop(shared.arrived.wait(inbox)),
+                    Some(next) => drop(
+                        shared
+                            .arrived
+                            .wait_timeout(inbox, next.saturating_duration_since(now)),
+                    ),
+                }
             }
         }
     }
@@ -260,6 +301,14 @@ fn follow(core: &mut Core, orders: Vec<Order>) {
             Order::Clear(done) => {
                 // Who no longer waits need not be told.
                 let _ = done.send(core.pool.clear());
+            }
+            Order::Sleep(done) => {
+                core.sleep();
+                let _ = done.send(());
+            }
+            Order::Wake => core.wake(),
+            Order::Adapters(done) => {
+                let _ = done.send(core.adapter_names());
             }
             Order::Place(pages, done) => {
                 let places = pages.into_iter().map(|page| core.pool.place(page)).collect();

@@ -237,6 +237,19 @@ impl<'a> Fields<'a> {
         found.copied()
     }
 
+    /// One of a few words, one of them when absent.
+    pub(super) fn choice_or(
+        &mut self,
+        name: &'static str,
+        words: &[&'static str],
+        absent: &'static str,
+    ) -> &'static str {
+        if self.any(name).is_none() {
+            return absent;
+        }
+        self.choice(name, words).unwrap_or(absent)
+    }
+
     /// A list of texts, none when absent; with `lone` a single text will do.
     pub(super) fn texts(&mut self, name: &'static str, max: usize, lone: bool) -> Vec<String> {
         match self.any(name) {

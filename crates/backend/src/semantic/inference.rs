@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 
 use super::agents;
@@ -13,11 +13,13 @@ use super::anthropic;
 use super::app::{Outcome, Semantic, Stay};
 use super::asked::{Asked, Prompt};
 use super::engine::Ticket;
-use super::fault::{Dialect, Fault};
+use super::fault::Fault;
 use super::ledger::Entry;
 use super::models::{Loaded, Models};
 use super::openai::{self, Head};
 use super::progress::{End, Progress, Seen};
+use super::routes::Does;
+use super::serving::{self, Embed};
 use super::stream::{Format, Ordered, Stream};
 use super::tokens::{Mark, Script};
 use super::turns::Place;
@@ -93,7 +95,7 @@ impl Semantic {
     pub(super) async fn infer(
         self: &Arc<Self>,
         asked: Asked,
-        dialect: Dialect,
+        does: Does,
         agent: Option<&str>,
         ordered: Ordered,
         stay: &mut Option<Stay>,
@@ -105,8 +107,13 @@ impl Semantic {
         let (stream, include_usage) = (asked.stream, asked.include_usage);
         let mut begun = self.begin(asked, agent, stay).await?;
         let number = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let prefix = match does {
+            Does::Completions => "cmpl-",
+            Does::Responses => "resp_",
+            _ => "chatcmpl-",
+        };
         let head = Head {
-            id: format!("chatcmpl-{number:016x}"),
+            id: format!("{prefix}{number:016x}"),
             created: agents::now(),
             model: model.clone(),
             include_usage,
@@ -117,9 +124,11 @@ impl Semantic {
             if !delay.is_zero() {
                 self.alarm.sleep_until(Instant::now() + delay).await;
             }
-            let format = match dialect {
-                Dialect::Anthropic => Format::Anthropic { id, model },
-                Dialect::OpenAi => Format::OpenAi(head),
+            let format = match does {
+                Does::Messages => Format::Anthropic { id, model },
+                Does::Completions => Format::Completions(head),
+                Does::Responses => Format::Responses(head),
+                _ => Format::OpenAi(head),
             };
             return Ok(Outcome::Stream(Stream::respond(
                 Arc::clone(self),
@@ -131,10 +140,41 @@ impl Semantic {
         }
         let used = self.whole(&mut begun, stay).await?;
         let (text, why) = (&begun.script.text, &begun.script.stop);
-        Ok(Outcome::Reply(Reply::json(&match dialect {
-            Dialect::Anthropic => anthropic::message(&id, &model, text, why, &used),
-            Dialect::OpenAi => openai::completion(&head, text, why, &used),
+        Ok(Outcome::Reply(Reply::json(&match does {
+            Does::Messages => anthropic::message(&id, &model, text, why, &used),
+            Does::Completions => serving::completion(&head, text, why, &used),
+            Does::Responses => serving::response(&head, Some((text, why, &used))),
+            _ => openai::completion(&head, text, why, &used),
         })))
+    }
+
+    /// POST /v1/embeddings: the prompts go through the scheduler, which makes one token of each.
+    pub(super) async fn embed(&self, body: &Map<String, Value>) -> Result<Value, Fault> {
+        let asked = Embed::read(body).map_err(Fault::invalid)?;
+        let model = self.model(&asked.model)?;
+        let mut jobs = Vec::new();
+        for input in &asked.inputs {
+            if input.len() > self.config.prompt_max() {
+                let message = format!("an input is longer than {} tokens", self.config.prompt_max());
+                return Err(Fault::bad_request(message));
+            }
+            let progress = Arc::new(Progress::new(false, 0, None));
+            let tokens = [&input[..], &[0]].concat();
+            let (since, told) = (Instant::now(), Arc::clone(&progress));
+            let ticket = self
+                .engine
+                .submit(tokens, input.len(), since, told, None, false)
+                .map_err(|_| Fault::capacity("too many requests waiting"))?;
+            jobs.push((progress, ticket));
+        }
+        for (progress, mut ticket) in jobs {
+            let end = progress.wait(|seen| seen.end).await;
+            ticket.over();
+            if end != End::Done {
+                return Err(Fault::capacity("the inputs found no room"));
+            }
+        }
+        Ok(asked.answer(&model))
     }
 
     /// POST /v1/agents/{agent_id}/generate.
@@ -208,7 +248,10 @@ impl Semantic {
         };
         if asked.is_empty() {
             Ok(loaded.to_owned())
-        } else if self.config.lenient_input || asked == loaded {
+        } else if self.config.lenient_input
+            || asked == loaded
+            || self.config.adapters.iter().any(|name| name == asked)
+        {
             Ok(asked.to_owned())
         } else if Models::find(asked).is_some() {
             Err(Fault::not_found(format!("model: {asked} is not loaded")))
@@ -254,9 +297,17 @@ impl Semantic {
         let (turn, busy) = if asked.stream { (busy, None) } else { (None, busy) };
         let progress = Arc::new(Progress::new(asked.stream, config.truth_events, turn));
         let tokens = [&asked.prompt[..], &script.ids].concat();
+        let adapter = config.adapters.iter().find(|name| **name == asked.model).cloned();
         let ticket = self
             .engine
-            .submit(tokens, prompt_len, since, Arc::clone(&progress), config.serial)
+            .submit(
+                tokens,
+                prompt_len,
+                since,
+                Arc::clone(&progress),
+                adapter,
+                config.serial,
+            )
             .map_err(|_| Fault::capacity("too many requests waiting"))?;
         let mut begun = Begun {
             progress,

@@ -103,6 +103,7 @@ impl Ledger {
                 "cached_tokens": seen.admitted.map(|(_, found)| found.tokens),
                 "reloaded_tokens": seen.admitted.map(|(_, found)| found.reloaded),
                 "output_tokens": seen.tokens,
+                "preempted": seen.preempted,
                 "events_ns": events,
             })
         });

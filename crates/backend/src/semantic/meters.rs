@@ -5,12 +5,13 @@ use std::time::Duration;
 
 /// Upper bounds of the buckets of times, in seconds.
 pub(super) const TIMES_S: &[f64] = &[
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0,
-    160.0, 640.0,
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0,
+    20.0, 40.0, 80.0, 160.0, 640.0,
 ];
 /// Upper bounds of the buckets of tokens.
 pub(super) const TOKENS: &[f64] = &[
-    1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0, 10_000.0, 20_000.0, 50_000.0, 100_000.0,
+    1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0, 10_000.0, 20_000.0,
+    50_000.0, 100_000.0,
 ];
 
 /// Values in buckets.
@@ -60,6 +61,8 @@ pub(super) struct Measured {
     pub(super) prefill: Buckets,
     /// From the first token to the last.
     pub(super) decode: Buckets,
+    /// From admission to the last token.
+    pub(super) inference: Buckets,
     /// Mean between the tokens of one request.
     pub(super) tpot: Buckets,
     /// Tokens of a prompt.
@@ -97,6 +100,7 @@ impl Default for Meters {
             queue: times(),
             prefill: times(),
             decode: times(),
+            inference: times(),
             tpot: times(),
             prompt: tokens(),
             generated: tokens(),
@@ -150,12 +154,19 @@ impl Meters {
         self.lock().itl.add(gap.as_secs_f64());
     }
 
-    /// An answer of so many tokens is whole, so long after arrival, and after its first token.
-    pub(super) fn whole(&self, tokens: usize, since_arrival: Duration, since_first: Duration) {
+    /// An answer of so many tokens is whole, so long after arrival, after admission and after its first token.
+    pub(super) fn whole(
+        &self,
+        tokens: usize,
+        since_arrival: Duration,
+        since_admission: Duration,
+        since_first: Duration,
+    ) {
         let mut measured = self.lock();
         measured.stopped += 1;
         measured.generated.add(tokens as f64);
         measured.e2e.add(since_arrival.as_secs_f64());
+        measured.inference.add(since_admission.as_secs_f64());
         measured.decode.add(since_first.as_secs_f64());
         if tokens > 1 {
             measured.tpot.add(since_first.as_secs_f64() / (tokens - 1) as f64);

@@ -73,6 +73,12 @@ impl Semantic {
                     "display_name": name, "created_at": "2025-03-12T00:00:00Z",
                 })
             })
+            .chain(self.config.adapters.iter().map(|name| {
+                json!({
+                    "id": name, "object": "model", "type": "model", "created": PUBLISHED, "owned_by": "local",
+                    "display_name": name, "created_at": "2025-03-12T00:00:00Z", "parent": loaded,
+                })
+            }))
             .collect();
         json!({ "object": "list", "data": data, "has_more": false, "first_id": loaded, "last_id": loaded })
     }

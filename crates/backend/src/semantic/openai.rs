@@ -114,7 +114,8 @@ fn tools(fields: &mut Fields<'_>, prompt: &mut Prompt, config: &Config) {
     }
 }
 
-fn messages(fields: &mut Fields<'_>, prompt: &mut Prompt) {
+/// Reads the messages of a conversation.
+pub(super) fn messages(fields: &mut Fields<'_>, prompt: &mut Prompt) {
     let list = fields.objects("messages");
     for (index, message) in list.iter().enumerate() {
         let at = vec![json!("body"), json!("messages"), json!(index)];
@@ -157,14 +158,16 @@ fn messages(fields: &mut Fields<'_>, prompt: &mut Prompt) {
     }
 }
 
-fn reason(stop: &Stop) -> &'static str {
+/// Why an answer ended.
+pub(super) fn reason(stop: &Stop) -> &'static str {
     match stop {
         Stop::MaxTokens => "length",
         Stop::EndTurn | Stop::Sequence(_) => "stop",
     }
 }
 
-fn usage(usage: &Usage) -> Value {
+/// The usage, as it is told.
+pub(super) fn usage(usage: &Usage) -> Value {
     json!({
         "prompt_tokens": usage.prompt,
         "completion_tokens": usage.output,

@@ -14,7 +14,7 @@ pub(super) const VERSION: &str = "1.0.0";
 /// The whole document.
 pub(super) fn document(config: &Config) -> Value {
     let mut paths = Map::new();
-    for route in ROUTES {
+    for route in ROUTES.iter().filter(|route| route.is_served(config)) {
         let (method, path) = route.endpoint.split_once(' ').unwrap_or_default();
         let entry = paths.entry(path).or_insert_with(|| json!({}));
         entry[method.to_lowercase()] = operation(route, config);
@@ -40,7 +40,16 @@ pub(super) fn document(config: &Config) -> Value {
 
 fn operation(route: &Route, config: &Config) -> Value {
     let (summary, request, answer) = described(route.does);
-    let openai = route.does == Does::Chat || route.does == Does::Models;
+    let openai = matches!(
+        route.does,
+        Does::Chat
+            | Does::Models
+            | Does::Completions
+            | Does::Responses
+            | Does::Embeddings
+            | Does::Tokenize
+            | Does::Detokenize
+    );
     let mut responses = Map::new();
     responses.insert(answer.0.to_owned(), success(route.does, answer.1));
     for (status, description) in errors(route, config) {
@@ -92,6 +101,27 @@ fn described(does: Does) -> (&'static str, Option<&'static str>, (&'static str, 
             Some("ChatRequest"),
             ("200", "ChatCompletion"),
         ),
+        Does::Completions => (
+            "Continue a prompt",
+            Some("CompletionRequest"),
+            ("200", "Completion"),
+        ),
+        Does::Responses => ("Create a response", Some("ResponseRequest"), ("200", "Response")),
+        Does::Embeddings => (
+            "Vectors of texts",
+            Some("EmbeddingRequest"),
+            ("200", "Embeddings"),
+        ),
+        Does::Tokenize => ("A text in tokens", Some("TokenizeRequest"), ("200", "Tokens")),
+        Does::Detokenize => (
+            "Tokens as a text",
+            Some("DetokenizeRequest"),
+            ("200", "Detokenized"),
+        ),
+        Does::Sleep => ("Stand still, and forget what is cached", None, ("200", "")),
+        Does::WakeUp => ("Go on", None, ("200", "")),
+        Does::IsSleeping => ("Whether it stands still", None, ("200", "Sleeping")),
+        Does::ResetCache => ("Forget what is cached", None, ("200", "")),
         Does::Models => ("List the loaded model", None, ("200", "ModelList")),
         Does::AgentCreate => ("Create an agent", Some("AgentRequest"), ("201", "Agent")),
         Does::AgentList => ("List the agents", None, ("200", "AgentList")),
@@ -125,6 +155,7 @@ fn success(does: Does, schema: &str) -> Value {
     let text = || json!({ "schema": { "type": "string" } });
     match does {
         Does::AgentDelete => return json!({ "description": "Forgotten" }),
+        Does::Sleep | Does::WakeUp | Does::ResetCache => return json!({ "description": "Done" }),
         Does::Metrics => content.insert("text/plain".to_owned(), text()),
         Does::Docs => content.insert("text/html".to_owned(), text()),
         _ => content.insert(
@@ -132,7 +163,10 @@ fn success(does: Does, schema: &str) -> Value {
             json!({ "schema": reference(schema) }),
         ),
     };
-    if matches!(does, Does::Messages | Does::Chat) {
+    if matches!(
+        does,
+        Does::Messages | Does::Chat | Does::Completions | Does::Responses
+    ) {
         content.insert("text/event-stream".to_owned(), text());
     }
     json!({ "description": "Successful Response", "content": content })
@@ -166,7 +200,7 @@ fn errors(route: &Route, config: &Config) -> Vec<(&'static str, &'static str)> {
         }
     }
     match route.does {
-        Does::Messages | Does::Chat => {
+        Does::Messages | Does::Chat | Does::Completions | Does::Responses | Does::Embeddings => {
             if !config.lenient_input {
                 errors.push(("404", "No such model"));
             }

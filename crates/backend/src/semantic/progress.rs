@@ -24,6 +24,8 @@ pub(super) struct Seen {
     pub(super) admitted: Option<(Instant, Found)>,
     /// Tokens made.
     pub(super) tokens: usize,
+    /// Times it had to make room for older ones.
+    pub(super) preempted: usize,
     /// When the first and the last of them were due.
     pub(super) first: Option<Instant>,
     /// See `first`.
@@ -70,6 +72,11 @@ impl Progress {
             seen.admitted = Some((Instant::now(), found));
             wake(seen);
         }
+    }
+
+    /// It had to make room.
+    pub(super) fn preempt(&self) {
+        self.lock().preempted += 1;
     }
 
     /// A token is ready that was due at `due`.

@@ -2,6 +2,7 @@
 
 use axum::http::Method;
 
+use super::config::Config;
 use super::fault::Dialect;
 use crate::fastapi::params::percent_decode;
 
@@ -14,6 +15,24 @@ pub(super) enum Does {
     CountTokens,
     /// The Chat Completions API.
     Chat,
+    /// Plain completions.
+    Completions,
+    /// The Responses API.
+    Responses,
+    /// Vectors.
+    Embeddings,
+    /// A text in tokens.
+    Tokenize,
+    /// Tokens as a text.
+    Detokenize,
+    /// Stands still.
+    Sleep,
+    /// Goes on.
+    WakeUp,
+    /// Whether it stands still.
+    IsSleeping,
+    /// Forgets what is cached.
+    ResetCache,
     /// The models.
     Models,
     /// Makes an agent.
@@ -73,6 +92,15 @@ pub(super) static ROUTES: &[Route] = &[
     route("POST /v1/messages/count_tokens", Does::CountTokens),
     route("POST /v1/chat/completions", Does::Chat),
     route("GET /v1/models", Does::Models),
+    route("POST /v1/completions", Does::Completions),
+    route("POST /v1/responses", Does::Responses),
+    route("POST /v1/embeddings", Does::Embeddings),
+    route("POST /tokenize", Does::Tokenize),
+    route("POST /detokenize", Does::Detokenize),
+    route("POST /sleep", Does::Sleep),
+    route("POST /wake_up", Does::WakeUp),
+    route("GET /is_sleeping", Does::IsSleeping),
+    route("POST /reset_prefix_cache", Does::ResetCache),
     route("POST /v1/agents", Does::AgentCreate),
     route("GET /v1/agents/list", Does::AgentList),
     route("GET /v1/agents/stats", Does::AgentStats),
@@ -111,10 +139,10 @@ pub(super) enum Found {
 }
 
 /// Looks a request up.
-pub(super) fn find(method: &Method, raw_path: &str) -> Found {
+pub(super) fn find(config: &Config, method: &Method, raw_path: &str) -> Found {
     let path = percent_decode(raw_path, false);
     let mut allow = None;
-    for route in ROUTES {
+    for route in ROUTES.iter().filter(|route| route.is_served(config)) {
         let Some(parameter) = route.fits(&path) else {
             continue;
         };
@@ -148,6 +176,17 @@ impl Route {
         }
     }
 
+    /// Whether the knobs have it.
+    pub(super) fn is_served(&self, config: &Config) -> bool {
+        match self.does {
+            Does::Completions | Does::Responses | Does::Embeddings | Does::Tokenize | Does::Detokenize => {
+                config.serving_api
+            }
+            Does::Sleep | Does::WakeUp | Does::IsSleeping | Does::ResetCache => config.dev_api,
+            _ => true,
+        }
+    }
+
     /// A probe answers for the process, not for its model.
     pub(super) fn is_probe(&self) -> bool {
         matches!(
@@ -175,13 +214,27 @@ impl Route {
 
     /// A body belongs to it.
     pub(super) fn reads_body(&self) -> bool {
-        self.method() == "POST" && self.does != Does::AdminOffload
+        let bodiless = matches!(
+            self.does,
+            Does::AdminOffload | Does::Sleep | Does::WakeUp | Does::ResetCache
+        );
+        self.method() == "POST" && !bodiless
     }
 }
 
 /// Whose shapes are spoken at a path.
 pub(super) fn dialect(path: &str, anthropic: bool) -> Dialect {
-    let openai = path.starts_with("/v1/chat/") || (path.starts_with("/v1/models") && !anthropic);
+    let openai = [
+        "/v1/chat/",
+        "/v1/completions",
+        "/v1/responses",
+        "/v1/embeddings",
+        "/tokenize",
+        "/detokenize",
+    ]
+    .iter()
+    .any(|prefix| path.starts_with(prefix))
+        || (path.starts_with("/v1/models") && !anthropic);
     if openai {
         Dialect::OpenAi
     } else {

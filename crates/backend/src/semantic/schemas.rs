@@ -13,10 +13,100 @@ pub(super) fn all(config: &Config) -> Value {
     for (name, schema) in requests(config) {
         add(name, schema);
     }
+    if config.serving_api {
+        for (name, schema) in serving() {
+            add(name, schema);
+        }
+    }
+    if config.dev_api {
+        add("Sleeping", full(&json!({ "is_sleeping": { "type": "boolean" } })));
+    }
     for (name, schema) in answers().into_iter().chain(own_answers()).chain(errors()) {
         add(name, schema);
     }
     Value::Object(schemas)
+}
+
+/// What other engines serve beside conversations.
+fn serving() -> Vec<(&'static str, Value)> {
+    let bounds = bounds();
+    let (model, tokens, flag) = (&bounds["model"], &bounds["max_tokens"], &bounds["flag"]);
+    let ids = json!({ "type": "array", "minItems": 1, "items": { "type": "integer", "minimum": 0, "maximum": 4_294_967_295_u64 } });
+    let some = |properties: Value, required: &[&str]| object(&properties, required, false);
+    vec![
+        (
+            "CompletionRequest",
+            some(
+                json!({
+                    "model": model, "prompt": { "anyOf": [bounds["text"], ids] }, "max_tokens": tokens, "stream": flag,
+                    "stop": { "anyOf": [bounds["text"], { "type": "array", "maxItems": 4, "items": bounds["text"] }] },
+                }),
+                &["model", "prompt"],
+            ),
+        ),
+        (
+            "ResponseRequest",
+            some(
+                json!({
+                    "model": model, "input": { "anyOf": [{ "type": "string" }, { "type": "array", "minItems": 1, "items": {
+                        "type": "object", "required": ["role", "content"],
+                        "properties": { "role": { "enum": ["system", "developer", "user", "assistant"] }, "content": { "type": "string" } },
+                    } }] },
+                    "instructions": bounds["text"], "max_output_tokens": tokens, "stream": flag,
+                }),
+                &["model", "input"],
+            ),
+        ),
+        (
+            "EmbeddingRequest",
+            some(
+                json!({
+                    "model": model,
+                    "input": { "anyOf": [bounds["text"], ids, { "type": "array", "minItems": 1, "maxItems": 2048, "items": bounds["text"] }] },
+                    "dimensions": { "type": "integer", "minimum": 1, "maximum": 4096 },
+                    "encoding_format": { "enum": ["float", "base64"] },
+                }),
+                &["model", "input"],
+            ),
+        ),
+        (
+            "TokenizeRequest",
+            some(json!({ "prompt": bounds["text"] }), &["prompt"]),
+        ),
+        ("DetokenizeRequest", some(json!({ "tokens": ids }), &["tokens"])),
+        (
+            "Completion",
+            some(
+                json!({ "object": { "const": "text_completion" } }),
+                &["id", "object", "choices", "usage"],
+            ),
+        ),
+        (
+            "Response",
+            some(
+                json!({ "object": { "const": "response" } }),
+                &["id", "object", "status", "output", "usage"],
+            ),
+        ),
+        (
+            "Embeddings",
+            some(
+                json!({ "object": { "const": "list" } }),
+                &["object", "data", "model", "usage"],
+            ),
+        ),
+        (
+            "Tokens",
+            some(
+                json!({ "count": { "type": "integer" } }),
+                &["count", "max_model_len", "tokens"],
+            ),
+        ),
+        (
+            "Detokenized",
+            some(json!({ "prompt": { "type": "string" } }), &["prompt"]),
+        ),
+    ]
 }
 
 /// What several requests have in common.

@@ -18,6 +18,7 @@ use super::fault::Fault;
 use super::inference::Begun;
 use super::openai::Head;
 use super::progress::End;
+use super::serving;
 use crate::stream_fault::{self as fault, Act, Kind, Mangler, Orders, Zip};
 use crate::wire::{Line, Order};
 
@@ -33,6 +34,10 @@ pub(super) enum Format {
     },
     /// Chunks, then `[DONE]`.
     OpenAi(Head),
+    /// Chunks of a plain completion.
+    Completions(Head),
+    /// Named events of a response.
+    Responses(Head),
 }
 
 impl Format {
@@ -40,6 +45,8 @@ impl Format {
         match self {
             Self::Anthropic { .. } => fault::Dialect::Messages,
             Self::OpenAi(_) => fault::Dialect::Chat,
+            Self::Completions(_) => fault::Dialect::Completions,
+            Self::Responses(_) => fault::Dialect::Responses,
         }
     }
 }
@@ -133,6 +140,8 @@ impl Stream {
         match &self.format {
             Format::Anthropic { id, model } => anthropic::opening(id, model, &self.begun.usage),
             Format::OpenAi(head) => head.opening(),
+            Format::Completions(_) => String::new(),
+            Format::Responses(head) => serving::response_opening(head),
         }
     }
 
@@ -142,6 +151,8 @@ impl Stream {
             _ if part.is_empty() => String::new(),
             Format::Anthropic { .. } => anthropic::delta(part),
             Format::OpenAi(head) => head.delta(part),
+            Format::Completions(head) => serving::completion_delta(head, part, None),
+            Format::Responses(head) => serving::response_delta(head, from, part),
         }
     }
 
@@ -153,6 +164,10 @@ impl Stream {
                 return match &self.format {
                     Format::Anthropic { .. } => anthropic::closing(why, &used),
                     Format::OpenAi(head) => head.closing(why, &used),
+                    Format::Completions(head) => serving::completion_closing(head, why, &used),
+                    Format::Responses(head) => {
+                        serving::response_closing(head, self.told, &self.begun.script.text, why, &used)
+                    }
                 };
             }
             End::Exhausted(blocks) => self.begun.exhausted(blocks),
@@ -160,7 +175,8 @@ impl Stream {
         };
         match &self.format {
             Format::Anthropic { .. } => anthropic::event(&fault.anthropic()),
-            Format::OpenAi(_) => format!("data: {}\n\n", fault.openai()),
+            Format::OpenAi(_) | Format::Completions(_) => format!("data: {}\n\n", fault.openai()),
+            Format::Responses(_) => format!("event: error\ndata: {}\n\n", fault.openai()),
         }
     }
 
@@ -202,7 +218,12 @@ impl Stream {
         }));
         let mut text = String::new();
         while self.told < made {
-            let to = (self.told + interval).min(made);
+            // What was guessed right comes with the token before it.
+            let to = if self.system.config.costs.spec_tokens > 0 {
+                made
+            } else {
+                (self.told + interval).min(made)
+            };
             let delta = self.delta(self.told, to);
             text.push_str(&self.through(Kind::Tokens, delta));
             self.told = to;

@@ -50,6 +50,18 @@ pub(super) fn encode(text: &str, into: &mut Vec<u32>) {
     }
 }
 
+/// The tokens of `text`, each with its piece.
+pub(super) fn pieces(text: &str) -> Vec<(u32, &str)> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (piece, more) = rest.split_at(piece(rest));
+        found.push((id(piece), piece));
+        rest = more;
+    }
+    found
+}
+
 /// Bytes of the first token of a text that is not empty.
 fn piece(text: &str) -> usize {
     let word = |text: &str| {
@@ -97,7 +109,7 @@ pub(super) fn chain(before: u64, tokens: &[u32]) -> u64 {
 }
 
 /// Spreads every bit over all others (the finaliser of splitmix64).
-fn mixed(bits: u64) -> u64 {
+pub(super) fn mixed(bits: u64) -> u64 {
     let mut bits = bits.wrapping_add(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

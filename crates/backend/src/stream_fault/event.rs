@@ -66,7 +66,10 @@ impl Event {
     /// Whether it is the marker of the end.
     pub(super) fn is_end(&self) -> bool {
         let named = |name| self.name.as_deref() == Some(name);
-        named("message_stop") || named("response.completed") || self.data == Data::Text("[DONE]".to_owned())
+        named("message_stop")
+            || named("response.completed")
+            || named("response.incomplete")
+            || self.data == Data::Text("[DONE]".to_owned())
     }
 
     /// The place of its text, in whatever dialect.
