@@ -104,3 +104,68 @@ fn around(text: &str, first: usize, from: usize) -> impl Iterator<Item = usize> 
     });
     std::iter::once(floor).chain(rest).filter(move |at| *at >= from)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::{Value, json};
+    use tokenizers::Tokenizer;
+
+    use super::{Fitted, made};
+    use crate::corpus::passage;
+    use crate::count::Counter;
+
+    /// The tokenizer of the examples with a token for two line breaks, which common vocabularies have: a text that ends with
+    /// them then has one token less than where it goes on.
+    fn joining() -> Counter {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../suites/examples/data/tokenizer.json");
+        let mut spec: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        spec["model"]["vocab"]["\u{10a}\u{10a}"] = json!(2_000);
+        let merges = spec["model"]["merges"].as_array_mut().unwrap();
+        merges.push(json!(["\u{10a}", "\u{10a}"]));
+        Counter::File(Box::new(Tokenizer::from_bytes(spec.to_string()).unwrap()))
+    }
+
+    #[test]
+    fn a_cut_that_misses_is_mended() {
+        let counter = joining();
+        let text = passage(5, 4_000);
+        let ends = counter.ends(&text);
+        let missed: Vec<usize> = (1..160)
+            .filter(|n| counter.count(&text[..ends[n - 1]]) as usize != *n)
+            .collect();
+        assert!(!missed.is_empty(), "this tokenizer would need no mending");
+        for tokens in missed.into_iter().chain(1..20).map(|n| n as u32) {
+            let found = made(&counter, "", 5, tokens);
+            assert_eq!((found.tokens, counter.count(&found.text)), (tokens, tokens));
+        }
+    }
+
+    #[test]
+    fn what_stands_before_is_counted_too() {
+        let counter = joining();
+        let before = "A system text.\n";
+        let own = counter.count(before);
+        for tokens in own..own + 30 {
+            let found = made(&counter, before, 9, tokens);
+            assert_eq!(counter.count(&format!("{before}{}", found.text)), tokens);
+        }
+        // Less than what is there already: nothing is added, and the truth is told.
+        let least = made(&counter, before, 9, 1);
+        assert_eq!(
+            least,
+            Fitted {
+                text: String::new(),
+                tokens: own
+            }
+        );
+    }
+
+    #[test]
+    fn estimates_are_by_characters() {
+        let counter = Counter::Ratio(4.0);
+        let found = made(&counter, "", 3, 25);
+        assert_eq!((found.tokens, found.text.len()), (25, 100));
+    }
+}

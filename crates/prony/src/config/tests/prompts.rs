@@ -31,32 +31,123 @@ fn refused(scenario: &str) -> String {
     }
 }
 
-macro_rules! snapshots {
-    ($($name:ident: $text:expr;)*) => { $(
-        #[test]
-        fn $name() {
-            insta::assert_snapshot!(refused($text));
-        }
-    )* };
-}
+/// What is wrong, the line it is told at, and what helps; each as a part of the message.
+const WRONG: &[(&str, [&str; 3])] = &[
+    (
+        "[scenario.openai]\nprompts = 3",
+        ["missing key `model`", "[scenario.openai]", "add `model = ...`"],
+    ),
+    (
+        "openai = { model = 'm', api = 'chats' }",
+        ["unknown value `chats`", "openai = {", "did you mean `chat`?"],
+    ),
+    (
+        "[scenario.openai]\nmodel = 'm'\nprompt.tokens = 'many'",
+        [
+            "wrong type: expected a number of tokens, or a table such as { uniform",
+            "prompt.tokens = 'many'",
+            "found string \"many\"",
+        ],
+    ),
+    (
+        "[scenario.openai]\nmodel = 'm'\nprompt.tokens = { unifrom = { from = 1, to = 2 } }",
+        [
+            "unknown value `unifrom`",
+            "prompt.tokens =",
+            "did you mean `uniform`?",
+        ],
+    ),
+    (
+        "[scenario.openai]\nmodel = 'm'\nprompt.tokens = { uniform = { from = 9, to = 2 } }",
+        [
+            "the range ends before it begins",
+            "prompt.tokens =",
+            "write `to` of at least `from`",
+        ],
+    ),
+    (
+        "[scenario.openai]\nmodel = 'm'\nprompt.tokenizer = 'none.json'",
+        [
+            "none.json is no tokenizer",
+            "prompt.tokenizer =",
+            "`tokenizer.json` of the model",
+        ],
+    ),
+    (
+        "[scenario.openai]\nmodel = 'm'\nprompt = { tokens = 50, shared = { tokens = 64 } }",
+        [
+            "must be shorter than the shortest prompt",
+            "prompt = {",
+            "raise `prompt.tokens`",
+        ],
+    ),
+    (
+        "[scenario.openai]\nmodel = 'm'\nstreams = true",
+        [
+            "unknown key `streams`",
+            "streams = true",
+            "did you mean `stream`?",
+        ],
+    ),
+    (
+        "[scenario.openai]\nmodel = 'm'\nprompt.dataset = { file = 'a', format = 'lines' }\n\
+         prompt.trace = { file = 'b', format = 'azure' }",
+        ["both say what is asked", "prompt.trace =", "keep one of them"],
+    ),
+    (
+        "order = 'random'\n[scenario.openai]\nmodel = 'm'\nprompt.trace = { file = 'b', format = 'azure' }",
+        ["are sent in their order", "order = 'random'", "remove `order`"],
+    ),
+    (
+        "[scenario.openai]\nmodel = 'm'\nprompt.trace = { file = 'b.csv', format = 'azure' }",
+        [
+            "b.csv cannot be used",
+            "prompt.trace =",
+            "from the suite's folder",
+        ],
+    ),
+    (
+        "[scenario.openai]\nmodel = 'm'\nsession.turns = 1",
+        [
+            "a session has 2 to 1000 turns",
+            "session.turns = 1",
+            "remove `session`",
+        ],
+    ),
+    (
+        "[scenario.openai]\nmodel = { of = [] }",
+        ["there is no model", "model = {", "name at least one"],
+    ),
+    (
+        "[scenario.anthropic]\nmodel = 'm'\nmax_tokens = 100\nthinking_tokens = 1024",
+        [
+            "must be left tokens",
+            "thinking_tokens = 1024",
+            "less than `max_tokens`",
+        ],
+    ),
+    (
+        "[scenario.anthropic]\nmodel = 'm'\ncache_control = true",
+        [
+            "there is no beginning to mark",
+            "cache_control = true",
+            "prompt.shared",
+        ],
+    ),
+    (
+        "openai = { model = 'm' }\nanthropic = { model = 'm' }",
+        ["exactly one kind of request", "[[scenario]]", "[scenario.openai]"],
+    ),
+];
 
-snapshots! {
-    openai_without_a_model: "[scenario.openai]\nprompts = 3";
-    openai_of_an_unknown_api: "openai = { model = 'm', api = 'chats' }";
-    openai_length_as_text: "openai = { model = 'm', prompt = { tokens = 'many' } }";
-    openai_unknown_distribution: "openai = { model = 'm', prompt = { tokens = { unifrom = { from = 1, to = 2 } } } }";
-    openai_range_backwards: "[scenario.openai]\nmodel = 'm'\nprompt.tokens = { uniform = { from = 9, to = 2 } }";
-    openai_no_tokenizer: "[scenario.openai]\nmodel = 'm'\nprompt.tokenizer = 'none.json'";
-    openai_shared_beyond_the_prompt: "[scenario.openai]\nmodel = 'm'\nprompt = { tokens = 50, shared = { tokens = 64 } }";
-    openai_unknown_key: "[scenario.openai]\nmodel = 'm'\nstreams = true";
-    openai_dataset_and_trace: "[scenario.openai]\nmodel = 'm'\nprompt.dataset = { file = 'a', format = 'lines' }\n\
-        prompt.trace = { file = 'b', format = 'azure' }";
-    openai_trace_in_any_order: "order = 'random'\n[scenario.openai]\nmodel = 'm'\nprompt.trace = { file = 'b', format = 'azure' }";
-    openai_session_of_one_turn: "[scenario.openai]\nmodel = 'm'\nsession.turns = 1";
-    openai_model_of_nothing: "[scenario.openai]\nmodel = { of = [] }";
-    anthropic_thinks_too_long: "[scenario.anthropic]\nmodel = 'm'\nmax_tokens = 100\nthinking_tokens = 1024";
-    anthropic_marks_nothing: "[scenario.anthropic]\nmodel = 'm'\ncache_control = true";
-    two_kinds_at_once: "openai = { model = 'm' }\nanthropic = { model = 'm' }";
+#[test]
+fn every_mistake_is_told_at_its_place_with_what_helps() {
+    for (scenario, parts) in WRONG {
+        let message = refused(scenario);
+        for part in parts {
+            assert!(message.contains(part), "{part:?} is not in\n{message}");
+        }
+    }
 }
 
 fn scenarios(name: &str) -> Vec<Scenario> {
