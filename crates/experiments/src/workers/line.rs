@@ -9,11 +9,14 @@ use prony_stats::{mean, median};
 use super::{LINE, NAME, header, named_ends};
 use crate::RunView;
 use crate::draft::{Draft, source};
+use crate::primary::solo_ms;
 use crate::timings::{Tally, Timings};
 use crate::wording::{OUTCOME_COLUMNS, digits, ms, resting_on};
 
 /// Ends after another on one worker that are needed to know the time of the work.
 const GAPS_MIN: usize = 4;
+/// Ends on one worker that follow one another faster than this part of a request alone are those of several at once.
+const ALONE_MIN: f64 = 0.6;
 /// Given up by a deadline: all of them within so much of their median, which is so many times the work.
 const SAME_WAIT: f64 = 0.25;
 const WAIT_MIN: f64 = 1.5;
@@ -80,6 +83,12 @@ impl Line {
             .sum()
     }
 
+    /// Whether its workers do one thing after another, as everything here supposes: ends follow one another no faster than a request
+    /// takes alone.
+    fn is_one_at_a_time(&self, solo_s: f64) -> bool {
+        self.work_s >= ALONE_MIN * solo_s
+    }
+
     fn longest_wait_s(&self) -> f64 {
         self.waits_s.last().copied().unwrap_or(0.0)
     }
@@ -105,6 +114,15 @@ pub(super) fn findings(run: &RunView<'_>) -> Vec<Finding> {
         return Vec::new();
     };
     let endpoint = &phase.phase.scenarios[0].name;
+    let solo = run
+        .surface
+        .endpoints
+        .iter()
+        .find(|e| e.name == *endpoint)
+        .and_then(|e| solo_ms(run, e));
+    if solo.is_none_or(|solo| !line.is_one_at_a_time(solo / 1000.0)) {
+        return Vec::new();
+    }
     let evidence = source(phase, endpoint);
     let told = told(phase, &line);
     let mut findings = vec![resting_on(
@@ -163,7 +181,7 @@ fn position(line: &Line, endpoint: &str, header: &str, told: bool, evidence: &So
             ]
         })
         .collect();
-    let far = id == "queue-position" && line.longest_wait_s() > FAR * line.work_s;
+    let far = id == "queue-position" && line.workers.len() > 1 && line.longest_wait_s() > FAR * line.work_s;
     let (verdict, severity) = if far {
         (Verdict::Warn, Severity::Low)
     } else {
@@ -348,6 +366,8 @@ mod tests {
             "the model explains who was served"
         );
         assert_eq!(Line::of(&ends()[..5]), None, "too few to know the work");
+        assert!(line.is_one_at_a_time(2.0) && line.is_one_at_a_time(1.5));
+        assert!(!line.is_one_at_a_time(20.0), "ten at once on each worker");
     }
 
     #[test]
