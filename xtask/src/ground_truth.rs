@@ -24,7 +24,8 @@ const PAGE: &str = "docs/ground-truth.md";
 /// What is asked for.
 struct Asked {
     seeds: u64,
-    preset: Option<String>,
+    /// Names of presets and knobs; none is all.
+    presets: Vec<String>,
     page: bool,
 }
 
@@ -72,20 +73,23 @@ pub(crate) fn run(words: &[&str]) -> Result<bool> {
     let book = Book::read(&root.join(BOOK))?;
     let program = program(root)?;
     let mut table = Table::default();
-    let mut presets: Vec<&Preset> = book.presets.iter().collect();
-    presets.retain(|preset| asked.preset.as_ref().is_none_or(|name| *name == preset.name));
+    let is_asked = |name: &str| asked.presets.is_empty() || asked.presets.iter().any(|asked| asked == name);
+    let presets: Vec<&Preset> = book
+        .presets
+        .iter()
+        .filter(|preset| is_asked(&preset.name))
+        .collect();
     let knobs: Vec<&Defect> = book
         .defects
         .iter()
-        .filter(|defect| !defect.set.is_empty())
-        .filter(|defect| asked.preset.as_ref().is_none_or(|name| *name == defect.id))
+        .filter(|defect| !defect.set.is_empty() && is_asked(&defect.id))
         .collect();
-    if presets.is_empty() && knobs.is_empty() {
-        bail!(
-            "{BOOK} knows no preset and no knob '{}'",
-            asked.preset.unwrap_or_default()
-        );
-    }
+    let known = presets.len() + knobs.len();
+    ensure!(
+        asked.presets.is_empty() || asked.presets.len() == known,
+        "{BOOK} knows not all of {}",
+        asked.presets.join(", ")
+    );
     for preset in presets {
         let began = Instant::now();
         observed_and_fixed(&book, preset, &program, &asked, &mut table)?;
@@ -100,7 +104,7 @@ pub(crate) fn run(words: &[&str]) -> Result<bool> {
         println!("{}: {seconds:.0} s", defect.id);
         table.times.push((defect.id.clone(), seconds));
     }
-    let text = page::text(&table, asked.seeds);
+    let text = page::text(&table, asked.seeds, &asked.presets);
     if asked.page {
         fs::write(root.join(PAGE), &text).with_context(|| format!("write {PAGE}"))?;
     }
@@ -112,14 +116,17 @@ pub(crate) fn run(words: &[&str]) -> Result<bool> {
 fn asked(words: &[&str]) -> Result<Asked> {
     let mut asked = Asked {
         seeds: 1,
-        preset: None,
+        presets: Vec::new(),
         page: false,
     };
     let mut words = words.iter();
     while let Some(word) = words.next() {
         match *word {
             "--seeds" => asked.seeds = words.next().context("--seeds takes a number")?.parse()?,
-            "--preset" => asked.preset = Some((*words.next().context("--preset takes a name")?).to_owned()),
+            "--preset" => {
+                let names = words.next().context("--preset takes names, with commas")?;
+                asked.presets.extend(names.split(',').map(str::to_owned));
+            }
             "--page" => asked.page = true,
             other => bail!("`{other}` is unknown: --seeds N, --preset NAME, --page"),
         }
@@ -268,11 +275,8 @@ mod tests {
 
     #[test]
     fn words() {
-        let all = asked(&["--seeds", "3", "--preset", "enso", "--page"]).unwrap();
-        assert_eq!(
-            (all.seeds, all.preset.as_deref(), all.page),
-            (3, Some("enso"), true)
-        );
+        let all = asked(&["--seeds", "3", "--preset", "enso,M1", "--page"]).unwrap();
+        assert_eq!((all.seeds, all.presets.len(), all.page), (3, 2, true));
         assert!(asked(&["--sed"]).is_err() && asked(&["--seeds", "0"]).is_err());
     }
 }

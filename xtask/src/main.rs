@@ -17,7 +17,7 @@ Chores of the project.
                       measure prony beside wrk, h2load, oha, ab, hey, k6 and others (bench/peers.py)
   cargo xtask calibrate [--short] [QUESTION...]
                       count how often conclusions are right, in simulated time (docs/calibration.md)
-  cargo xtask ground-truth [--seeds N] [--preset NAME] [--page]
+  cargo xtask ground-truth [--seeds N] [--preset NAMES] [--page]
                       check every preset blind, as observed and fixed: what is found, missed, or a false alarm
                       (xtask/ground-truth.toml); --page writes docs/ground-truth.md
   cargo xtask help    print this

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::Table;
 
 /// The page.
-pub(super) fn text(table: &Table, seeds: u64) -> String {
+pub(super) fn text(table: &Table, seeds: u64, presets: &[String]) -> String {
     let tried: usize = table.rows.iter().map(|row| row.found.len()).sum();
     let found: usize = table
         .rows
@@ -13,12 +13,17 @@ pub(super) fn text(table: &Table, seeds: u64) -> String {
         .map(|row| row.found.iter().filter(|found| found.is_ok()).count())
         .sum();
     let clean: usize = table.clean_runs.iter().map(|(_, runs)| runs).sum();
+    let only = if presets.is_empty() {
+        String::new()
+    } else {
+        format!(" --preset {}", presets.join(","))
+    };
     let mut out = format!(
         "# Ground truth\n\nEvery preset of the reference backend exists twice: as observed, with planted defects, and as `NAME-fixed`, \
          the same without them. Both\nwere served, and checked by a program that was told nothing but the URL. Which finding proves a \
          defect is written in\n[xtask/ground-truth.toml](../xtask/ground-truth.toml). On the fixed twin every FAIL and WARN counts as a false \
          alarm, and so does\na finding that would have proved a defect.\n\n**{found} of {tried} found, {} false alarms in {clean} runs of \
-         targets without a defect**, over {seeds} seed{}. Made by\n`cargo xtask ground-truth --seeds {seeds} --page`.\n\n\
+         targets without a defect**, over {seeds} seed{}. Made by\n`cargo xtask ground-truth --seeds {seeds}{only} --page`.\n\n\
          | id | preset | truth | found | the finding that proves it |\n|---|---|---|---|---|\n",
         table.alarms.len(),
         if seeds == 1 { "" } else { "s" }
@@ -95,7 +100,7 @@ mod tests {
             clean_runs: vec![("x-fixed".into(), 2)],
             times: vec![("x".into(), 3.4)],
         };
-        let page = text(&table, 2);
+        let page = text(&table, 2, &["x".to_owned()]);
         for part in [
             "1 of 2 found, 1 false alarms in 2 runs",
             "missed: no finding `y`",

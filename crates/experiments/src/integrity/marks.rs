@@ -256,7 +256,7 @@ fn stable_values(answers: &[&Answer<'_>]) -> Vec<(String, String)> {
 /// Whether a name tells how an answer came about and not what it says: how long it took or waited, and who gave it. Such a
 /// value may well stay the same while nothing else runs.
 fn is_circumstance(key: &str) -> bool {
-    const WORDS: [&str; 19] = [
+    const WORDS: [&str; 18] = [
         "time",
         "delay",
         "duration",
@@ -275,7 +275,6 @@ fn is_circumstance(key: &str) -> bool {
         "node",
         "replica",
         "queue",
-        "position",
     ];
     words(key).iter().any(|word| WORDS.contains(&word.as_str()))
 }

@@ -9,11 +9,14 @@ use prony_stats::{mean, median};
 use super::{LINE, NAME, header, named_ends};
 use crate::RunView;
 use crate::draft::{Draft, source};
+use crate::primary::solo_ms;
 use crate::timings::{Tally, Timings};
 use crate::wording::{OUTCOME_COLUMNS, digits, ms, resting_on};
 
 /// Ends after another on one worker that are needed to know the time of the work.
 const GAPS_MIN: usize = 4;
+/// Ends on one worker that follow one another faster than this part of a request alone are those of several at once.
+const ALONE_MIN: f64 = 0.6;
 /// Given up by a deadline: all of them within so much of their median, which is so many times the work.
 const SAME_WAIT: f64 = 0.25;
 const WAIT_MIN: f64 = 1.5;
@@ -80,6 +83,18 @@ impl Line {
             .sum()
     }
 
+    /// Whether that is what was answered, more or less.
+    fn explains(&self, served: usize, deadline_s: f64) -> bool {
+        let off = (self.in_time(deadline_s) - served as f64).abs();
+        off <= OFF_MAX.max(OFF_SHARE * served as f64)
+    }
+
+    /// Whether its workers do one thing after another, as everything here supposes: ends follow one another no faster than a request
+    /// takes alone.
+    fn is_one_at_a_time(&self, solo_s: f64) -> bool {
+        self.work_s >= ALONE_MIN * solo_s
+    }
+
     fn longest_wait_s(&self) -> f64 {
         self.waits_s.last().copied().unwrap_or(0.0)
     }
@@ -105,6 +120,15 @@ pub(super) fn findings(run: &RunView<'_>) -> Vec<Finding> {
         return Vec::new();
     };
     let endpoint = &phase.phase.scenarios[0].name;
+    let solo = run
+        .surface
+        .endpoints
+        .iter()
+        .find(|e| e.name == *endpoint)
+        .and_then(|e| solo_ms(run, e));
+    if solo.is_none_or(|solo| !line.is_one_at_a_time(solo / 1000.0)) {
+        return Vec::new();
+    }
     let evidence = source(phase, endpoint);
     let told = told(phase, &line);
     let mut findings = vec![resting_on(
@@ -163,7 +187,7 @@ fn position(line: &Line, endpoint: &str, header: &str, told: bool, evidence: &So
             ]
         })
         .collect();
-    let far = id == "queue-position" && line.longest_wait_s() > FAR * line.work_s;
+    let far = id == "queue-position" && line.workers.len() > 1 && line.longest_wait_s() > FAR * line.work_s;
     let (verdict, severity) = if far {
         (Verdict::Warn, Severity::Low)
     } else {
@@ -198,8 +222,7 @@ fn dropped(line: &Line, phase: &PhaseResult, deadline: f64, failed: usize, evide
     let endpoint = &phase.phase.scenarios[0].name;
     let served = line.waits_s.len();
     let predicted = line.in_time(deadline);
-    let off = (predicted - served as f64).abs();
-    let explained = off <= OFF_MAX.max(OFF_SHARE * served as f64);
+    let explained = line.explains(served, deadline);
     let tally: Tally = Timings::all(phase).tally();
     let each = (deadline / line.work_s).floor() + 1.0;
     let needed = ((served + failed) as f64 / each).ceil();
@@ -319,6 +342,7 @@ fn waited_s(header: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::{Line, deadline_s, waited_s};
+    use crate::dzi::mix;
 
     /// Three workers from the start and a fourth after 5 s, 2 s of work each; what would begin after 10 s is not served.
     fn ends() -> Vec<(&'static str, f64)> {
@@ -348,6 +372,8 @@ mod tests {
             "the model explains who was served"
         );
         assert_eq!(Line::of(&ends()[..5]), None, "too few to know the work");
+        assert!(line.is_one_at_a_time(2.0) && line.is_one_at_a_time(1.5));
+        assert!(!line.is_one_at_a_time(20.0), "ten at once on each worker");
     }
 
     #[test]
@@ -362,5 +388,38 @@ mod tests {
     fn answers_may_tell_their_wait() {
         assert_eq!(waited_s("queue;dur=1500.0, service;dur=384"), Some(1.5));
         assert_eq!(waited_s("db;dur=3, app;desc=x"), None);
+    }
+
+    #[test]
+    fn the_model_explains_who_is_dropped_however_many_workers_and_whenever_they_start() {
+        let mut state = 1;
+        let mut uniform = || {
+            state = mix(state);
+            (state >> 11) as f64 / (1_u64 << 53) as f64
+        };
+        for run in 0..300 {
+            let workers = 1 + (5.0 * uniform()) as usize;
+            let deadline = 8.0 + 12.0 * uniform();
+            let mut ends: Vec<(&str, f64)> = Vec::new();
+            for name in &["a", "b", "c", "d", "e"][..workers] {
+                // Half of them had to start; each takes one after another, of about a second.
+                let mut at = if uniform() < 0.5 { 0.0 } else { 3.0 * uniform() };
+                while at <= deadline {
+                    at += 0.95 + 0.1 * uniform();
+                    ends.push((name, at));
+                }
+            }
+            ends.sort_by(|a, b| a.1.total_cmp(&b.1));
+            let line = Line::of(&ends).unwrap();
+            assert!(line.is_one_at_a_time(1.0), "{run}");
+            let off = (line.in_time(deadline) - ends.len() as f64).abs();
+            assert!(
+                line.explains(ends.len(), deadline),
+                "{run}: off by {off} of {}",
+                ends.len()
+            );
+            // Half as many answers, with the same deadline, are not what these workers could do.
+            assert!(!line.explains(ends.len() / 2, deadline), "{run}");
+        }
     }
 }

@@ -150,6 +150,7 @@ pub(super) fn finding(run: &RunView<'_>, idle_s: f64) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::{Round, judge};
+    use crate::dzi::mix;
 
     fn rounds(pairs: &[(f64, f64)]) -> Vec<Round> {
         pairs
@@ -183,5 +184,48 @@ mod tests {
         ]);
         assert!(!judge(&warm).unwrap().is_early(), "stalls hit both");
         assert_eq!(judge(&cold[..3]), None);
+    }
+
+    /// Normal deviates of a seed, enough for a test: sums of twelve evenly spread values.
+    fn normal(seed: u64) -> impl FnMut() -> f64 {
+        let mut state = seed;
+        move || {
+            (0..12)
+                .map(|_| {
+                    state = mix(state.wrapping_add(0x9e37_79b9));
+                    (state >> 11) as f64 / (1_u64 << 53) as f64
+                })
+                .sum::<f64>()
+                - 6.0
+        }
+    }
+
+    /// How many of so many runs of six rounds call the target early, where the first takes `ratio` times as long and all times vary
+    /// by that sigma of their logarithm.
+    fn early(runs: u64, ratio: f64, sigma: f64) -> usize {
+        let mut next = normal(7);
+        (0..runs)
+            .filter(|_| {
+                let pairs: Vec<(f64, f64)> = (0..6)
+                    .map(|_| {
+                        (
+                            10.0 * ratio * (sigma * next()).exp(),
+                            10.0 * (sigma * next()).exp(),
+                        )
+                    })
+                    .collect();
+                judge(&rounds(&pairs)).is_some_and(|judged| judged.is_early())
+            })
+            .count()
+    }
+
+    #[test]
+    fn false_alarms_are_rare_and_cold_starts_are_found() {
+        for sigma in [0.05, 0.2, 0.5] {
+            let alarms = early(2_000, 1.0, sigma);
+            assert!(alarms <= 40, "{alarms} of 2000 at sigma {sigma}");
+        }
+        let found = early(500, 1.5, 0.05);
+        assert!(found >= 490, "{found} of 500");
     }
 }

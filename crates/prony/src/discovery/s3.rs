@@ -13,7 +13,8 @@ pub(super) fn recognise(first: &Captured, surface: &mut Surface) {
         && (first.header("x-amz-request-id").is_some() || body.contains("<RequestId>"));
     if lists || refuses {
         surface.found_by.push(
-            "an object store that speaks S3: its requests must be signed, so a suite has to name bucket, objects and keys"
+            "an object store that speaks S3: its requests must be signed, which no experiment can do; a suite can send addresses that \
+             were signed beforehand"
                 .to_owned(),
         );
     }
