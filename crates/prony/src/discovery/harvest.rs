@@ -48,10 +48,10 @@ impl Harvest {
             });
         }
         for listing in self.listings.iter_mut().filter(|l| l.path == path) {
-            for (key, value) in values {
-                value
-                    .iter()
-                    .for_each(|value| keep(&mut listing.values, key, value));
+            for (key, new) in values {
+                for value in new {
+                    keep(&mut listing.values, key, value);
+                }
             }
         }
         found
