@@ -44,12 +44,12 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     needs: &["coverage"],
     time: Time::Bounded {
         usual_s: [0.5, 2.0, 6.0],
-        most_s: [8.0, 25.0, 90.0],
+        most_s: [14.0, 25.0, 90.0],
     },
     build: |context, value| {
         let asked: DownloadsParams = params(value)?;
         let files = match context.budget {
-            Budget::Quick => 40,
+            Budget::Quick => 64,
             Budget::Standard => 104,
             Budget::Thorough => 320,
         };
@@ -70,11 +70,11 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct DownloadsParams {
-    /// Files to ask for, a quarter of them one at a time. By default 40 (quick), 104 (standard) or 320 (thorough).
+    /// Files to ask for, a quarter of them one at a time. By default 64 (quick), 104 (standard) or 320 (thorough).
     pub files: Option<usize>,
     /// Pairs of phases of the suite with the same work, one request at a time and several at once: each gets its speed-up.
     pub pairs: Vec<ControlPair>,
-    /// Fewer files when they would take longer than so many seconds. By default 8, 25 or 90.
+    /// Fewer files when they would take longer than so many seconds. By default 14, 25 or 90.
     pub duration_s: Option<f64>,
 }
 

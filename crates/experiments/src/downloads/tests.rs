@@ -266,6 +266,11 @@ fn a_queue_is_told_from_downloads_side_by_side() {
             Verdict::Pass,
         ),
         (
+            "one at a time, with a control that was disturbed",
+            Box::new(|k: usize| 60.0 * (k + 1) as f64),
+            Verdict::Fail,
+        ),
+        (
             "two at a time",
             Box::new(|k: usize| 100.0 * (k / 2 + 1) as f64),
             Verdict::Pass,
