@@ -10,6 +10,7 @@ mod auth;
 mod baseline;
 mod burst;
 mod cache;
+mod cache_claim;
 mod capacity;
 mod claim;
 mod client_floor;
@@ -19,6 +20,7 @@ mod coverage;
 mod diversity;
 mod draft;
 pub mod dzi;
+mod errors;
 mod experiment;
 #[cfg(test)]
 mod fake;
@@ -32,6 +34,7 @@ mod integrity;
 mod ladder;
 mod leaf;
 mod leak;
+mod lockout;
 mod metric;
 mod mutation;
 mod objective;
@@ -39,7 +42,9 @@ mod overload;
 mod primary;
 mod rate;
 mod rate_limit;
+mod recovery;
 mod relation;
+mod side_by_side;
 mod status;
 mod sustained;
 mod text_slot;
@@ -63,6 +68,8 @@ pub use view::RunView;
 pub static EXPERIMENTS: &[&ExperimentDef] = &[
     &coverage::DEF,
     &client_floor::DEF,
+    &cache_claim::DEF,
+    &side_by_side::DEF,
     &baseline::DEF,
     &first_call::DEF,
     &diversity::DEF,
@@ -82,6 +89,9 @@ pub static EXPERIMENTS: &[&ExperimentDef] = &[
     &leak::DEF,
     &cold_start::DEF,
     &overload::DEF,
+    &recovery::DEF,
+    &lockout::DEF,
+    &errors::DEF,
 ];
 
 /// The experiments of those names and all that they need, in the order in which a run performs them.

@@ -7,6 +7,7 @@ mod expand;
 mod explain;
 mod print;
 mod read;
+mod set;
 mod shape;
 mod template;
 mod validate;

@@ -3,7 +3,10 @@
 //! Discovery asks for documents (OpenAPI, descriptors, model lists), health and listings. It never calls an endpoint
 //! that does the target's real work: the first such call belongs to the run, where it is recorded.
 
+mod anthropic;
 mod harvest;
+mod llm;
+mod openai;
 mod openapi;
 mod places;
 mod protocols;
@@ -63,7 +66,9 @@ pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str) -> Result<Surface, Box
     protocols::dzi(fetch, path, &first, &mut surface);
     tiles::plan(fetch, &mut surface);
     protocols::kserve(fetch, &mut surface);
-    protocols::openai(fetch, &mut surface);
+    let models = llm::Models::ask(fetch);
+    openai::find(fetch, &models, &mut surface);
+    anthropic::find(fetch, &models, &mut surface);
     the_url_itself(path, &first, &mut surface);
     bound(&mut surface);
     Ok(surface)

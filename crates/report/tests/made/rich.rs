@@ -308,6 +308,7 @@ fn header() -> RunHeader {
                 limits: None,
                 capture: prony_model::Capture::NONE,
                 advisory: false,
+                fresh: false,
             }],
             ..Suite::default()
         },

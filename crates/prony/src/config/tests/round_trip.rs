@@ -503,6 +503,7 @@ fn phase() -> impl Strategy<Value = PhaseSpec> {
                     Capture::NONE
                 },
                 advisory,
+                fresh: advisory,
             },
         )
 }
