@@ -20,7 +20,9 @@ use crate::text_slot::text_slots;
 use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 use effect::{Effect, LOOKS, LOOKS_MAX};
 use observed::Course;
-use prompts::{Arm, Turn, draw, turns};
+pub(crate) use observed::shorten_answer;
+use prompts::{Arm, Turn, turns};
+pub(crate) use prompts::{draw, letters, plain_text};
 
 const NAME: &str = "cache";
 

@@ -4,13 +4,13 @@
 //! long the very first request of an endpoint took. It must not know what any particular target means by its answers.
 
 use prony_model::{
-    Budget, Capture, Endpoint, Finding, Item, Limits, Outcome, Phase, PhaseResult, Role, Scenario, Severity,
-    Shape, Source, Surface, Verdict,
+    Budget, Capture, Endpoint, Finding, Item, Limits, Outcome, Phase, PhaseResult, Protection, Role,
+    Scenario, Severity, Shape, Source, Surface, Verdict,
 };
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 
-use crate::answer::{Answer, answers, content_type};
+use crate::answer::{Answer, answers, bounded_to, content_type};
 use crate::draft::{Draft, source};
 use crate::experiment::params;
 use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
@@ -116,7 +116,8 @@ impl Experiment for Coverage {
             let state = self.judge(endpoint, &seen);
             working += usize::from(state.works());
             rows.push(row(endpoint, &seen, state));
-            findings.extend(finding(endpoint, &seen, state, phase));
+            let found = finding(endpoint, &seen, state, phase);
+            findings.extend(found.map(|f| with_credentials(run.surface, endpoint, state, f)));
             findings.extend(undocumented(endpoint, &seen, phase));
         }
         findings.extend(undescribed(run.surface));
@@ -363,6 +364,37 @@ fn summary(
             &Source { phase: Some(phase.index), scenario: String::new() },
         )
         .done()
+}
+
+/// The finding with the flag that gives the credential which the document asks for.
+fn with_credentials(surface: &Surface, endpoint: &Endpoint, state: State, mut finding: Finding) -> Finding {
+    let kinds = surface
+        .protected
+        .get(&endpoint.name)
+        .filter(|_| state == State::NeedsCredentials);
+    let flags: Vec<String> = kinds.into_iter().flatten().filter_map(flag).collect();
+    if let Some(advice) = &mut finding.recommendation
+        && !flags.is_empty()
+    {
+        advice.advice = format!("Give its credential: {}.", flags.join(", or "));
+    }
+    finding
+}
+
+/// How a credential of that kind is given.
+fn flag(kind: &Protection) -> Option<String> {
+    match kind {
+        Protection::Authorization(scheme) if scheme.eq_ignore_ascii_case("bearer") => {
+            Some("--bearer-env VARIABLE".to_owned())
+        }
+        Protection::Authorization(_) => Some("--header-env authorization=VARIABLE".to_owned()),
+        Protection::Header(name) if name.eq_ignore_ascii_case("x-api-key") => {
+            Some("--api-key-env VARIABLE".to_owned())
+        }
+        Protection::Header(name) => Some(format!("--header-env {}=VARIABLE", bounded_to(name, 40))),
+        Protection::Cookie(_) => Some("--header-env cookie=VARIABLE".to_owned()),
+        Protection::Query(_) => None,
+    }
 }
 
 fn finding(endpoint: &Endpoint, seen: &[Answer<'_>], state: State, phase: &PhaseResult) -> Option<Finding> {

@@ -114,6 +114,27 @@ fn perform(phase: &Phase, index: u16, target: &mut impl FnMut(&Request) -> Reply
     } else {
         20
     };
+    let mut by_request =
+        |scenario: usize, item: usize| target(&phase.scenarios[scenario].items[item].request);
+    send(phase, index, times, &mut by_request)
+}
+
+/// The phase with every item so many times, of a target that knows which scenario it answers.
+pub(crate) fn perform_times(
+    phase: &Phase,
+    index: u16,
+    times: usize,
+    target: &mut impl FnMut(usize) -> Reply,
+) -> PhaseResult {
+    send(phase, index, times, &mut |scenario, _| target(scenario))
+}
+
+fn send(
+    phase: &Phase,
+    index: u16,
+    times: usize,
+    target: &mut impl FnMut(usize, usize) -> Reply,
+) -> PhaseResult {
     let mut samples = Vec::new();
     let mut captures = Vec::new();
     let mut at = Nanos(1);
@@ -124,7 +145,7 @@ fn perform(phase: &Phase, index: u16, target: &mut impl FnMut(&Request) -> Reply
             .enumerate()
             .flat_map(|one| [one; 1].repeat(times))
         {
-            let reply = target(&item.request);
+            let reply = target(s, i);
             let sample = sample(samples.len() as u64, index, s as u16, i as u32, at, item, &reply);
             at = sample.done;
             if captures.len() < phase.capture.responses_max as usize {

@@ -21,6 +21,7 @@ use serde::Deserialize;
 use crate::answer::good_sample;
 use crate::coverage::is_destructive;
 use crate::experiment::params;
+use crate::primary::has_stopped;
 use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 use case::Class;
 use clients::Clients;
@@ -162,8 +163,11 @@ impl InputValidation {
             }
             let works = working.iter().any(|e| e.name == endpoint.name);
             let base = good_sample(endpoint, run).filter(|_| works);
-            let is_tested =
-                (endpoint.is_work() || endpoint.role == Role::Listing) && endpoint.role != Role::Tile;
+            // What is made by bad input would stand in the way of what is asked next.
+            let is_tested = (endpoint.is_work() || endpoint.role == Role::Listing)
+                && endpoint.role != Role::Tile
+                && !endpoint.creates()
+                && !has_stopped(run, endpoint);
             // A tool refuses within a good status, which is judged by other rules than HTTP's.
             let is_tested = is_tested && !endpoint.expect.body.contains(&BodyCheck::Rpc);
             let mut cases = base

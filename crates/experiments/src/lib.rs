@@ -10,6 +10,7 @@ mod auth;
 mod baseline;
 mod burst;
 mod cache;
+mod cache_claim;
 mod cancellation;
 mod capacity;
 mod claim;
@@ -21,6 +22,7 @@ mod diversity;
 mod downloads;
 mod draft;
 pub mod dzi;
+mod errors;
 mod experiment;
 #[cfg(test)]
 mod fake;
@@ -35,6 +37,7 @@ mod job_lifecycle;
 mod ladder;
 mod leaf;
 mod leak;
+mod lockout;
 mod metric;
 mod mutation;
 mod objective;
@@ -42,8 +45,10 @@ mod overload;
 mod primary;
 mod rate;
 mod rate_limit;
+mod recovery;
 mod relation;
 mod server_metrics;
+mod side_by_side;
 mod status;
 mod streamed;
 mod streams;
@@ -73,6 +78,8 @@ pub use view::RunView;
 pub static EXPERIMENTS: &[&ExperimentDef] = &[
     &coverage::DEF,
     &client_floor::DEF,
+    &cache_claim::DEF,
+    &side_by_side::DEF,
     &baseline::DEF,
     &first_call::DEF,
     &diversity::DEF,
@@ -98,6 +105,9 @@ pub static EXPERIMENTS: &[&ExperimentDef] = &[
     &cold_start::DEF,
     &overload::DEF,
     &server_metrics::DEF,
+    &recovery::DEF,
+    &lockout::DEF,
+    &errors::DEF,
 ];
 
 /// The experiments of those names and all that they need, in the order in which a run performs them.

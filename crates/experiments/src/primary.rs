@@ -1,11 +1,14 @@
 //! Which endpoints the load experiments load, and with which requests. A pure function of the recording, so that all of
 //! them choose alike. It must not know any particular target.
 
-use prony_model::{Endpoint, Item, Nanos, Outcome, Role, Scenario};
+use prony_model::{Endpoint, Item, Nanos, Outcome, PhaseResult, Role, Scenario, Shape};
 
 use crate::RunView;
 use crate::coverage::is_destructive;
 use crate::timings::Timings;
+
+/// Fewest requests in a row whose failure means that an endpoint has stopped answering.
+const STOPPED_MIN: u64 = 3;
 
 /// Up to `max` endpoints that do the target's work and answered correctly: inference first, then media, resources and
 /// tiles; in the order of the surface within a role. Not those that leave something behind: under load they would fill the
@@ -14,7 +17,7 @@ pub(crate) fn primary<'a>(run: &RunView<'a>, max: usize) -> Vec<&'a Endpoint> {
     let mut endpoints: Vec<&Endpoint> = run
         .working_endpoints()
         .into_iter()
-        .filter(|e| is_wanted(run, e) && !requests(run, e).is_empty())
+        .filter(|e| is_wanted(run, e) && !requests(run, e).is_empty() && !has_stopped(run, e))
         .collect();
     endpoints.sort_by_key(|e| rank(e.role));
     endpoints.truncate(max);
@@ -24,21 +27,50 @@ pub(crate) fn primary<'a>(run: &RunView<'a>, max: usize) -> Vec<&'a Endpoint> {
 fn is_wanted(run: &RunView<'_>, endpoint: &Endpoint) -> bool {
     if run.surface.chosen.is_empty() {
         let keeps = run.surface.keeps.contains(&endpoint.name);
-        endpoint.is_work() && !is_destructive(&endpoint.method) && !keeps
+        endpoint.is_work() && !endpoint.creates() && !is_destructive(&endpoint.method) && !keeps
     } else {
         run.surface.chosen.contains(&endpoint.name)
     }
 }
 
-/// Up to `max` of the primary endpoints, within a role those first that take longest: load tells most about them.
+/// Up to `max` of the primary endpoints, within a role those first that take longest: load tells most about them. Those that a
+/// rate limit has refused come last: load on them tells of the limit.
 pub(crate) fn heaviest<'a>(run: &RunView<'a>, max: usize) -> Vec<&'a Endpoint> {
     let mut endpoints = primary(run, usize::MAX);
-    endpoints.sort_by_key(|e| {
+    endpoints.sort_by_cached_key(|e| {
         let solo = Nanos::from_millis_f64(solo_ms(run, e).unwrap_or(0.0));
-        (rank(e.role), std::cmp::Reverse(solo))
+        (is_limited(run, e), rank(e.role), std::cmp::Reverse(solo))
     });
     endpoints.truncate(max);
     endpoints
+}
+
+/// Whether a rate limit refused it before.
+fn is_limited(run: &RunView<'_>, endpoint: &Endpoint) -> bool {
+    run.phases.iter().any(|phase| {
+        Timings::of(phase, &endpoint.name)
+            .samples()
+            .any(|s| s.outcome == Outcome::Status429)
+    })
+}
+
+/// Whether it has stopped answering: of the last requests that were sent to it one at a time every one failed, whatever rate
+/// limits have to do with it. Load on it would tell nothing but that.
+pub(crate) fn has_stopped(run: &RunView<'_>, endpoint: &Endpoint) -> bool {
+    let one_at_a_time = |phase: &&PhaseResult| {
+        let alone = matches!(phase.phase.shape, Shape::Once { .. } | Shape::Sequential { .. });
+        // Bad input may well be refused.
+        alone && phase.phase.experiment != "input-validation"
+    };
+    let mut tallies = run
+        .phases
+        .iter()
+        .rev()
+        .filter(one_at_a_time)
+        .map(|phase| Timings::of(phase, &endpoint.name).tally());
+    tallies
+        .find(|tally| tally.judged() >= STOPPED_MIN)
+        .is_some_and(|tally| tally.good() == 0 && tally.broken() == tally.judged())
 }
 
 /// An endpoint that does no work: health, else status, documents or a listing. The network and the server's framework

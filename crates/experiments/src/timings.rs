@@ -160,6 +160,15 @@ impl Tally {
         self.good() + self.failed()
     }
 
+    /// Failures that are the target's own and no word about the request or its rate: 5xx, 503, a broken connection, silence.
+    pub(crate) fn broken(&self) -> u64 {
+        use OutcomeClass::{Protocol, ServerError, Timeout, Transport};
+        self.count(|o| {
+            matches!(o.class(), Protocol | ServerError | Timeout | Transport)
+                || matches!(o, Outcome::Status503 | Outcome::PlatformBusy)
+        })
+    }
+
     /// Whether every failure is a deliberate refusal (429, 503, platform busy).
     pub(crate) fn only_refusals(&self) -> bool {
         self.failed() == self.count(|o| o.class() == OutcomeClass::Refusal)

@@ -1,8 +1,12 @@
 //! The counts of tokens that an answer states about itself, by naming habits common to text APIs. It judges nothing.
 
+use prony_model::{Endpoint, Role};
 use serde_json::Value;
 
+use crate::RunView;
+use crate::answer::{Answer, answers};
 use crate::leaf::{Leaf, leaves, words};
+use crate::primary::primary;
 
 /// What an answer says of its own size, in tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -53,6 +57,25 @@ impl TokenCounts {
             None
         }
     }
+}
+
+/// The endpoints that generate: they do work, answered well in the preflight, and state there how many tokens they made.
+pub(crate) fn generators<'a>(run: &RunView<'a>) -> Vec<&'a Endpoint> {
+    let Some(preflight) = run.phase("coverage", "preflight") else {
+        return Vec::new();
+    };
+    let states_tokens = |endpoint: &&Endpoint| {
+        answers(preflight, &endpoint.name)
+            .iter()
+            .filter(|a| a.is_ok())
+            .filter_map(Answer::json)
+            .any(|json| TokenCounts::of(&json).is_some_and(|counts| counts.output.is_some()))
+    };
+    primary(run, usize::MAX)
+        .into_iter()
+        .filter(|e| e.role == Role::Inference)
+        .filter(states_tokens)
+        .collect()
 }
 
 #[cfg(test)]

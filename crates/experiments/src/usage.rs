@@ -1,7 +1,9 @@
 //! Do the numbers that an answer states about itself agree? Tokens add up, the same input counts the same, more input counts
-//! more, and a count next to a list is not below its length.
+//! more, a count next to a list is not below its length, and no answer is longer than its request allows (`usage/limit.rs`).
 //!
 //! Only answers that state such numbers are judged. It must not know any API by name.
+
+mod limit;
 
 use prony_model::{
     Budget, Capture, Endpoint, Finding, Item, Limits, Phase, PhaseResult, Scenario, Severity, Shape, Verdict,
@@ -107,13 +109,13 @@ impl Experiment for Usage {
     }
 
     fn conclude(&self, run: &RunView<'_>) -> Vec<Finding> {
-        let Some(phase) = run.phase(NAME, PHASE) else {
-            return Vec::new();
-        };
-        let scenarios = phase.phase.scenarios.iter();
-        scenarios
-            .filter_map(|scenario| finding(run, phase, &scenario.name))
-            .collect()
+        let mut findings = Vec::new();
+        if let Some(phase) = run.phase(NAME, PHASE) {
+            let scenarios = phase.phase.scenarios.iter();
+            findings.extend(scenarios.filter_map(|scenario| finding(run, phase, &scenario.name)));
+        }
+        findings.extend(limit::findings(run));
+        findings
     }
 }
 

@@ -418,6 +418,10 @@ pub struct PhaseSpec {
     /// Whether its failures only warn.
     #[serde(default)]
     pub advisory: bool,
+    /// Start the target anew before it, where Prony started it (`demo:NAME`): what the phases before it left behind is gone.
+    /// Another target stays as it is, and the report says so.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub fresh: bool,
 }
 
 /// A condition on a phase or on a finding, decided on the interval and not on the point.

@@ -109,6 +109,12 @@ impl Endpoint {
             .collect()
     }
 
+    /// Whether it makes something that can exist only once: a success is "created", and a second of the same name a conflict.
+    pub fn creates(&self) -> bool {
+        let declares = |status: u16| self.declared_statuses.contains(&status);
+        self.method == "POST" && declares(201) && declares(409)
+    }
+
     /// Whether calling it does the target's real work: not health, status, docs or metrics.
     pub fn is_work(&self) -> bool {
         matches!(

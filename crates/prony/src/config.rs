@@ -9,6 +9,7 @@ mod form;
 mod print;
 mod prompts;
 mod read;
+mod set;
 mod shape;
 mod template;
 mod validate;

@@ -3,9 +3,12 @@
 //! Discovery asks for documents (OpenAPI, descriptors, model lists), health and listings. It never calls an endpoint
 //! that does the target's real work: the first such call belongs to the run, where it is recorded.
 
+mod anthropic;
 mod harvest;
 mod jobs;
+mod llm;
 mod mcp;
+mod openai;
 mod openapi;
 mod places;
 mod protocols;
@@ -86,7 +89,9 @@ pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str) -> Result<Discovery, B
     protocols::dzi(fetch, path, &first, &mut surface);
     tiles::plan(fetch, &mut surface);
     protocols::kserve(fetch, kserve.as_ref(), &mut surface);
-    protocols::openai(fetch, &mut surface);
+    let models = llm::Models::ask(fetch);
+    openai::find(fetch, &models, &mut surface);
+    anthropic::find(fetch, &models, &mut surface);
     runpod::undocumented(fetch, path, &mut surface);
     s3::recognise(&first, &mut surface);
     mcp::tools(fetch, path, &first, &mut surface);

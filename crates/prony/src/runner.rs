@@ -253,6 +253,13 @@ impl Run<'_> {
         }
         for phase in phases {
             if self.may_go_on() {
+                if suite
+                    .phase
+                    .iter()
+                    .any(|spec| spec.fresh && spec.name == phase.name)
+                {
+                    self.restart(&phase.name)?;
+                }
                 self.phase(phase)?;
             }
         }
@@ -274,6 +281,23 @@ impl Run<'_> {
             interrupted: self.session.stopped(),
             at,
         });
+        Ok(())
+    }
+
+    /// Starts the target anew, where it was started here.
+    fn restart(&mut self, phase: &str) -> Result<()> {
+        let phase = clean(phase, 80);
+        let text = match self.connection.restart()? {
+            Some(took) => format!(
+                "The target was stopped and started anew before '{phase}'; until it was ready again that took {} ms.",
+                took.as_millis()
+            ),
+            None => format!(
+                "'{phase}' wants a target that was just started. This one was not started by Prony, so it stays as the phases \
+                 before left it."
+            ),
+        };
+        self.journal.event(&Event::Noted { text });
         Ok(())
     }
 

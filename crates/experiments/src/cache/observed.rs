@@ -318,7 +318,7 @@ fn cached_tokens(captured: &Captured) -> Option<f64> {
 }
 
 /// Asks for a short answer where a request says how long it may be; whether anything changed.
-fn shorten_answer(body: &mut Value) -> bool {
+pub(crate) fn shorten_answer(body: &mut Value) -> bool {
     let Some(fields) = body.as_object_mut() else {
         return false;
     };

@@ -73,7 +73,7 @@ pub(super) fn repeats(prompts: u32, count: u32) -> Vec<Turn> {
 }
 
 /// Letters and blanks of a text of so many words.
-pub(super) fn letters(words: u32) -> u64 {
+pub(crate) fn letters(words: u32) -> u64 {
     match words {
         0 | 1 => 16,
         words => 33 + 6 * (u64::from(words) - 2),
@@ -89,6 +89,11 @@ pub(super) fn text(turn: Turn, number: u64, words: u32, seed: u64) -> String {
         Arm::Prefix => sentence(anchor, fresh, words),
         Arm::Miss => sentence(fresh, fresh, words),
     }
+}
+
+/// A text of so many words that these bits decide, new from its first word on.
+pub(crate) fn plain_text(bits: u64, words: u32) -> String {
+    sentence(bits, bits, words)
 }
 
 /// A word of 64 random bits, words of the list, and another such word.
@@ -115,7 +120,7 @@ pub(super) fn nonce(bits: u64) -> String {
 }
 
 /// Random bits that a seed and numbers decide.
-pub(super) fn draw(seed: u64, numbers: &[u64]) -> u64 {
+pub(crate) fn draw(seed: u64, numbers: &[u64]) -> u64 {
     numbers.iter().fold(mix(seed), |bits, number| {
         mix(bits ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15))
     })

@@ -270,7 +270,8 @@ fn broken(judged: &Judged<'_>, phase: &PhaseResult) -> Option<Finding> {
     let here = source(phase, &judged.plan.endpoint);
     let n = judged.good.len();
     let failed = judged.good.iter().filter(|g| g.failed()).count();
-    if bad.answer.sample.status == 429 {
+    // A rate limit, or the second of something that can exist once.
+    if matches!(bad.answer.sample.status, 409 | 429) {
         return None;
     }
     let after = bad.after.map_or("bad input", |case| case.name.as_str());
@@ -461,7 +462,7 @@ fn overview(judged: &[Judged<'_>], found: &[Finding], clients: &Clients, phase: 
     };
     let cut = if all.len() < planned {
         format!(
-            " {} of {} planned requests were not sent before the time was over.",
+            " {} of {} planned requests were not sent before the time was over, or met a target that refused good ones, too.",
             planned - all.len(),
             planned
         )

@@ -41,7 +41,7 @@ impl<'a> Judged<'a> {
         let repeats = again
             .map(|phase| plan.sent(&plan.again, phase))
             .unwrap_or_default();
-        let tried = before
+        let mut tried: Vec<Tried<'a>> = before
             .iter()
             .filter_map(|(sent, answer)| match sent {
                 Sent::Case(k) => Some((*k, *answer)),
@@ -66,8 +66,19 @@ impl<'a> Judged<'a> {
                 }),
             }
         }
+        // Where a good request is refused for want of room, so is a bad one: that says nothing about the input.
+        if good.iter().any(|g: &Good<'_>| is_full(&g.answer)) {
+            for one in &mut tried {
+                one.attempts.retain(|attempt| !is_full(attempt));
+            }
+            tried.retain(|one| !one.attempts.is_empty());
+        }
         Self { plan, tried, good }
     }
+}
+
+fn is_full(answer: &Answer<'_>) -> bool {
+    answer.sample.outcome == Outcome::Status503
 }
 
 impl Good<'_> {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::SendArgs;
+use super::units::key_value;
 
 /// Runs a suite: scenarios, load shapes, experiments, gates and claims from a TOML file.
 ///
@@ -15,6 +16,7 @@ use super::SendArgs;
   prony run suites/enso.toml                        writes its report to a new folder
   prony run suites/enso.toml -o out/enso            to this folder
   prony run suites/enso.toml --target http://127.0.0.1:8000
+  prony run suites/semantic.toml --target http://127.0.0.1:8000 --set 'scenario.*.http.json.model=my-model'
   prony run suites/examples/gates.toml --json       one JSON document on standard output")]
 pub(crate) struct RunArgs {
     /// The suite file.
@@ -23,6 +25,10 @@ pub(crate) struct RunArgs {
     /// Send the load there instead of the file's target.
     #[arg(long, value_name = "URL")]
     pub target: Option<String>,
+    /// Put this value in the place of the file's own: `run.budget=quick`, `scenario.*.http.json.model=tiny`. Entries of lists go by
+    /// number or by name, `*` stands for all. Repeat for more.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub sets: Vec<(String, String)>,
     /// Check the file and say what it would do, but send nothing.
     #[arg(long)]
     pub dry_run: bool,

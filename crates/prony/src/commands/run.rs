@@ -9,7 +9,7 @@ use crate::{config, sending, target_url};
 
 /// Runs the command.
 pub(crate) fn run(args: &RunArgs, session: &Session) -> anyhow::Result<ExitCode> {
-    let config::SuiteFile { mut suite, base_dir } = config::read(&args.suite)?;
+    let config::SuiteFile { mut suite, base_dir } = config::read(&args.suite, &args.sets)?;
     if let Some(url) = &args.target {
         target_url::check(url)?;
         suite.target.url.clone_from(url);

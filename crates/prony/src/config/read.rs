@@ -6,6 +6,7 @@ use prony_model::Suite;
 
 use super::document::Document;
 use super::explain::explain;
+use super::set;
 use super::validate::validate;
 use crate::diagnostic::Diagnostic;
 
@@ -21,8 +22,8 @@ pub(crate) struct SuiteFile {
     pub base_dir: PathBuf,
 }
 
-/// Reads and validates a suite file.
-pub(crate) fn read(path: &Path) -> Result<SuiteFile, Diagnostic> {
+/// Reads and validates a suite file, with these values in the place of its own.
+pub(crate) fn read(path: &Path, sets: &[(String, String)]) -> Result<SuiteFile, Diagnostic> {
     let file = path.display().to_string();
     let size = std::fs::metadata(path).map_err(|e| unreadable(path, &e))?.len();
     if size > SUITE_BYTES_MAX {
@@ -39,7 +40,16 @@ pub(crate) fn read(path: &Path) -> Result<SuiteFile, Diagnostic> {
         .next("save it as UTF-8; TOML allows nothing else")
     })?;
     let base_dir = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-    parse(&file, &source, base_dir)
+    if sets.is_empty() {
+        return parse(&file, &source, base_dir);
+    }
+    // The file itself must be sound: its errors are shown where they stand.
+    parse(&file, &source, base_dir.clone())?;
+    parse(
+        &format!("{file} with --set"),
+        &set::apply(&source, sets)?,
+        base_dir,
+    )
 }
 
 /// Parses and validates the text of a suite.

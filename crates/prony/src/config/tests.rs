@@ -41,7 +41,7 @@ fn every_suite_that_comes_with_prony_is_valid() {
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|e| e == "toml") {
-                let result = read(&path);
+                let result = read(&path, &[]);
                 assert!(result.is_ok(), "{}", result.unwrap_err().render(false));
                 seen += 1;
             }

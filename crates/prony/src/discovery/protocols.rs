@@ -1,4 +1,4 @@
-//! Protocols that need no document: deep zoom descriptors, KServe V2, OpenAI-compatible servers.
+//! Protocols that need no document: deep zoom descriptors and KServe V2. Those of language models have files of their own.
 
 use std::collections::BTreeMap;
 
@@ -170,48 +170,8 @@ pub(super) fn kserve(fetch: &mut dyn Fetch, server: Option<&Kserve>, surface: &m
     }
 }
 
-/// OpenAI-compatible: a model list at `/v1/models`. Chat is asked with few tokens, not streamed.
-pub(super) fn openai(fetch: &mut dyn Fetch, surface: &mut Surface) {
-    let listing = fetch.fetch(&Request::get("/v1/models"));
-    let models = listing.json().filter(|_| listing.status == 200);
-    let Some(model) = models
-        .as_ref()
-        .and_then(|j| j.pointer("/data/0/id"))
-        .and_then(Value::as_str)
-    else {
-        return;
-    };
-    let path = "/v1/chat/completions";
-    surface.found_by.push(format!(
-        "OpenAI-compatible: model {} at /v1/models",
-        text::clean(model, 60)
-    ));
-    // The document's entry, if any, has a generic body; this one is known to be right.
-    let declared = surface
-        .endpoints
-        .iter()
-        .find(|e| e.path == path)
-        .map(|e| e.declared_statuses.clone());
-    surface.endpoints.retain(|e| e.path != path);
-    let samples = PROMPTS.iter().map(|prompt| SampleRequest {
-        request: Request::json(
-            "POST",
-            path,
-            &json!({"model": model, "messages": [{"role": "user", "content": prompt}], "max_tokens": 16, "temperature": 0}),
-        ),
-        inputs: BTreeMap::from([("messages".to_owned(), (*prompt).to_owned())]),
-    });
-    let mut chat = work(
-        path,
-        samples.collect(),
-        vec![BodyCheck::Json("/choices/0".to_owned())],
-    );
-    chat.declared_statuses = declared.unwrap_or_default();
-    surface.endpoints.push(chat);
-}
-
 /// A POST endpoint that does work.
-fn work(path: &str, samples: Vec<SampleRequest>, body: Vec<BodyCheck>) -> Endpoint {
+pub(super) fn work(path: &str, samples: Vec<SampleRequest>, body: Vec<BodyCheck>) -> Endpoint {
     Endpoint {
         name: format!("POST {path}"),
         method: "POST".to_owned(),

@@ -172,6 +172,111 @@ fn openai_models_make_a_chat_endpoint() {
     );
 }
 
+fn body(endpoint: &Endpoint) -> serde_json::Value {
+    serde_json::from_slice(&endpoint.samples[0].request.body.to_bytes().unwrap()).unwrap()
+}
+
+#[test]
+fn the_apis_of_language_models_are_known_by_their_errors() {
+    let of_openai =
+        json!({"error": {"message": "m", "type": "invalid_request_error", "param": null, "code": null}})
+            .to_string();
+    let of_anthropic =
+        json!({"type": "error", "error": {"type": "invalid_request_error", "message": "m"}}).to_string();
+    let models = json!({"data": [{"id": "tiny", "type": "model"}]}).to_string();
+    let mut fake = Fake::new(&[
+        ("/v1/models", 200, models),
+        ("/v1/chat/completions", 400, of_openai.clone()),
+        ("/v1/embeddings", 422, of_openai),
+        ("/v1/messages", 400, of_anthropic.clone()),
+        ("/v1/messages/count_tokens", 400, of_anthropic),
+    ]);
+    let surface = fake.discover("/");
+    let work: Vec<&str> = surface
+        .endpoints
+        .iter()
+        .filter(|e| e.is_work())
+        .map(|e| e.name.as_str())
+        .collect();
+    assert_eq!(
+        work,
+        [
+            "POST /v1/chat/completions",
+            "POST /v1/embeddings",
+            "POST /v1/messages",
+            "POST /v1/messages/count_tokens"
+        ]
+    );
+    let messages = endpoint(&surface, "POST /v1/messages");
+    assert!(
+        messages.samples[0]
+            .request
+            .headers
+            .iter()
+            .any(|h| h.name == "anthropic-version")
+    );
+    assert_eq!(
+        (
+            body(messages)["model"].clone(),
+            body(messages)["max_tokens"].clone()
+        ),
+        (json!("tiny"), json!(16))
+    );
+    assert!(
+        body(endpoint(&surface, "POST /v1/messages/count_tokens"))
+            .get("max_tokens")
+            .is_none()
+    );
+    let texts: std::collections::BTreeSet<_> = messages
+        .samples
+        .iter()
+        .map(|s| s.inputs["messages"].clone())
+        .collect();
+    assert_eq!(texts.len(), messages.samples.len(), "each asks something else");
+}
+
+#[test]
+fn a_document_says_which_of_them_there_are_and_keeps_what_it_declares() {
+    let post = json!({"post": {"requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}},
+                               "responses": {"200": {}, "429": {}}}});
+    let document =
+        json!({"openapi": "3.1.0", "info": {"title": "t", "version": "1"}, "paths": {"/v1/messages": post}});
+    let models = json!({"data": [{"id": "tiny"}]}).to_string();
+    let mut fake = Fake::new(&[
+        ("/openapi.json", 200, document.to_string()),
+        ("/v1/models", 200, models),
+    ]);
+    let surface = fake.discover("/");
+    assert_eq!(surface.endpoints.iter().filter(|e| e.is_work()).count(), 1);
+    let messages = endpoint(&surface, "POST /v1/messages");
+    assert_eq!(
+        (body(messages)["model"].clone(), &messages.declared_statuses[..]),
+        (json!("tiny"), &[200, 429][..])
+    );
+    assert!(
+        !fake.asked.iter().any(|asked| asked.starts_with("POST")),
+        "{:?}",
+        fake.asked
+    );
+}
+
+#[test]
+fn a_stranger_is_told_which_key_to_give() {
+    let of_anthropic =
+        json!({"type": "error", "error": {"type": "authentication_error", "message": "m"}}).to_string();
+    let mut fake = Fake::new(&[
+        ("/v1/models", 401, of_anthropic.clone()),
+        ("/v1/messages", 401, of_anthropic),
+    ]);
+    let surface = fake.discover("/");
+    assert!(
+        surface.found_by.iter().any(|line| line.contains("--api-key-env")),
+        "{:?}",
+        surface.found_by
+    );
+    assert!(!surface.endpoints.iter().any(Endpoint::is_work));
+}
+
 #[test]
 fn a_deep_zoom_descriptor_gives_a_tile_endpoint() {
     let xml = r#"<?xml version="1.0"?><Image xmlns="http://schemas.microsoft.com/deepzoom/2008" Format="jpeg"

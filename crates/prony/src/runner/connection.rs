@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use prony_engine::monitors::{self, Watched};
@@ -48,7 +48,7 @@ pub(crate) struct Connection {
     target: Target,
     limits: Limits,
     stop: Arc<AtomicBool>,
-    _demo: Option<Demo>,
+    demo: Option<Demo>,
     _bridge: Option<Bridge>,
 }
 
@@ -66,7 +66,9 @@ impl Connection {
         let started = demo.as_ref().map(|demo| demo.url.as_str());
         let started = started.or(bridge.as_ref().map(|bridge| bridge.url.as_str()));
         let url = started.unwrap_or(spec.url.as_str());
-        let target = sending::target(url, spec, secrets)?;
+        let own = preset(&spec.url).and_then(|name| own_credential(name, spec, secrets));
+        let secrets = [secrets, own.as_slice()].concat();
+        let target = sending::target(url, spec, &secrets)?;
         let epoch = Instant::now();
         let options = EngineOptions {
             seed: suite.run.seed,
@@ -108,9 +110,21 @@ impl Connection {
             limits: suite.run.limits.clone(),
             stop: Arc::clone(&session.stop),
             target,
-            _demo: demo,
+            demo,
             _bridge: bridge,
         })
+    }
+
+    /// Starts the target anew on the same address, if it was started here: how long it took until it was ready again.
+    pub(super) fn restart(&mut self) -> Result<Option<Duration>> {
+        let Some(demo) = self.demo.take() else {
+            return Ok(None);
+        };
+        let began = Instant::now();
+        let demo = demo.again()?;
+        self.pid = Some(demo.pid());
+        self.demo = Some(demo);
+        Ok(Some(began.elapsed()))
     }
 
     /// What of the target can be watched while it is under load.
@@ -183,6 +197,25 @@ fn preset(url: &str) -> Option<&str> {
     } else {
         url.strip_prefix("demo:")
     }
+}
+
+/// The key that a demo accepts, where the user gives none: who starts a server knows its key.
+fn own_credential(preset: &str, spec: &TargetSpec, secrets: &[(String, Secret)]) -> Option<(String, Secret)> {
+    const HEADER: &str = "x-api-key";
+    let is_key = |name: &str| {
+        ["authorization", HEADER]
+            .iter()
+            .any(|key| name.eq_ignore_ascii_case(key))
+    };
+    let given = secrets.iter().any(|(name, _)| is_key(name)) || spec.headers.iter().any(|h| is_key(&h.name));
+    let knob = prony_backend::preset(preset)
+        .ok()?
+        .knobs
+        .iter()
+        .find(|knob| knob.name == "api_keys")?;
+    let keys = spec.knobs.get(knob.name).map_or(knob.default, String::as_str);
+    let key = keys.split(',').map(str::trim).find(|key| !key.is_empty())?;
+    (!given && key != "none").then(|| (HEADER.to_owned(), Secret::new(key)))
 }
 
 /// A sentence when the preset that the user asked for has faults switched on.

@@ -27,6 +27,8 @@ pub(super) fn time_scale(preset: &str) -> f64 {
 /// A running preset. Dropping it ends the process.
 pub(crate) struct Demo {
     child: Child,
+    preset: String,
+    knobs: BTreeMap<String, String>,
     /// Where it listens.
     pub(crate) url: String,
     /// Where the service behind it listens, if it has one.
@@ -36,6 +38,19 @@ pub(crate) struct Demo {
 impl Demo {
     /// Starts `prony serve PRESET` on a free port of loopback and waits until it says that it is ready.
     pub(crate) fn start(preset: &str, knobs: &BTreeMap<String, String>) -> Result<Self> {
+        Self::start_at(preset, knobs, 0)
+    }
+
+    /// The same preset on the same port, after the old process has ended.
+    pub(crate) fn again(self) -> Result<Self> {
+        let (preset, knobs) = (self.preset.clone(), self.knobs.clone());
+        let port = self.url.rsplit(':').next().and_then(|port| port.parse().ok());
+        let port = port.context("the demo backend named no port")?;
+        drop(self);
+        Self::start_at(&preset, &knobs, port)
+    }
+
+    fn start_at(preset: &str, knobs: &BTreeMap<String, String>, port: u16) -> Result<Self> {
         let program = std::env::current_exe().context("cannot find the path of this program")?;
         let mut command = Command::new(program);
         // Our end of its standard input closes when this process ends, however it ends, and the child ends with it.
@@ -45,7 +60,7 @@ impl Demo {
             "--host",
             "127.0.0.1",
             "--port",
-            "0",
+            &port.to_string(),
             "--until-stdin-closes",
         ]);
         command.args(["--time-scale", &time_scale(preset).to_string()]);
@@ -82,6 +97,8 @@ impl Demo {
         });
         let mut demo = Self {
             child,
+            preset: preset.to_owned(),
+            knobs: knobs.clone(),
             url: String::new(),
             upstream: None,
         };

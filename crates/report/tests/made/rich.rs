@@ -316,6 +316,7 @@ pub(crate) fn header() -> RunHeader {
                 limits: None,
                 capture: prony_model::Capture::NONE,
                 advisory: false,
+                fresh: false,
             }],
             ..Suite::default()
         },

@@ -95,6 +95,7 @@ impl Plan {
             limits: None,
             capture: Capture::NONE,
             advisory: false,
+            fresh: false,
         });
         Ok(Self { suite, url: shown })
     }

@@ -40,7 +40,7 @@ fn the_suites_that_come_with_prony_print_back_as_themselves() {
         "examples/mooncake.toml",
         "examples/anthropic.toml",
     ] {
-        let suite = read(&suites().join(name))
+        let suite = read(&suites().join(name), &[])
             .unwrap_or_else(|e| panic!("{}", e.render(false)))
             .suite;
         assert_eq!(parsed(&print(&suite)), suite, "{name}");
@@ -544,6 +544,7 @@ fn phase() -> impl Strategy<Value = PhaseSpec> {
                     Capture::NONE
                 },
                 advisory,
+                fresh: advisory,
             },
         )
 }

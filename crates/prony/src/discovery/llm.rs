@@ -1,0 +1,95 @@
+//! What the APIs of language models have in common: a list of models, prompts for short answers, and errors by which an API is
+//! known though it was asked nothing. It sends no request that generates anything.
+
+use std::collections::BTreeMap;
+
+use prony_model::{BodyCheck, Endpoint, Request, SampleRequest, Surface};
+use serde_json::{Value, json};
+
+use super::Fetch;
+use super::protocols::{PROMPTS, work};
+
+/// Requests of each endpoint: generations are dear.
+const SAMPLES: usize = 4;
+/// Tokens of an answer, at most.
+pub(super) const TOKENS_MAX: u32 = 16;
+
+/// The list of models.
+#[derive(Debug, Default)]
+pub(super) struct Models {
+    /// The first model served.
+    pub(super) first: Option<String>,
+    /// Whether the list asks for a key.
+    pub(super) asks_for_key: bool,
+}
+
+impl Models {
+    /// Asks for it. Both dialects keep it at the same place, and in the same form as far as needed here.
+    pub(super) fn ask(fetch: &mut dyn Fetch) -> Self {
+        let listing = fetch.fetch(&Request::get("/v1/models"));
+        let first = listing.json().filter(|_| listing.status == 200).and_then(|json| {
+            let id = json.pointer("/data/0/id").and_then(Value::as_str)?;
+            Some(id.to_owned())
+        });
+        Self {
+            first,
+            asks_for_key: matches!(listing.status, 401 | 403),
+        }
+    }
+}
+
+/// Whether a document names a POST at that path.
+pub(super) fn is_documented(surface: &Surface, path: &str) -> bool {
+    surface
+        .endpoints
+        .iter()
+        .any(|e| e.path == path && e.method == "POST")
+}
+
+/// Whether any document was found.
+pub(super) fn has_document(surface: &Surface) -> bool {
+    surface.endpoints.iter().any(|e| e.is_work())
+}
+
+/// The error to an empty request at a path that no document names: its status and body. `None` where nothing is there.
+pub(super) fn refusal(fetch: &mut dyn Fetch, path: &str) -> Option<(u16, Value)> {
+    let answer = fetch.fetch(&Request::json("POST", path, &json!({})));
+    let there = (400..500).contains(&answer.status) && !matches!(answer.status, 404 | 405);
+    there.then(|| answer.json().map(|json| (answer.status, json)))?
+}
+
+/// Puts an endpoint whose requests are known to be right in the place of the document's, whose requests are made up. What the
+/// document declares of it is kept.
+pub(super) fn put(
+    surface: &mut Surface,
+    path: &str,
+    check: &str,
+    inputs: &str,
+    request: impl Fn(&str) -> Request,
+) {
+    let samples: Vec<SampleRequest> = PROMPTS
+        .iter()
+        .take(SAMPLES)
+        .map(|prompt| SampleRequest {
+            request: request(prompt),
+            inputs: BTreeMap::from([(inputs.to_owned(), (*prompt).to_owned())]),
+        })
+        .collect();
+    let made = work(path, samples, vec![BodyCheck::Json(check.to_owned())]);
+    let declared = surface
+        .endpoints
+        .iter()
+        .position(|e| e.path == path && e.method == "POST");
+    match declared {
+        Some(at) => {
+            let known = &mut surface.endpoints[at];
+            *known = Endpoint {
+                declared_statuses: std::mem::take(&mut known.declared_statuses),
+                parameters: std::mem::take(&mut known.parameters),
+                body_schema: known.body_schema.take(),
+                ..made
+            };
+        }
+        None => surface.endpoints.push(made),
+    }
+}

@@ -1,0 +1,96 @@
+//! OpenAI-compatible servers: chat completions, completions, responses and embeddings, known by their list of models, by a document
+//! that names them, or by the error to an empty request. It must not know any server by name.
+
+use prony_model::{Request, Surface};
+use serde_json::{Value, json};
+
+use super::Fetch;
+use super::llm::{self, Models, TOKENS_MAX};
+use crate::text;
+
+/// An endpoint of this API.
+struct Known {
+    path: &'static str,
+    /// Where a good answer has something.
+    check: &'static str,
+    /// The field that takes the prompt.
+    input: &'static str,
+    /// The request for one prompt to one model.
+    body: fn(&str, &str) -> Value,
+}
+
+const KNOWN: [Known; 4] = [
+    Known {
+        path: "/v1/chat/completions",
+        check: "/choices/0",
+        input: "messages",
+        body: |model, prompt| json!({"model": model, "messages": [{"role": "user", "content": prompt}], "max_tokens": TOKENS_MAX, "temperature": 0}),
+    },
+    Known {
+        path: "/v1/completions",
+        check: "/choices/0",
+        input: "prompt",
+        body: |model, prompt| json!({"model": model, "prompt": prompt, "max_tokens": TOKENS_MAX, "temperature": 0}),
+    },
+    Known {
+        path: "/v1/responses",
+        check: "/output/0",
+        input: "input",
+        body: |model, prompt| json!({"model": model, "input": prompt, "max_output_tokens": TOKENS_MAX}),
+    },
+    Known {
+        path: "/v1/embeddings",
+        check: "/data/0/embedding",
+        input: "input",
+        body: |model, prompt| json!({"model": model, "input": prompt}),
+    },
+];
+
+/// Adds what is there, asked with few tokens and not streamed.
+pub(super) fn find(fetch: &mut dyn Fetch, models: &Models, surface: &mut Surface) {
+    let documented = llm::has_document(surface);
+    let there: Vec<&Known> = KNOWN
+        .iter()
+        .filter(|known| {
+            llm::is_documented(surface, known.path) || (!documented && is_refused_in_kind(fetch, known.path))
+        })
+        .collect();
+    let Some(model) = &models.first else {
+        if !there.is_empty() && models.asks_for_key {
+            surface.found_by.push(
+                "OpenAI-compatible, and asks for a key: give it with --bearer-env VARIABLE, or --api-key-env VARIABLE for the \
+                 header x-api-key"
+                    .to_owned(),
+            );
+        }
+        return;
+    };
+    // A list of models in this form is the API's mark; then its main endpoint is taken for granted.
+    let granted = there.is_empty() && !documented;
+    let found: Vec<&Known> = if granted {
+        KNOWN.iter().take(1).collect()
+    } else {
+        there
+    };
+    if found.is_empty() {
+        return;
+    }
+    surface.found_by.push(format!(
+        "OpenAI-compatible: model {} at /v1/models",
+        text::clean(model, 60)
+    ));
+    for known in found {
+        llm::put(surface, known.path, known.check, known.input, |prompt| {
+            Request::json("POST", known.path, &(known.body)(model, prompt))
+        });
+    }
+}
+
+/// Whether an empty request is refused in the form of this API: an `error` without the `type` that Anthropic puts beside it, or
+/// the validation errors of a common framework.
+fn is_refused_in_kind(fetch: &mut dyn Fetch, path: &str) -> bool {
+    llm::refusal(fetch, path).is_some_and(|(_, body)| {
+        let of_api = body.get("error").is_some() && body.get("type").is_none();
+        of_api || body.get("detail").is_some() || body.get("message").is_some()
+    })
+}
