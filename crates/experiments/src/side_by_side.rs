@@ -402,6 +402,7 @@ mod tests {
             samples,
             samples_cut: false,
             captures,
+            streams: Vec::new(),
             readings: Vec::new(),
         }
     }
