@@ -40,7 +40,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     question: "Does a stream that its client hangs up on free its slot?",
     from_budget: Budget::Standard,
     basis: Basis::Times,
-    needs: &["coverage", "baseline"],
+    needs: &["coverage", "baseline", "streams"],
     time: Time::Bounded {
         usual_s: [2.0, 4.0, 8.0],
         most_s: [10.0, 30.0, 120.0],

@@ -1,6 +1,12 @@
 //! Which endpoints answer with streams of tokens, and the records of their answers. Judges nothing.
+//!
+//! A suite may say that an answer is a stream. Where nobody did, requests of the public APIs for language models are asked once
+//! to stream; those that then do are streaming endpoints from there on.
 
-use prony_model::{Endpoint, Item, Outcome, PhaseResult, Scenario, StreamRecord};
+use prony_model::{
+    Body, Endpoint, Expect, Item, Outcome, PhaseResult, Scenario, StreamExpect, StreamProtocol, StreamRecord,
+};
+use serde_json::{Value, json};
 
 use crate::RunView;
 use crate::primary::{heaviest, requests};
@@ -18,10 +24,99 @@ pub(crate) fn scenario(run: &RunView<'_>, endpoint: &Endpoint) -> Scenario {
     Scenario::new(endpoint.name.clone(), items(run, endpoint))
 }
 
+/// The experiment and the phase in which requests that nobody called streams are asked to be some.
+pub(crate) const ASKED: (&str, &str) = ("streams", "asked to stream");
+
+/// Longest answer that is asked for: enough for gaps between tokens, little enough to be cheap.
+const TOKENS_MAX: u32 = 64;
+
+/// What to ask once, to learn whether it is streamed: for each endpoint of a known API that nobody said it of, longest first.
+pub(crate) fn questions(run: &RunView<'_>, max: usize) -> Vec<Scenario> {
+    heaviest(run, usize::MAX)
+        .into_iter()
+        .filter(|endpoint| declared(run, endpoint).is_empty())
+        .filter_map(|endpoint| {
+            let item = derived(run, endpoint).into_iter().next()?;
+            Some(Scenario::new(endpoint.name.clone(), vec![item]))
+        })
+        .take(max)
+        .collect()
+}
+
 fn items(run: &RunView<'_>, endpoint: &Endpoint) -> Vec<Item> {
+    let declared = declared(run, endpoint);
+    if !declared.is_empty() {
+        return declared;
+    }
+    let streams = run.phase(ASKED.0, ASKED.1).is_some_and(|asked| {
+        let index = asked.scenario(&endpoint.name);
+        let tokens = |r: &&StreamRecord| Some(r.scenario) == index && r.token_events > 0;
+        asked.streams.iter().any(|record| tokens(&record))
+    });
+    if streams {
+        derived(run, endpoint)
+    } else {
+        Vec::new()
+    }
+}
+
+fn declared(run: &RunView<'_>, endpoint: &Endpoint) -> Vec<Item> {
     let mut items = requests(run, endpoint);
     items.retain(|item| item.expect.stream.is_some());
     items
+}
+
+/// The good requests of an endpoint of a known API, as requests for streams.
+fn derived(run: &RunView<'_>, endpoint: &Endpoint) -> Vec<Item> {
+    requests(run, endpoint).iter().filter_map(as_stream).collect()
+}
+
+fn as_stream(item: &Item) -> Option<Item> {
+    let Body::Text(text) = &item.request.body else {
+        return None;
+    };
+    let mut body: Value = serde_json::from_str(text).ok()?;
+    let path = item.request.path.split('?').next()?;
+    let protocol = protocol(path, &body)?;
+    body["stream"] = json!(true);
+    let length = match protocol {
+        StreamProtocol::OpenaiResponses => "max_output_tokens",
+        _ => "max_tokens",
+    };
+    body[length] = json!(TOKENS_MAX);
+    if matches!(
+        protocol,
+        StreamProtocol::OpenaiChat | StreamProtocol::OpenaiCompletions
+    ) {
+        body["stream_options"] = json!({ "include_usage": true });
+    }
+    let mut item = item.clone();
+    item.request.body = Body::text(body.to_string());
+    item.expect = Expect {
+        status: item.expect.status,
+        stream: Some(StreamExpect {
+            max_tokens: Some(TOKENS_MAX),
+            ..StreamExpect::new(protocol)
+        }),
+        ..Expect::default()
+    };
+    Some(item)
+}
+
+/// The API of a request, by the end of its path and the fields that it must have.
+fn protocol(path: &str, body: &Value) -> Option<StreamProtocol> {
+    let has = |field: &str| body.get(field).is_some();
+    if path.ends_with("/chat/completions") && has("messages") {
+        Some(StreamProtocol::OpenaiChat)
+    } else if path.ends_with("/completions") && has("prompt") {
+        Some(StreamProtocol::OpenaiCompletions)
+    } else if path.ends_with("/responses") && has("input") {
+        Some(StreamProtocol::OpenaiResponses)
+    } else if path.ends_with("/messages") && has("messages") && has("max_tokens") {
+        Some(StreamProtocol::AnthropicMessages)
+    } else {
+        None
+    }
 }
 
 /// The records of the good answers of a scenario, in order of completion.
@@ -48,4 +143,57 @@ pub(crate) fn streaming_ms(records: &[&StreamRecord]) -> Vec<f64> {
         .iter()
         .map(|r| (r.last_token - r.first_token).as_millis_f64())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use prony_model::{Body, Expect, Item, Request, StreamProtocol};
+    use serde_json::{Value, json};
+
+    use super::as_stream;
+
+    fn asked(path: &str, body: &Value) -> Option<(StreamProtocol, Value)> {
+        let item = Item {
+            request: Request::json("POST", path, body),
+            expect: Expect::status(200),
+        };
+        let streamed = as_stream(&item)?;
+        let Body::Text(text) = &streamed.request.body else {
+            panic!("a text body");
+        };
+        assert_eq!(streamed.expect.status, [200]);
+        Some((
+            streamed.expect.stream?.protocol,
+            serde_json::from_str(text).unwrap(),
+        ))
+    }
+
+    #[test]
+    fn requests_of_known_apis_are_asked_to_stream() {
+        let chat = json!({"model": "m", "messages": [], "max_tokens": 16});
+        let (protocol, body) = asked("/v1/chat/completions", &chat).unwrap();
+        assert_eq!(protocol, StreamProtocol::OpenaiChat);
+        assert_eq!(
+            body,
+            json!({
+                "model": "m", "messages": [], "max_tokens": 64, "stream": true,
+                "stream_options": {"include_usage": true}
+            })
+        );
+        let (protocol, body) = asked("/v1/messages?beta=true", &chat).unwrap();
+        assert_eq!(protocol, StreamProtocol::AnthropicMessages);
+        assert_eq!(body.get("stream_options"), None);
+        let (protocol, body) = asked("/v1/responses", &json!({"model": "m", "input": "x"})).unwrap();
+        assert_eq!(protocol, StreamProtocol::OpenaiResponses);
+        assert_eq!(body["max_output_tokens"], 64);
+    }
+
+    #[test]
+    fn others_are_left_alone() {
+        assert_eq!(
+            asked("/v1/embeddings", &json!({"model": "m", "input": "x"})),
+            None
+        );
+        assert_eq!(asked("/api/messages", &json!({"text": "x"})), None);
+    }
 }

@@ -1,19 +1,20 @@
 //! How fast do tokens come, to one user and to several at once, and does the stream keep its promises? One ladder of
 //! concurrency for each endpoint whose answers are streams.
 //!
-//! It must not know any server: only endpoints whose requests expect a stream.
+//! It must not know any server: only endpoints whose requests expect a stream, or give one when asked.
 
 mod findings;
+mod slots;
 #[cfg(test)]
 mod tests;
 
-use prony_model::{Budget, Capture, Finding, Limits, Phase, Shape};
+use prony_model::{Budget, Capture, Finding, Limits, Phase, Scenario, Shape};
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 
 use crate::experiment::params;
 use crate::primary::solo_ms;
-use crate::streamed::{scenario, streaming};
+use crate::streamed::{ASKED, questions, scenario, streaming};
 use crate::{Basis, Experiment, ExperimentDef, ParamError, RunView, Step, Time};
 
 const NAME: &str = "streams";
@@ -51,6 +52,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
             }),
             duration_s: asked.duration_s.unwrap_or(context.time_s),
             limits: context.limits.clone(),
+            asked: false,
             queue: None,
         }))
     },
@@ -75,11 +77,19 @@ struct Streams {
     endpoints: usize,
     duration_s: f64,
     limits: Limits,
+    /// Whether endpoints were asked to stream.
+    asked: bool,
     queue: Option<std::vec::IntoIter<Phase>>,
 }
 
 impl Experiment for Streams {
     fn next(&mut self, run: &RunView<'_>) -> Step {
+        if !std::mem::replace(&mut self.asked, true) {
+            let scenarios = questions(run, self.endpoints);
+            if !scenarios.is_empty() {
+                return Step::Run(self.ask(scenarios));
+            }
+        }
         let mut queue = self.queue.take().unwrap_or_else(|| self.plan(run).into_iter());
         let next = queue.next();
         self.queue = Some(queue);
@@ -87,11 +97,24 @@ impl Experiment for Streams {
     }
 
     fn conclude(&self, run: &RunView<'_>) -> Vec<Finding> {
-        run.of(NAME).flat_map(findings::of).collect()
+        let ladders = run.of(NAME).filter(|phase| phase.phase.name != ASKED.1);
+        ladders.flat_map(findings::of).collect()
     }
 }
 
 impl Streams {
+    /// One request to each, to learn whether it streams.
+    fn ask(&self, scenarios: Vec<Scenario>) -> Phase {
+        Phase {
+            name: ASKED.1.to_owned(),
+            experiment: NAME.to_owned(),
+            scenarios,
+            shape: Shape::Once { duration_s: None },
+            limits: self.limits.clone(),
+            capture: Capture::NONE,
+        }
+    }
+
     fn plan(&self, run: &RunView<'_>) -> Vec<Phase> {
         let endpoints = streaming(run, self.endpoints);
         let share_s = self.duration_s / endpoints.len().max(1) as f64;

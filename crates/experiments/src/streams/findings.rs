@@ -5,7 +5,7 @@ use prony_model::{
 };
 use prony_stats::{binomial, median, order};
 
-use super::NAME;
+use super::{NAME, slots};
 use crate::draft::{Draft, source};
 use crate::metric::CONFIDENCE;
 use crate::streamed::{good, streaming_ms, ttft_ms};
@@ -40,6 +40,7 @@ pub(super) fn of(phase: &PhaseResult) -> Vec<Finding> {
         return findings;
     }
     findings.push(speed(phase, name, &records, &source));
+    findings.extend(batch(phase, name, &records, &source));
     findings.extend(at_once(name, &records, &source));
     findings.extend(stalls(name, &records, &source));
     findings.extend(coalescing(phase, name, &source));
@@ -222,6 +223,44 @@ fn cell(d: &Distribution, p: f64) -> String {
         Some(q) if d.n > 0 => format!("needs {}", q.needs_n),
         _ => "-".to_owned(),
     }
+}
+
+/// How many streams the engine gives tokens to at the same time, where the ladder went beyond it.
+fn batch(phase: &PhaseResult, name: &str, records: &[&StreamRecord], source: &Source) -> Option<Finding> {
+    let steps = phase.summary.streams.iter().filter(|s| s.scenario == name);
+    let seen: Vec<(u32, u32, Vec<&StreamRecord>)> = steps
+        .filter_map(|step| {
+            let of_step: Vec<&StreamRecord> =
+                records.iter().copied().filter(|r| r.step == step.step).collect();
+            Some((step.connections, slots::at_once(&of_step)?, of_step))
+        })
+        .filter(|(offered, _, of_step)| of_step.len() >= ANSWERS_MIN.max(*offered as usize))
+        .collect();
+    let (offered, at_once, beyond) = seen.last()?;
+    // The last step must have had streams to spare, and those before it no more than it.
+    if *offered < 2 * at_once || seen.iter().any(|(_, n, _)| n > at_once) {
+        return None;
+    }
+    let waited = median(&mut ttft_ms(beyond));
+    let within = seen.iter().rev().find(|(offered, _, _)| offered <= at_once)?;
+    let usual = median(&mut ttft_ms(&within.2));
+    Some(
+        Draft::new(NAME, "stream-slots", name)
+            .advisory()
+            .figure("streams that get tokens at the same time", f64::from(*at_once), "", beyond.len(), source)
+            .figure(&format!("TTFT at {} at once, median", within.0), usual, "ms", within.2.len(), source)
+            .figure(&format!("TTFT at {offered} at once, median"), waited, "ms", beyond.len(), source)
+            .title(format!("{at_once} streams get tokens at the same time; more than that wait for their first token"))
+            .detail(format!(
+                "With {offered} streams asked for at once, no more than {at_once} were between their first and their last token. The                  first token came after {usual:.0} ms with {} at once and after {waited:.0} ms with {offered}.",
+                within.0
+            ))
+            .advice(
+                &format!("Allow {at_once} requests at a time for each replica, and queue or refuse the rest where you can see it."),
+                &format!("streams between their first and last token at one moment: at most {at_once} of {offered}"),
+            )
+            .done(),
+    )
 }
 
 /// Whether all tokens come together at the end: an answer that is called a stream and is none.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use prony_model::{Outcome, TokenUsage, Verdict};
+use prony_model::{Outcome, StreamSummary, TokenUsage, Verdict};
 
 use super::{NAME, findings};
 use crate::fake::streamed::{Answer, ENDPOINT, phase};
@@ -121,4 +121,37 @@ fn usage_against_events() {
 #[test]
 fn too_few_answers_say_nothing_of_speed() {
     assert_eq!(verdicts(&answers(4))["stream-speed"], Verdict::Inconclusive);
+}
+
+#[test]
+fn the_engines_slots_are_found_where_more_is_asked_for() {
+    // Two slots: alone, and then eight at once, who get tokens two by two.
+    let alone = (0..6).map(|k| Answer::new(f64::from(k) * 200.0, 50.0, 5.0));
+    let crowd = (0..16).map(|k| {
+        let turn = f64::from(k / 2);
+        Answer {
+            step: 1,
+            ..Answer::new(2_000.0, 50.0 + turn * 150.0, 5.0)
+        }
+    });
+    let mut phase = phase(
+        NAME,
+        ENDPOINT,
+        &alone.chain(crowd).collect::<Vec<_>>(),
+        Vec::new(),
+    );
+    phase.summary.streams = [(0, 1), (1, 8)]
+        .map(|(step, connections)| StreamSummary {
+            scenario: ENDPOINT.into(),
+            step,
+            connections,
+            ..StreamSummary::default()
+        })
+        .to_vec();
+    let found = findings::of(&phase);
+    let slots = found.iter().find(|f| f.id == "stream-slots").expect("found");
+    assert!(slots.title.starts_with("2 streams get tokens"), "{}", slots.title);
+    // With no more asked for than there are slots, nothing is said.
+    phase.summary.streams[1].connections = 3;
+    assert!(findings::of(&phase).iter().all(|f| f.id != "stream-slots"));
 }

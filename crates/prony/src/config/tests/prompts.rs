@@ -151,7 +151,8 @@ fn every_mistake_is_told_at_its_place_with_what_helps() {
 }
 
 fn scenarios(name: &str) -> Vec<Scenario> {
-    let file = read(&suites().join("examples").join(name), &[]).unwrap_or_else(|e| panic!("{}", e.render(false)));
+    let file =
+        read(&suites().join("examples").join(name), &[]).unwrap_or_else(|e| panic!("{}", e.render(false)));
     let mut notes = Vec::new();
     let phases = expand(
         &file.suite,
