@@ -252,6 +252,22 @@ pub enum FinishReason {
     Other = 5,
 }
 
+impl FinishReason {
+    /// From its code.
+    pub fn from_code(code: u8) -> Option<Self> {
+        [
+            Self::None,
+            Self::Stop,
+            Self::Length,
+            Self::ToolUse,
+            Self::Filter,
+            Self::Other,
+        ]
+        .into_iter()
+        .find(|reason| *reason as u8 == code)
+    }
+}
+
 /// The record of one streamed answer, beside its [`crate::Sample`].
 ///
 /// The stamps are of `CLOCK_MONOTONIC`, taken when the read returned that brought the last byte of the event, before
@@ -353,6 +369,15 @@ impl StreamRecord {
         let after_first = self.output_tokens().checked_sub(self.first_tokens.max(1))?;
         (after_first > 0 && self.last_token > self.first_token)
             .then(|| (self.last_token - self.first_token).0 as f64 / f64::from(after_first))
+    }
+
+    /// The same without its events: a copy that owns no memory.
+    #[must_use]
+    pub fn shell(&self) -> Self {
+        Self {
+            timeline: Timeline::default(),
+            ..*self
+        }
     }
 
     fn since_sent(&self, stamp: Nanos) -> Option<Nanos> {

@@ -141,7 +141,7 @@ impl Distribution {
 }
 
 /// One quantile with its 95 % confidence interval (order statistics, dependence-corrected).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Quantile {
     /// Probability in (0, 1).
     pub p: f64,

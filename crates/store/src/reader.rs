@@ -4,10 +4,11 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use prony_model::{Event, RunHeader, Sample};
+use prony_model::{Event, RunHeader, Sample, StreamRecord};
 
-use crate::segment::{self, ChunkAt, Scan};
-use crate::{EVENTS_FILE, SAMPLES_FILE, StoreError};
+use crate::segment::{self, ChunkAt, Kind, SAMPLES, Scan};
+use crate::streams::{self, STREAMS};
+use crate::{EVENTS_FILE, SAMPLES_FILE, STREAMS_FILE, StoreError};
 
 /// Longest line that is read. Events are bounded by their makers far below this.
 const LINE_BYTES_MAX: usize = 64 << 20;
@@ -24,6 +25,7 @@ pub struct StoredRun {
     /// What is damaged or missing, one sentence each; empty for a sound run.
     pub damage: Vec<String>,
     chunks: Vec<ChunkAt>,
+    streams: Vec<ChunkAt>,
 }
 
 impl StoredRun {
@@ -35,12 +37,27 @@ impl StoredRun {
         let dir = folder_of(path)?;
         let mut damage = Damage::default();
         let events = read_events(path, &dir.join(EVENTS_FILE), &mut damage)?;
-        let chunks = read_index(&dir.join(SAMPLES_FILE), &mut damage)?;
+        let samples = dir.join(SAMPLES_FILE);
+        let chunks = if let Some(file) = open_segment(&samples)? {
+            read_index(&SAMPLES, &samples, file, SAMPLES_FILE, "samples", &mut damage)?
+        } else {
+            damage.add(format!(
+                "{SAMPLES_FILE} is missing: summaries and findings remain, single requests do not"
+            ));
+            Vec::new()
+        };
+        // A run without streamed answers has no such file.
+        let path = dir.join(STREAMS_FILE);
+        let streams = match open_segment(&path)? {
+            Some(file) => read_index(&STREAMS, &path, file, STREAMS_FILE, "streams", &mut damage)?,
+            None => Vec::new(),
+        };
         Ok(Self {
             dir,
             events,
             damage: damage.into_sentences(),
             chunks,
+            streams,
         })
     }
 
@@ -63,6 +80,27 @@ impl StoredRun {
         let cut = out.len() > limit || wanted.peek().is_some();
         out.truncate(limit);
         out.sort_by_key(|s| (s.intended, s.seq));
+        Ok((out, cut))
+    }
+
+    /// The records of the streamed answers of one phase: the first `limit` recorded, in order of intended start, and
+    /// whether there are more.
+    pub fn streams(&self, phase: u16, limit: usize) -> Result<(Vec<StreamRecord>, bool), StoreError> {
+        let mut out: Vec<StreamRecord> = Vec::new();
+        let path = self.dir.join(STREAMS_FILE);
+        let mut wanted = self.streams.iter().filter(|c| c.phase == phase).peekable();
+        if wanted.peek().is_some() {
+            let mut file = File::open(&path).map_err(StoreError::io("read", &path))?;
+            while let Some(chunk) = wanted.next_if(|_| out.len() < limit) {
+                let payload = segment::read_payload(&STREAMS, &mut file, *chunk)
+                    .map_err(StoreError::io("read", &path))?
+                    .unwrap_or_default();
+                out.extend(streams::decode(&payload).flatten());
+            }
+        }
+        let cut = out.len() > limit || wanted.peek().is_some();
+        out.truncate(limit);
+        out.sort_by_key(|r| (r.intended, r.seq));
         Ok((out, cut))
     }
 
@@ -168,46 +206,58 @@ fn refuse_newer(path: &Path, line: &[u8]) -> Result<(), StoreError> {
     }
 }
 
-fn read_index(path: &Path, damage: &mut Damage) -> Result<Vec<ChunkAt>, StoreError> {
-    let mut file = match File::open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            damage.add(format!(
-                "{SAMPLES_FILE} is missing: summaries and findings remain, single requests do not"
-            ));
-            return Ok(Vec::new());
-        }
-        Err(e) => return Err(StoreError::io("read", path)(e)),
+fn open_segment(path: &Path) -> Result<Option<File>, StoreError> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(StoreError::io("read", path)(e)),
+    }
+}
+
+/// The sound chunks of a file; `what` they hold is named where some are lost.
+fn read_index(
+    kind: &Kind,
+    path: &Path,
+    mut file: File,
+    name: &str,
+    what: &str,
+    damage: &mut Damage,
+) -> Result<Vec<ChunkAt>, StoreError> {
+    let scan = if kind == &SAMPLES {
+        segment::scan(&mut file)
+    } else {
+        let unknown = |payload: &[u8]| streams::decode(payload).filter(Option::is_none).count() as u64;
+        segment::scan_as(kind, &mut file, unknown)
     };
-    let scan = segment::scan(&mut file).map_err(StoreError::io("read", path))?;
-    if let Some(found) = scan.version.filter(|&v| v != segment::VERSION) {
+    let scan = scan.map_err(StoreError::io("read", path))?;
+    if let Some(found) = scan.version.filter(|&v| v != kind.version) {
         return Err(StoreError::Newer {
             path: path.to_owned(),
             found,
-            known: segment::VERSION,
+            known: kind.version,
             written_by: None,
         });
     }
-    describe(&scan, damage);
+    describe(&scan, name, what, damage);
     Ok(scan.chunks)
 }
 
-fn describe(scan: &Scan, damage: &mut Damage) {
+fn describe(scan: &Scan, name: &str, what: &str, damage: &mut Damage) {
     if scan.version.is_none() {
         damage.add(format!(
-            "{SAMPLES_FILE}: the head of the file is damaged; its chunks were looked for"
+            "{name}: the head of the file is damaged; its chunks were looked for"
         ));
     }
     for &(at, len) in &scan.gaps {
         damage.add(if at + len == scan.len {
-            format!("{SAMPLES_FILE}: the last {len} bytes are torn or damaged: the samples in them are lost")
+            format!("{name}: the last {len} bytes are torn or damaged: the {what} in them are lost")
         } else {
-            format!("{SAMPLES_FILE}: {len} bytes at offset {at} are damaged: the samples in them are lost")
+            format!("{name}: {len} bytes at offset {at} are damaged: the {what} in them are lost")
         });
     }
     if scan.unknown_outcomes > 0 {
         damage.add(format!(
-            "{SAMPLES_FILE}: {} samples end in a way that this version does not know; they are left out",
+            "{name}: {} {what} end in a way that this version does not know; they are left out",
             scan.unknown_outcomes
         ));
     }

@@ -1,9 +1,12 @@
-//! The bytes of `samples.seg`: a head, then chunks that each stand for themselves.
+//! The bytes of `samples.seg` and `streams.seg`: a head, then chunks that each stand for themselves.
 //!
 //! ```text
 //! head   8 bytes "PRONYSEG", version u32, crc32 of these 12 bytes
 //! chunk  4 bytes "chk\xA7", phase u16, count u32, crc32 of phase, count and payload, payload = count x 80 bytes
 //! ```
+//!
+//! In `streams.seg` the file starts with "PRONYSTM" and chunks with "stm\xA7"; the length of the payload in bytes (u32)
+//! follows the count and is part of the checksum; what is in the payload is told in [`crate::streams`].
 //!
 //! All numbers are little endian. A chunk whose checksum does not match is skipped: the reader looks for the next
 //! chunk mark that starts a chunk with a good checksum. Knows bytes only: no folders, no phases' meaning.
@@ -27,11 +30,70 @@ pub const CHUNK_SAMPLES_MAX: usize = 4096;
 
 const SCAN_BYTES: usize = 64 << 10;
 
-/// The head of a file of the current version.
+/// What tells one kind of file from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    pub(crate) file_magic: [u8; 8],
+    pub(crate) version: u32,
+    pub(crate) chunk_magic: [u8; 4],
+    pub(crate) count_max: usize,
+    pub(crate) size: Size,
+}
+
+/// How long the payload of a chunk is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Size {
+    /// So many bytes for each of its items.
+    Each(usize),
+    /// As its head says, up to this.
+    Told(usize),
+}
+
+/// `samples.seg`.
+pub const SAMPLES: Kind = Kind {
+    file_magic: FILE_MAGIC,
+    version: VERSION,
+    chunk_magic: CHUNK_MAGIC,
+    count_max: CHUNK_SAMPLES_MAX,
+    size: Size::Each(SAMPLE_BYTES),
+};
+
+impl Kind {
+    /// Length of the head of a chunk.
+    pub(crate) fn chunk_head_bytes(&self) -> usize {
+        match self.size {
+            Size::Each(_) => CHUNK_HEAD_BYTES,
+            Size::Told(_) => CHUNK_HEAD_BYTES + 4,
+        }
+    }
+
+    /// Appends one chunk to `out`: `write` appends its payload.
+    pub(crate) fn encode(&self, phase: u16, count: u32, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+        let (start, head) = (out.len(), self.chunk_head_bytes());
+        out.extend_from_slice(&self.chunk_magic);
+        out.extend_from_slice(&phase.to_le_bytes());
+        out.extend_from_slice(&count.to_le_bytes());
+        out.resize(start + head, 0);
+        write(out);
+        if matches!(self.size, Size::Told(_)) {
+            let bytes = (out.len() - start - head) as u32;
+            out[start + 10..start + 14].copy_from_slice(&bytes.to_le_bytes());
+        }
+        let crc = chunk_crc(&out[start + 4..start + head - 4], &out[start + head..]);
+        out[start + head - 4..start + head].copy_from_slice(&crc.to_le_bytes());
+    }
+}
+
+/// The head of a file of samples of the current version.
 pub fn head() -> [u8; HEAD_BYTES] {
+    head_of(&SAMPLES)
+}
+
+/// The head of a file of a kind.
+pub(crate) fn head_of(kind: &Kind) -> [u8; HEAD_BYTES] {
     let mut out = [0; HEAD_BYTES];
-    out[..8].copy_from_slice(&FILE_MAGIC);
-    out[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    out[..8].copy_from_slice(&kind.file_magic);
+    out[8..12].copy_from_slice(&kind.version.to_le_bytes());
     let crc = crc32fast::hash(&out[..12]);
     out[12..].copy_from_slice(&crc.to_le_bytes());
     out
@@ -40,16 +102,11 @@ pub fn head() -> [u8; HEAD_BYTES] {
 /// Appends one chunk to `out`. At most [`CHUNK_SAMPLES_MAX`] samples, all of the same phase.
 pub fn encode_chunk(phase: u16, samples: &[Sample], out: &mut Vec<u8>) {
     debug_assert!(samples.len() <= CHUNK_SAMPLES_MAX, "the caller splits");
-    let start = out.len();
-    out.extend_from_slice(&CHUNK_MAGIC);
-    out.extend_from_slice(&phase.to_le_bytes());
-    out.extend_from_slice(&(samples.len() as u32).to_le_bytes());
-    out.extend_from_slice(&[0; 4]);
-    for sample in samples {
-        out.extend_from_slice(&sample.encode());
-    }
-    let crc = chunk_crc(&out[start + 4..start + 10], &out[start + CHUNK_HEAD_BYTES..]);
-    out[start + 10..start + CHUNK_HEAD_BYTES].copy_from_slice(&crc.to_le_bytes());
+    SAMPLES.encode(phase, samples.len() as u32, out, |out| {
+        for sample in samples {
+            out.extend_from_slice(&sample.encode());
+        }
+    });
 }
 
 fn chunk_crc(phase_and_count: &[u8], payload: &[u8]) -> u32 {
@@ -68,13 +125,8 @@ pub struct ChunkAt {
     pub phase: u16,
     /// Number of its samples.
     pub count: u32,
-}
-
-impl ChunkAt {
     /// Length of the chunk with its head.
-    fn len(self) -> u64 {
-        CHUNK_HEAD_BYTES as u64 + u64::from(self.count) * SAMPLE_BYTES as u64
-    }
+    pub bytes: u64,
 }
 
 /// What a pass over the file found.
@@ -96,12 +148,21 @@ pub struct Scan {
 ///
 /// A sound head with another version ends the scan at once, with no chunks.
 pub fn scan<R: Read + Seek>(file: &mut R) -> io::Result<Scan> {
+    scan_as(&SAMPLES, file, unknown_outcomes)
+}
+
+/// The same for a file of a kind; `unknown` counts the items of a payload that this version cannot read.
+pub(crate) fn scan_as<R: Read + Seek>(
+    kind: &Kind,
+    file: &mut R,
+    unknown: impl Fn(&[u8]) -> u64,
+) -> io::Result<Scan> {
     let mut scan = Scan {
         len: file.seek(SeekFrom::End(0))?,
         ..Scan::default()
     };
-    scan.version = read_head(file)?;
-    if scan.version.is_some_and(|v| v != VERSION) {
+    scan.version = read_head(kind, file)?;
+    if scan.version.is_some_and(|v| v != kind.version) {
         return Ok(scan);
     }
     // A damaged head may be no head at all: then chunks may start anywhere.
@@ -112,13 +173,13 @@ pub fn scan<R: Read + Seek>(file: &mut R) -> io::Result<Scan> {
     };
     let mut payload = Vec::new();
     while at < scan.len {
-        if let Some(chunk) = read_chunk(file, at, &mut payload)? {
-            scan.unknown_outcomes += unknown_outcomes(&payload);
+        if let Some(chunk) = read_chunk(kind, file, at, &mut payload)? {
+            scan.unknown_outcomes += unknown(&payload);
             scan.chunks.push(chunk);
-            at += chunk.len();
+            at += chunk.bytes;
             continue;
         }
-        let next = next_chunk(file, at + 1, scan.len, &mut payload)?;
+        let next = next_chunk(kind, file, at + 1, scan.len, &mut payload)?;
         scan.gaps.push((at, next - at));
         at = next;
     }
@@ -127,48 +188,73 @@ pub fn scan<R: Read + Seek>(file: &mut R) -> io::Result<Scan> {
 
 /// The samples of a chunk that a scan found; `None` when the file changed since. Unknown outcomes are left out.
 pub fn read_samples<R: Read + Seek>(file: &mut R, chunk: ChunkAt) -> io::Result<Option<Vec<Sample>>> {
-    let mut payload = Vec::new();
-    let found = read_chunk(file, chunk.offset, &mut payload)?;
-    Ok((found == Some(chunk)).then(|| encoded(&payload).filter_map(Sample::decode).collect()))
+    let payload = read_payload(&SAMPLES, file, chunk)?;
+    Ok(payload.map(|payload| encoded(&payload).filter_map(Sample::decode).collect()))
 }
 
-fn read_head<R: Read + Seek>(file: &mut R) -> io::Result<Option<u32>> {
+/// The payload of a chunk that a scan found; `None` when the file changed since.
+pub(crate) fn read_payload<R: Read + Seek>(
+    kind: &Kind,
+    file: &mut R,
+    chunk: ChunkAt,
+) -> io::Result<Option<Vec<u8>>> {
+    let mut payload = Vec::new();
+    let found = read_chunk(kind, file, chunk.offset, &mut payload)?;
+    Ok((found == Some(chunk)).then_some(payload))
+}
+
+fn read_head<R: Read + Seek>(kind: &Kind, file: &mut R) -> io::Result<Option<u32>> {
     let mut bytes = Vec::with_capacity(HEAD_BYTES);
     file.seek(SeekFrom::Start(0))?;
     file.take(HEAD_BYTES as u64).read_to_end(&mut bytes)?;
     let sound = bytes.len() == HEAD_BYTES
-        && bytes[..8] == FILE_MAGIC
+        && bytes[..8] == kind.file_magic
         && crc32fast::hash(&bytes[..12]) == u32_at(&bytes, 12);
     Ok(sound.then(|| u32_at(&bytes, 8)))
 }
 
 /// The chunk at an offset, when one with a good checksum starts there. Leaves its payload in `payload`.
-fn read_chunk<R: Read + Seek>(file: &mut R, at: u64, payload: &mut Vec<u8>) -> io::Result<Option<ChunkAt>> {
+fn read_chunk<R: Read + Seek>(
+    kind: &Kind,
+    file: &mut R,
+    at: u64,
+    payload: &mut Vec<u8>,
+) -> io::Result<Option<ChunkAt>> {
+    let head_bytes = kind.chunk_head_bytes();
     payload.clear();
     file.seek(SeekFrom::Start(at))?;
-    file.take(CHUNK_HEAD_BYTES as u64).read_to_end(payload)?;
-    if payload.len() < CHUNK_HEAD_BYTES || payload[..4] != CHUNK_MAGIC {
+    file.take(head_bytes as u64).read_to_end(payload)?;
+    if payload.len() < head_bytes || payload[..4] != kind.chunk_magic {
         return Ok(None);
     }
-    let mut head = [0; CHUNK_HEAD_BYTES];
-    head.copy_from_slice(payload);
-    let chunk = ChunkAt {
+    let head = std::mem::take(payload);
+    let count = u32_at(&head, 6);
+    let (want, most) = match kind.size {
+        Size::Each(each) => (count as usize * each, usize::MAX),
+        Size::Told(most) => (u32_at(&head, 10) as usize, most),
+    };
+    if count as usize > kind.count_max || want > most {
+        return Ok(None);
+    }
+    file.take(want as u64).read_to_end(payload)?;
+    let sound = payload.len() == want
+        && chunk_crc(&head[4..head_bytes - 4], payload) == u32_at(&head, head_bytes - 4);
+    Ok(sound.then_some(ChunkAt {
         offset: at,
         phase: u16::from_le_bytes([head[4], head[5]]),
-        count: u32_at(&head, 6),
-    };
-    if chunk.count as usize > CHUNK_SAMPLES_MAX {
-        return Ok(None);
-    }
-    payload.clear();
-    let want = chunk.count as usize * SAMPLE_BYTES;
-    file.take(want as u64).read_to_end(payload)?;
-    let sound = payload.len() == want && chunk_crc(&head[4..10], payload) == u32_at(&head, 10);
-    Ok(sound.then_some(chunk))
+        count,
+        bytes: (head_bytes + want) as u64,
+    }))
 }
 
 /// Offset of the next sound chunk from `from` on; `len` when there is none.
-fn next_chunk<R: Read + Seek>(file: &mut R, from: u64, len: u64, payload: &mut Vec<u8>) -> io::Result<u64> {
+fn next_chunk<R: Read + Seek>(
+    kind: &Kind,
+    file: &mut R,
+    from: u64,
+    len: u64,
+    payload: &mut Vec<u8>,
+) -> io::Result<u64> {
     let mut window = Vec::with_capacity(SCAN_BYTES);
     let mut at = from;
     while at < len {
@@ -176,7 +262,7 @@ fn next_chunk<R: Read + Seek>(file: &mut R, from: u64, len: u64, payload: &mut V
         file.seek(SeekFrom::Start(at))?;
         file.take(SCAN_BYTES as u64).read_to_end(&mut window)?;
         for (i, mark) in window.windows(CHUNK_MAGIC.len()).enumerate() {
-            if *mark == CHUNK_MAGIC && read_chunk(file, at + i as u64, payload)?.is_some() {
+            if *mark == kind.chunk_magic && read_chunk(kind, file, at + i as u64, payload)?.is_some() {
                 return Ok(at + i as u64);
             }
         }

@@ -7,10 +7,11 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use prony_model::{Event, RunHeader, Sample};
+use prony_model::{Event, RunHeader, Sample, StreamRecord};
 
 use crate::segment::{self, CHUNK_SAMPLES_MAX};
-use crate::{EVENTS_FILE, SAMPLES_FILE, StoreError};
+use crate::streams::{self, STREAMS};
+use crate::{EVENTS_FILE, SAMPLES_FILE, STREAMS_FILE, StoreError};
 
 /// How long a sample may wait in memory.
 const HELD_MAX: Duration = Duration::from_millis(250);
@@ -27,6 +28,12 @@ pub struct RunWriter {
     held: Vec<Sample>,
     held_since: Instant,
     bytes: Vec<u8>,
+    /// Made with the first streamed answer.
+    streams: Option<File>,
+    /// Encoded records of streams of one phase, and how many.
+    held_streams: Vec<u8>,
+    held_records: u32,
+    held_phase: u16,
 }
 
 impl RunWriter {
@@ -44,6 +51,10 @@ impl RunWriter {
             held: Vec::with_capacity(CHUNK_SAMPLES_MAX),
             held_since: Instant::now(),
             bytes: Vec::new(),
+            streams: None,
+            held_streams: Vec::new(),
+            held_records: 0,
+            held_phase: 0,
         };
         writer.line(&Event::RunStarted(header.clone()))?;
         let path = writer.dir.join(SAMPLES_FILE);
@@ -88,9 +99,31 @@ impl RunWriter {
         self.flush_if_older(HELD_MAX)
     }
 
+    /// Takes records of streamed answers of one or more phases, and writes full chunks.
+    pub fn streams(&mut self, records: &[StreamRecord]) -> Result<(), StoreError> {
+        for record in records {
+            if self.held_records > 0 && self.held_phase != record.phase {
+                self.write_streams()?;
+            }
+            if self.held_records == 0 && self.held.is_empty() {
+                self.held_since = Instant::now();
+            }
+            self.held_phase = record.phase;
+            streams::encode(record, &mut self.held_streams);
+            self.held_records += 1;
+            let full = self.held_records as usize == streams::CHUNK_RECORDS_MAX
+                || self.held_streams.len() >= streams::CHUNK_BYTES;
+            if full {
+                self.write_streams()?;
+            }
+        }
+        self.flush_if_older(HELD_MAX)
+    }
+
     /// Writes what is held, if the oldest of it has waited for at least `age`. For a caller's ticks.
     pub fn flush_if_older(&mut self, age: Duration) -> Result<(), StoreError> {
-        if !self.held.is_empty() && self.held_since.elapsed() >= age {
+        let holds = !self.held.is_empty() || self.held_records > 0;
+        if holds && self.held_since.elapsed() >= age {
             self.write_held()
         } else {
             Ok(())
@@ -110,7 +143,13 @@ impl RunWriter {
             .map_err(StoreError::io("write", &self.dir.join(EVENTS_FILE)))?;
         self.samples
             .sync_all()
-            .map_err(StoreError::io("write", &self.dir.join(SAMPLES_FILE)))
+            .map_err(StoreError::io("write", &self.dir.join(SAMPLES_FILE)))?;
+        match &self.streams {
+            Some(file) => file
+                .sync_all()
+                .map_err(StoreError::io("write", &self.dir.join(STREAMS_FILE))),
+            None => Ok(()),
+        }
     }
 
     fn line(&mut self, event: &Event) -> Result<(), StoreError> {
@@ -128,7 +167,30 @@ impl RunWriter {
             .map_err(StoreError::io("write", &self.dir.join(EVENTS_FILE)))
     }
 
+    fn write_streams(&mut self) -> Result<(), StoreError> {
+        if self.held_records == 0 {
+            return Ok(());
+        }
+        let path = self.dir.join(STREAMS_FILE);
+        self.bytes.clear();
+        let mut file = if let Some(file) = self.streams.take() {
+            file
+        } else {
+            self.bytes.extend_from_slice(&segment::head_of(&STREAMS));
+            create_new(&self.dir, STREAMS_FILE)?
+        };
+        STREAMS.encode(self.held_phase, self.held_records, &mut self.bytes, |out| {
+            out.extend_from_slice(&self.held_streams);
+        });
+        self.held_streams.clear();
+        self.held_records = 0;
+        let written = file.write_all(&self.bytes);
+        self.streams = Some(file);
+        written.map_err(StoreError::io("write", &path))
+    }
+
     fn write_held(&mut self) -> Result<(), StoreError> {
+        self.write_streams()?;
         let Some(first) = self.held.first() else {
             return Ok(());
         };

@@ -15,6 +15,7 @@ mod pace;
 pub mod sse;
 mod stream;
 pub mod tls;
+pub mod tokens;
 
 pub use clock::Clock;
 pub use dial::Peer;
