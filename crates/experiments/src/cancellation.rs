@@ -189,7 +189,10 @@ fn judge(run: &RunView<'_>, endpoint: &Endpoint, clients: u32) -> Finding {
             .done()
     };
     let Some((ttft_ms, stream_ms)) = alone(run, endpoint) else {
-        return undecided(draft, "Too few streams ended well when one was asked for at a time.".to_owned());
+        return undecided(
+            draft,
+            "Too few streams ended well when one was asked for at a time.".to_owned(),
+        );
     };
     let evidence = run
         .phase(NAME, ALONE)
@@ -202,7 +205,9 @@ fn judge(run: &RunView<'_>, endpoint: &Endpoint, clients: u32) -> Finding {
     if stream_ms < STREAM_MS_MIN {
         return undecided(
             draft,
-            format!("A stream lasts {stream_ms:.0} ms; under {STREAM_MS_MIN:.0} ms it is over before anybody hangs up."),
+            format!(
+                "A stream lasts {stream_ms:.0} ms; under {STREAM_MS_MIN:.0} ms it is over before anybody hangs up."
+            ),
         );
     }
     let together = ttfts(run, endpoint, WHOLE);
@@ -220,7 +225,13 @@ fn judge(run: &RunView<'_>, endpoint: &Endpoint, clients: u32) -> Finding {
         );
     }
     if waits.len() < ROUNDS {
-        return undecided(draft, format!("{} of {ROUNDS} requests after the hang-ups ended well.", waits.len()));
+        return undecided(
+            draft,
+            format!(
+                "{} of {ROUNDS} requests after the hang-ups ended well.",
+                waits.len()
+            ),
+        );
     }
     let least = waits.iter().copied().fold(f64::INFINITY, f64::min);
     let most = waits.iter().copied().fold(f64::NEG_INFINITY, f64::max);

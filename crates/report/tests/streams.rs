@@ -55,7 +55,10 @@ fn without_records_only_what_the_summary_holds() {
 fn what_is_not_estimable_has_no_value() {
     let report = Report::build(&run());
     let p99 = report.streams[0].line("ttft_p99_ms").unwrap();
-    assert_eq!((p99.value, p99.note.as_str()), (None, "not estimable: needs 299 independent values"));
+    assert_eq!(
+        (p99.value, p99.note.as_str()),
+        (None, "not estimable: needs 299 independent values")
+    );
 }
 
 #[test]
@@ -63,9 +66,15 @@ fn goodput_counts_a_broken_answer_as_bad() {
     // TTFT is 50 in all; the two answers of 100 tokens take 545, above 300; one answer is broken: 7 of 10.
     let report = Report::build(&run());
     let good = report.streams[0].goodput.as_ref().unwrap();
-    assert_eq!((good.good, good.of, good.each.as_slice()), (7, 10, [9, 7].as_slice()));
+    assert_eq!(
+        (good.good, good.of, good.each.as_slice()),
+        (7, 10, [9, 7].as_slice())
+    );
     // Clopper-Pearson of 7 in 10: 0.348 to 0.933.
-    assert!((good.ci.0 - 0.3475).abs() < 1e-3 && (good.ci.1 - 0.9333).abs() < 1e-3, "{good:?}");
+    assert!(
+        (good.ci.0 - 0.3475).abs() < 1e-3 && (good.ci.1 - 0.9333).abs() < 1e-3,
+        "{good:?}"
+    );
 }
 
 #[test]
@@ -98,7 +107,10 @@ fn warnings_come_where_they_are_due() {
     run.phases[0].streams[0].joined = 16;
     assert!(!warned(&run, "coalescing"));
     run.phases[0].streams[0].token_events = 280;
-    assert!(warned(&run, "coalescing"), "340 tokens in 280 chunks are 1.21 each");
+    assert!(
+        warned(&run, "coalescing"),
+        "340 tokens in 280 chunks are 1.21 each"
+    );
     assert!(!warned(&run, "differ by"));
     run.phases[0].streams[0].event_tokens = 332;
     assert!(warned(&run, "differ by"), "332 of 340 are 2.4 % apart");

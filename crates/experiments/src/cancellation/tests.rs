@@ -43,7 +43,10 @@ fn run(whole_ms: f64, after_ms: [f64; ROUNDS]) -> (Vec<String>, Finding) {
                 None => Vec::new(),
             },
         };
-        assert_eq!(asked.scenarios[0].abandon.is_some(), asked.name.starts_with("hung up"));
+        assert_eq!(
+            asked.scenarios[0].abandon.is_some(),
+            asked.name.starts_with("hung up")
+        );
         names.push(asked.name.clone());
         phases.push(phase(NAME, &asked.name, &answers, Vec::new()));
     }
@@ -75,5 +78,9 @@ fn one_slow_answer_is_no_proof() {
 fn slots_for_all_tell_nothing() {
     let (_, finding) = run(55.0, [51.0, 52.0, 50.0]);
     assert_eq!(finding.verdict, Verdict::Inconclusive);
-    assert!(finding.detail.contains("do not wait for each other"), "{}", finding.detail);
+    assert!(
+        finding.detail.contains("do not wait for each other"),
+        "{}",
+        finding.detail
+    );
 }

@@ -3,7 +3,7 @@
 use prony_model::{
     Capture, Endpoint, Expect, FinishReason, Limits, Nanos, Outcome, Phase, PhaseResult, Reading, Request,
     Role, SampleRequest, Scenario, Shape, StreamEvent, StreamEventKind, StreamExpect, StreamProtocol,
-    StreamRecord, StreamSummary, Surface, SummaryRow, Timeline, TokenUsage,
+    StreamRecord, StreamSummary, SummaryRow, Surface, Timeline, TokenUsage,
 };
 
 /// The endpoint of every phase here.
@@ -52,7 +52,11 @@ impl Answer {
         let mut at = self.sent_ms + self.ttft_ms;
         for i in 0..self.tokens {
             if i > 0 {
-                at += if i == self.tokens / 2 { self.stall_ms } else { self.gap_ms };
+                at += if i == self.tokens / 2 {
+                    self.stall_ms
+                } else {
+                    self.gap_ms
+                };
             }
             timeline.push(StreamEvent {
                 at: ms(at),
@@ -108,7 +112,11 @@ pub(crate) fn surface() -> Surface {
             body_schema: None,
             declared_statuses: Vec::new(),
             samples: vec![SampleRequest {
-                request: Request::json("POST", "/v1/chat/completions", &serde_json::json!({"stream": true})),
+                request: Request::json(
+                    "POST",
+                    "/v1/chat/completions",
+                    &serde_json::json!({"stream": true}),
+                ),
                 inputs: std::collections::BTreeMap::new(),
             }],
             expect: Expect {

@@ -178,7 +178,14 @@ mod tests {
             Metric::parse("e2e_p95_s"),
             Some(Metric::StreamQuantile(StreamSpan::E2e, 0.95, Unit::S))
         );
-        for wrong in ["ttft_ms", "ttft_p99", "ttft_p0_ms", "ttft_p100_ms", "ttft_p99_us", "service_p99_s"] {
+        for wrong in [
+            "ttft_ms",
+            "ttft_p99",
+            "ttft_p0_ms",
+            "ttft_p100_ms",
+            "ttft_p99_us",
+            "service_p99_s",
+        ] {
             assert_eq!(Metric::parse(wrong), None, "{wrong}");
         }
     }
@@ -186,7 +193,10 @@ mod tests {
     #[test]
     fn values_and_units() {
         let close = |(value, unit): (f64, &'static str), wanted: f64, wanted_unit: &str| {
-            assert!((value - wanted).abs() < 1e-6 && unit == wanted_unit, "{value} {unit}");
+            assert!(
+                (value - wanted).abs() < 1e-6 && unit == wanted_unit,
+                "{value} {unit}"
+            );
         };
         // Nearest rank of twenty: the tenth is 59.
         close(measured("ttft_p50_ms", false), 59.0, "ms");

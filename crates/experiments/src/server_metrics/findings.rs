@@ -156,10 +156,22 @@ fn queueing(told: &Told, source: &Source) -> Option<Finding> {
             source,
         );
     if let Some(running) = told.running_max {
-        draft = draft.figure("most requests running", running, "requests", told.readings, source);
+        draft = draft.figure(
+            "most requests running",
+            running,
+            "requests",
+            told.readings,
+            source,
+        );
     }
     if let Some(queue) = &told.queue {
-        draft = draft.figure("time in the queue, mean", queue.mean_ms, "ms", queue.n as usize, source);
+        draft = draft.figure(
+            "time in the queue, mean",
+            queue.mean_ms,
+            "ms",
+            queue.n as usize,
+            source,
+        );
     }
     let draft = if most > 0.0 {
         draft
@@ -212,7 +224,10 @@ fn kv(told: &Told, source: &Source) -> Option<Finding> {
             .verdict(Verdict::Warn, Severity::Medium)
             .title(format!("The key-value cache was {:.0} % full", most * 100.0))
             .detail("What comes next must wait, or pushes others out.")
-            .advice("Allow fewer requests at once, or more memory for the key-value cache.", "")
+            .advice(
+                "Allow fewer requests at once, or more memory for the key-value cache.",
+                "",
+            )
             .done()
     } else {
         draft

@@ -76,7 +76,11 @@ fn with(name: &str, after: f64) -> Vec<(&'static str, f64, f64)> {
 fn a_calm_server_is_not_complained_about() {
     let findings = conclude(&calm(), &answers(52.0));
     assert_eq!(findings.len(), 5);
-    assert!(findings.iter().all(|f| f.verdict == Verdict::Pass), "{:?}", verdicts(&findings));
+    assert!(
+        findings.iter().all(|f| f.verdict == Verdict::Pass),
+        "{:?}",
+        verdicts(&findings)
+    );
     // Client 52, server (51 - 50) / 20 s = 50: 2 between them.
     let Evidence::Figure(between) = &findings[0].evidence[2] else {
         panic!("{:?}", findings[0]);
@@ -88,7 +92,10 @@ fn a_calm_server_is_not_complained_about() {
 fn what_the_buckets_allow_to_say() {
     let readings = |after: bool| -> Vec<(&str, f64)> {
         let values = calm();
-        values.iter().map(|v| (v.0, if after { v.2 } else { v.1 })).collect()
+        values
+            .iter()
+            .map(|v| (v.0, if after { v.2 } else { v.1 }))
+            .collect()
     };
     let phase = phase(
         "streams",
@@ -141,18 +148,30 @@ fn a_cache_that_finds_less_than_half_of_what_it_could() {
     };
     let cold = with("vllm:prefix_cache_hits_total", 120.0);
     // 20 of 2,000 found, 80 % could have been.
-    assert_eq!(verdicts(&conclude(&cold, &shared(80)))["server-prefix-cache"], Verdict::Warn);
+    assert_eq!(
+        verdicts(&conclude(&cold, &shared(80)))["server-prefix-cache"],
+        Verdict::Warn
+    );
     // The same where next to nothing is shared.
-    assert_eq!(verdicts(&conclude(&cold, &shared(2)))["server-prefix-cache"], Verdict::Pass);
+    assert_eq!(
+        verdicts(&conclude(&cold, &shared(2)))["server-prefix-cache"],
+        Verdict::Pass
+    );
     // Half of the tokens found.
-    assert_eq!(verdicts(&conclude(&calm(), &shared(80)))["server-prefix-cache"], Verdict::Pass);
+    assert_eq!(
+        verdicts(&conclude(&calm(), &shared(80)))["server-prefix-cache"],
+        Verdict::Pass
+    );
 }
 
 #[test]
 fn other_requests_make_the_two_incomparable() {
     let mut values = with("vllm:time_to_first_token_seconds_count", 160.0);
     values.retain(|v| !v.0.contains("_bucket"));
-    assert_eq!(verdicts(&conclude(&values, &answers(52.0)))["server-ttft"], Verdict::Inconclusive);
+    assert_eq!(
+        verdicts(&conclude(&values, &answers(52.0)))["server-ttft"],
+        Verdict::Inconclusive
+    );
 }
 
 #[test]

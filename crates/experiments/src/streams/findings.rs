@@ -118,7 +118,12 @@ fn broken(phase: &PhaseResult, name: &str, source: &Source) -> Option<Finding> {
 fn speed(phase: &PhaseResult, name: &str, records: &[&StreamRecord], source: &Source) -> Finding {
     let first = records.iter().map(|r| r.step).min().unwrap_or(0);
     let alone: Vec<&StreamRecord> = records.iter().copied().filter(|r| r.step == first).collect();
-    let steps: Vec<&StreamSummary> = phase.summary.streams.iter().filter(|s| s.scenario == name).collect();
+    let steps: Vec<&StreamSummary> = phase
+        .summary
+        .streams
+        .iter()
+        .filter(|s| s.scenario == name)
+        .collect();
     let rows = steps.iter().map(|s| row(s)).collect();
     let ttft = ttft_ms(&alone);
     let mut draft = Draft::new(NAME, "stream-speed", name).advisory();
@@ -135,7 +140,11 @@ fn speed(phase: &PhaseResult, name: &str, records: &[&StreamRecord], source: &So
         );
         words.push(format!("the first token comes after {:.0} ms", estimate.value));
     }
-    let tpot: Vec<f64> = alone.iter().filter_map(|r| r.tpot_ns()).map(|ns| ns / 1e6).collect();
+    let tpot: Vec<f64> = alone
+        .iter()
+        .filter_map(|r| r.tpot_ns())
+        .map(|ns| ns / 1e6)
+        .collect();
     if let Some(estimate) = order::estimate(&tpot, 0.5, CONFIDENCE) {
         draft = draft.measured(
             &format!("TPOT at {at_once} at once, median"),
@@ -147,9 +156,15 @@ fn speed(phase: &PhaseResult, name: &str, records: &[&StreamRecord], source: &So
         );
         words.push(format!("the others every {:.1} ms", estimate.value));
     }
-    if let Some(best) = steps.iter().max_by(|a, b| a.tokens_per_s.total_cmp(&b.tokens_per_s)) {
+    if let Some(best) = steps
+        .iter()
+        .max_by(|a, b| a.tokens_per_s.total_cmp(&b.tokens_per_s))
+    {
         draft = draft.figure(
-            &format!("most output tokens per second, at {} at once", best.connections.max(1)),
+            &format!(
+                "most output tokens per second, at {} at once",
+                best.connections.max(1)
+            ),
             best.tokens_per_s,
             "1/s",
             best.ok as usize,
@@ -222,7 +237,10 @@ fn at_once(name: &str, records: &[&StreamRecord], source: &Source) -> Option<Fin
     let together = long
         .iter()
         .zip(streaming_ms(&long))
-        .filter(|(r, ms)| r.e2e().is_some_and(|e2e| *ms <= AT_ONCE_SHARE * e2e.as_millis_f64()))
+        .filter(|(r, ms)| {
+            r.e2e()
+                .is_some_and(|e2e| *ms <= AT_ONCE_SHARE * e2e.as_millis_f64())
+        })
         .count();
     let (low, high) = binomial::clopper_pearson(together as u64, long.len() as u64, CONFIDENCE);
     let draft = Draft::new(NAME, "stream-is-streamed", name).advisory().measured(
@@ -247,7 +265,9 @@ fn at_once(name: &str, records: &[&StreamRecord], source: &Source) -> Option<Fin
             )
             .done()
     } else {
-        draft.title("Tokens come as they are made, not all together").done()
+        draft
+            .title("Tokens come as they are made, not all together")
+            .done()
     })
 }
 
@@ -262,10 +282,17 @@ fn stalls(name: &str, records: &[&StreamRecord], source: &Source) -> Option<Find
     if alone.len() < ANSWERS_MIN {
         return None;
     }
-    let mut gaps: Vec<f64> = alone.iter().filter_map(|r| r.tpot_ns()).map(|ns| ns / 1e6).collect();
+    let mut gaps: Vec<f64> = alone
+        .iter()
+        .filter_map(|r| r.tpot_ns())
+        .map(|ns| ns / 1e6)
+        .collect();
     let usual = if gaps.is_empty() { 0.0 } else { median(&mut gaps) };
     let limit = STALL_MS.max(STALL_TIMES * usual);
-    let stalled = alone.iter().filter(|r| r.longest_gap.as_millis_f64() > limit).count();
+    let stalled = alone
+        .iter()
+        .filter(|r| r.longest_gap.as_millis_f64() > limit)
+        .count();
     let longest = alone.iter().map(|r| r.longest_gap).max()?.as_millis_f64();
     let (low, high) = binomial::clopper_pearson(stalled as u64, alone.len() as u64, CONFIDENCE);
     let draft = Draft::new(NAME, "stream-stalls", name)
@@ -293,7 +320,9 @@ fn stalls(name: &str, records: &[&StreamRecord], source: &Source) -> Option<Find
             .done()
     } else {
         draft
-            .title(format!("No stalls that a reader would feel: the longest gap is {longest:.0} ms"))
+            .title(format!(
+                "No stalls that a reader would feel: the longest gap is {longest:.0} ms"
+            ))
             .done()
     })
 }
@@ -304,7 +333,13 @@ fn coalescing(phase: &PhaseResult, name: &str, source: &Source) -> Option<Findin
     let events: u64 = steps().map(|s| s.token_events).sum();
     let joined: u64 = steps().map(|s| s.joined).sum();
     let tokens: u64 = steps()
-        .map(|s| if s.with_usage == s.ok { s.usage_output } else { s.event_tokens })
+        .map(|s| {
+            if s.with_usage == s.ok {
+                s.usage_output
+            } else {
+                s.event_tokens
+            }
+        })
         .sum();
     if events == 0 {
         return None;
@@ -340,11 +375,21 @@ fn usage(name: &str, records: &[&StreamRecord], source: &Source) -> Option<Findi
     }
     let usage: f64 = counted.iter().map(|(u, _)| f64::from(*u)).sum();
     let events: f64 = counted.iter().map(|(_, e)| f64::from(*e)).sum();
-    let apart = if usage > 0.0 { (usage - events).abs() / usage } else { 1.0 };
+    let apart = if usage > 0.0 {
+        (usage - events).abs() / usage
+    } else {
+        1.0
+    };
     let draft = Draft::new(NAME, "stream-usage", name)
         .advisory()
         .figure("output tokens by usage", usage, "", counted.len(), source)
-        .figure("output tokens carried by events", events, "", counted.len(), source);
+        .figure(
+            "output tokens carried by events",
+            events,
+            "",
+            counted.len(),
+            source,
+        );
     Some(if apart <= APART {
         draft
             .title("Usage and the events of the stream count the same tokens")

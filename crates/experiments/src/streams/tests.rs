@@ -8,7 +8,9 @@ use super::{NAME, findings};
 use crate::fake::streamed::{Answer, ENDPOINT, phase};
 
 fn answers(n: u32) -> Vec<Answer> {
-    (0..n).map(|k| Answer::new(f64::from(k) * 500.0, 50.0, 5.0)).collect()
+    (0..n)
+        .map(|k| Answer::new(f64::from(k) * 500.0, 50.0, 5.0))
+        .collect()
 }
 
 fn verdicts(answers: &[Answer]) -> BTreeMap<String, Verdict> {
@@ -32,13 +34,23 @@ fn a_good_server_is_not_complained_about() {
     let ids: Vec<&str> = found.keys().map(String::as_str).collect();
     assert_eq!(
         ids,
-        ["stream-ends", "stream-is-streamed", "stream-speed", "stream-stalls", "stream-usage"]
+        [
+            "stream-ends",
+            "stream-is-streamed",
+            "stream-speed",
+            "stream-stalls",
+            "stream-usage"
+        ]
     );
 }
 
 #[test]
 fn one_broken_stream_is_a_failure() {
-    for outcome in [Outcome::StreamError, Outcome::StreamUnfinished, Outcome::StreamEmpty] {
+    for outcome in [
+        Outcome::StreamError,
+        Outcome::StreamUnfinished,
+        Outcome::StreamEmpty,
+    ] {
         let found = changed(30, |i, a| {
             if i == 7 {
                 a.outcome = outcome;

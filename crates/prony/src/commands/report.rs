@@ -82,9 +82,11 @@ fn table(wanted: Option<u32>, tables: &[StreamTable]) -> anyhow::Result<&StreamT
             .iter()
             .max_by_key(answers)
             .context("the run holds no streamed answers"),
-        Some(number) => tables
-            .iter()
-            .find(|t| t.number == number)
-            .with_context(|| format!("there is no table of streams {number}: the run has {}", tables.len())),
+        Some(number) => tables.iter().find(|t| t.number == number).with_context(|| {
+            format!(
+                "there is no table of streams {number}: the run has {}",
+                tables.len()
+            )
+        }),
     }
 }

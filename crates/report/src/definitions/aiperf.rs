@@ -29,7 +29,10 @@ pub(super) static DEFINITION: Definition = Definition {
             Group::Duration,
             "from the first request to the last answer, whether they succeed or not",
         ),
-        (Group::Tokens, "it tokenises the text again, and counts that of broken streams too"),
+        (
+            Group::Tokens,
+            "it tokenises the text again, and counts that of broken streams too",
+        ),
         (
             Group::Rate,
             "divided by the time from the first request to the last answer, so ramp and drain count",

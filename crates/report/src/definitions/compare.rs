@@ -74,7 +74,12 @@ pub(crate) fn compare(definition: &Definition, ours: &Restated, theirs: &Restate
             "",
             both(&|r| r.input_tokens.map(|n| n as f64)),
         ),
-        row(Group::Tokens, "Total output tokens", "", count(|r| r.output_tokens)),
+        row(
+            Group::Tokens,
+            "Total output tokens",
+            "",
+            count(|r| r.output_tokens),
+        ),
         row(
             Group::Rate,
             "Request throughput",
@@ -87,7 +92,12 @@ pub(crate) fn compare(definition: &Definition, ours: &Restated, theirs: &Restate
             "1/s",
             both(&|r| Some(r.output_per_s())),
         ),
-        row(Group::Rate, "Total token throughput", "1/s", both(&Restated::total_per_s)),
+        row(
+            Group::Rate,
+            "Total token throughput",
+            "1/s",
+            both(&Restated::total_per_s),
+        ),
     ];
     times(&mut rows, Group::Ttft, "TTFT", |r| r.ttft.as_ref(), ours, theirs);
     times(&mut rows, Group::Tpot, "TPOT", |r| r.tpot.as_ref(), ours, theirs);

@@ -38,7 +38,10 @@ pub(super) static DEFINITION: Definition = Definition {
              there is no usage",
         ),
         (Group::Ttft, "streams without their end are in"),
-        (Group::Tpot, "from the start of the request, so the time to the first token is in, divided by all tokens"),
+        (
+            Group::Tpot,
+            "from the start of the request, so the time to the first token is in, divided by all tokens",
+        ),
         (
             Group::Itl,
             "one value for each request, the mean of its gaps: a stall of two seconds disappears in it",

@@ -20,7 +20,10 @@ pub(super) static DEFINITION: Definition = Definition {
             Group::Success,
             "it takes any completed query for a success; what the harness reports as an error counts as over-latency",
         ),
-        (Group::Duration, "from the first scheduled query to the last completion"),
+        (
+            Group::Duration,
+            "from the first scheduled query to the last completion",
+        ),
         (Group::Tokens, "as the harness reports them"),
         (
             Group::Rate,

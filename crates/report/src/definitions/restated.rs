@@ -184,9 +184,7 @@ pub fn restate(definition: &Definition, streams: &[RecordedStream]) -> Restated 
         failed,
         duration_s: (last - first).as_secs_f64(),
         window: (first, last),
-        input_tokens: inputs
-            .as_ref()
-            .map(|all| all.iter().map(|n| u64::from(*n)).sum()),
+        input_tokens: inputs.as_ref().map(|all| all.iter().map(|n| u64::from(*n)).sum()),
         output_tokens: good.iter().map(|s| u64::from(s.output)).sum(),
         ttft: times(&Seen::ttft_ms),
         tpot: times(&|s| s.tpot_ms),
@@ -223,10 +221,7 @@ fn chunks_per_s_max(good: &[&Seen], start: Nanos) -> u64 {
 
 /// Most requests at once; one that ends as another begins is not beside it.
 fn at_once_max(good: &[&Seen]) -> u64 {
-    let mut edges: Vec<(Nanos, i64)> = good
-        .iter()
-        .flat_map(|s| [(s.start, 1), (s.end, -1)])
-        .collect();
+    let mut edges: Vec<(Nanos, i64)> = good.iter().flat_map(|s| [(s.start, 1), (s.end, -1)]).collect();
     edges.sort_unstable();
     let mut now = 0;
     let mut most = 0;

@@ -45,7 +45,10 @@ pub(super) static DEFINITION: Definition = Definition {
             Group::Itl,
             "every gap between two chunks is one value, however many tokens the chunk holds",
         ),
-        (Group::E2e, "the time runs to the last line of the stream, from before the connection is made"),
+        (
+            Group::E2e,
+            "the time runs to the last line of the stream, from before the connection is made",
+        ),
     ],
     approximations: "As with --disable-retokenize: without that flag it divides the gap of a chunk by the tokens that its text \
                      has when tokenised again.",

@@ -1,6 +1,8 @@
 //! Answers made by hand, and what each tool would print of them, worked out in the comments. Times in milliseconds.
 
-use prony_model::{FinishReason, Nanos, Outcome, StreamEvent, StreamEventKind, StreamRecord, Timeline, TokenUsage};
+use prony_model::{
+    FinishReason, Nanos, Outcome, StreamEvent, StreamEventKind, StreamRecord, Timeline, TokenUsage,
+};
 
 use super::{Compared, DEFINITIONS, OURS, RecordedStream, Restated, TimeStats, compare, find, restate};
 
@@ -104,7 +106,12 @@ fn bundled() -> RecordedStream {
     let mut of = stream(
         Outcome::Ok,
         3000.0,
-        &[(3050.0, Some(4)), (3055.0, Some(4)), (3060.0, Some(4)), (3061.0, None)],
+        &[
+            (3050.0, Some(4)),
+            (3055.0, Some(4)),
+            (3060.0, Some(4)),
+            (3061.0, None),
+        ],
         3062.0,
     );
     of.record.usage.output = Some(12);
@@ -182,7 +189,10 @@ fn a_stream_without_its_end_is_a_failure_here_and_a_success_elsewhere() {
     close(aiperf.itl.as_ref().unwrap().max, 1002.5);
     close(aiperf.gaps.as_ref().unwrap().max, 2000.0);
     // Three chunks, none of them silent, no usage.
-    assert_eq!((by("vllm-rs", &answers).ok, by("vllm-rs", &answers).output_tokens), (1, 3));
+    assert_eq!(
+        (by("vllm-rs", &answers).ok, by("vllm-rs", &answers).output_tokens),
+        (1, 3)
+    );
 }
 
 #[test]
@@ -209,8 +219,14 @@ fn who_takes_what_for_a_success() {
     let tokens = [(50.0, Some(1)), (55.0, Some(1))];
     let role = [(50.0, None)];
     let answers = [
-        (stream(Outcome::StreamError, 0.0, &tokens, 60.0), ["vllm", "vllm-rs", "sglang", "aiperf"].as_slice()),
-        (stream(Outcome::StreamUnfinished, 0.0, &tokens, 60.0), &["vllm", "vllm-rs", "sglang", "aiperf", "guidellm"]),
+        (
+            stream(Outcome::StreamError, 0.0, &tokens, 60.0),
+            ["vllm", "vllm-rs", "sglang", "aiperf"].as_slice(),
+        ),
+        (
+            stream(Outcome::StreamUnfinished, 0.0, &tokens, 60.0),
+            &["vllm", "vllm-rs", "sglang", "aiperf", "guidellm"],
+        ),
         (stream(Outcome::StreamEmpty, 0.0, &role, 60.0), &["vllm-rs"]),
         (stream(Outcome::Reset, 0.0, &tokens, 60.0), &[]),
         (stream(Outcome::Truncated, 0.0, &tokens, 60.0), &[]),
@@ -232,7 +248,10 @@ fn who_takes_what_for_a_success() {
 
 #[test]
 fn what_the_generator_cut_off_is_nobodys_failure() {
-    let answers = [whole(), stream(Outcome::Interrupted, 0.0, &[(9.0, Some(1))], 10.0)];
+    let answers = [
+        whole(),
+        stream(Outcome::Interrupted, 0.0, &[(9.0, Some(1))], 10.0),
+    ];
     for definition in DEFINITIONS {
         let restated = restate(definition, &answers);
         assert_eq!((restated.ok, restated.failed), (1, 0), "{}", definition.name);

@@ -33,7 +33,10 @@ pub(super) static DEFINITION: Definition = Definition {
             Group::Ttft,
             "the clock starts before the connection is made, broken streams are in, and percentiles are interpolated",
         ),
-        (Group::Tpot, "divided by the tokens less one, whatever the first chunk held"),
+        (
+            Group::Tpot,
+            "divided by the tokens less one, whatever the first chunk held",
+        ),
         (
             Group::Itl,
             "every gap between two chunks is one value, however many tokens the chunk holds",

@@ -36,13 +36,19 @@ pub(super) static DEFINITION: Definition = Definition {
             Group::Ttft,
             "the first chunk counts as the first token, also one that only names the role",
         ),
-        (Group::Tpot, "the time runs from the first chunk to the usage chunk, divided by the tokens less one"),
+        (
+            Group::Tpot,
+            "the time runs from the first chunk to the usage chunk, divided by the tokens less one",
+        ),
         (
             Group::Itl,
             "the gaps from the role to the first token and from the last token to the finish chunk are in, and a chunk of \
              several tokens is one value",
         ),
-        (Group::E2e, "the time runs to the usage chunk, from before the connection is made"),
+        (
+            Group::E2e,
+            "the time runs to the usage chunk, from before the connection is made",
+        ),
     ],
     approximations: "Which of the chunks without a token are the finish and the usage chunk is told by their order.",
 };
@@ -64,7 +70,11 @@ fn see(of: &RecordedStream) -> Seen {
     let end = rest.iter().take(finishes + usages).last().map(|e| e.at);
     let kept = !events.is_empty();
     let gaps = kept.then(|| gaps_ms(with_choices.iter().copied()));
-    let chunks = if kept { with_choices.len() as u32 } else { record.events };
+    let chunks = if kept {
+        with_choices.len() as u32
+    } else {
+        record.events
+    };
     let mut seen = Seen {
         ok: of.ends_cleanly() && record.first_event.0 > 0,
         start: of.before_connect(),

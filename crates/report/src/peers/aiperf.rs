@@ -48,8 +48,14 @@ fn render(report: &Report, table: &StreamTable, r: &Restated) -> Value {
         "output_token_throughput_per_user",
         record(r.per_user.as_ref(), "tokens/sec/user"),
     );
-    put("output_sequence_length", record(r.output_lengths.as_ref(), "tokens"));
-    put("input_sequence_length", record(r.input_lengths.as_ref(), "tokens"));
+    put(
+        "output_sequence_length",
+        record(r.output_lengths.as_ref(), "tokens"),
+    );
+    put(
+        "input_sequence_length",
+        record(r.input_lengths.as_ref(), "tokens"),
+    );
     put("total_osl", scalar(r.output_tokens as f64, "tokens"));
     put(
         "total_isl",

@@ -106,7 +106,11 @@ fn scaled(of: &TimeStats, by: f64) -> TimeStats {
         sd: of.sd * by,
         min: of.min * by,
         max: of.max * by,
-        percentiles: of.percentiles.iter().map(|(p, v)| (*p, v.map(|v| v * by))).collect(),
+        percentiles: of
+            .percentiles
+            .iter()
+            .map(|(p, v)| (*p, v.map(|v| v * by)))
+            .collect(),
     }
 }
 

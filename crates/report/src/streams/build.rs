@@ -7,7 +7,9 @@ use prony_model::{Body, Outcome, PhaseSummary, StreamRecord, StreamSummary};
 use super::counts::{self, Source};
 use super::{OtherTool, PhaseStreams, StreamTable, goodput, lines, strata, warnings};
 use crate::build::{phase_anchor, phase_label};
-use crate::definitions::{Compared, DEFINITIONS, Definition, Group, OURS, RecordedStream, Restated, compare, restate};
+use crate::definitions::{
+    Compared, DEFINITIONS, Definition, Group, OURS, RecordedStream, Restated, compare, restate,
+};
 use crate::number::with_unit;
 use crate::record::RunRecord;
 
@@ -118,7 +120,13 @@ fn says(definition: &Definition, compared: &[Compared]) -> String {
         .flatten()
         .map(|c| {
             let value = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| with_unit(v, &c.unit));
-            format!("{} {}, not {}: {}", c.label, value(c.theirs), value(c.ours), c.why)
+            format!(
+                "{} {}, not {}: {}",
+                c.label,
+                value(c.theirs),
+                value(c.ours),
+                c.why
+            )
         })
         .collect();
     if parts.is_empty() {

@@ -38,11 +38,7 @@ impl Source<'_> {
         if self.summary.usage_input > 0 {
             return Some((self.summary.usage_input, ""));
         }
-        let known: Option<u64> = self
-            .good
-            .iter()
-            .map(|r| r.prompt_tokens.map(u64::from))
-            .sum();
+        let known: Option<u64> = self.good.iter().map(|r| r.prompt_tokens.map(u64::from)).sum();
         known
             .filter(|n| *n > 0 && self.whole)
             .map(|n| (n, "by the workload; the server does not say"))
@@ -123,7 +119,12 @@ pub(super) fn totals(source: &Source<'_>) -> LineGroup {
     ));
     let output_per_s = StreamLine {
         note: format!("delivered within a window of {:.1} s", s.window_s),
-        ..line("output_tokens_per_s", "Output token throughput", s.tokens_per_s, "1/s")
+        ..line(
+            "output_tokens_per_s",
+            "Output token throughput",
+            s.tokens_per_s,
+            "1/s",
+        )
     };
     lines.push(output_per_s);
     lines.push(match input {
@@ -152,13 +153,22 @@ fn counted_by(s: &StreamSummary) -> String {
     } else if s.with_usage == 0 {
         "by the events; the server sends no usage".to_owned()
     } else {
-        format!("the server's usage of {} answers, else by the events", count(s.with_usage))
+        format!(
+            "the server's usage of {} answers, else by the events",
+            count(s.with_usage)
+        )
     }
 }
 
 /// Speed of a user, chunks, counts side by side, cache, lengths.
 pub(super) fn details(source: &Source<'_>) -> Vec<LineGroup> {
-    let mut groups = vec![users(source), chunks(source), counted(source), cache(source), lengths(source)];
+    let mut groups = vec![
+        users(source),
+        chunks(source),
+        counted(source),
+        cache(source),
+        lengths(source),
+    ];
     groups.retain(|g| !g.lines.is_empty());
     groups
 }
@@ -328,7 +338,12 @@ fn lengths(source: &Source<'_>) -> LineGroup {
     if longest > 0 {
         lines.push(StreamLine {
             note: format!("from {} to {}", count(shortest.into()), count(longest.into())),
-            ..line("output_length_p50", "Median answer in tokens", f64::from(median), "")
+            ..line(
+                "output_length_p50",
+                "Median answer in tokens",
+                f64::from(median),
+                "",
+            )
         });
     }
     let asked: Vec<(u32, u32)> = source

@@ -41,9 +41,19 @@ pub(super) fn times(s: &StreamSummary, open_loop: bool) -> Vec<LineGroup> {
         vec![sent, scheduled]
     };
     groups.push(first_things(s));
-    groups.push(group("Time per output token, without the first", "tpot", "TPOT", &s.tpot));
+    groups.push(group(
+        "Time per output token, without the first",
+        "tpot",
+        "TPOT",
+        &s.tpot,
+    ));
     groups.push(group("Inter-token latency, by tokens", "itl", "ITL", &s.itl));
-    groups.push(group("Gaps between chunks, as they came", "chunk_gap", "chunk gap", &s.chunk_gap));
+    groups.push(group(
+        "Gaps between chunks, as they came",
+        "chunk_gap",
+        "chunk gap",
+        &s.chunk_gap,
+    ));
     groups.push(stalls(s));
     let mut e2e = group("End-to-end latency, to the last token", "e2el", "E2EL", &s.e2e);
     e2e.lines.push(quantile(
@@ -60,8 +70,18 @@ pub(super) fn times(s: &StreamSummary, open_loop: bool) -> Vec<LineGroup> {
 /// The first event and the first output, where they are not the first token.
 fn first_things(s: &StreamSummary) -> LineGroup {
     let lines = vec![
-        quantile("first_event_p50_ms", "Median to the first event", &s.first_event, 0.5),
-        quantile("ttfo_p50_ms", "Median TTFO (first that is not reasoning)", &s.ttfo, 0.5),
+        quantile(
+            "first_event_p50_ms",
+            "Median to the first event",
+            &s.first_event,
+            0.5,
+        ),
+        quantile(
+            "ttfo_p50_ms",
+            "Median TTFO (first that is not reasoning)",
+            &s.ttfo,
+            0.5,
+        ),
         quantile("ttfo_p99_ms", "P99 TTFO", &s.ttfo, 0.99),
     ];
     LineGroup {
@@ -85,7 +105,12 @@ fn stalls(s: &StreamSummary) -> LineGroup {
             &s.longest_gap,
             0.5,
         ));
-        lines.push(quantile("longest_gap_p99_ms", "P99 of the answers' longest", &s.longest_gap, 0.99));
+        lines.push(quantile(
+            "longest_gap_p99_ms",
+            "P99 of the answers' longest",
+            &s.longest_gap,
+            0.99,
+        ));
     }
     if s.gaps > 0 {
         let mut stalled = line(

@@ -4,7 +4,7 @@ use prony_model::StreamRecord;
 use prony_stats::order;
 
 use super::lines::{line, no_line};
-use super::{StreamLine, Stratum};
+use super::{Stratum, StreamLine};
 
 /// Upper ends of the ranges, in tokens.
 const BOUNDS: [u32; 7] = [64, 256, 1024, 4096, 16_384, 65_536, u32::MAX];
@@ -47,9 +47,8 @@ fn by(what: &str, good: &[&StreamRecord], length: fn(&StreamRecord) -> Option<u3
 }
 
 fn figures(records: &[&StreamRecord]) -> Vec<StreamLine> {
-    let ms = |of: fn(&StreamRecord) -> Option<f64>| -> Vec<f64> {
-        records.iter().filter_map(|r| of(r)).collect()
-    };
+    let ms =
+        |of: fn(&StreamRecord) -> Option<f64>| -> Vec<f64> { records.iter().filter_map(|r| of(r)).collect() };
     let ttft = ms(|r| r.ttft().map(|t| t.as_millis_f64()));
     let tpot = ms(|r| r.tpot_ns().map(|ns| ns / 1e6));
     let e2e = ms(|r| r.e2e().map(|t| t.as_millis_f64()));
@@ -65,7 +64,12 @@ fn quantile(key: &str, label: &str, values: &[f64], p: f64) -> StreamLine {
     match order::estimate(values, p, CONFIDENCE) {
         None => no_line(key, label, "ms", "not observed"),
         Some(estimate) => match estimate.interval {
-            None => no_line(key, label, "ms", format!("needs {}", order::needed(p, CONFIDENCE))),
+            None => no_line(
+                key,
+                label,
+                "ms",
+                format!("needs {}", order::needed(p, CONFIDENCE)),
+            ),
             Some(interval) => StreamLine {
                 ci: Some(interval),
                 ..line(key, label, estimate.value, "ms")

@@ -54,7 +54,10 @@ fn overview(out: &mut String, report: &Report, style: TerminalStyle) {
             value("output_tokens_per_s").trim_end_matches("/s"),
         );
     }
-    let _ = writeln!(out, "Each in full, with what other tools would print, in the Markdown report.\n");
+    let _ = writeln!(
+        out,
+        "Each in full, with what other tools would print, in the Markdown report.\n"
+    );
 }
 
 /// What a table is of.
@@ -66,12 +69,19 @@ fn heading(table: &StreamTable) -> String {
     } else {
         String::new()
     };
-    format!("Streams {}: {}, {}{place}", table.number, table.label, table.scenario)
+    format!(
+        "Streams {}: {}, {}{place}",
+        table.number, table.label, table.scenario
+    )
 }
 
 fn one(out: &mut String, table: &StreamTable, style: TerminalStyle) {
     let paint = Paint(style.color);
-    let _ = writeln!(out, "{}", paint.bold(&plain(&heading(table), style.width.max(40))));
+    let _ = writeln!(
+        out,
+        "{}",
+        paint.bold(&plain(&heading(table), style.width.max(40)))
+    );
     if !table.model.is_empty() {
         let _ = writeln!(out, "  model {}", plain(&table.model, 80));
     }
@@ -152,7 +162,11 @@ pub fn definitions(report: &Report, name: &str, style: TerminalStyle) -> String 
 
 fn side_by_side(out: &mut String, table: &StreamTable, other: &OtherTool, style: TerminalStyle) {
     let paint = Paint(style.color);
-    let _ = writeln!(out, "{}", paint.bold(&plain(&heading(table), style.width.max(40))));
+    let _ = writeln!(
+        out,
+        "{}",
+        paint.bold(&plain(&heading(table), style.width.max(40)))
+    );
     wrapped(
         out,
         "  ",

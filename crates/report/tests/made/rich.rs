@@ -38,7 +38,14 @@ fn distribution(n: u64, p50: f64) -> Distribution {
     }
 }
 
-pub(crate) fn row(scenario: &str, step: u16, connections: u32, outcome: Outcome, n: u64, p50: f64) -> SummaryRow {
+pub(crate) fn row(
+    scenario: &str,
+    step: u16,
+    connections: u32,
+    outcome: Outcome,
+    n: u64,
+    p50: f64,
+) -> SummaryRow {
     SummaryRow {
         scenario: scenario.into(),
         part: false,

@@ -1,9 +1,9 @@
 //! A run with streams made by hand: ten answers, one of them broken, two that are longer, with a role-only first event.
 
 use prony_model::{
-    Body, Capture, Distribution, Event, Expect, FinishReason, Item, Limits, Nanos, Outcome, Phase, PhaseSummary,
-    Quantile, Request, Scenario, Shape, StreamEvent, StreamEventKind, StreamExpect, StreamProtocol,
-    StreamRecord, StreamSummary, Timeline, TokenUsage,
+    Body, Capture, Distribution, Event, Expect, FinishReason, Item, Limits, Nanos, Outcome, Phase,
+    PhaseSummary, Quantile, Request, Scenario, Shape, StreamEvent, StreamEventKind, StreamExpect,
+    StreamProtocol, StreamRecord, StreamSummary, Timeline, TokenUsage,
 };
 use prony_report::definitions::RecordedStream;
 use prony_report::{PhaseStreams, RunRecord, Slo};
@@ -66,7 +66,11 @@ fn answer(k: u32, outcome: Outcome, tokens: u32) -> RecordedStream {
             cached: ok.then_some(4),
             reasoning: None,
         },
-        finish: if ok { FinishReason::Length } else { FinishReason::None },
+        finish: if ok {
+            FinishReason::Length
+        } else {
+            FinishReason::None
+        },
         terminal: ok,
         max_tokens: Some(tokens),
         prompt_tokens: Some(16 * tokens),
