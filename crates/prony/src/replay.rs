@@ -1,16 +1,22 @@
 //! A stored run, folded again into what a report needs. A run that was killed gets the figures of its unfinished phase
 //! from the samples that reached the disk.
 
+use std::collections::HashMap;
+
 use anyhow::Result;
 use prony_experiments::EXPERIMENTS;
 use prony_model::Nanos;
-use prony_report::{ExperimentTitle, RunRecord};
+use prony_report::definitions::RecordedStream;
+use prony_report::{ExperimentTitle, PhaseStreams, RunRecord};
 use prony_store::StoredRun;
 
 use crate::objectives;
 
 /// Samples of an unfinished phase that are read back: as many as the engine keeps of a finished one.
 const SAMPLES_MAX: usize = 1_000_000;
+
+/// Records of streamed answers that are read back for each phase. What else is known of streams stands in the summaries.
+const STREAMS_MAX: usize = 20_000;
 
 /// The record of a stored run.
 pub(crate) fn record(stored: &StoredRun) -> Result<RunRecord> {
@@ -44,5 +50,36 @@ pub(crate) fn record(stored: &StoredRun) -> Result<RunRecord> {
             prony_engine::summarise(started.index, &started.phase, &samples, started.at, ended, true);
         record.add_phase(summary);
     }
+    let streamed: Vec<u16> = record
+        .phases
+        .iter()
+        .filter(|p| !p.streams.is_empty())
+        .map(|p| p.index)
+        .collect();
+    for phase in streamed {
+        record.streams.insert(phase, streams(stored, phase)?);
+    }
     Ok(record)
+}
+
+/// The records of a phase, each with the time that its sample took to connect.
+fn streams(stored: &StoredRun, phase: u16) -> Result<PhaseStreams> {
+    let (records, cut) = stored.streams(phase, STREAMS_MAX)?;
+    let (samples, _) = stored.samples(phase, SAMPLES_MAX)?;
+    // A flow's requests share their number: when they were sent tells them apart.
+    let connects: HashMap<(u64, Nanos), u32> = samples
+        .iter()
+        .filter(|s| s.connect_us > 0)
+        .map(|s| ((s.seq, s.sent), s.connect_us))
+        .collect();
+    let streams = records.into_iter().map(|record| RecordedStream {
+        connect: connects
+            .get(&(record.seq, record.sent))
+            .map_or(Nanos::ZERO, |us| Nanos(u64::from(*us) * 1000)),
+        record,
+    });
+    Ok(PhaseStreams {
+        streams: streams.collect(),
+        cut,
+    })
 }
