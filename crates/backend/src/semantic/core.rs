@@ -32,7 +32,7 @@ pub(super) struct Core {
     /// What is to be told, once everybody can see how the scheduler stands.
     notes: Vec<Note>,
     /// Tokens and ends of the last step, in the order in which they leave, with their dues.
-    leaving: VecDeque<(Instant, Arc<Progress>, Option<End>)>,
+    leaving: VecDeque<Leaving>,
     adapters: Adapters,
     /// What is measured of every request.
     pub(super) meters: Arc<Meters>,
@@ -43,6 +43,9 @@ pub(super) struct Core {
     /// Which guesses are right.
     seed: u64,
 }
+
+/// When something leaves, for whom, and what: so many tokens made together, or the end.
+type Leaving = (Instant, Arc<Progress>, Result<usize, End>);
 
 /// News for one who waits.
 #[derive(Debug)]
@@ -196,8 +199,8 @@ impl Core {
             }
             if let Some((due, progress, end)) = self.leaving.pop_front() {
                 match end {
-                    None => progress.token(due),
-                    Some(end) => progress.end(end),
+                    Ok(tokens) => progress.tokens(due, tokens),
+                    Err(end) => progress.end(end),
                 }
             }
         }
@@ -352,9 +355,7 @@ impl Core {
                 one.measure(told, 1 + right, &self.meters);
                 over |= one.is_over();
                 let progress = Arc::clone(&one.job.progress);
-                for _ in 0..=right {
-                    leave(&mut self.leaving, (told, Arc::clone(&progress), None));
-                }
+                leave(&mut self.leaving, (told, progress, Ok(1 + right)));
                 leaves += self.costs.send;
             }
             if !self.leak {
@@ -399,7 +400,7 @@ impl Core {
             }
             _ => self.meters.aborted(),
         }
-        leave(&mut self.leaving, (leaves, one.job.progress, Some(end)));
+        leave(&mut self.leaving, (leaves, one.job.progress, Err(end)));
     }
 
     /// Pages for the next token of everybody; the youngest gives way.
@@ -524,10 +525,7 @@ impl Core {
 }
 
 /// In the order of time: what comes over from elsewhere is told later than what was made with it.
-fn leave(
-    leaving: &mut VecDeque<(Instant, Arc<Progress>, Option<End>)>,
-    one: (Instant, Arc<Progress>, Option<End>),
-) {
+fn leave(leaving: &mut VecDeque<Leaving>, one: Leaving) {
     if leaving.back().is_none_or(|(due, _, _)| *due <= one.0) {
         leaving.push_back(one);
     } else {
