@@ -574,11 +574,9 @@ mod tests {
 
     /// Runs to the end; gives the length of every step.
     fn run(core: &mut Core, start: Instant) -> Vec<Duration> {
-        // Jobs are handed in a little after the start.
         let mut clock = start;
         let mut lengths = Vec::new();
-        while let Some((length, since)) = core.plan(core.next_ready(clock).unwrap_or(clock)) {
-            clock = clock.max(since);
+        while let Some((length, _)) = core.plan(clock) {
             clock += length;
             core.complete(clock);
             core.tell();
@@ -645,6 +643,56 @@ mod tests {
         core.plan(Instant::now());
         core.complete(start);
         assert_eq!(core.tell_due(start.checked_sub(MS).unwrap()), Some(start));
+    }
+
+    #[test]
+    fn what_comes_over_is_told_later_and_goes_on_only_then() {
+        let mut core = core(100, 4, 100);
+        core.costs.transfer = 50 * MS;
+        core.costs.transfer_token = MS;
+        let start = Instant::now();
+        let one = job(&mut core, 1, 4, 2);
+        let (length, _) = core.plan(start).unwrap();
+        let due = start + length;
+        core.complete(due);
+        core.tell();
+        let ready = due + 54 * MS;
+        assert_eq!(
+            (core.tell_due(due), core.next_ready(due)),
+            (Some(ready), Some(ready))
+        );
+        assert!(core.plan(due).is_none());
+        assert_eq!(core.tell_due(ready), None);
+        assert_eq!(core.plan(ready), Some((32 * MS, ready)));
+        core.complete(ready + 32 * MS);
+        core.tell_due(ready + 32 * MS);
+        assert_eq!(dues(&one, start), [58 * MS, 90 * MS]);
+    }
+
+    #[test]
+    fn loading_an_adapter_makes_the_step_longer_and_who_must_wait_is_overtaken() {
+        let mut core = core(100, 4, 100);
+        core.costs.adapter_load = 7 * MS;
+        let start = Instant::now();
+        for (id, adapter) in [(1, Some("a")), (2, Some("b")), (3, None)] {
+            core.submit(Job {
+                id,
+                tokens: (0..5).map(|at| id as u32 * 100 + at).collect(),
+                prompt_len: 4,
+                since: start,
+                adapter: adapter.map(str::to_owned),
+                progress: Arc::new(Progress::new(true, 10, None)),
+            });
+        }
+        // One place: the first and the third are computed beside the loading, the second comes after them.
+        assert_eq!(run(&mut core, start), [15 * MS, 11 * MS]);
+        assert_eq!(
+            core.load().adapters,
+            Loads {
+                loaded: 2,
+                evicted: 1
+            }
+        );
     }
 
     #[test]
