@@ -64,7 +64,8 @@ pub static PRESETS: &[PresetDef] = &[
         title: "a server whose every property is a knob, and which fails on bad input in thirty ways",
         description: "GET /work, POST /v1/infer and POST /v1/generate wait for a free server and work for a drawn time; files, workers, \
                       caches, memory, standstills, crashes and spoilt answers are knobs, off by default. Other endpoints look at \
-                      their input, with thirty defects. The admin port gives the exact figures and the true times.",
+                      their input, with thirty defects. A second listener, 'streams', sends answers token by token at exact times. The \
+                      admin port gives the exact figures and the true times.",
         knobs: &truth::KNOBS,
         start: truth::start,
     },

@@ -207,17 +207,16 @@ impl Account {
     pub(super) fn streams(&self, id: Option<&str>, recent: usize) -> Value {
         let found: Vec<Record> = {
             let books = self.lock();
-            match id {
-                Some(id) => books
+            if let Some(id) = id {
+                books
                     .streams
                     .iter()
                     .filter(|record| record.id == id)
                     .cloned()
-                    .collect(),
-                None => {
-                    let skipped = books.streams.len().saturating_sub(recent);
-                    books.streams.iter().skip(skipped).cloned().collect()
-                }
+                    .collect()
+            } else {
+                let skipped = books.streams.len().saturating_sub(recent);
+                books.streams.iter().skip(skipped).cloned().collect()
             }
         };
         found.iter().map(Record::to_json).collect()

@@ -12,7 +12,7 @@ pub(super) fn now_ns() -> u64 {
 /// A span for a system call.
 pub(super) fn span(ns: u64) -> Timespec {
     Timespec {
-        tv_sec: (ns / 1_000_000_000) as _,
-        tv_nsec: (ns % 1_000_000_000) as _,
+        tv_sec: (ns / 1_000_000_000).cast_signed(),
+        tv_nsec: (ns % 1_000_000_000).cast_signed(),
     }
 }

@@ -26,6 +26,8 @@ pub(super) struct Flow {
     pub(super) live: Option<Box<Live>>,
     /// Whether the connection ends when everything has left.
     pub(super) close: bool,
+    /// Whether everything has left and the connection is to be closed.
+    pub(super) over: bool,
     /// Whether an event came due while the socket took nothing.
     pub(super) overdue: bool,
     /// Whether the poller was told to say when the socket takes more.
@@ -42,6 +44,7 @@ impl Flow {
             input: Vec::new(),
             live: None,
             close: false,
+            over: false,
             overdue: false,
             watched: false,
             backlog: Vec::new(),

@@ -31,6 +31,8 @@ const READY_MAX: usize = 256;
 const FIRED_MAX: usize = 64;
 /// Turns of active waiting for one look at the sockets.
 const TURNS: u32 = 4;
+/// Turns after which a connection that is over is closed though something is due.
+const CLOSE_TURNS: u32 = 64;
 /// How long it may stay awake when it could wait, and how long it sleeps then: a thread that never sleeps loses its place on a
 /// busy machine, and is stopped for 50 ms in every second where it has real-time priority.
 const AWAKE_NS: u64 = 100_000;
@@ -71,6 +73,8 @@ pub(super) struct Pacer {
     flows: Vec<Option<Flow>>,
     free: Vec<usize>,
     running: usize,
+    /// Connections that are over, to be closed when nothing is due.
+    over: Vec<usize>,
     timers: Timers,
     shared: Arc<Shared>,
     spin_ns: u64,
@@ -106,6 +110,7 @@ impl Pacer {
             flows: Vec::new(),
             free: Vec::new(),
             running: 0,
+            over: Vec::new(),
             timers: Timers::default(),
             shared,
             spin_ns: 0,
@@ -131,9 +136,17 @@ impl Pacer {
                 }
             }
             let fired = self.fire(FIRED_MAX);
-            let mut wait_ns = self.wait_ns();
             turn = turn.wrapping_add(1);
-            if wait_ns == Some(0) && fired < FIRED_MAX {
+            if (fired == 0 || turn.is_multiple_of(CLOSE_TURNS))
+                && let Some(slot) = self.over.pop()
+            {
+                self.close_over(slot);
+                continue;
+            }
+            let mut wait_ns = self.wait_ns();
+            if !self.over.is_empty() {
+                wait_ns = Some(0);
+            } else if wait_ns == Some(0) && fired < FIRED_MAX {
                 if now_ns().saturating_sub(slept_ns) > AWAKE_NS {
                     wait_ns = Some(NAP_NS);
                 } else if !turn.is_multiple_of(TURNS) {
@@ -258,7 +271,8 @@ impl Pacer {
             return;
         };
         if flow.close {
-            self.close(slot);
+            flow.over = true;
+            self.over.push(slot);
         } else if !flow.input.is_empty() {
             self.read(slot);
         }
@@ -295,6 +309,18 @@ impl Pacer {
             record.ended_ns = now_ns().saturating_sub(record.arrived_ns);
             self.running -= 1;
             self.shared.account.end(record);
+        }
+    }
+
+    /// Closes a connection that was over, unless its client was faster.
+    fn close_over(&mut self, slot: usize) {
+        if self
+            .flows
+            .get(slot)
+            .and_then(Option::as_ref)
+            .is_some_and(|flow| flow.over)
+        {
+            self.close(slot);
         }
     }
 
@@ -377,7 +403,7 @@ impl Pacer {
         if flow.receive(&mut self.scratch).is_err() {
             return self.lose(slot);
         }
-        if flow.live.is_none() && !flow.is_blocked() {
+        if flow.live.is_none() && !flow.is_blocked() && !flow.over {
             self.read(slot);
         }
     }

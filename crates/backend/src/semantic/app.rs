@@ -339,12 +339,11 @@ impl Semantic {
 
     /// The faults that a request orders, or that hit it.
     fn ordered(&self, parts: &Parts) -> Result<Ordered, Fault> {
-        let orders = match parts.headers.get(FAULT_HEADER) {
-            Some(text) => Orders::read(text.to_str().unwrap_or_default()).map_err(Fault::bad_request)?,
-            None => {
-                let number = self.answers.fetch_add(1, Ordering::Relaxed);
-                self.config.stream_fault.draw(self.seed, number)
-            }
+        let orders = if let Some(text) = parts.headers.get(FAULT_HEADER) {
+            Orders::read(text.to_str().unwrap_or_default()).map_err(Fault::bad_request)?
+        } else {
+            let number = self.answers.fetch_add(1, Ordering::Relaxed);
+            self.config.stream_fault.draw(self.seed, number)
         };
         Ok(Ordered {
             orders,

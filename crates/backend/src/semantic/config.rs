@@ -109,6 +109,18 @@ pub(super) enum MetricsDialect {
 
 impl MetricsDialect {
     const WORDS: [&'static str; 7] = ["native", "vllm", "sglang", "tgi", "triton", "llamacpp", "dynamo"];
+
+    fn of(word: &str) -> Self {
+        match word {
+            "vllm" => Self::Vllm,
+            "sglang" => Self::Sglang,
+            "tgi" => Self::Tgi,
+            "triton" => Self::Triton,
+            "llamacpp" => Self::LlamaCpp,
+            "dynamo" => Self::Dynamo,
+            _ => Self::Native,
+        }
+    }
 }
 
 /// What a step of the scheduler may hold and how long it takes.
@@ -264,15 +276,7 @@ impl Config {
             seed: start.seed,
             adapters: listed("adapters"),
             adapters_max: settings.count("adapters_max", 1, 10_000)? as usize,
-            metrics_dialect: match settings.choice("metrics_dialect", &MetricsDialect::WORDS)? {
-                "vllm" => MetricsDialect::Vllm,
-                "sglang" => MetricsDialect::Sglang,
-                "tgi" => MetricsDialect::Tgi,
-                "triton" => MetricsDialect::Triton,
-                "llamacpp" => MetricsDialect::LlamaCpp,
-                "dynamo" => MetricsDialect::Dynamo,
-                _ => MetricsDialect::Native,
-            },
+            metrics_dialect: MetricsDialect::of(settings.choice("metrics_dialect", &MetricsDialect::WORDS)?),
             serving_api: settings.flag("serving_api")?,
             dev_api: settings.flag("dev_api")?,
             stream_interval: settings.count("stream_interval", 1, 4_096)? as usize,

@@ -32,7 +32,7 @@ pub(super) struct Core {
     /// What is to be told, once everybody can see how the scheduler stands.
     notes: Vec<Note>,
     /// Tokens and ends of the last step, in the order in which they leave, with their dues.
-    leaving: VecDeque<(Instant, Arc<Progress>, Option<End>)>,
+    leaving: VecDeque<Leaving>,
     adapters: Adapters,
     /// What is measured of every request.
     pub(super) meters: Arc<Meters>,
@@ -43,6 +43,9 @@ pub(super) struct Core {
     /// Which guesses are right.
     seed: u64,
 }
+
+/// When something leaves, for whom, and what: so many tokens made together, or the end.
+type Leaving = (Instant, Arc<Progress>, Result<usize, End>);
 
 /// News for one who waits.
 #[derive(Debug)]
@@ -196,8 +199,8 @@ impl Core {
             }
             if let Some((due, progress, end)) = self.leaving.pop_front() {
                 match end {
-                    None => progress.token(due),
-                    Some(end) => progress.end(end),
+                    Ok(tokens) => progress.tokens(due, tokens),
+                    Err(end) => progress.end(end),
                 }
             }
         }
@@ -352,9 +355,7 @@ impl Core {
                 one.measure(told, 1 + right, &self.meters);
                 over |= one.is_over();
                 let progress = Arc::clone(&one.job.progress);
-                for _ in 0..=right {
-                    leave(&mut self.leaving, (told, Arc::clone(&progress), None));
-                }
+                leave(&mut self.leaving, (told, progress, Ok(1 + right)));
                 leaves += self.costs.send;
             }
             if !self.leak {
@@ -399,7 +400,7 @@ impl Core {
             }
             _ => self.meters.aborted(),
         }
-        leave(&mut self.leaving, (leaves, one.job.progress, Some(end)));
+        leave(&mut self.leaving, (leaves, one.job.progress, Err(end)));
     }
 
     /// Pages for the next token of everybody; the youngest gives way.
@@ -524,10 +525,7 @@ impl Core {
 }
 
 /// In the order of time: what comes over from elsewhere is told later than what was made with it.
-fn leave(
-    leaving: &mut VecDeque<(Instant, Arc<Progress>, Option<End>)>,
-    one: (Instant, Arc<Progress>, Option<End>),
-) {
+fn leave(leaving: &mut VecDeque<Leaving>, one: Leaving) {
     if leaving.back().is_none_or(|(due, _, _)| *due <= one.0) {
         leaving.push_back(one);
     } else {
@@ -576,11 +574,9 @@ mod tests {
 
     /// Runs to the end; gives the length of every step.
     fn run(core: &mut Core, start: Instant) -> Vec<Duration> {
-        // Jobs are handed in a little after the start.
         let mut clock = start;
         let mut lengths = Vec::new();
-        while let Some((length, since)) = core.plan(core.next_ready(clock).unwrap_or(clock)) {
-            clock = clock.max(since);
+        while let Some((length, _)) = core.plan(clock) {
             clock += length;
             core.complete(clock);
             core.tell();
@@ -647,6 +643,56 @@ mod tests {
         core.plan(Instant::now());
         core.complete(start);
         assert_eq!(core.tell_due(start.checked_sub(MS).unwrap()), Some(start));
+    }
+
+    #[test]
+    fn what_comes_over_is_told_later_and_goes_on_only_then() {
+        let mut core = core(100, 4, 100);
+        core.costs.transfer = 50 * MS;
+        core.costs.transfer_token = MS;
+        let start = Instant::now();
+        let one = job(&mut core, 1, 4, 2);
+        let (length, _) = core.plan(start).unwrap();
+        let due = start + length;
+        core.complete(due);
+        core.tell();
+        let ready = due + 54 * MS;
+        assert_eq!(
+            (core.tell_due(due), core.next_ready(due)),
+            (Some(ready), Some(ready))
+        );
+        assert!(core.plan(due).is_none());
+        assert_eq!(core.tell_due(ready), None);
+        assert_eq!(core.plan(ready), Some((32 * MS, ready)));
+        core.complete(ready + 32 * MS);
+        core.tell_due(ready + 32 * MS);
+        assert_eq!(dues(&one, start), [58 * MS, 90 * MS]);
+    }
+
+    #[test]
+    fn loading_an_adapter_makes_the_step_longer_and_who_must_wait_is_overtaken() {
+        let mut core = core(100, 4, 100);
+        core.costs.adapter_load = 7 * MS;
+        let start = Instant::now();
+        for (id, adapter) in [(1, Some("a")), (2, Some("b")), (3, None)] {
+            core.submit(Job {
+                id,
+                tokens: (0..5).map(|at| id as u32 * 100 + at).collect(),
+                prompt_len: 4,
+                since: start,
+                adapter: adapter.map(str::to_owned),
+                progress: Arc::new(Progress::new(true, 10, None)),
+            });
+        }
+        // One place: the first and the third are computed beside the loading, the second comes after them.
+        assert_eq!(run(&mut core, start), [15 * MS, 11 * MS]);
+        assert_eq!(
+            core.load().adapters,
+            Loads {
+                loaded: 2,
+                evicted: 1
+            }
+        );
     }
 
     #[test]

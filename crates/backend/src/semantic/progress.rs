@@ -79,15 +79,14 @@ impl Progress {
         self.lock().preempted += 1;
     }
 
-    /// A token is ready that was due at `due`.
-    pub(super) fn token(&self, due: Instant) {
+    /// Tokens are ready that were due together at `due`.
+    pub(super) fn tokens(&self, due: Instant, count: usize) {
         let mut seen = self.lock();
-        seen.tokens += 1;
+        seen.tokens += count;
         seen.first.get_or_insert(due);
         seen.last = Some(due);
-        if seen.due.len() < self.events_max {
-            seen.due.push(due);
-        }
+        let room = self.events_max.saturating_sub(seen.due.len());
+        seen.due.extend(std::iter::repeat_n(due, count.min(room)));
         if self.each_token {
             wake(seen);
         }

@@ -1,6 +1,8 @@
 //! What other engines serve beside conversations: completions, responses, embeddings and tokens. It reads requests and writes answers and
 //! events; it knows no HTTP.
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value, json};
 
 use super::asked::{Asked, Prompt};
@@ -261,7 +263,8 @@ pub(super) fn completion_closing(head: &Head, why: &Stop, used: &Usage) -> Strin
             "id": head.id, "object": "text_completion", "created": head.created, "model": head.model,
             "choices": [], "usage": super::openai::usage(used),
         });
-        text.push_str(&format!("data: {chunk}\n\n"));
+        // Writing to a String cannot fail.
+        let _ = write!(text, "data: {chunk}\n\n");
     }
     text.push_str("data: [DONE]\n\n");
     text

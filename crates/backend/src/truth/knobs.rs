@@ -7,7 +7,7 @@ const OWN: usize = 47;
 const COUNT: usize = OWN + STREAM_KNOBS.len();
 
 /// The knobs of `truth`.
-pub(crate) static KNOBS: [KnobDef; COUNT] = with_streams(TABLE);
+pub(crate) static KNOBS: [KnobDef; COUNT] = with_streams(&TABLE);
 /// The knobs of `truth-fixed`: the same, with no input defect planted and no work for clients that have gone.
 pub(crate) static FIXED_KNOBS: [KnobDef; COUNT] = fixed();
 
@@ -72,11 +72,11 @@ const fn fixed() -> [KnobDef; COUNT] {
     let mut knobs = TABLE;
     knobs[CANCEL].default = "true";
     knobs[OWN - 1].default = "none";
-    with_streams(knobs)
+    with_streams(&knobs)
 }
 
 /// These, then the knobs of the streams.
-const fn with_streams(own: [KnobDef; OWN]) -> [KnobDef; COUNT] {
+const fn with_streams(own: &[KnobDef; OWN]) -> [KnobDef; COUNT] {
     let mut knobs = [own[0]; COUNT];
     let mut place = 0;
     while place < COUNT {
