@@ -87,18 +87,16 @@ def test_the_suite_on_the_platform_as_observed(tmp_path, suite):
 
 
 def test_the_suite_on_the_clean_twin(tmp_path, suite):
-    for attempt in range(3):  # again if the machine was too busy to measure at all
-        folder = tmp_path / str(attempt)
-        folder.mkdir()
-        done, found = run_suite(folder, "--target", "demo:vision-fixed")
-        if done.code != 4:
-            break
-    failed = [g for g in found.data["gates"] if verdict_of(g) == "fail"]
-    assert not failed, failed
+    """Every cell is answered well. How fast, this machine has a say in: gates on times are not asked."""
+    done, found = run_suite(tmp_path, "--target", "demo:vision-fixed")
     assert not found.findings("fail"), found.findings("fail")
-    matrix = [g for g in found.data["gates"] if "missed_2000_ms_count" in str(g)]
-    assert len(matrix) >= 16 * 3
-    assert sum(verdict_of(g) == "pass" for g in matrix) >= 0.9 * len(matrix) or done.code == 4
+    rows = [(p, row) for p in found.phases() if p["experiment"] == "suite" for row in p["rows"]]
+    assert not [(p["name"], row["scenario"], row["outcome"]) for p, row in rows if row["outcome"] != "ok"]
+    cells = {row["scenario"] for p, row in rows if p["name"] in ("comprehensive", "matrix", "image classes") and row["part"]}
+    named = {g["scenario"] for g in suite["gate"] if g["phase"] in ("comprehensive", "matrix", "image classes")}
+    assert named <= cells and len(named) >= 16 * 4 + 14
+    counted = [g for g in found.data["gates"] if "failed_count" in str(g)]
+    assert counted and all(verdict_of(g) in ("pass", "invalid") for g in counted), counted
 
 
 def verdict_of(gate):
