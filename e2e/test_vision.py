@@ -35,12 +35,12 @@ def assert_all_found(done, found):
 
 
 def test_the_planted_faults_are_found(measure):
-    measure("check", "demo:vision", "--quick", *only(*CHECKS), judge=assert_all_found, attempts=3, timeout=120)
+    measure("check", "demo:vision", "--quick", *only(*CHECKS), judge=assert_all_found, attempts=3, timeout=300)
 
 
 def test_jobs_that_hide_their_failures_are_found(backend, prony, report, tmp_path):
     server = backend("vision", "jobs_lie_how=uncounted", "placeholder=false", "dead_inference=false", time_scale=0.1)
-    prony("check", server.url, "--quick", *only("job-lifecycle"), "-o", tmp_path / "out", timeout=120).ended(1)
+    prony("check", server.url, "--quick", *only("job-lifecycle"), "-o", tmp_path / "out", timeout=300).ended(1)
     found = report(tmp_path / "out")
     hidden = [f for f in found.findings("fail") if f["experiment"] == "job-lifecycle"]
     assert "job-hides-failures" in {f["id"] for f in hidden}, found.faults()
@@ -59,7 +59,7 @@ def test_the_clean_twin_has_none_of_them(measure):
         assert sum(p["ok"] for p in prepared) >= 4, prepared
         assert not [f for f in found.faults() if f["id"] == "no-valid-request" and "/inference/" in f["endpoint"]]
 
-    measure("check", "demo:vision-fixed", "--quick", *only(*CHECKS), judge=judge, attempts=3, timeout=120)
+    measure("check", "demo:vision-fixed", "--quick", *only(*CHECKS), judge=judge, attempts=3, timeout=300)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def suite():
 
 
 def run_suite(folder, *target):
-    done = Running(["run", SUITE, *target, "-o", folder / "out"], {}, folder).wait(290).sane()
+    done = Running(["run", SUITE, *target, "-o", folder / "out"], {}, folder).wait(900).sane()
     return done, Report(folder / "out")
 
 
