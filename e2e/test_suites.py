@@ -10,7 +10,7 @@ from conftest import ROOT, Report, Running
 SUITES = sorted((ROOT / "suites").rglob("*.toml"))
 ENSO = ROOT / "suites" / "enso.toml"
 # Suites whose tests are elsewhere, or further down.
-ELSEWHERE = {"enso", "media", "runpod"}
+ELSEWHERE = {"enso", "media", "runpod", "semantic", "vision"}
 
 
 def test_there_are_suites():
