@@ -186,6 +186,7 @@ fn expect() -> impl Strategy<Value = Expect> {
         (text(), text()).prop_map(|(mark, any)| BodyCheck::Own { mark, any }),
         (text(), text()).prop_map(|(pointer, value)| BodyCheck::JsonEquals { pointer, value }),
         text().prop_map(BodyCheck::Xxh3),
+        Just(BodyCheck::Rpc),
         text().prop_map(|title| BodyCheck::Schema(JsonText(serde_json::json!({ "title": title })))),
     ];
     (vec(any::<u16>(), 0..3), option::of(text()), vec(check, 0..3)).prop_map(
@@ -359,6 +360,8 @@ fn target() -> impl Strategy<Value = TargetSpec> {
                 processes: Some(2),
                 upstream: Some("http://127.0.0.1:9".to_owned()),
                 container: None,
+                processes: insecure.then_some(4),
+                upstream: Some("http://127.0.0.1:9000".to_owned()),
                 metrics_url: Some("http://127.0.0.1:9100/metrics".to_owned()),
                 gauges: vec!["pool_used".to_owned()],
             },
