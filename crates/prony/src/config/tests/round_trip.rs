@@ -357,8 +357,6 @@ fn target() -> impl Strategy<Value = TargetSpec> {
                 insecure,
                 allow_hosts,
                 pid: Some(7),
-                processes: Some(2),
-                upstream: Some("http://127.0.0.1:9".to_owned()),
                 container: None,
                 processes: insecure.then_some(4),
                 upstream: Some("http://127.0.0.1:9000".to_owned()),
