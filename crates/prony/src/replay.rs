@@ -10,6 +10,9 @@ use prony_store::StoredRun;
 /// Samples of an unfinished phase that are read back: as many as the engine keeps of a finished one.
 const SAMPLES_MAX: usize = 1_000_000;
 
+/// Records of streamed answers likewise.
+const STREAMS_MAX: usize = 100_000;
+
 /// The record of a stored run.
 pub(crate) fn record(stored: &StoredRun) -> Result<RunRecord> {
     let mut record = RunRecord::fold(&stored.events);
@@ -37,8 +40,16 @@ pub(crate) fn record(stored: &StoredRun) -> Result<RunRecord> {
             .max()
             .unwrap_or(started.at)
             .max(started.at + Nanos(1));
-        let summary =
+        let (streams, more) = stored.streams(started.index, STREAMS_MAX)?;
+        if more {
+            record.damage.push(format!(
+                "the unfinished phase '{}' has more than {STREAMS_MAX} streamed answers; their figures are those of the first",
+                crate::text::clean(&started.phase.name, 80)
+            ));
+        }
+        let mut summary =
             prony_engine::summarise(started.index, &started.phase, &samples, started.at, ended, true);
+        summary.streams = prony_engine::summarise_streams(&started.phase, &streams);
         record.add_phase(summary);
     }
     Ok(record)
