@@ -424,25 +424,13 @@ impl<'a, 's> Course<'a, 's> {
                     waits: clock.is_simulated(),
                 };
                 let (shared, chooser, sender) = (&shared, self.chooser.clone(), sender.clone());
-                let hurries = self.engine.options.real_time
-                    && !clock.is_simulated()
-                    && (leg.wakes_on_time() || self.prepared.streams());
-                // Those that may take all the processor time that there is give it up when they do.
-                let conditionally = !leg.wakes_on_time();
+                let hurries = self.engine.options.real_time && !clock.is_simulated() && leg.wakes_on_time();
                 let spawned = thread::Builder::new()
                     .name(format!("prony-load-{worker}"))
                     .spawn_scoped(scope, move || {
                         // Not to be allowed to is no error: lateness is measured either way.
-                        let raised = hurries && priority::raise();
-                        worker::run(
-                            shared,
-                            share,
-                            chooser,
-                            captures,
-                            wanted,
-                            raised && conditionally,
-                            sender,
-                        );
+                        let _ = hurries && priority::raise();
+                        worker::run(shared, share, chooser, captures, wanted, sender);
                     });
                 if let Err(e) = spawned {
                     // Those that run already end at once: their start is in the past and nothing is left to send.

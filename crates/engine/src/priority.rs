@@ -2,8 +2,8 @@
 //! of whoever computes there, milliseconds each, and that would be lateness of our own. Knows nothing of requests.
 
 use thread_priority::{
-    NormalThreadSchedulePolicy, RealtimeThreadSchedulePolicy, ThreadPriority, ThreadPriorityValue,
-    ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
+    RealtimeThreadSchedulePolicy, ThreadPriority, ThreadPriorityValue, ThreadSchedulePolicy,
+    set_thread_priority_and_policy, thread_native_id,
 };
 
 /// Gives the calling thread the lowest real-time priority (SCHED_RR, sched(7)), if this process may: root, CAP_SYS_NICE, or a
@@ -14,13 +14,6 @@ pub(crate) fn raise() -> bool {
     };
     let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::RoundRobin);
     set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Crossplatform(lowest), policy).is_ok()
-}
-
-/// Gives the calling thread the priority of any other again.
-pub(crate) fn lower() {
-    let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Other);
-    // Whoever may not lower itself was never raised.
-    let _ = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy);
 }
 
 /// Whether threads of this process may have real-time priority, tried on a thread of its own.

@@ -89,15 +89,13 @@ pub(crate) fn run(
     chooser: Chooser,
     captures: u32,
     wanted: Wanted,
-    hurried: bool,
     sender: SyncSender<Message>,
 ) {
     let outbox = Outbox::new(share.worker as u16, sender, wanted);
     match loop_parts(shared.prepared.clock) {
         Ok((waits, timer)) => {
             let mut worker = Worker::new(shared, share, chooser, captures, outbox, waits, timer);
-            let reads = shared.prepared.streams() && !shared.prepared.clock.is_simulated();
-            worker.watch = Watch::new(reads, reads && hurried);
+            worker.watch = Watch::new(shared.prepared.streams() && !shared.prepared.clock.is_simulated());
             worker.run();
         }
         Err(error) => {
@@ -215,7 +213,7 @@ impl<'a> Worker<'a> {
             outbox,
             waits,
             timer,
-            watch: Watch::new(false, false),
+            watch: Watch::default(),
             server: shared.prepared.route.inner.as_ref().map(Server::new),
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
             cache: HeadCache::default(),
@@ -398,7 +396,6 @@ impl<'a> Worker<'a> {
         if now >= self.next_hand_over {
             self.outbox.hand_over(self.flight.now);
             self.next_hand_over = now + IDLE_TICK;
-            self.watch.look(now);
         }
     }
 

@@ -46,8 +46,16 @@ pub(crate) fn record(stored: &StoredRun) -> Result<RunRecord> {
             .max()
             .unwrap_or(started.at)
             .max(started.at + Nanos(1));
-        let summary =
+        let (streams, more) = stored.streams(started.index, STREAMS_MAX)?;
+        if more {
+            record.damage.push(format!(
+                "the unfinished phase '{}' has more than {STREAMS_MAX} streamed answers; their figures are those of the first",
+                crate::text::clean(&started.phase.name, 80)
+            ));
+        }
+        let mut summary =
             prony_engine::summarise(started.index, &started.phase, &samples, started.at, ended, true);
+        summary.streams = prony_engine::summarise_streams(&started.phase, &streams);
         record.add_phase(summary);
     }
     let streamed: Vec<u16> = record

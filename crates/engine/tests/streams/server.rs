@@ -174,11 +174,11 @@ pub(crate) fn answer(
     timeout_ms: u64,
 ) -> (PhaseResult, StreamRecord) {
     let url = serve(head, script);
-    let mut heard = Heard::default();
-    let result = run(&url, phase(expect, 1, timeout_ms), &mut heard);
-    assert_eq!(heard.records, result.streams, "what is kept is what is heard");
-    assert_eq!(heard.records.len(), 1);
-    let record = heard.records.remove(0);
+    let mut sink = Heard::default();
+    let result = run(&url, phase(expect, 1, timeout_ms), &mut sink);
+    assert_eq!(sink.records, result.streams, "what is kept is what is sink");
+    assert_eq!(sink.records.len(), 1);
+    let record = sink.records.remove(0);
     assert_eq!(record.outcome, result.samples[0].outcome);
     (result, record)
 }

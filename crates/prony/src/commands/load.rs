@@ -5,6 +5,7 @@ mod live;
 pub(in crate::commands) mod plan;
 mod prompts;
 mod recording;
+mod streams;
 mod summary;
 
 use std::time::Instant;
