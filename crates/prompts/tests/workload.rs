@@ -91,9 +91,10 @@ proptest! {
         let tokenizer = tokenizer();
         let system = count(&tokenizer, "Be brief\n\n");
         for item in openai(&spec, &data(), seed).unwrap().items {
-            let found = match joined {
-                true => count(&tokenizer, body(&item)["prompt"].as_str().unwrap()),
-                false => said(&tokenizer, &item),
+            let found = if joined {
+                count(&tokenizer, body(&item)["prompt"].as_str().unwrap())
+            } else {
+                said(&tokenizer, &item)
             };
             prop_assert_eq!(found, tokens + system);
             prop_assert_eq!(stream(&item).prompt_tokens, Some(found));

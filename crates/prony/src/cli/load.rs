@@ -28,7 +28,7 @@ use super::{PromptArgs, RequestArgs, SendArgs};
   prony load http://127.0.0.1:8000/health --ramp 10:500        from 10 to 500 requests per second
   prony load http://127.0.0.1:8000/health --replay trace.csv --speed 2
   prony load http://127.0.0.1:8000/score -T application/json -b '{\"id\":7}'
-  prony load http://127.0.0.1:8000 --openai MODEL --prompt-tokens 512 --output-tokens 128 -c 32 -n 256
+  prony load http://127.0.0.1:8000 --openai MODEL --prompt-tokens 512 -c 32 -n 256
   prony load http://127.0.0.1:8000/health --json | jq .latency.response.p99_ms
   prony load null: -c 64                                       what this machine can drive at most
   prony load sim:service=5ms,workers=4 --rate 700 -d 1h        a queue in simulated time: seconds

@@ -30,6 +30,7 @@ pub(crate) struct PromptArgs {
         value_name = "API",
         default_value = "chat",
         requires = "openai",
+        conflicts_with = "anthropic",
         help_heading = "Language models"
     )]
     pub api: ApiArg,
@@ -55,7 +56,12 @@ pub(crate) struct PromptArgs {
     pub output_tokens: u32,
     /// Force that length with min_tokens and ignore_eos, where the server has them: an answer with fewer tokens is then a
     /// failure.
-    #[arg(long, requires = "openai", help_heading = "Language models")]
+    #[arg(
+        long,
+        requires = "openai",
+        conflicts_with = "anthropic",
+        help_heading = "Language models"
+    )]
     pub exact_output: bool,
     /// File tokenizer.json of the model.
     #[arg(long, value_name = "FILE", requires = "llm", help_heading = "Language models")]
