@@ -10,6 +10,7 @@ mod judgement;
 mod outcome;
 mod placeholder;
 mod plan;
+mod prompt;
 mod request;
 mod run;
 mod sample;
@@ -30,6 +31,10 @@ pub use outcome::{Outcome, OutcomeClass};
 pub use placeholder::{Piece, Placeholder, Slot, pieces};
 pub use plan::{
     Abandon, Arrivals, Capture, Credentials, Item, Limits, Order, Phase, Scenario, Shape, Stage, TimeUnit,
+};
+pub use prompt::{
+    AnthropicSpec, DatasetFormat, DatasetSpec, Drawn, ImageSpec, Length, ModelMix, ModelPick, ModelSpec,
+    OpenaiApi, OpenaiSpec, OutputSpec, PromptSpec, SessionSpec, SharedSpec, TraceFormat, TraceSpec,
 };
 pub use request::{Body, BodyCheck, Expect, Header, JsonText, Request, Secret};
 pub use run::{Captured, Event, PhaseResult, Progress, Reading, RunHeader, SystemSnapshot};

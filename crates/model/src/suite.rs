@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Capture, Carry, Endpoint, Expect, Feed, Header, HttpVersion, JsonText, Limits, Order, Retry, Shape, Until,
+    AnthropicSpec, Capture, Carry, Endpoint, Expect, Feed, Header, HttpVersion, JsonText, Limits, OpenaiSpec,
+    Order, Retry, Shape, Until,
 };
 
 /// A suite file.
@@ -245,6 +246,12 @@ pub struct ScenarioSpec {
     /// Tiles planned from a deep-zoom descriptor: `[scenario.dzi]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dzi: Option<DziSpec>,
+    /// Prompts for an OpenAI-compatible API: `[scenario.openai]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub openai: Option<OpenaiSpec>,
+    /// Prompts for Anthropic's Messages API: `[scenario.anthropic]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anthropic: Option<AnthropicSpec>,
     /// Steps of a flow, each with its request: `[[scenario.step]]`. One arrival takes them all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub step: Vec<StepSpec>,
@@ -283,6 +290,10 @@ pub enum ScenarioKind<'a> {
     Http(&'a HttpSpec),
     /// Deep-zoom tiles.
     Dzi(&'a DziSpec),
+    /// Prompts for an OpenAI-compatible API.
+    Openai(&'a OpenaiSpec),
+    /// Prompts for Anthropic's Messages API.
+    Anthropic(&'a AnthropicSpec),
     /// Several steps.
     Flow(&'a [StepSpec]),
 }
@@ -290,10 +301,17 @@ pub enum ScenarioKind<'a> {
 impl ScenarioSpec {
     /// The kind; `None` unless exactly one is given.
     pub fn kind(&self) -> Option<ScenarioKind<'_>> {
-        match (&self.http, &self.dzi, self.step.as_slice()) {
-            (Some(http), None, []) => Some(ScenarioKind::Http(http)),
-            (None, Some(dzi), []) => Some(ScenarioKind::Dzi(dzi)),
-            (None, None, steps @ [_, ..]) => Some(ScenarioKind::Flow(steps)),
+        let steps = (!self.step.is_empty()).then_some(self.step.as_slice());
+        let kinds = [
+            self.http.as_ref().map(ScenarioKind::Http),
+            self.dzi.as_ref().map(ScenarioKind::Dzi),
+            self.openai.as_ref().map(ScenarioKind::Openai),
+            self.anthropic.as_ref().map(ScenarioKind::Anthropic),
+            steps.map(ScenarioKind::Flow),
+        ];
+        let mut given = kinds.into_iter().flatten();
+        match (given.next(), given.next()) {
+            (Some(kind), None) => Some(kind),
             _ => None,
         }
     }

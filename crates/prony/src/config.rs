@@ -6,6 +6,7 @@ mod document;
 mod expand;
 mod explain;
 mod print;
+mod prompts;
 mod read;
 mod shape;
 mod template;

@@ -82,9 +82,12 @@ pub(crate) fn perform(
         None => surface_for(&mut connection, &request.suite)?,
     };
     surface.chosen = chosen(&request.suite.run.endpoints, &surface)?;
-    let phases = config::expand(&request.suite, &request.base_dir, &mut |path: &str| {
-        connection.get(path)
-    })?;
+    let phases = config::expand(
+        &request.suite,
+        &request.base_dir,
+        &mut |path: &str| connection.get(path),
+        &mut |said: &str| session.note(said),
+    )?;
     let watched = connection.watched(&request.suite.target, &surface)?;
     let id = host::run_id(request.suite.run.seed);
     let dir = request

@@ -12,6 +12,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("prony-experiments", 1),
     ("prony-report", 1),
     ("prony-store", 1),
+    ("prony-prompts", 1),
     ("prony-engine", 2),
     ("prony", 3),
     ("prony-calibration", 3),

@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args, ValueEnum};
 use prony_model::Arrivals;
 
 use super::units::rate;
-use super::{RequestArgs, SendArgs};
+use super::{PromptArgs, RequestArgs, SendArgs};
 
 /// Sends load to one URL and says what came back.
 ///
@@ -28,6 +28,7 @@ use super::{RequestArgs, SendArgs};
   prony load http://127.0.0.1:8000/health --ramp 10:500        from 10 to 500 requests per second
   prony load http://127.0.0.1:8000/health --replay trace.csv --speed 2
   prony load http://127.0.0.1:8000/score -T application/json -b '{\"id\":7}'
+  prony load http://127.0.0.1:8000 --openai MODEL --prompt-tokens 512 -c 32 -n 256
   prony load http://127.0.0.1:8000/health --json | jq .latency.response.p99_ms
   prony load null: -c 64                                       what this machine can drive at most
   prony load sim:service=5ms,workers=4 --rate 700 -d 1h        a queue in simulated time: seconds
@@ -147,6 +148,9 @@ pub(crate) struct LoadArgs {
     /// What is sent, and how an answer is judged.
     #[command(flatten)]
     pub request: RequestArgs,
+    /// Prompts for a language model in place of one request.
+    #[command(flatten)]
+    pub prompts: PromptArgs,
     /// Start so many connections of a closed loop per second instead of all at once: 10,000 connections then do not
     /// arrive as one flood. What a connection waits for its start is not counted as late.
     #[arg(

@@ -3,6 +3,7 @@
 mod document;
 mod live;
 pub(in crate::commands) mod plan;
+mod prompts;
 mod recording;
 mod summary;
 
@@ -37,7 +38,7 @@ pub(crate) fn run(args: &LoadArgs, session: &Session) -> anyhow::Result<ExitCode
     }
     let mut plan = Plan::new(args)?;
     let secrets = sending::apply(&args.send, &mut plan.suite)?;
-    let phase = plan.phase()?;
+    let phase = plan.phase_with(&mut |said| session.note(said))?;
     let mut engine = engine(&plan.suite, &secrets, session)?;
     let streams = args
         .request
@@ -46,7 +47,7 @@ pub(crate) fn run(args: &LoadArgs, session: &Session) -> anyhow::Result<ExitCode
     session.note(&format!(
         "{} {}, {}{streams}",
         phase.scenarios[0].items[0].request.method,
-        plan.url,
+        plan.shown(&phase),
         phase.shape.label()
     ));
 

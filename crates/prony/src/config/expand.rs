@@ -18,11 +18,13 @@ use crate::text::clean;
 /// Largest body file, in bytes: it is held in memory and recorded with the run.
 const BODY_FILE_BYTES_MAX: u64 = 64 << 20;
 
-/// The phases of a suite, in order. `fetch` performs a GET on the target for deep-zoom descriptors.
+/// The phases of a suite, in order. `fetch` performs a GET on the target for deep-zoom descriptors; `note` hears what is
+/// to be known of prompts that were made.
 pub(crate) fn expand(
     suite: &Suite,
     base_dir: &Path,
     fetch: &mut dyn FnMut(&str) -> Captured,
+    note: &mut dyn FnMut(&str),
 ) -> Result<Vec<Phase>, Diagnostic> {
     let mut descriptors = BTreeMap::new();
     let mut made: BTreeMap<&str, Scenario> = BTreeMap::new();
@@ -34,6 +36,15 @@ pub(crate) fn expand(
     };
     for spec in suite.scenario.iter().filter(used) {
         let items = match spec.kind() {
+            Some(ScenarioKind::Openai(_) | ScenarioKind::Anthropic(_)) => {
+                let workload = super::prompts::workload(spec, base_dir, suite.run.seed);
+                let workload = workload.map_err(|error| super::prompts::plain(spec, error))?;
+                for said in &workload.notes {
+                    note(&format!("{}: {said}", spec.name));
+                }
+                made.insert(&spec.name, super::prompts::scenario(spec, workload));
+                continue;
+            }
             Some(ScenarioKind::Http(http)) => http_items(http, base_dir)?,
             Some(ScenarioKind::Flow(steps)) => step_items(steps, base_dir)?,
             Some(ScenarioKind::Dzi(dzi)) => {

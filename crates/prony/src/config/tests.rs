@@ -2,6 +2,7 @@
 
 mod diagnostics;
 mod expansion;
+mod prompts;
 mod round_trip;
 
 use std::path::{Path, PathBuf};

@@ -6,8 +6,8 @@ use std::path::Path;
 use prony_engine::{EngineError, TableError, Trace};
 use prony_experiments::{BuildContext, Check, EXPERIMENTS, FINDING_FORMS};
 use prony_model::{
-    BodyCheck, Endpoint, Expect, Gate, HttpSpec, HttpVersion, Item, Nanos, Piece, ScenarioKind, ScenarioSpec,
-    Shape, Slot, Suite, Surface, pieces,
+    BodyCheck, Endpoint, Expect, Gate, HttpSpec, HttpVersion, Item, Nanos, Piece, Scenario, ScenarioKind,
+    ScenarioSpec, Shape, Slot, Suite, Surface, pieces,
 };
 
 use super::document::Document;
@@ -275,6 +275,10 @@ fn scenario(spec: &ScenarioSpec, suite: &Suite, document: &Document, path: &str,
             let items = super::expand::step_items(steps, base_dir)?;
             compiled(spec, items, suite, document, path, base_dir)
         }
+        Some(ScenarioKind::Openai(_) | ScenarioKind::Anthropic(_)) => {
+            let made = super::prompts::validate(spec, suite, document, path, base_dir)?;
+            checked(spec, &made, suite, document, path, base_dir)
+        }
         Some(ScenarioKind::Dzi(dzi)) => {
             let at = |key: &str| format!("{path}.dzi.{key}");
             if dzi.tiles == 0 {
@@ -301,7 +305,10 @@ fn scenario(spec: &ScenarioSpec, suite: &Suite, document: &Document, path: &str,
                 path,
                 format!("scenario `{}` must have exactly one kind of request", spec.name),
             )
-            .next("give it `[scenario.http]`, `[scenario.dzi]` or several `[[scenario.step]]`")),
+            .next(
+                "give it `[scenario.http]`, `[scenario.openai]`, `[scenario.anthropic]`, `[scenario.dzi]` or several \
+                 `[[scenario.step]]`",
+            )),
     }
 }
 
@@ -315,14 +322,25 @@ fn compiled(
     base_dir: &Path,
 ) -> Checked {
     let scenario = super::expand::scenario(spec, items, suite, base_dir);
+    checked(spec, &scenario, suite, document, path, base_dir)
+}
+
+fn checked(
+    spec: &ScenarioSpec,
+    scenario: &Scenario,
+    suite: &Suite,
+    document: &Document,
+    path: &str,
+    base_dir: &Path,
+) -> Checked {
     let mine = suite.phase.iter().filter(|p| p.scenarios.contains(&spec.name));
     let shapes: Vec<&Shape> = mine.map(|p| &p.shape).collect();
-    let at = if spec.step.is_empty() {
+    let at = if spec.http.is_some() {
         format!("{path}.http")
     } else {
         format!("{path}.name")
     };
-    prony_engine::check_scenario(&scenario, &shapes).map_err(|error| match error {
+    prony_engine::check_scenario(scenario, &shapes).map_err(|error| match error {
         EngineError::Table(error) => {
             let feed = suite.feed.iter().find(|(name, feed)| {
                 let file = feed.file.as_ref().map(|f| base_dir.join(f));

@@ -36,6 +36,7 @@ impl Plan {
     pub(super) fn new(args: &LoadArgs) -> Result<Self, Diagnostic> {
         let mut plan = Self::of(&args.url, &args.request, shape(args)?)?;
         plan.suite.run.limits.connect_rate = args.connect_rate.unwrap_or(0.0);
+        super::prompts::apply(args, &mut plan.suite.scenario[0])?;
         Ok(plan)
     }
 
@@ -78,6 +79,8 @@ impl Plan {
             weight: 1.0,
             http: Some(http(args, path)?),
             dzi: None,
+            openai: None,
+            anthropic: None,
             step: Vec::new(),
             retry: args.retry.map(|attempts| Retry {
                 attempts,
@@ -98,12 +101,29 @@ impl Plan {
 
     /// The phase for the engine; reads the body file.
     pub(in crate::commands) fn phase(&self) -> Result<Phase, Diagnostic> {
-        let mut phases = config::expand(&self.suite, Path::new(""), &mut |_| nothing())?;
+        self.phase_with(&mut |_| ())
+    }
+
+    /// The same; `note` hears what is to be known of prompts that were made.
+    pub(super) fn phase_with(&self, note: &mut dyn FnMut(&str)) -> Result<Phase, Diagnostic> {
+        let mut phases = config::expand(&self.suite, Path::new(""), &mut |_| nothing(), note)?;
         let mut phase = phases
             .pop()
             .ok_or_else(|| Diagnostic::usage("there is nothing to send"))?;
         NAME.clone_into(&mut phase.experiment);
         Ok(phase)
+    }
+
+    /// The URL that is loaded, where the prompts of a model have a path of their own.
+    pub(super) fn shown(&self, phase: &Phase) -> String {
+        if self.suite.scenario[0].http.is_some() {
+            self.url.clone()
+        } else {
+            format!(
+                "{}{}",
+                self.suite.target.url, phase.scenarios[0].items[0].request.path
+            )
+        }
     }
 
     /// How many requests or seconds are to come, for the live line.

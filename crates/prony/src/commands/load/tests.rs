@@ -308,3 +308,44 @@ fn the_json_document_follows_its_schema_and_holds_no_nan() {
         assert!(json["latency"]["response"]["mean_ms"].is_number(), "{json}");
     }
 }
+
+#[test]
+fn a_model_is_asked_as_vllm_bench_does() {
+    let asked = plan(
+        "http://h:8000 --openai m --prompt-tokens 40 --output-tokens 9 -c 4 -n 12 --exact-output --shared-prefix 20:2",
+    );
+    let phase = asked.phase().unwrap();
+    let scenario = &phase.scenarios[0];
+    assert_eq!(scenario.items.len(), 12);
+    assert_eq!(asked.shown(&phase), "http://h:8000/v1/chat/completions");
+    let prony_model::Body::Text(body) = &scenario.items[0].request.body else {
+        panic!("a JSON body");
+    };
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!((&body["model"], &body["min_tokens"]), (&"m".into(), &9.into()));
+    assert_eq!(body["messages"].as_array().map(Vec::len), Some(2));
+    assert_eq!(
+        scenario.items[0].expect.stream.and_then(|s| s.min_tokens),
+        Some(9)
+    );
+
+    let told =
+        plan("http://h:8000/gate/messages --anthropic m --extra {\"top_k\":3} --no-stream --rate 5 -d 2s");
+    let phase = told.phase().unwrap();
+    let scenario = &phase.scenarios[0];
+    assert_eq!(
+        (scenario.items.len(), scenario.items[0].request.path.as_str()),
+        (256, "/gate/messages")
+    );
+    assert!(scenario.items[0].expect.stream.is_none());
+    for wrong in [
+        "http://h --openai m --anthropic m",
+        "http://h --openai m -b x",
+        "http://h --prompt-tokens 5",
+        "http://h --anthropic m --api responses",
+        "http://h --openai m --shared-prefix 0",
+    ] {
+        let words = format!("prony load {wrong}");
+        assert!(Cli::try_parse_from(words.split_whitespace()).is_err(), "{wrong}");
+    }
+}

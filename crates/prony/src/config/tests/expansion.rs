@@ -34,7 +34,7 @@ fn expanded(scenario: &str, reply: &Captured) -> Result<Vec<Phase>, Diagnostic> 
          scenarios = ['s']\nshape.burst = {{ size = 3 }}\n"
     );
     let file = suite(&text).unwrap_or_else(|e| panic!("{}", e.render(false)));
-    expand(&file.suite, &file.base_dir, &mut |_| reply.clone())
+    expand(&file.suite, &file.base_dir, &mut |_| reply.clone(), &mut |_| ())
 }
 
 fn items(scenario: &str) -> Vec<prony_model::Item> {
@@ -153,7 +153,7 @@ fn phases_take_the_limits_of_the_run_unless_they_have_their_own() {
                 [[phase]]\nname = 'a'\nscenarios = ['s']\nshape.burst = { size = 3 }\n\
                 [[phase]]\nname = 'b'\nscenarios = ['s']\nshape.once = {}\nlimits = { timeout_ms = 9 }\n";
     let file = suite(text).unwrap_or_else(|e| panic!("{}", e.render(false)));
-    let phases = expand(&file.suite, &file.base_dir, &mut |_| answer(200, "")).unwrap();
+    let phases = expand(&file.suite, &file.base_dir, &mut |_| answer(200, ""), &mut |_| ()).unwrap();
     assert_eq!((phases[0].limits.timeout_ms, phases[1].limits.timeout_ms), (7, 9));
     assert_eq!(phases[0].experiment, "suite");
 }

@@ -15,6 +15,7 @@ use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::{prop_assert_eq, proptest};
 use serde_json::{Value, json};
 
+use super::prompts::{anthropic, openai};
 use super::suites;
 use crate::config::print;
 use crate::config::read::read;
@@ -33,6 +34,10 @@ fn the_suites_that_come_with_prony_print_back_as_themselves() {
         "examples/arrivals.toml",
         "examples/feeds.toml",
         "examples/flows.toml",
+        "examples/openai-chat.toml",
+        "examples/prefix-cache.toml",
+        "examples/mooncake.toml",
+        "examples/anthropic.toml",
     ] {
         let suite = read(&suites().join(name))
             .unwrap_or_else(|e| panic!("{}", e.render(false)))
@@ -56,6 +61,8 @@ fn what_toml_cannot_say_is_written_as_text() {
             ..http()
         }),
         dzi: None,
+        openai: None,
+        anthropic: None,
         step: Vec::new(),
         retry: None,
     });
@@ -390,18 +397,23 @@ fn scenario() -> impl Strategy<Value = ScenarioSpec> {
         number(),
         option::of(http),
         option::of(dzi),
+        (option::of(openai()), option::of(anthropic())),
         vec(step(), 0..3),
         option::of(retry()),
     );
-    parts.prop_map(|(name, random, weight, http, dzi, step, retry)| ScenarioSpec {
-        name,
-        order: if random { Order::Random } else { Order::InTurn },
-        weight,
-        http,
-        dzi,
-        step,
-        retry,
-    })
+    parts.prop_map(
+        |(name, random, weight, http, dzi, (openai, anthropic), step, retry)| ScenarioSpec {
+            name,
+            order: if random { Order::Random } else { Order::InTurn },
+            weight,
+            http,
+            dzi,
+            openai,
+            anthropic,
+            step,
+            retry,
+        },
+    )
 }
 
 fn step() -> impl Strategy<Value = StepSpec> {
