@@ -101,13 +101,26 @@ fn endpoint_of<'a>(run: &RunView<'a>, phase: &PhaseResult, captured: &Captured) 
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', ':']))
     };
     let told = matches!(captured.status, 404 | 405);
-    run.surface
-        .endpoints
-        .iter()
-        .filter(|e| !matches!(e.role, Role::Health | Role::Metrics | Role::Docs | Role::Status))
-        .filter(|_| !told)
+    let sent = scenario
+        .items
+        .get(captured.item as usize)
+        .map(|item| &item.request);
+    // A suite's own scenario is called as its author likes: what it sent tells.
+    let is_sent_to = |endpoint: &&Endpoint| {
+        let path = sent.map(|r| r.path.split('?').next().unwrap_or_default());
+        path == Some(endpoint.path.as_str()) && sent.is_some_and(|r| r.method == endpoint.method)
+    };
+    let endpoints = || {
+        run.surface
+            .endpoints
+            .iter()
+            .filter(|e| !matches!(e.role, Role::Health | Role::Metrics | Role::Docs | Role::Status))
+            .filter(|_| !told)
+    };
+    endpoints()
         .filter(is_its)
         .max_by_key(|e| e.name.len())
+        .or_else(|| endpoints().find(is_sent_to))
 }
 
 /// The form of a JSON error, by the names that carry it; `None` when it is no JSON object or names nothing known.

@@ -162,12 +162,12 @@ impl InputValidation {
                 continue;
             }
             let works = working.iter().any(|e| e.name == endpoint.name);
-            let base = good_sample(endpoint, run).filter(|_| works);
+            let answers = works && !has_stopped(run, endpoint);
+            let base = good_sample(endpoint, run).filter(|_| answers);
             // What is made by bad input would stand in the way of what is asked next.
             let is_tested = (endpoint.is_work() || endpoint.role == Role::Listing)
                 && endpoint.role != Role::Tile
-                && !endpoint.creates()
-                && !has_stopped(run, endpoint);
+                && !endpoint.creates();
             // A tool refuses within a good status, which is judged by other rules than HTTP's.
             let is_tested = is_tested && !endpoint.expect.body.contains(&BodyCheck::Rpc);
             let mut cases = base

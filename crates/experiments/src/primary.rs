@@ -6,6 +6,7 @@ use prony_model::{Endpoint, Item, Nanos, Outcome, PhaseResult, Role, Scenario, S
 use crate::RunView;
 use crate::coverage::is_destructive;
 use crate::timings::Timings;
+use crate::token_counts::generates;
 
 /// Fewest requests in a row whose failure means that an endpoint has stopped answering.
 const STOPPED_MIN: u64 = 3;
@@ -34,12 +35,18 @@ fn is_wanted(run: &RunView<'_>, endpoint: &Endpoint) -> bool {
 }
 
 /// Up to `max` of the primary endpoints, within a role those first that take longest: load tells most about them. Those that a
-/// rate limit has refused come last: load on them tells of the limit.
+/// rate limit has refused come last, since load on them tells of the limit; so do generations for one thing by its id, which
+/// may keep what it is told. None where an endpoint that generates has stopped: load on what is left would tell nothing of the work.
 pub(crate) fn heaviest<'a>(run: &RunView<'a>, max: usize) -> Vec<&'a Endpoint> {
     let mut endpoints = primary(run, usize::MAX);
+    let stopped = |e: &&Endpoint| generates(run, e) && has_stopped(run, e);
+    if run.surface.chosen.is_empty() && run.working_endpoints().iter().any(stopped) {
+        return Vec::new();
+    }
     endpoints.sort_by_cached_key(|e| {
         let solo = Nanos::from_millis_f64(solo_ms(run, e).unwrap_or(0.0));
-        (is_limited(run, e), rank(e.role), std::cmp::Reverse(solo))
+        let of_one = e.path.contains('{') && generates(run, e);
+        (is_limited(run, e), of_one, rank(e.role), std::cmp::Reverse(solo))
     });
     endpoints.truncate(max);
     endpoints

@@ -8,7 +8,7 @@ use prony_model::{
     Arrivals, Budget, Capture, Endpoint, Finding, Item, Limits, Phase, PhaseResult, Scenario, Severity,
     Shape, Verdict,
 };
-use prony_stats::{median, order};
+use prony_stats::median;
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 
@@ -31,10 +31,12 @@ const TOGETHER_N: usize = 4;
 const BESIDE_N: f64 = 4.0;
 /// Probes sent meanwhile.
 const PROBES: f64 = 24.0;
+/// Fewest probes from which anything is said: half of them must be slow.
+const PROBES_MIN: usize = 8;
 /// The requests at work come so many times as fast as one alone is answered: one at a time is just enough for them.
 const PACE: f64 = 1.0;
 /// A request shorter than this is cheap enough for the ladder, in ms.
-const SOLO_MS_MIN: f64 = 100.0;
+const SOLO_MS_MIN: f64 = 20.0;
 /// One longer than this would take too long, in ms.
 const SOLO_MS_MAX: f64 = 20_000.0;
 /// Below this gain over one after another nothing was gained.
@@ -288,11 +290,7 @@ fn starved(run: &RunView<'_>, phase: &PhaseResult) -> Option<Finding> {
         ms(idle_ms),
         outcome(&tally)
     ));
-    // Those that wait behind one generation are one observation, so that the median has to be over the bound, and its interval.
-    let low = order::estimate(&response, 0.5, 0.95)
-        .and_then(|e| e.interval)
-        .map(|i| i.0);
-    let draft = if tally.failed() * 2 > tally.judged() || low.is_some_and(|low| low > bound) {
+    let draft = if 2 * tally.failed() > tally.judged() || (n >= PROBES_MIN && 2 * slow >= n) {
         let longest = response.iter().copied().fold(0.0, f64::max);
         draft
             .verdict(Verdict::Warn, Severity::Medium)
@@ -305,7 +303,7 @@ fn starved(run: &RunView<'_>, phase: &PhaseResult) -> Option<Finding> {
                  restart this server while it works.",
                 "",
             )
-    } else if n < 8 {
+    } else if n < PROBES_MIN {
         return None;
     } else {
         draft.title(format!("{probe} still answers while {working} generates"))

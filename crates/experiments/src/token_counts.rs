@@ -19,6 +19,9 @@ pub(crate) struct TokenCounts {
     pub total: Option<f64>,
     /// Those of the prompt that came from a cache.
     pub cached: Option<f64>,
+    /// Those of the prompt that are told apart from `input`: read from a cache, or written to one, by the habit of Messages
+    /// (`cache_read_input_tokens`, `cache_creation_input_tokens`).
+    pub apart: Option<f64>,
 }
 
 impl TokenCounts {
@@ -29,11 +32,19 @@ impl TokenCounts {
             let Some(number) = leaf.value.as_f64() else {
                 continue;
             };
+            if is_apart(leaf.key()) {
+                *found.apart.get_or_insert(0.0) += number;
+            }
             if let Some(slot) = found.slot(&leaf) {
                 slot.get_or_insert(number);
             }
         }
         (found != Self::default()).then_some(found)
+    }
+
+    /// All of the prompt, whatever part of it is told apart.
+    pub(crate) fn whole_input(&self) -> Option<f64> {
+        Some(self.input? + self.apart.unwrap_or(0.0))
     }
 
     fn slot(&mut self, leaf: &Leaf) -> Option<&mut Option<f64>> {
@@ -59,23 +70,33 @@ impl TokenCounts {
     }
 }
 
+fn is_apart(name: &str) -> bool {
+    let name = words(name);
+    let has = |word: &str| name.iter().any(|w| w == word);
+    has("cache") && has("input") && has("tokens") && (has("read") || has("creation"))
+}
+
 /// The endpoints that generate: they do work, answered well in the preflight, and state there how many tokens they made.
 pub(crate) fn generators<'a>(run: &RunView<'a>) -> Vec<&'a Endpoint> {
-    let Some(preflight) = run.phase("coverage", "preflight") else {
-        return Vec::new();
-    };
-    let states_tokens = |endpoint: &&Endpoint| {
-        answers(preflight, &endpoint.name)
-            .iter()
-            .filter(|a| a.is_ok())
-            .filter_map(Answer::json)
-            .any(|json| TokenCounts::of(&json).is_some_and(|counts| counts.output.is_some()))
-    };
     primary(run, usize::MAX)
         .into_iter()
-        .filter(|e| e.role == Role::Inference)
-        .filter(states_tokens)
+        .filter(|e| generates(run, e))
         .collect()
+}
+
+/// Whether an endpoint stated in the preflight how many tokens it made.
+pub(crate) fn generates(run: &RunView<'_>, endpoint: &Endpoint) -> bool {
+    let Some(preflight) = run
+        .phase("coverage", "preflight")
+        .filter(|_| endpoint.role == Role::Inference)
+    else {
+        return false;
+    };
+    answers(preflight, &endpoint.name)
+        .iter()
+        .filter(|a| a.is_ok())
+        .filter_map(Answer::json)
+        .any(|json| TokenCounts::of(&json).is_some_and(|counts| counts.output.is_some()))
 }
 
 #[cfg(test)]
@@ -95,6 +116,7 @@ mod tests {
             output: Some(5.0),
             total: Some(17.0),
             cached: Some(8.0),
+            apart: None,
         };
         assert_eq!(TokenCounts::of(&usage), Some(all));
         let other = json!({"usage": {"input_tokens": 3, "output_tokens": 4, "cache_read_input_tokens": 1}});
@@ -103,6 +125,7 @@ mod tests {
             (found.input, found.output, found.cached, found.total),
             (Some(3.0), Some(4.0), Some(1.0), None)
         );
+        assert_eq!((found.whole_input(), all.whole_input()), (Some(4.0), Some(12.0)));
         assert_eq!(TokenCounts::of(&json!({"tokens": ["a"], "count": 3})), None);
     }
 }

@@ -229,7 +229,7 @@ fn sums(good: &[(usize, Value, TokenCounts)], agreement: &mut Agreement) {
     agreement.add("the tokens of input and output add up to the total", n, &wrong);
     let of_cache: Vec<(f64, f64)> = good
         .iter()
-        .filter_map(|(_, _, t)| t.cached.zip(t.input))
+        .filter_map(|(_, _, t)| t.cached.zip(t.whole_input()))
         .collect();
     let wrong: Vec<String> = of_cache
         .iter()
@@ -243,14 +243,28 @@ fn sums(good: &[(usize, Value, TokenCounts)], agreement: &mut Agreement) {
     );
 }
 
+/// Whether each input counts more than the one before by at least the answer in between: then what was said before is kept and
+/// counted again, and the input is more than what was sent.
+fn keeps_a_conversation(good: &[(usize, Value, TokenCounts)]) -> bool {
+    let grows = |pair: &[(usize, Value, TokenCounts)]| {
+        let (before, after) = (pair[0].2, pair[1].2);
+        let counts = before.whole_input().zip(before.output).zip(after.whole_input());
+        counts.is_some_and(|((input, output), next)| output > 0.0 && next >= input + output)
+    };
+    good.len() > 2 && good.windows(2).all(grows)
+}
+
 /// The same input counts the same, a longer one more.
 fn inputs(good: &[(usize, Value, TokenCounts)], agreement: &mut Agreement) {
     let counted: Vec<(usize, f64)> = good
         .iter()
-        .filter_map(|(item, _, tokens)| Some((*TIMES.get(*item)?, tokens.input?)))
+        .filter_map(|(item, _, tokens)| Some((*TIMES.get(*item)?, tokens.whole_input()?)))
         .collect();
     let of = |times: usize| counted.iter().filter(move |(t, _)| *t == times).map(|(_, n)| *n);
     let same: Vec<f64> = of(1).collect();
+    if keeps_a_conversation(good) {
+        return;
+    }
     let wrong: Vec<String> = same
         .windows(2)
         .filter(|pair| (pair[0] - pair[1]).abs() > 0.5)

@@ -285,7 +285,11 @@ fn lengths(list: &mut List<'_>, field: &Field, seed: u64) {
     if field.spot == Spot::Path || field.is_id() || field.is_reference() {
         let id = match field.schema.get("format").and_then(Value::as_str) {
             Some("uuid") => "00000000-0000-4000-8000-000000000000".to_owned(),
-            _ => format!("prony-no-such-{:08x}", mix(seed) >> 32),
+            // One of its own for each endpoint: another may make what it is asked for.
+            _ => format!(
+                "prony-no-such-{:08x}",
+                mix(seed ^ named(&list.endpoint.name)) >> 32
+            ),
         };
         // A name may be anything; an id names something that was there before.
         let wanted = if field.spot == Spot::Path && field.is_id() {
@@ -301,6 +305,11 @@ fn lengths(list: &mut List<'_>, field: &Field, seed: u64) {
             &json!(id),
         );
     }
+}
+
+/// Bits that a name decides.
+fn named(name: &str) -> u64 {
+    name.bytes().fold(0, |bits, byte| mix(bits ^ u64::from(byte)))
 }
 
 fn ranges(list: &mut List<'_>, field: &Field) {
