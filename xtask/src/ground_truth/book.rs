@@ -40,7 +40,7 @@ pub(crate) struct Preset {
     /// Seconds after which a check is ended; what it found by then counts.
     #[serde(default = "limit")]
     pub limit_s: u64,
-    /// How often a check is made again that calls itself INVALID, the first included.
+    /// How often a check is made at most that ends INVALID or INCONCLUSIVE.
     #[serde(default = "attempts")]
     pub attempts: u32,
 }
@@ -140,6 +140,19 @@ impl Book {
 }
 
 impl Preset {
+    /// One that is not in the book, as a client finds it.
+    pub(crate) fn plain(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            time_scale: one(),
+            headers: Vec::new(),
+            set: Vec::new(),
+            checks: None,
+            limit_s: limit(),
+            attempts: attempts(),
+        }
+    }
+
     /// The words of each of its checks.
     pub(crate) fn checks(&self, book: &Book) -> Vec<Vec<String>> {
         self.checks.clone().unwrap_or_else(|| book.checks.clone())

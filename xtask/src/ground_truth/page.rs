@@ -22,7 +22,7 @@ pub(super) fn text(table: &Table, seeds: u64, presets: &[String]) -> String {
         "# Ground truth\n\nEvery preset of the reference backend exists twice: as observed, with planted defects, and as `NAME-fixed`, \
          the same without them. Both\nwere served, and checked by a program that was told nothing but the URL. Which finding proves a \
          defect is written in\n[xtask/ground-truth.toml](../xtask/ground-truth.toml). On the fixed twin every FAIL and WARN counts as a false \
-         alarm, and so does\na finding that would have proved a defect.\n\n**{found} of {tried} found, {} false alarms in {clean} runs of \
+         alarm, and so does\na finding that would have proved a defect. A check that ends INVALID or INCONCLUSIVE gives no answer and is made again, up to three\ntimes in all.\n\n**{found} of {tried} found, {} false alarms in {clean} runs of \
          targets without a defect**, over {seeds} seed{}. Made by\n`cargo xtask ground-truth --seeds {seeds}{only} --page`.\n\n\
          | id | preset | truth | found | the finding that proves it |\n|---|---|---|---|---|\n",
         table.alarms.len(),
