@@ -25,9 +25,9 @@ use story::{Kind, Story};
 
 pub(crate) const NAME: &str = "job-lifecycle";
 /// Pause before each look at a job in the rounds of a watch, in milliseconds; the last goes on.
-const PAUSES_MS: [f64; 5] = [10.0, 25.0, 50.0, 100.0, 250.0];
+const PAUSES_MS: [f64; 5] = [5.0, 10.0, 25.0, 50.0, 100.0];
 /// Looks at each job in a round.
-const LOOKS: u64 = 8;
+const LOOKS: u64 = 20;
 /// Most rounds.
 const ROUNDS_MAX: usize = 200;
 /// Most bytes of a status that are read: it may carry all results.

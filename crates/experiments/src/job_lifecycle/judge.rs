@@ -341,7 +341,8 @@ fn cancelled(watched: &Watched<'_>, told: &Source) -> Option<Finding> {
                 .done(),
         );
     }
-    let went_on = story.is_open() && !story.states.is_empty();
+    // The first state is that of the submission, before the cancel.
+    let went_on = story.is_open() && story.states.len() > 1;
     if (200..300).contains(&status) && went_on {
         let word = &story.last()?.word;
         let title = format!("A job of {submit} is still `{word}` after it was cancelled with success");

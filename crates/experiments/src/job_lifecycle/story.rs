@@ -65,9 +65,9 @@ impl Story {
         !ended && self.lost.len() < 20
     }
 
-    /// Whether it never was anything but waiting.
+    /// Whether it never was anything but waiting, whenever it was looked at.
     pub(super) fn never_began(&self) -> bool {
-        !self.states.is_empty() && self.states.iter().all(|s| s.stage == Some(Stage::Waiting))
+        self.states.len() > 1 && self.states.iter().all(|s| s.stage == Some(Stage::Waiting))
     }
 
     /// The words it went through, each once in a row.
