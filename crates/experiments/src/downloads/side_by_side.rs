@@ -80,7 +80,7 @@ impl Times {
     /// during the control. Then the control has a say too: what it gains many times over is no queue.
     fn is_queue(&self, growing: Option<(usize, usize)>) -> bool {
         let unit = self.alone_median.min(self.first);
-        let one_by_one = (self.size as f64 + 1.0) / 2.0;
+        let one_by_one = f64::midpoint(self.size as f64, 1.0);
         let waits = self.median >= QUEUED * one_by_one * unit && self.tread >= TREAD * unit;
         let was_seen = growing.is_some_and(|(most, files)| most == 1 && files >= SEEN_MIN);
         (waits || (was_seen && self.tread >= SEEN_TREAD * unit))
@@ -162,7 +162,7 @@ pub(super) fn finding(run: &RunView<'_>, endpoint: &str) -> Option<Finding> {
         ms(times.walls / times.bursts as f64),
         digits(times.speed_up()),
         digits(times.responses / times.walls),
-        digits((size as f64 + 1.0) / 2.0),
+        digits(f64::midpoint(size as f64, 1.0)),
     );
     let draft = if times.is_queue(growing) {
         draft

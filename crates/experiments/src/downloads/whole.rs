@@ -121,9 +121,9 @@ fn judge(known: &[&Download], references: &BTreeMap<String, Reference>) -> (Vec<
     let (mut agree, mut differ) = (0, 0);
     for (reference, usual) in with {
         if reference.bytes == usual.bytes {
-            agree += 1
+            agree += 1;
         } else {
-            differ += 1
+            differ += 1;
         }
     }
     let trusted = agree > differ;
