@@ -101,7 +101,7 @@ impl Experiment for Cancellation {
             1 => Step::Run(self.phase(run, endpoint, WHOLE.to_owned(), burst, None)),
             2.. if step < 2 + 2 * ROUNDS => {
                 let round = (step - 2) / 2;
-                if step % 2 == 0 {
+                if step.is_multiple_of(2) {
                     let abandon = Abandon {
                         share: 1.0,
                         within_ms: hang_up_within_ms(run, endpoint),
@@ -179,15 +179,16 @@ fn ttfts(run: &RunView<'_>, endpoint: &Endpoint, phase: &str) -> Vec<f64> {
         .unwrap_or_default()
 }
 
+fn undecided(draft: Draft, why: String) -> Finding {
+    draft
+        .verdict(Verdict::Inconclusive, Severity::Info)
+        .title("Whether a stream that its client hangs up on frees its slot could not be told")
+        .detail(why)
+        .done()
+}
+
 fn judge(run: &RunView<'_>, endpoint: &Endpoint, clients: u32) -> Finding {
     let draft = Draft::new(NAME, "hang-up-frees-slot", &endpoint.name).advisory();
-    let undecided = |draft: Draft, why: String| {
-        draft
-            .verdict(Verdict::Inconclusive, Severity::Info)
-            .title("Whether a stream that its client hangs up on frees its slot could not be told")
-            .detail(why)
-            .done()
-    };
     let Some((ttft_ms, stream_ms)) = alone(run, endpoint) else {
         return undecided(
             draft,
@@ -246,6 +247,42 @@ fn judge(run: &RunView<'_>, endpoint: &Endpoint, clients: u32) -> Finding {
             &evidence,
         )
         .figure("the shortest of them", least, "ms", waits.len(), &evidence);
+    let seen = Seen {
+        clients,
+        ttft_ms,
+        stream_ms,
+        waited_together: together.iter().any(|ms| ms - ttft_ms > WAITS_SHARE * stream_ms),
+        waited,
+        least,
+        most,
+    };
+    conclusion(draft, &seen)
+}
+
+/// What the waits add up to, in milliseconds.
+struct Seen {
+    clients: u32,
+    ttft_ms: f64,
+    stream_ms: f64,
+    /// Whether those that read to the end waited for each other.
+    waited_together: bool,
+    /// The longest of their waits.
+    waited: f64,
+    /// The shortest and the longest wait after the hang-ups.
+    least: f64,
+    most: f64,
+}
+
+fn conclusion(draft: Draft, seen: &Seen) -> Finding {
+    let Seen {
+        clients,
+        ttft_ms,
+        stream_ms,
+        waited_together,
+        waited,
+        least,
+        most,
+    } = *seen;
     if least > WAITS_SHARE * stream_ms {
         return draft
             .verdict(Verdict::Fail, Severity::High)
@@ -261,7 +298,7 @@ fn judge(run: &RunView<'_>, endpoint: &Endpoint, clients: u32) -> Finding {
             )
             .done();
     }
-    if !(waited > WAITS_SHARE * stream_ms) {
+    if !waited_together {
         return undecided(
             draft,
             format!(

@@ -1,5 +1,6 @@
 //! What a record makes of events, and what a report makes of the end of a run.
 
+#[expect(dead_code, reason = "other tests use the rest")]
 mod made;
 
 use made::rich::{events, killed_events, record};

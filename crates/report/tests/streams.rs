@@ -1,5 +1,6 @@
 //! Streams of tokens in every format, beside other tools, and in the files of other tools; as snapshots, and what must hold.
 
+#[expect(dead_code, reason = "other tests use the rest")]
 mod made;
 
 use made::streams::run;
