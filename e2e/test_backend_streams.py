@@ -14,12 +14,24 @@ QUICK = ["stream_ttft_ms=2", "stream_itl_ms=1"]
 HELLO = [{"role": "user", "content": "Hello there"}]
 
 
+CLIENTS = []
+
+
 def claude(url):
-    return anthropic.Anthropic(base_url=url, api_key="any", max_retries=0, timeout=20)
+    CLIENTS.append(anthropic.Anthropic(base_url=url, api_key="any", max_retries=0, timeout=20))
+    return CLIENTS[-1]
 
 
 def chatgpt(url):
-    return openai.OpenAI(base_url=url + "/v1", api_key="any", max_retries=0, timeout=20)
+    CLIENTS.append(openai.OpenAI(base_url=url + "/v1", api_key="any", max_retries=0, timeout=20))
+    return CLIENTS[-1]
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    while CLIENTS:
+        CLIENTS.pop().close()
 
 
 def told(server, path):

@@ -85,7 +85,7 @@ impl Asker {
         stream.write_all(head.as_bytes()).unwrap();
         let mut bytes = Vec::new();
         let (mut reset, mut open) = (false, false);
-        let mut part = [0; 65536];
+        let mut part = vec![0; 65_536];
         loop {
             match stream.read(&mut part) {
                 Ok(0) => break,
@@ -352,8 +352,7 @@ fn reasoning_comes_in_its_fields() {
         let last = raw
             .data()
             .into_iter()
-            .filter(|one| one["type"] == "content_block_stop")
-            .next_back();
+            .rfind(|one| one["type"] == "content_block_stop");
         assert_eq!(last.unwrap()["index"], json!(1));
     }
 }
