@@ -14,6 +14,8 @@ Chores of the project.
   cargo xtask icount  count instructions per request under callgrind, against xtask/icount.toml
   cargo xtask bench peers [closed|file|pace|co|idle|rss] [TOOL...]
                       measure prony beside wrk, h2load, oha, ab, hey, k6 and others (bench/peers.py)
+  cargo xtask bench tokens [truth|ceiling|open|start|faults|memory]...
+                      hold streams of tokens against a server of known truth (bench/tokens.py)
   cargo xtask calibrate [--short] [QUESTION...]
                       count how often conclusions are right, in simulated time (docs/calibration.md)
   cargo xtask help    print this
@@ -24,7 +26,8 @@ fn main() -> ExitCode {
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["tidy"] => chore("tidy", tidy::run()),
         ["icount"] => chore("icount", icount::run()),
-        ["bench", "peers", words @ ..] => chore("bench", bench::peers(words)),
+        ["bench", "peers", words @ ..] => chore("bench", bench::run("peers.py", words)),
+        ["bench", "tokens", words @ ..] => chore("bench", bench::run("tokens.py", words)),
         ["calibrate", words @ ..] => chore("calibrate", calibrate::run(words)),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jsonschema::Validator;
-use prony_model::{BodyCheck, Expect, Outcome};
+use prony_model::{BodyCheck, Expect, Outcome, StreamExpect};
 use regex::Regex;
 
 /// Largest body that is held for checks; a longer one fails those that need all of it.
@@ -82,6 +82,11 @@ impl Checks {
     /// Whether the status is expected.
     pub(crate) fn accepts(&self, status: u16) -> bool {
         self.expect.accepts(status)
+    }
+
+    /// The stream of tokens that is expected.
+    pub(crate) fn stream(&self) -> Option<StreamExpect> {
+        self.expect.stream
     }
 
     /// Whether the content type matters.

@@ -40,18 +40,18 @@ const RATE_WINDOW: Nanos = Nanos(10_000_000_000);
 /// number.
 pub(crate) type Times = Histogram<u64>;
 
-fn new_times() -> Times {
+pub(crate) fn new_times() -> Times {
     let mut new = Histogram::new_with_bounds(1, 3_600_000_000_000, 3).expect("fixed, valid bounds");
     new.auto(true);
     new
 }
 
-fn record(times: &mut Option<Times>, value: Nanos) {
+pub(crate) fn record(times: &mut Option<Times>, value: Nanos) {
     times.get_or_insert_with(new_times).saturating_record(value.0);
 }
 
 /// The sum of two histograms of the same digits.
-fn merge(into: &mut Option<Times>, from: Option<&Times>) {
+pub(crate) fn merge(into: &mut Option<Times>, from: Option<&Times>) {
     if let Some(from) = from {
         into.get_or_insert_with(new_times)
             .add(from)
@@ -154,8 +154,8 @@ impl Default for Span {
 
 /// A few entries by key, of which the one that was asked for last is most often asked for next.
 #[derive(Clone, Debug)]
-struct Recent<K, V> {
-    entries: Vec<(K, V)>,
+pub(crate) struct Recent<K, V> {
+    pub(crate) entries: Vec<(K, V)>,
     last: usize,
 }
 
@@ -170,7 +170,7 @@ impl<K, V> Default for Recent<K, V> {
 
 impl<K: Copy + Eq, V: Default> Recent<K, V> {
     /// The entry of a key, made when there is none.
-    fn at(&mut self, key: K) -> &mut V {
+    pub(crate) fn at(&mut self, key: K) -> &mut V {
         if self.entries.get(self.last).is_none_or(|(k, _)| *k != key) {
             let found = self.entries.iter().position(|(k, _)| *k == key);
             self.last = found.unwrap_or_else(|| {

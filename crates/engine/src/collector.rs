@@ -3,10 +3,11 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use prony_model::{Captured, Nanos, Progress, Sample};
+use prony_model::{Captured, Nanos, Progress, Sample, StreamRecord};
 use prony_wire::Clock;
 
 use crate::books::Books;
+use crate::streams::StreamBooks;
 use crate::worker::{Message, Report};
 
 /// Hears what happens while a phase runs. All methods are called on the thread that called `run`.
@@ -18,6 +19,11 @@ pub trait Sink {
     }
     /// Finished requests, in chunks, in no particular order.
     fn samples(&mut self, samples: &[Sample]);
+    /// Finished streamed answers with their events, in chunks, in no particular order: all of them where
+    /// [`Sink::wants_all`], else the first ones.
+    fn streams(&mut self, records: &[StreamRecord]) {
+        let _ = records;
+    }
     /// Once a second.
     fn progress(&mut self, progress: &Progress);
     /// A response kept whole, of phase `index`.
@@ -44,6 +50,7 @@ pub(crate) struct Collector<'s> {
     sink: &'s mut dyn Sink,
     pub(crate) samples: Vec<Sample>,
     pub(crate) captures: Vec<Captured>,
+    pub(crate) streams: Vec<StreamRecord>,
     pub(crate) reports: Vec<Report>,
     progress: Progress,
     last_second: Vec<u64>,
@@ -59,6 +66,7 @@ impl<'s> Collector<'s> {
             sink,
             samples: Vec::new(),
             captures: Vec::new(),
+            streams: Vec::new(),
             reports: Vec::new(),
             progress: Progress {
                 index,
@@ -85,6 +93,16 @@ impl<'s> Collector<'s> {
         Some(sum)
     }
 
+    /// The accounts of the streams, added up; `None` when there were none.
+    pub(crate) fn stream_books(&self) -> Option<StreamBooks> {
+        let mut accounts = self.reports.iter().filter_map(|r| r.streams.as_deref());
+        let mut sum = accounts.next()?.clone();
+        for account in accounts {
+            sum.merge(account);
+        }
+        Some(sum)
+    }
+
     /// Receives until `workers` workers ended. `ready` is called when as many are ready as are alive.
     pub(crate) fn gather(&mut self, receiver: &Receiver<Message>, workers: u32, mut ready: impl FnMut()) {
         let (mut ended, mut told) = (0, 0);
@@ -98,6 +116,11 @@ impl<'s> Collector<'s> {
                     if keep {
                         self.samples.extend_from_slice(&samples);
                     }
+                }
+                Ok(Message::Streams { mut records, keep }) => {
+                    self.sink.streams(&records);
+                    records.truncate(keep);
+                    self.streams.append(&mut records);
                 }
                 Ok(Message::Progress {
                     worker,

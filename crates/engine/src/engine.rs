@@ -23,6 +23,11 @@ use crate::{EngineError, Inner, Target, Trace, descriptors, host, priority, vali
 /// Messages that the collector may be behind before workers have to wait.
 const CHANNEL: usize = 256;
 
+/// Records of streams of a phase that are kept, and bytes of their timelines: those beyond are in its summary only, and in
+/// the recording.
+const STREAMS_MAX: u64 = 20_000;
+const TIMELINE_BYTES_MAX: u64 = 32 << 20;
+
 /// From all workers being ready to the start of a leg: each has seen it before it comes, so that none begins late.
 const START_LEAD: Nanos = Nanos(2_000_000);
 
@@ -163,9 +168,11 @@ impl Engine {
         } = course;
         let ended = self.now();
         let books = collector.books();
+        let stream_books = collector.stream_books();
         let Collector {
             mut samples,
             captures,
+            streams: records,
             reports,
             ..
         } = collector;
@@ -179,6 +186,9 @@ impl Engine {
                 summarise_long(index, &phase, &samples, (&books, most), (started, ended), partial)
             }
         };
+        if let Some(books) = &stream_books {
+            summary.streams = books.summaries(&phase, &records);
+        }
         summary.connections = reports.iter().map(|r| r.connections).sum();
         let told = reports.iter().flat_map(|r| &r.first_errors);
         self.first_errors = first_of_each(told, &self.route.masks);
@@ -187,6 +197,7 @@ impl Engine {
             .zip(host::CpuTimes::now())
             .map_or(0.0, |(before, after)| after.steal_since(&before));
         validity::add_reports(&mut summary.validity, &phase, &reports, stolen);
+        validity::add_reading(&mut summary.validity, &summary.streams, &reports);
         let spans = (summary.in_flight_mean * (ended - started).0 as f64) as u128;
         let counted = reports.iter().map(|r| r.flight).sum();
         validity::add_little(&mut summary.validity, counted, spans, summary.ok + summary.failed);
@@ -201,7 +212,7 @@ impl Engine {
             summary,
             samples,
             captures,
-            streams: Vec::new(),
+            streams: records,
             readings: Vec::new(),
         })
     }
@@ -302,6 +313,8 @@ struct Course<'a, 's> {
     collector: Collector<'s>,
     captures_left: u32,
     kept_left: u64,
+    streams_left: u64,
+    timeline_bytes_left: u64,
     next_seq: u64,
     stopped: bool,
     dead: bool,
@@ -327,6 +340,8 @@ impl<'a, 's> Course<'a, 's> {
             collector,
             captures_left: phase.capture.responses_max,
             kept_left: engine.options.samples_max,
+            streams_left: STREAMS_MAX,
+            timeline_bytes_left: TIMELINE_BYTES_MAX,
             next_seq: 0,
             stopped: false,
             dead: false,
@@ -403,6 +418,8 @@ impl<'a, 's> Course<'a, 's> {
                     self.captures_left / workers + u32::from(self.captures_left % workers > worker);
                 let wanted = Wanted {
                     kept: self.kept_left.div_ceil(u64::from(workers)),
+                    streams_kept: self.streams_left.div_ceil(u64::from(workers)),
+                    timeline_bytes: self.timeline_bytes_left / u64::from(workers),
                     all,
                     waits: clock.is_simulated(),
                 };
@@ -432,6 +449,8 @@ impl<'a, 's> Course<'a, 's> {
             self.next_seq = self.next_seq.max(report.next_seq);
             self.captures_left = self.captures_left.saturating_sub(report.captures);
             self.kept_left = self.kept_left.saturating_sub(report.kept);
+            self.streams_left = self.streams_left.saturating_sub(report.streams_kept);
+            self.timeline_bytes_left = self.timeline_bytes_left.saturating_sub(report.timeline_bytes);
             clock.advance_to(report.ended);
             self.stopped |= report.stopped;
             self.dead |= report.dead;

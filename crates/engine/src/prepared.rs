@@ -89,6 +89,14 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
+    /// Whether any answer is read as a stream of tokens.
+    pub(crate) fn streams(&self) -> bool {
+        self.items
+            .iter()
+            .flatten()
+            .any(|item| item.checks.stream().is_some())
+    }
+
     /// `seed` decides the values that are filled in.
     pub(crate) fn new(
         index: u16,

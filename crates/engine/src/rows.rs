@@ -163,7 +163,8 @@ pub(crate) fn binned(books: &Books, exact: &BTreeMap<Key, Row>) -> BTreeMap<Key,
     books.lines().iter().map(row).collect()
 }
 
-fn from_histogram(histogram: &Times, worth: f64) -> Distribution {
+/// The distribution of a histogram whose values are worth so many independent ones each.
+pub(crate) fn from_histogram(histogram: &Times, worth: f64) -> Distribution {
     let n = histogram.len();
     let n_eff = n as f64 * worth;
     let at = |rank: u64| Nanos(histogram.value_at_quantile(rank as f64 / n as f64));

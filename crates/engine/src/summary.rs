@@ -146,7 +146,7 @@ fn assemble(parts: Parts<'_>) -> PhaseSummary {
 }
 
 /// Concurrency of a step of a closed loop; 0 in an open loop.
-fn concurrency(shape: &Shape, step: u16) -> u32 {
+pub(crate) fn concurrency(shape: &Shape, step: u16) -> u32 {
     match shape {
         Shape::Sequential { .. } | Shape::Once { .. } => 1,
         Shape::Closed { connections, .. } => *connections,

@@ -1,10 +1,10 @@
 //! Whether the generator kept its promise. The bounds are those of the methodology; a bound counts only above a
 //! minimum number of requests, so that one late send does not condemn a phase of twenty.
 
-use prony_model::{Nanos, Outcome, Phase, Shape, Validity};
+use prony_model::{Nanos, Outcome, Phase, Shape, StreamSummary, Validity};
 use prony_stats::order::nearest_rank;
 
-use crate::books::{Books, OWN_LAG, RESPONSE, Times, is_unsent};
+use crate::books::{self, Books, OWN_LAG, RESPONSE, Times, is_unsent};
 use crate::worker::Report;
 
 /// Late sends beyond this share make a phase invalid.
@@ -33,6 +33,11 @@ const STEAL_WARN: f64 = 0.02;
 const STEAL_MAX: f64 = 0.1;
 const TIMER_MAX: Nanos = Nanos(5_000_000);
 const TIMER_MIN: usize = 20;
+/// Reads that are late at p99 by more than this share of the median gap between tokens, and by more than the least, make times of
+/// tokens ours. From this share of events that shared a read on, gaps are not looked at.
+const READ_SHARE: f64 = 0.05;
+const READ_LEAST: Nanos = Nanos(250_000);
+const READ_JOINED: f64 = 0.05;
 const LITTLE_MAX: f64 = 0.05;
 const LITTLE_REQUESTS_MIN: u64 = 100;
 /// CPU shares of a shorter leg say nothing.
@@ -239,6 +244,34 @@ pub(crate) fn add_reports(validity: &mut Validity, phase: &Phase, reports: &[Rep
     }
 }
 
+/// Whether streams were read in time: their times are those of the reads.
+pub(crate) fn add_reading(validity: &mut Validity, streams: &[StreamSummary], reports: &[Report]) {
+    let mut late = None;
+    for report in reports {
+        books::merge(&mut late, report.read_late.as_deref());
+    }
+    let Some(late) = late.filter(|late| !late.is_empty()) else {
+        return;
+    };
+    validity.read_late_p99 = at(&late, 0.99);
+    let bounds = streams.iter().filter(|s| s.ok > 0).map(|s| {
+        // Where tokens come together, gaps are the network's; the time to the first token still counts.
+        let joined = s.joined as f64 >= READ_JOINED * s.token_events as f64;
+        let times = if joined { &s.ttft } else { &s.chunk_gap };
+        let median = times.quantiles.first().map_or(Nanos::ZERO, |q| q.value);
+        READ_LEAST.max(Nanos((median.0 as f64 * READ_SHARE) as u64))
+    });
+    let Some(bound) = bounds.min() else { return };
+    if validity.read_late_p99 > bound {
+        let beyond = late.count_between(late.next_non_equivalent(bound.0), u64::MAX);
+        let says = format!(
+            "answers were read {} late at p99 (bound {bound}): times of tokens are our own by so much",
+            validity.read_late_p99
+        );
+        validity.tell(beyond >= LATE_MIN, "late-reads", says);
+    }
+}
+
 /// Little's law as a check of our own books: the time integral of requests in flight, counted as they started and
 /// ended, against the sum of their spans.
 pub(crate) fn add_little(validity: &mut Validity, counted: u128, spans: u128, requests: u64) {
@@ -267,11 +300,12 @@ fn at(times: &Times, p: f64) -> Nanos {
 
 #[cfg(test)]
 mod tests {
-    use super::{add_little, add_reports, judge};
+    use super::{add_little, add_reading, add_reports, judge};
     use crate::books::Books;
     use crate::worker::Report;
     use prony_model::{
-        Arrivals, Capture, Limits, Nanos, Outcome, Phase, Sample, SampleFlags, Shape, Validity,
+        Arrivals, Capture, Distribution, Limits, Nanos, Outcome, Phase, Quantile, Sample, SampleFlags, Shape,
+        StreamSummary, Validity,
     };
 
     const OPEN: Shape = Shape::Open {
@@ -435,6 +469,56 @@ mod tests {
             judge(&phase(OPEN), &Books::of(&all)).warnings.is_empty(),
             "an open loop asks on"
         );
+    }
+
+    #[test]
+    fn streams_that_were_read_late() {
+        let median = |ms: u64| Distribution {
+            quantiles: vec![Quantile {
+                p: 0.5,
+                value: Nanos(ms * 1_000_000),
+                ..Quantile::default()
+            }],
+            ..Distribution::default()
+        };
+        let streams = |gap_ms: u64, joined: u64| StreamSummary {
+            ok: 10,
+            token_events: 1000,
+            joined,
+            chunk_gap: median(gap_ms),
+            ttft: median(100),
+            ..StreamSummary::default()
+        };
+        let judged = |late_us: u64, beats: u64, stream: StreamSummary| {
+            let mut late = None;
+            for beat in 0..100 {
+                let us = if beat < beats { late_us } else { 20 };
+                crate::books::record(&mut late, Nanos(us * 1000));
+            }
+            let report = Report {
+                read_late: late.map(Box::new),
+                ..Report::default()
+            };
+            let mut validity = Validity::default();
+            add_reading(&mut validity, &[stream], &[report]);
+            validity
+        };
+        // 5 % of 20 ms is 1 ms; the least bound is 0.25 ms.
+        assert!(judged(900, 10, streams(20, 0)).is_valid());
+        let late = judged(1100, 10, streams(20, 0));
+        assert_eq!(names(&late.invalid), ["late-reads"]);
+        assert!(late.read_late_p99.0.abs_diff(1_100_000) < 2000, "{late:?}");
+        assert!(judged(240, 10, streams(1, 0)).is_valid());
+        assert!(!judged(300, 10, streams(1, 0)).is_valid());
+        // Few late beats are told, and condemn nothing.
+        let few = judged(1100, 3, streams(20, 0));
+        assert!(
+            few.is_valid() && names(&few.warnings) == ["late-reads"],
+            "{few:?}"
+        );
+        // Where tokens come together, the time to the first of them sets the bound.
+        assert!(judged(1100, 10, streams(1, 900)).is_valid());
+        assert!(!judged(6000, 10, streams(1, 900)).is_valid());
     }
 
     #[test]

@@ -12,9 +12,11 @@ mod exchange;
 mod flow;
 mod http2;
 mod linger;
+mod meter;
 mod outbox;
 mod retry;
 mod source;
+mod watch;
 
 use std::collections::BinaryHeap;
 use std::collections::VecDeque;
@@ -37,6 +39,7 @@ use flow::Later;
 use http2::Streams;
 use outbox::Outbox;
 use source::Source;
+use watch::Watch;
 
 pub(crate) use linger::LINGERING_MAX;
 pub(crate) use outbox::{Message, Report, Wanted};
@@ -90,7 +93,11 @@ pub(crate) fn run(
 ) {
     let outbox = Outbox::new(share.worker as u16, sender, wanted);
     match loop_parts(shared.prepared.clock) {
-        Ok((waits, timer)) => Worker::new(shared, share, chooser, captures, outbox, waits, timer).run(),
+        Ok((waits, timer)) => {
+            let mut worker = Worker::new(shared, share, chooser, captures, outbox, waits, timer);
+            worker.watch = Watch::new(shared.prepared.streams() && !shared.prepared.clock.is_simulated());
+            worker.run();
+        }
         Err(error) => {
             outbox.finish(Report {
                 error: Some(error),
@@ -116,6 +123,7 @@ struct Worker<'a> {
     outbox: Outbox,
     waits: Waits,
     timer: Timer,
+    watch: Watch,
     /// The server, where it is in this process.
     server: Option<Server>,
     buffer: Box<[u8]>,
@@ -205,6 +213,7 @@ impl<'a> Worker<'a> {
             outbox,
             waits,
             timer,
+            watch: Watch::default(),
             server: shared.prepared.route.inner.as_ref().map(Server::new),
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
             cache: HeadCache::default(),
@@ -269,6 +278,7 @@ impl<'a> Worker<'a> {
         self.report.flight = self.flight.integral;
         self.report.flight_max = self.flight.max;
         self.report.captures -= self.captures_left;
+        self.report.read_late = self.watch.late();
         let first = self.share.first_seq;
         self.report.next_seq = self.source.as_mut().map_or(first, Source::next_seq);
         self.outbox.finish(self.report);
@@ -310,6 +320,10 @@ impl<'a> Worker<'a> {
         self.sleep(now)?;
         let fired = self.handle_events();
         if fired {
+            if self.watch.reads() {
+                self.watch
+                    .round_over(self.timer.armed(), self.prepared.clock.now());
+            }
             self.timer.fired();
         }
         Ok(true)
@@ -584,6 +598,10 @@ impl<'a> Worker<'a> {
             flags: call.flags,
         };
         self.outbox.push(sample);
+        if let Some(meter) = &mut call.answer.meter {
+            let record = self.outbox.stream(meter.record(&sample));
+            meter.take_back(record.timeline);
+        }
         if call.flags.contains(SampleFlags::CAPTURED) {
             let script = self.prepared.script(call.scenario);
             let secrets = script.map_or_else(Vec::new, |script| {

@@ -22,6 +22,9 @@ pub struct Validity {
     pub steal_share: f64,
     /// 99th percentile of the timer's own lateness on the worker threads.
     pub timer_p99: Nanos,
+    /// How late answers were read at the 99th percentile, where streams were: what is added to the times of their tokens at most.
+    #[serde(default)]
+    pub read_late_p99: Nanos,
     /// Samples or chunks that could not be stored.
     pub dropped: u64,
     /// Relative difference between the mean in flight and rate x mean response (Little's law).
@@ -55,8 +58,8 @@ impl Validity {
 /// One bound that was passed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ValidityIssue {
-    /// Stable name: `late-sends`, `shed`, `rate`, `worker-busy`, `steal`, `timer`, `dropped`, `little`, `streams`,
-    /// `coordinated-omission`, `shared-host`.
+    /// Stable name: `late-sends`, `shed`, `rate`, `worker-busy`, `steal`, `timer`, `dropped`, `little`, `late-reads`,
+    /// `streams`, `coordinated-omission`, `shared-host`.
     pub name: String,
     /// What was measured against which bound, in words.
     pub says: String,

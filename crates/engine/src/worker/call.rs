@@ -3,12 +3,13 @@
 use std::fmt;
 use std::hash::Hasher;
 
-use prony_model::{Nanos, SampleFlags};
+use prony_model::{Nanos, SampleFlags, StreamExpect};
 use prony_wire::http1::{Events, Head, header_lines};
 use prony_wire::http2;
 use twox_hash::XxHash3_64;
 
 use super::flow::Journey;
+use super::meter::{LINGER, Meter};
 use crate::choice::Pick;
 
 /// Largest copy of a response head that is kept for a captured response.
@@ -74,6 +75,10 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
     want_digest: bool,
     hasher: Option<Box<XxHash3_64>>,
+    /// Reads it as a stream of tokens.
+    pub(super) meter: Option<Box<Meter>>,
+    /// A meter that is not in use.
+    spare_meter: Option<Box<Meter>>,
 }
 
 /// Largest body buffer that is kept for the next call.
@@ -121,6 +126,23 @@ impl Call {
 }
 
 impl Call {
+    /// A read of its answer returned.
+    pub(super) fn read_at(&mut self, at: Nanos) {
+        if self.first_byte == Nanos::ZERO {
+            self.first_byte = at;
+        }
+        if let Some(meter) = &mut self.answer.meter {
+            meter.read_at(self.sent, at);
+        }
+    }
+
+    /// More of the answer came. One whose stream is over may take only a little longer to end.
+    pub(super) fn goes_on(&mut self, at: Nanos) {
+        if self.answer.is_over() {
+            self.deadline = self.deadline.min(at + LINGER);
+        }
+    }
+
     /// Gives large buffers back before an ended call rests beside `others`.
     pub(super) fn rest(&mut self, others: usize) {
         if others >= SPARE_WHOLE_MAX {
@@ -136,6 +158,20 @@ impl Answer {
                 *buffer = Vec::new();
             }
         }
+        if let Some(meter) = &mut self.spare_meter {
+            meter.slim();
+        }
+    }
+
+    /// Has it read as a stream of tokens.
+    pub(super) fn measure(&mut self, expect: StreamExpect) {
+        self.want_head = true;
+        self.meter = Some(Meter::start(self.spare_meter.take(), expect));
+    }
+
+    /// Whether the terminal marker of a stream came.
+    pub(super) fn is_over(&self) -> bool {
+        self.meter.as_ref().is_some_and(|meter| meter.is_over())
     }
 
     /// Says what shall be kept of the answer.
@@ -150,10 +186,13 @@ impl Answer {
 
     /// Whether anyone looks at the bytes of the body that are still to come.
     pub(super) fn wants_more(&self) -> bool {
-        self.want_digest || self.body.len() < self.body_keep
+        self.want_digest || self.body.len() < self.body_keep || self.meter.is_some()
     }
 
     fn recycle(&mut self) {
+        if let Some(meter) = self.meter.take() {
+            self.spare_meter = Some(meter);
+        }
         self.clear();
         if self.body.capacity() > SPARE_BYTES_MAX {
             self.body = Vec::new();
@@ -164,6 +203,9 @@ impl Answer {
     pub(super) fn clear(&mut self) {
         self.head.clear();
         self.body.clear();
+        if let Some(meter) = &mut self.meter {
+            meter.clear();
+        }
         if self.want_digest
             && let Some(hasher) = &mut self.hasher
         {
@@ -201,13 +243,19 @@ impl Events for Answer {
         self.want_head
     }
 
-    fn head(&mut self, _: &Head, raw: &[u8]) {
+    fn head(&mut self, head: &Head, raw: &[u8]) {
+        if let Some(meter) = &mut self.meter {
+            meter.head(head, raw);
+        }
         if self.want_head && raw.len() <= KEPT_HEAD_BYTES_MAX {
             self.head.extend_from_slice(raw);
         }
     }
 
     fn body(&mut self, bytes: &[u8]) {
+        if let Some(meter) = &mut self.meter {
+            meter.body(bytes);
+        }
         if self.want_digest
             && let Some(hasher) = &mut self.hasher
         {

@@ -46,9 +46,24 @@ impl Worker<'_> {
             body_bytes: ending.body_bytes,
             digest: call.answer.digest(),
         });
-        ending.outcome = outcome;
-        ending.error = error;
+        (ending.outcome, ending.error) = match &mut call.answer.meter {
+            Some(meter) if outcome == Outcome::Ok => meter.judge(content_type),
+            _ => (outcome, error),
+        };
         self.end(call, &ending, now);
+    }
+
+    /// An answer that broke off. A stream whose terminal marker had come is complete all the same: what broke off is only
+    /// the end of the transport.
+    pub(super) fn broke_off(&mut self, call: Box<Call>, head: Option<Head>, ending: Ending, now: Nanos) {
+        let transport = matches!(
+            ending.outcome,
+            Outcome::Reset | Outcome::Truncated | Outcome::BodyTimeout | Outcome::Malformed
+        );
+        match head {
+            Some(head) if transport && call.answer.is_over() => self.conclude(call, &head, ending, now),
+            _ => self.end(call, &ending, now),
+        }
     }
 
     /// The next request of a redirect that stays at home; `None` when it leaves; an error when it goes in circles.

@@ -70,6 +70,9 @@ impl Worker<'_> {
             (head, digest) = (true, true);
         }
         call.answer.keep(head, body_keep, digest);
+        if let Some(expect) = plan.checks.stream() {
+            call.answer.measure(expect);
+        }
         if plan.template.is_some() {
             self.fill(&mut call);
         }
@@ -414,9 +417,7 @@ impl Worker<'_> {
                 Ok(Received::Blocked) => return Reading::Waits,
                 Ok(Received::Bytes(n)) => {
                     self.stamp = self.prepared.clock.now();
-                    if call.first_byte == Nanos::ZERO {
-                        call.first_byte = self.stamp;
-                    }
+                    call.read_at(self.stamp);
                     let fed = if discards {
                         Ok(parser.skip(n as u64))
                     } else {
@@ -429,10 +430,12 @@ impl Worker<'_> {
                                 trailing: !discards && used < n,
                             };
                         }
-                        Ok(Fed::More) if n < most && stream.short_read_drains() && !*hung_up => {
-                            return Reading::Waits;
+                        Ok(Fed::More) => {
+                            call.goes_on(self.stamp);
+                            if n < most && stream.short_read_drains() && !*hung_up {
+                                return Reading::Waits;
+                            }
                         }
-                        Ok(Fed::More) => {}
                         Err(broken) => return failed(broken),
                     }
                 }
@@ -515,8 +518,9 @@ impl Worker<'_> {
             error,
             unconnected: false,
         };
+        let head = connection.parser.head().copied();
         drop(connection);
-        self.end(call, &ending, now);
+        self.broke_off(call, head, ending, now);
     }
 
     /// The connection ended before the first byte. One that had served before may just have been closed for being

@@ -472,7 +472,7 @@ impl Worker<'_> {
             body_bytes: ended.body_bytes,
             ..failure(outcome, error)
         };
-        self.end(call, &ending, now);
+        self.broke_off(call, ended.head, ending, now);
     }
 
     /// The connection ended: with an error, or closed by the peer.
@@ -567,7 +567,7 @@ impl Worker<'_> {
                     body_bytes: ended.body_bytes,
                     ..failure(outcome, error.to_owned())
                 };
-                self.end(call, &ending, now);
+                self.broke_off(call, ended.head, ending, now);
             }
             self.tidy(slot);
             self.write_out(slot);

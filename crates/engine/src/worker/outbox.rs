@@ -5,15 +5,19 @@
 use std::collections::VecDeque;
 use std::sync::mpsc::{SyncSender, TrySendError};
 
-use prony_model::{Captured, Nanos, Outcome, Sample};
+use prony_model::{Captured, Nanos, Outcome, Sample, StreamRecord, Timeline};
 
-use crate::books::Books;
+use crate::books::{Books, Times};
+use crate::streams::StreamBooks;
 
 /// Samples per chunk: what a worker does with them at once must not hold up its next request.
 const CHUNK: usize = 256;
 
 /// Response times per message that the live view may look at.
 const GLIMPSE: usize = 256;
+
+/// Records of streams per message.
+const RECORDS: usize = 32;
 
 /// Chunks that wait for a full channel before samples are dropped and counted.
 const WAITING_MAX: usize = 256;
@@ -25,6 +29,8 @@ pub(crate) enum Message {
     Ready,
     /// Finished requests; `keep` tells that they are not in the worker's own account.
     Samples { samples: Vec<Sample>, keep: bool },
+    /// Finished streamed answers; `keep` tells how many of the first are to be kept.
+    Streams { records: Vec<StreamRecord>, keep: usize },
     /// How far a worker is.
     Progress {
         worker: u16,
@@ -62,6 +68,13 @@ pub(crate) struct Report {
     pub(crate) kept: u64,
     /// The account of those that it did not.
     pub(crate) books: Option<Box<Books>>,
+    /// Records of streams that it handed over to be kept, and the bytes of their timelines.
+    pub(crate) streams_kept: u64,
+    pub(crate) timeline_bytes: u64,
+    /// How late it read what came, where it read streams.
+    pub(crate) read_late: Option<Box<Times>>,
+    /// The account of all its streams.
+    pub(crate) streams: Option<Box<StreamBooks>>,
     /// The number after the last arrival it issued.
     pub(crate) next_seq: u64,
     /// Captures it took.
@@ -94,6 +107,9 @@ impl Report {
 pub(crate) struct Wanted {
     /// So many are to be kept.
     pub(crate) kept: u64,
+    /// So many records of streams are to be kept, and so many bytes of their timelines.
+    pub(crate) streams_kept: u64,
+    pub(crate) timeline_bytes: u64,
     /// Whether someone wants to see all the others too.
     pub(crate) all: bool,
     /// Whether a worker waits for the collector: in simulated time that costs nothing, and nothing is lost.
@@ -114,6 +130,11 @@ pub(super) struct Outbox {
     done: u64,
     failed: u64,
     responses: Vec<Nanos>,
+    streams: Option<Box<StreamBooks>>,
+    records: Vec<StreamRecord>,
+    records_kept: usize,
+    streams_kept: u64,
+    timeline_bytes: u64,
 }
 
 impl Outbox {
@@ -130,6 +151,54 @@ impl Outbox {
             done: 0,
             failed: 0,
             responses: Vec::with_capacity(GLIMPSE),
+            streams: None,
+            records: Vec::new(),
+            records_kept: 0,
+            streams_kept: 0,
+            timeline_bytes: 0,
+        }
+    }
+
+    /// Adds a streamed answer to the account, and to what is handed over where that is wanted. Gives it back.
+    pub(super) fn stream(&mut self, record: StreamRecord) -> StreamRecord {
+        self.streams.get_or_insert_default().add(&record);
+        let room = self.waiting.len() < WAITING_MAX;
+        let keep = room && self.streams_kept < self.wanted.streams_kept;
+        if !keep && !self.wanted.all {
+            return record;
+        }
+        if !room {
+            self.dropped += u64::from(self.wanted.all);
+            return record;
+        }
+        let bytes = record.timeline.bytes().len() as u64;
+        let whole = self.wanted.all || self.timeline_bytes + bytes <= self.wanted.timeline_bytes;
+        if keep {
+            self.streams_kept += 1;
+            self.records_kept += 1;
+            self.timeline_bytes += if whole { bytes } else { 0 };
+        }
+        self.records.push(StreamRecord {
+            timeline: if whole {
+                record.timeline.clone()
+            } else {
+                Timeline::default()
+            },
+            ..record.shell()
+        });
+        if self.records.len() >= RECORDS {
+            self.settle_streams();
+            self.offer();
+        }
+        record
+    }
+
+    fn settle_streams(&mut self) {
+        if !self.records.is_empty() {
+            self.waiting.push_back(Message::Streams {
+                records: std::mem::take(&mut self.records),
+                keep: std::mem::take(&mut self.records_kept),
+            });
         }
     }
 
@@ -162,6 +231,7 @@ impl Outbox {
     /// Hands over what there is, without waiting, and says how far the worker is.
     pub(super) fn hand_over(&mut self, in_flight: u32) {
         self.settle();
+        self.settle_streams();
         if self.waiting.len() < WAITING_MAX {
             self.waiting.push_back(Message::Progress {
                 worker: self.worker,
@@ -224,6 +294,9 @@ impl Outbox {
         report.dropped = self.dropped;
         report.kept = self.kept;
         report.books = self.books.take();
+        report.streams = self.streams.take();
+        report.streams_kept = self.streams_kept;
+        report.timeline_bytes = self.timeline_bytes;
         for message in self.waiting.drain(..).chain([Message::Ended(Box::new(report))]) {
             if self.sender.send(message).is_err() {
                 return;

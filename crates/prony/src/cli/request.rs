@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use prony_model::BodyCheck;
+use prony_model::{BodyCheck, StreamProtocol};
 
-use super::units::{body_check, spin};
+use super::units::{body_check, protocol, spin};
 
 /// Flags of `load` and `compare`.
 #[derive(Args, Clone, Debug, Default)]
@@ -35,6 +35,31 @@ pub(crate) struct RequestArgs {
     /// Content type of the body, as in application/json.
     #[arg(short = 'T', long, value_name = "TYPE", help_heading = "Request")]
     pub content_type: Option<String>,
+    /// Read answers as streams of tokens of this protocol: each must be whole (no error within, its terminal marker, a
+    /// token), and TTFT, ITL, TPOT and tokens per second are measured. Without a body a short chat is asked for.
+    #[arg(long, value_name = "PROTOCOL", value_parser = protocol(), help_heading = "Stream")]
+    pub stream: Option<StreamProtocol>,
+    /// Model named in the request that --stream makes.
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "default",
+        requires = "stream",
+        conflicts_with_all = ["body", "body_file"],
+        help_heading = "Stream"
+    )]
+    pub model: String,
+    /// Most output tokens in the request that --stream makes.
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value_t = 128,
+        value_parser = clap::value_parser!(u32).range(1..),
+        requires = "stream",
+        conflicts_with_all = ["body", "body_file"],
+        help_heading = "Stream"
+    )]
+    pub max_tokens: u32,
     /// Open a new connection for every request.
     #[arg(long, conflicts_with = "requests_per_connection", help_heading = "Connection")]
     pub no_keepalive: bool,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use prony_model::{BodyCheck, Header, JsonText};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use prony_model::{BodyCheck, Header, JsonText, StreamProtocol};
 
 /// Units of time, longest suffix first.
 const UNITS: [(&str, f64); 5] = [
@@ -65,6 +66,16 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         return Err(format!("{text:?} is over a week"));
     }
     Ok(Duration::from_secs_f64(total))
+}
+
+/// A protocol of streams, by name.
+pub(crate) fn protocol() -> impl TypedValueParser<Value = StreamProtocol> {
+    let names = StreamProtocol::ALL.iter().map(|protocol| protocol.name());
+    PossibleValuesParser::new(names).map(|name| {
+        let mut all = StreamProtocol::ALL.iter().copied();
+        all.find(|protocol| protocol.name() == name)
+            .expect("the names are those of the protocols")
+    })
 }
 
 /// The longest time to wait awake for a request that will be due.

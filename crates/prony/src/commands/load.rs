@@ -4,6 +4,7 @@ mod document;
 mod live;
 pub(in crate::commands) mod plan;
 mod recording;
+mod streams;
 mod summary;
 
 use std::time::Instant;

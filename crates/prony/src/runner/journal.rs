@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use prony_engine::Sink;
-use prony_model::{Captured, Event, Progress, RunHeader, Sample};
+use prony_model::{Captured, Event, Progress, RunHeader, Sample, StreamRecord};
 use prony_store::{RunWriter, StoreError};
 
 use super::live::Live;
@@ -51,6 +51,11 @@ impl Journal {
 impl Sink for Journal {
     fn samples(&mut self, samples: &[Sample]) {
         let result = self.writer.samples(samples);
+        self.keep(result);
+    }
+
+    fn streams(&mut self, records: &[StreamRecord]) {
+        let result = self.writer.streams(records);
         self.keep(result);
     }
 

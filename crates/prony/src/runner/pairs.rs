@@ -10,7 +10,7 @@ use prony_engine::{Engine, EngineOptions, Sink};
 use prony_experiments::compare::{COMPARE, Comparison, Side, compare, turns};
 use prony_model::{
     Captured, Event, ExitCode, Finding, Limits, Nanos, Outcome, Phase, PhaseResult, Progress, RunHeader,
-    Sample, Secret, Suite, TargetSpec,
+    Sample, Secret, StreamRecord, Suite, TargetSpec,
 };
 use prony_report::TerminalStyle;
 
@@ -266,6 +266,17 @@ impl Sink for Renumbered<'_> {
             ..*sample
         }));
         self.journal.samples(&self.samples);
+    }
+
+    fn streams(&mut self, records: &[StreamRecord]) {
+        let renumbered: Vec<StreamRecord> = records
+            .iter()
+            .map(|record| StreamRecord {
+                phase: self.index,
+                ..record.clone()
+            })
+            .collect();
+        self.journal.streams(&renumbered);
     }
 
     fn progress(&mut self, progress: &Progress) {

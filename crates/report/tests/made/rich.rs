@@ -104,6 +104,7 @@ pub(crate) fn summary(index: u16, experiment: &str, name: &str, rows: Vec<Summar
             late_share: 0.0004,
             worker_busy_max: 0.21,
             timer_p99: Nanos(60_000),
+            read_late_p99: Nanos::ZERO,
             little_error: 0.003,
             ..Validity::default()
         },

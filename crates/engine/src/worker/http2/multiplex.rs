@@ -92,7 +92,12 @@ impl Multiplex {
             let Some(Some(call)) = self.calls.get_mut(key as usize) else {
                 continue;
             };
+            // Only what came for a stream wakes it, but for the room to write that its request waits for.
+            if let Some(meter) = &mut call.answer.meter {
+                meter.read_at(call.sent, stamp);
+            }
             let progress = self.session.advance(key, &mut call.answer);
+            call.goes_on(stamp);
             let begun = match &progress {
                 Progress::Waits => self.session.has_begun(key),
                 Progress::Ended(ended) => ended.begun,

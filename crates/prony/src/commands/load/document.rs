@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::nearest_rank;
+use super::streams::StreamFigures;
 use crate::text::clean;
 
 /// The result of `prony load`. Times are milliseconds.
@@ -42,6 +43,9 @@ pub(crate) struct LoadDocument {
     pub outcomes: Vec<OutcomeCount>,
     /// How long the good answers took.
     pub latency: Latency,
+    /// How the good answers streamed, for each step; empty without --stream.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub streams: Vec<StreamFigures>,
     /// Percentiles of the last line: nearest rank of the response times of good answers, where there are enough to
     /// have one value beyond it; null otherwise. They carry no interval.
     pub percentiles: Percentiles,
@@ -280,6 +284,7 @@ impl LoadDocument {
             },
             outcomes: outcomes(&summary.rows, reached),
             latency: ok.map(Latency::of).unwrap_or_default(),
+            streams: summary.streams.iter().map(StreamFigures::of).collect(),
             percentiles: Percentiles::of(result, ok),
             transfer: Transfer {
                 bytes_in: summary.bytes_in,
@@ -330,7 +335,7 @@ impl Latency {
 }
 
 impl Times {
-    fn of(d: &Distribution) -> Self {
+    pub(super) fn of(d: &Distribution) -> Self {
         let at = |p: f64| d.at(p).map(|q| q.value.as_millis_f64());
         Self {
             n: d.n,

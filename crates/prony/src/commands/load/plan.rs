@@ -6,8 +6,9 @@ use std::time::Duration;
 use prony_engine::Trace;
 use prony_model::{
     Capture, Captured, Expect, Header, HttpSpec, Order, Outcome, Phase, PhaseSpec, Retry, ScenarioSpec,
-    Shape, Suite, TargetSpec, TimeUnit,
+    Shape, StreamExpect, StreamProtocol, Suite, TargetSpec, TimeUnit,
 };
+use serde_json::json;
 use url::Position;
 
 use crate::cli::{ArrivalsArg, LoadArgs, RequestArgs, is_token};
@@ -140,7 +141,15 @@ fn nothing() -> Captured {
 }
 
 fn http(args: &RequestArgs, path: String) -> Result<HttpSpec, Diagnostic> {
-    let has_body = args.body.is_some() || args.body_file.is_some();
+    let given = args.body.is_some() || args.body_file.is_some();
+    // A plain event stream is asked for like any other resource.
+    let speaks = |protocol: &StreamProtocol| !given && *protocol != StreamProtocol::Sse;
+    let asked = args.stream.filter(speaks).map(|protocol| asks(protocol, args));
+    let has_body = given || asked.is_some();
+    let path = match args.stream {
+        Some(protocol) if path == "/" => path_of(protocol).to_owned(),
+        _ => path,
+    };
     let method = args
         .method
         .as_deref()
@@ -155,9 +164,12 @@ fn http(args: &RequestArgs, path: String) -> Result<HttpSpec, Diagnostic> {
         ),
         None => None,
     };
+    let json = args.stream.filter(|_| has_body).map(|_| "application/json");
     let content_type = args
         .content_type
-        .iter()
+        .as_deref()
+        .or(json)
+        .into_iter()
         .map(|value| Header::new("content-type", value));
     Ok(HttpSpec {
         method: method.to_ascii_uppercase(),
@@ -165,15 +177,58 @@ fn http(args: &RequestArgs, path: String) -> Result<HttpSpec, Diagnostic> {
         headers: content_type.collect(),
         json: None,
         json_text: None,
-        body: args.body.clone(),
+        body: args.body.clone().or(asked),
         body_file: body_file.map(ToOwned::to_owned),
         values: std::collections::BTreeMap::new(),
         expect: Expect {
             status: args.expect_status.clone(),
             body: args.expect_body.clone(),
+            stream: args.stream.map(|protocol| StreamExpect {
+                max_tokens: has_body.then_some(args.max_tokens).filter(|_| !given),
+                ..StreamExpect::new(protocol)
+            }),
             ..Expect::default()
         },
     })
+}
+
+/// Where servers of a protocol answer, for a URL without a path.
+fn path_of(protocol: StreamProtocol) -> &'static str {
+    match protocol {
+        StreamProtocol::OpenaiChat => "/v1/chat/completions",
+        StreamProtocol::OpenaiCompletions => "/v1/completions",
+        StreamProtocol::OpenaiResponses => "/v1/responses",
+        StreamProtocol::AnthropicMessages => "/v1/messages",
+        StreamProtocol::KserveGenerate => "/v2/models/default/generate_stream",
+        StreamProtocol::Sse => "/",
+    }
+}
+
+/// A short request of a protocol for a stream with the server's count of tokens.
+fn asks(protocol: StreamProtocol, args: &RequestArgs) -> String {
+    const PROMPT: &str = "Tell a long story about a lighthouse.";
+    let (model, tokens) = (&args.model, args.max_tokens);
+    let messages = json!([{"role": "user", "content": PROMPT}]);
+    let usage = json!({"include_usage": true});
+    let body = match protocol {
+        StreamProtocol::OpenaiChat => json!({
+            "model": model, "messages": messages, "max_tokens": tokens, "stream": true, "stream_options": usage,
+        }),
+        StreamProtocol::OpenaiCompletions => json!({
+            "model": model, "prompt": PROMPT, "max_tokens": tokens, "stream": true, "stream_options": usage,
+        }),
+        StreamProtocol::OpenaiResponses => json!({
+            "model": model, "input": PROMPT, "max_output_tokens": tokens, "stream": true,
+        }),
+        StreamProtocol::AnthropicMessages => json!({
+            "model": model, "messages": messages, "max_tokens": tokens, "stream": true,
+        }),
+        StreamProtocol::KserveGenerate => json!({
+            "text_input": PROMPT, "parameters": {"max_tokens": tokens, "stream": true},
+        }),
+        StreamProtocol::Sse => return String::new(),
+    };
+    body.to_string()
 }
 
 fn shape(args: &LoadArgs) -> Result<Shape, Diagnostic> {

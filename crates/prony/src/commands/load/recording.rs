@@ -6,7 +6,8 @@ use anyhow::Context;
 use prony_engine::monitors::{self, Watched};
 use prony_engine::{Engine, Sink};
 use prony_model::{
-    Captured, Event, GateResult, Nanos, Phase, PhaseResult, Progress, RunHeader, Sample, Verdict,
+    Captured, Event, GateResult, Nanos, Phase, PhaseResult, Progress, RunHeader, Sample, StreamRecord,
+    Verdict,
 };
 use prony_store::{RunWriter, StoreError};
 
@@ -128,6 +129,14 @@ impl Sink for Recording {
     fn samples(&mut self, samples: &[Sample]) {
         if let Some(writer) = &mut self.writer
             && let Err(error) = writer.samples(samples)
+        {
+            self.error.get_or_insert(error);
+        }
+    }
+
+    fn streams(&mut self, records: &[StreamRecord]) {
+        if let Some(writer) = &mut self.writer
+            && let Err(error) = writer.streams(records)
         {
             self.error.get_or_insert(error);
         }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use prony_model::{Nanos, Verdict};
 
 use super::document::{LoadDocument, OutcomeCount, Times};
+use super::streams;
 
 /// The summary, ending in the one line that scripts read.
 pub(super) fn text(document: &LoadDocument, color: bool) -> String {
@@ -12,6 +13,7 @@ pub(super) fn text(document: &LoadDocument, color: bool) -> String {
     head(&mut out, document);
     outcomes(&mut out, &document.outcomes);
     latency(&mut out, document);
+    streams::write(&mut out, &document.streams);
     transfer(&mut out, document);
     validity(&mut out, document, color);
     let _ = writeln!(out, "\n{}", last_line(document));
@@ -175,7 +177,7 @@ fn latency(out: &mut String, d: &LoadDocument) {
     }
 }
 
-fn times_line(out: &mut String, name: &str, times: &Times) {
+pub(super) fn times_line(out: &mut String, name: &str, times: &Times) {
     let show = |ms: Option<f64>| ms.map_or_else(|| "-".to_owned(), time);
     let _ = writeln!(
         out,
@@ -242,7 +244,7 @@ fn time(ms: f64) -> String {
 }
 
 /// A number with as many decimals as help.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     match value {
         v if v >= 100.0 => format!("{v:.0}"),
         v if v >= 10.0 => format!("{v:.1}"),

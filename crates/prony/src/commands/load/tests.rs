@@ -308,3 +308,50 @@ fn the_json_document_follows_its_schema_and_holds_no_nan() {
         assert!(json["latency"]["response"]["mean_ms"].is_number(), "{json}");
     }
 }
+
+#[test]
+fn a_stream_is_asked_for_in_the_words_of_its_protocol() {
+    use prony_model::{Body, StreamProtocol};
+
+    let item = |line: &str| plan(line).phase().unwrap().scenarios[0].items[0].clone();
+    for (protocol, path) in [
+        ("openai-chat", "/v1/chat/completions"),
+        ("openai-completions", "/v1/completions"),
+        ("openai-responses", "/v1/responses"),
+        ("anthropic-messages", "/v1/messages"),
+        ("kserve-generate", "/v2/models/default/generate_stream"),
+    ] {
+        let found = item(&format!(
+            "http://127.0.0.1:1 --stream {protocol} --max-tokens 7 --model tiny"
+        ));
+        assert_eq!(
+            (found.request.method.as_str(), found.request.path.as_str()),
+            ("POST", path)
+        );
+        assert_eq!(found.request.headers[0].value, "application/json");
+        let Body::Text(body) = &found.request.body else {
+            panic!("{protocol} has a body");
+        };
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert!(body.to_string().contains(":7"), "{body}");
+        let expect = found.expect.stream.unwrap();
+        assert_eq!((expect.protocol.name(), expect.max_tokens), (protocol, Some(7)));
+    }
+    let own = item("http://127.0.0.1:1/chat --stream openai-chat -b {}");
+    assert_eq!(
+        (own.request.path.as_str(), own.request.body),
+        ("/chat", Body::text("{}"))
+    );
+    assert_eq!(
+        own.expect.stream.unwrap().max_tokens,
+        None,
+        "nobody knows what was asked for"
+    );
+    let plain = item("http://127.0.0.1:1/events --stream sse");
+    assert_eq!(
+        (plain.request.method.as_str(), plain.request.body),
+        ("GET", Body::Empty)
+    );
+    assert_eq!(plain.expect.stream.unwrap().protocol, StreamProtocol::Sse);
+    assert_eq!(item("http://127.0.0.1:1/").expect.stream, None);
+}
