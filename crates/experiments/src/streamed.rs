@@ -134,7 +134,7 @@ pub(crate) fn good<'a>(phase: &'a PhaseResult, scenario: &str) -> Vec<&'a Stream
 /// Their times to first token in milliseconds.
 pub(crate) fn ttft_ms(records: &[&StreamRecord]) -> Vec<f64> {
     let times = records.iter().filter_map(|r| r.ttft());
-    times.map(|t| t.as_millis_f64()).collect()
+    times.map(prony_model::Nanos::as_millis_f64).collect()
 }
 
 /// From first to last token, in milliseconds.

@@ -15,8 +15,10 @@ use crate::objectives;
 /// Samples of an unfinished phase that are read back: as many as the engine keeps of a finished one.
 const SAMPLES_MAX: usize = 1_000_000;
 
-/// Records of streamed answers that are read back for each phase. What else is known of streams stands in the summaries.
-const STREAMS_MAX: usize = 20_000;
+/// Records of streamed answers of an unfinished phase, likewise.
+const STREAMS_MAX: usize = 100_000;
+/// Records of streamed answers that a report looks at one by one, of each phase. What else is known of streams stands in the summaries.
+const RECORDS_MAX: usize = 20_000;
 
 /// The record of a stored run.
 pub(crate) fn record(stored: &StoredRun) -> Result<RunRecord> {
@@ -72,7 +74,7 @@ pub(crate) fn record(stored: &StoredRun) -> Result<RunRecord> {
 
 /// The records of a phase, each with the time that its sample took to connect.
 fn streams(stored: &StoredRun, phase: u16) -> Result<PhaseStreams> {
-    let (records, cut) = stored.streams(phase, STREAMS_MAX)?;
+    let (records, cut) = stored.streams(phase, RECORDS_MAX)?;
     let (samples, _) = stored.samples(phase, SAMPLES_MAX)?;
     // A flow's requests share their number: when they were sent tells them apart.
     let connects: HashMap<(u64, Nanos), u32> = samples

@@ -32,8 +32,8 @@ pub(super) struct Dialect {
     pub queue: Option<Histogram>,
 }
 
-const fn seconds(name: &'static str) -> Option<Histogram> {
-    Some(Histogram { name, unit_ms: 1e3 })
+const fn seconds(name: &'static str) -> Histogram {
+    Histogram { name, unit_ms: 1e3 }
 }
 
 /// Every engine whose names are known. Adding one is one entry.
@@ -49,8 +49,8 @@ pub(super) static DIALECTS: &[Dialect] = &[
             "vllm:gpu_prefix_cache_queries_total",
         ],
         preemptions: &["vllm:num_preemptions_total"],
-        ttft: seconds("vllm:time_to_first_token_seconds"),
-        queue: seconds("vllm:request_queue_time_seconds"),
+        ttft: Some(seconds("vllm:time_to_first_token_seconds")),
+        queue: Some(seconds("vllm:request_queue_time_seconds")),
     },
     Dialect {
         engine: "SGLang",
@@ -63,8 +63,8 @@ pub(super) static DIALECTS: &[Dialect] = &[
             "sglang:num_retracted_requests_total",
             "sglang:num_retracted_reqs_total",
         ],
-        ttft: seconds("sglang:time_to_first_token_seconds"),
-        queue: seconds("sglang:queue_time_seconds"),
+        ttft: Some(seconds("sglang:time_to_first_token_seconds")),
+        queue: Some(seconds("sglang:queue_time_seconds")),
     },
     Dialect {
         engine: "TGI",
@@ -75,7 +75,7 @@ pub(super) static DIALECTS: &[Dialect] = &[
         prefix_queries: &[],
         preemptions: &[],
         ttft: None,
-        queue: seconds("tgi_request_queue_duration"),
+        queue: Some(seconds("tgi_request_queue_duration")),
     },
     Dialect {
         engine: "Triton",
@@ -110,7 +110,7 @@ pub(super) static DIALECTS: &[Dialect] = &[
         prefix_hits: &[],
         prefix_queries: &[],
         preemptions: &[],
-        ttft: seconds("dynamo_frontend_time_to_first_token_seconds"),
+        ttft: Some(seconds("dynamo_frontend_time_to_first_token_seconds")),
         queue: None,
     },
 ];

@@ -55,7 +55,7 @@ fn between(told: &Told, records: &[&StreamRecord], source: &Source) -> Option<Fi
     let client_ms: Vec<f64> = records
         .iter()
         .filter_map(|r| r.ttft())
-        .map(|t| t.as_millis_f64())
+        .map(prony_model::Nanos::as_millis_f64)
         .collect();
     let n = client_ms.len();
     let apart = (server.n - n as f64).abs() / server.n.max(1.0);

@@ -44,7 +44,7 @@ pub(super) fn of(phase: &PhaseResult) -> Vec<Finding> {
     findings.extend(at_once(name, &records, &source));
     findings.extend(stalls(name, &records, &source));
     findings.extend(coalescing(phase, name, &source));
-    findings.extend(usage(name, &records, &source));
+    findings.push(usage(name, &records, &source));
     findings
 }
 
@@ -397,20 +397,18 @@ fn coalescing(phase: &PhaseResult, name: &str, source: &Source) -> Option<Findin
 }
 
 /// The server's count of tokens beside its events.
-fn usage(name: &str, records: &[&StreamRecord], source: &Source) -> Option<Finding> {
+fn usage(name: &str, records: &[&StreamRecord], source: &Source) -> Finding {
     let counted: Vec<(u32, u32)> = records
         .iter()
         .filter_map(|r| Some((r.usage.output?, r.event_tokens)))
         .collect();
     if counted.is_empty() {
-        return Some(
-            Draft::new(NAME, "stream-usage", name)
-                .advisory()
-                .title("The stream says nothing of usage: tokens are counted by events")
-                .detail("Ask for it where the API has it: `stream_options: {include_usage: true}`.")
-                .figure("answers", records.len() as f64, "", records.len(), source)
-                .done(),
-        );
+        return Draft::new(NAME, "stream-usage", name)
+            .advisory()
+            .title("The stream says nothing of usage: tokens are counted by events")
+            .detail("Ask for it where the API has it: `stream_options: {include_usage: true}`.")
+            .figure("answers", records.len() as f64, "", records.len(), source)
+            .done();
     }
     let usage: f64 = counted.iter().map(|(u, _)| f64::from(*u)).sum();
     let events: f64 = counted.iter().map(|(_, e)| f64::from(*e)).sum();
@@ -429,7 +427,7 @@ fn usage(name: &str, records: &[&StreamRecord], source: &Source) -> Option<Findi
             counted.len(),
             source,
         );
-    Some(if apart <= APART {
+    if apart <= APART {
         draft
             .title("Usage and the events of the stream count the same tokens")
             .done()
@@ -444,5 +442,5 @@ fn usage(name: &str, records: &[&StreamRecord], source: &Source) -> Option<Findi
             .title("Usage counts fewer tokens than the stream delivers")
             .detail("Whoever is billed by usage, or measures throughput with it, gets a wrong number.")
             .done()
-    })
+    }
 }

@@ -53,8 +53,8 @@ impl Compared {
     pub fn distance(&self) -> f64 {
         match (self.ours, self.theirs) {
             (None, None) => 0.0,
-            (Some(ours), Some(theirs)) if ours == theirs => 0.0,
-            (Some(ours), Some(theirs)) if ours != 0.0 => ((theirs - ours) / ours).abs(),
+            (Some(ours), Some(theirs)) if (ours - theirs).abs() < 1e-12 => 0.0,
+            (Some(ours), Some(theirs)) if ours.abs() > 0.0 => ((theirs - ours) / ours).abs(),
             _ => f64::INFINITY,
         }
     }

@@ -67,7 +67,7 @@ fn see(of: &RecordedStream) -> Seen {
         .chain(rest.iter().take(finishes))
         .map(|e| e.at)
         .collect();
-    let end = rest.iter().take(finishes + usages).last().map(|e| e.at);
+    let end = rest.iter().take(finishes + usages).next_back().map(|e| e.at);
     let kept = !events.is_empty();
     let gaps = kept.then(|| gaps_ms(with_choices.iter().copied()));
     let chunks = if kept {

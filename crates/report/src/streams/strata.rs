@@ -49,9 +49,9 @@ fn by(what: &str, good: &[&StreamRecord], length: fn(&StreamRecord) -> Option<u3
 fn figures(records: &[&StreamRecord]) -> Vec<StreamLine> {
     let ms =
         |of: fn(&StreamRecord) -> Option<f64>| -> Vec<f64> { records.iter().filter_map(|r| of(r)).collect() };
-    let ttft = ms(|r| r.ttft().map(|t| t.as_millis_f64()));
+    let ttft = ms(|r| r.ttft().map(prony_model::Nanos::as_millis_f64));
     let tpot = ms(|r| r.tpot_ns().map(|ns| ns / 1e6));
-    let e2e = ms(|r| r.e2e().map(|t| t.as_millis_f64()));
+    let e2e = ms(|r| r.e2e().map(prony_model::Nanos::as_millis_f64));
     vec![
         quantile("ttft_p50_ms", "TTFT p50", &ttft, 0.5),
         quantile("ttft_p99_ms", "TTFT p99", &ttft, 0.99),

@@ -24,20 +24,18 @@ pub(super) fn build(source: &Source<'_>) -> Vec<String> {
             percent(joined)
         ));
     }
-    if let Some((usage, events, apart)) = usage_and_events(source) {
-        if apart > APART_MAX {
-            let more = if usage > events {
-                "chunks hold more than one token, or the server counts what it does not send"
-            } else {
-                "the server counts fewer than it sends, or some events are no tokens"
-            };
-            out.push(format!(
-                "The server's usage and its events differ by {}: {} against {} output tokens; {more}.",
-                percent(apart),
-                count(usage),
-                count(events)
-            ));
-        }
+    if let Some((usage, events, apart)) = usage_and_events(source).filter(|(.., apart)| *apart > APART_MAX) {
+        let more = if usage > events {
+            "chunks hold more than one token, or the server counts what it does not send"
+        } else {
+            "the server counts fewer than it sends, or some events are no tokens"
+        };
+        out.push(format!(
+            "The server's usage and its events differ by {}: {} against {} output tokens; {more}.",
+            percent(apart),
+            count(usage),
+            count(events)
+        ));
     }
     if s.with_usage < s.ok {
         out.push(format!(
