@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn what_leads_nowhere_is_an_error() {
         assert!(
-            set("scenario.tow.http.path", "/y")
+            set("scenario.twoo.http.path", "/y")
                 .unwrap_err()
                 .contains("did you mean \"two\"")
         );
