@@ -70,9 +70,9 @@ fn target(request: &Request, overwrites: bool, more: &Value) -> Reply {
 }
 
 /// What the experiment sends, each request once, with every answer kept.
-fn recorded(overwrites: bool, more: Value) -> (Vec<PhaseResult>, Vec<Finding>) {
+fn recorded(overwrites: bool, more: &Value) -> (Vec<PhaseResult>, Vec<Finding>) {
     let surface = surface();
-    let answer = |request: &Request| target(request, overwrites, &more);
+    let answer = |request: &Request| target(request, overwrites, more);
     let (mut phases, _) = fake::run(&["coverage", NAME], &surface, Budget::Standard, answer);
     for phase in phases.iter_mut().filter(|p| p.phase.experiment == NAME) {
         let items = &phase.phase.scenarios[0].items;
@@ -150,17 +150,17 @@ fn watch(phases: &mut [PhaseResult], early: &[f64], bytes: impl Fn(usize) -> f64
 
 #[test]
 fn a_second_writer_that_replaces_the_first_is_found() {
-    let (_, found) = recorded(true, json!({}));
+    let (_, found) = recorded(true, &json!({}));
     let lost = found.iter().find(|f| f.id == "silent-overwrite").unwrap();
     assert_eq!(lost.verdict, Verdict::Fail, "{lost:?}");
-    let (_, found) = recorded(false, json!({}));
+    let (_, found) = recorded(false, &json!({}));
     let kept = found.iter().find(|f| f.id == "silent-overwrite").unwrap();
     assert_eq!(kept.verdict, Verdict::Pass, "{kept:?}");
 }
 
 #[test]
 fn files_that_nobody_can_see_are_not_judged() {
-    let (phases, found) = recorded(false, json!({}));
+    let (phases, found) = recorded(false, &json!({}));
     let whole = found.iter().find(|f| f.id == "incomplete-file").unwrap();
     assert_eq!((whole.verdict, whole.required), (Verdict::Inconclusive, false));
     assert!(
@@ -173,7 +173,7 @@ fn files_that_nobody_can_see_are_not_judged() {
 
 #[test]
 fn a_short_file_is_found_by_its_fellows_and_by_the_reference() {
-    let (mut phases, _) = recorded(false, json!({}));
+    let (mut phases, _) = recorded(false, &json!({}));
     let judge = |phases: &[PhaseResult]| judged(phases, |run| whole::finding(run, TOOL)).unwrap();
     watch(&mut phases, &[], |_| 1000.0);
     assert_eq!(judge(&phases).verdict, Verdict::Pass);
@@ -204,7 +204,7 @@ fn a_short_file_is_found_by_its_fellows_and_by_the_reference() {
 
 #[test]
 fn what_an_answer_says_of_its_file_must_be_so() {
-    let (mut phases, _) = recorded(false, json!({"bytes": 1000}));
+    let (mut phases, _) = recorded(false, &json!({"bytes": 1000}));
     watch(&mut phases, &[], |_| 1000.0);
     assert_eq!(
         judged(&phases, |run| whole::finding(run, TOOL)).unwrap().verdict,
@@ -219,7 +219,7 @@ fn what_an_answer_says_of_its_file_must_be_so() {
 
 #[test]
 fn a_part_in_the_place_of_the_whole_is_found() {
-    let (mut phases, _) = recorded(false, json!({}));
+    let (mut phases, _) = recorded(false, &json!({}));
     let judge = |phases: &[PhaseResult]| judged(phases, |run| place::partial(run, TOOL)).unwrap();
     watch(&mut phases, &[1000.0], |_| 1000.0);
     assert_eq!(judge(&phases).verdict, Verdict::Pass);
@@ -246,7 +246,7 @@ fn timed(phase: &mut PhaseResult, took: impl Fn(usize) -> f64) {
 
 #[test]
 fn a_queue_is_told_from_downloads_side_by_side() {
-    let (mut phases, _) = recorded(false, json!({}));
+    let (mut phases, _) = recorded(false, &json!({}));
     let noise = |k: usize| [1.0, 1.1, 0.95, 1.3, 1.0, 1.05, 0.9, 1.2][k % 8];
     timed(phase(&mut phases, ALONE), |_| 100.0);
     for (name, took, verdict) in [
@@ -284,7 +284,7 @@ fn a_queue_is_told_from_downloads_side_by_side() {
 
 #[test]
 fn a_pair_of_phases_shows_both_kinds_of_speed_up() {
-    let (mut phases, _) = recorded(false, json!({}));
+    let (mut phases, _) = recorded(false, &json!({}));
     timed(phase(&mut phases, ALONE), |_| 100.0);
     timed(phase(&mut phases, TOGETHER), |k| 100.0 * (k + 1) as f64);
     let pair = ControlPair {
@@ -334,12 +334,12 @@ fn failures_that_only_the_service_behind_saw_are_hidden() {
         )];
     };
     let judge = |phases: &[PhaseResult]| judged(phases, behind::finding).unwrap().verdict;
-    let (mut silent, _) = recorded(false, json!({}));
+    let (mut silent, _) = recorded(false, &json!({}));
     counts(&mut silent, 9.0);
     assert_eq!(judge(&silent), Verdict::Fail);
     counts(&mut silent, 0.0);
     assert_eq!(judge(&silent), Verdict::Pass);
-    let (mut open, _) = recorded(false, json!({"upstream": {"attempts": 2, "failures": []}}));
+    let (mut open, _) = recorded(false, &json!({"upstream": {"attempts": 2, "failures": []}}));
     counts(&mut open, 9.0);
     assert_eq!(judge(&open), Verdict::Pass);
 }

@@ -48,7 +48,7 @@ pub(super) fn is_documented(surface: &Surface, path: &str) -> bool {
 
 /// Whether any document was found.
 pub(super) fn has_document(surface: &Surface) -> bool {
-    surface.endpoints.iter().any(|e| e.is_work())
+    surface.endpoints.iter().any(Endpoint::is_work)
 }
 
 /// The error to an empty request at a path that no document names: its status and body. `None` where nothing is there.

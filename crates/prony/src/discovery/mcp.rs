@@ -481,7 +481,8 @@ mod tests {
             self.seen.push(format!("{method} {tool}").trim().to_owned());
             let insists = self.session && !header("mcp-session-id") && method != "initialize";
             let new_era = header("mcp-method");
-            if (insists && !(new_era && self.stateless)) || (new_era && !self.stateless) {
+            let served = if new_era { self.stateless } else { !insists };
+            if !served {
                 return answered(400, "{}".to_owned(), false);
             }
             let object = |required: Value, properties: Value| json!({"type": "object", "required": required, "properties": properties});
