@@ -156,13 +156,13 @@ def test_outcomes_are_the_faults_that_were_made(llmock, prony):
         {"type": "stream_fault", "kind": "disconnect", "after_chunks": 2},
         {"type": "stream_fault", "kind": "malformed", "after_chunks": 2},
         {"type": "fail", "status": 503},
-        {"type": "stream_fault", "kind": "stall", "after_chunks": 2, "seconds": 4},
+        {"type": "stream_fault", "kind": "stall", "after_chunks": 2, "stall_seconds": 4},
     ]
     assert llmock.post("/_llmock/scenario", behaviors=behaviors).json()["queued"] == 7
     done = prony(
         "load", llmock.url, "--stream", "openai-chat", "--model", "m", "-n", 16, "-c", 1, "--timeout", "1500ms", "--json", timeout=60
     )
-    requests = llmock.get("/_llmock/requests").json()["requests"]
+    requests = [r for r in llmock.get("/_llmock/requests").json()["requests"] if r["method"] == "POST"]
     made = Counter(CALLED[r["fault"] and re.sub(r"@.*", "", r["fault"])] for r in requests)
     assert outcomes(done.json()) == made, (done, requests)
     assert len(made) == 8, made
@@ -190,7 +190,7 @@ def test_a_prompt_too_long_and_a_missing_key_are_what_they_are(llama, prony):
     assert outcomes(without.json()) == {"status-4xx": 3} and "401" in without.text, without
     header = ["--header", f"Authorization: Bearer {KEY}"]
     path = f"{engine.url}/v1/chat/completions"
-    long = prony("load", path, "--stream", "openai-chat", "-d", words, "-n", 3, "-c", 1, "--json", *header)
+    long = prony("load", path, "--stream", "openai-chat", "-b", words, "-n", 3, "-c", 1, "--json", *header)
     assert outcomes(long.json()) == {"status-4xx": 3} and "400" in long.text, long
     good = prony("load", engine.url, "--stream", "openai-chat", "--max-tokens", 4, "-n", 3, "-c", 1, "--json", *header)
     assert outcomes(good.json()) == {"ok": 3}, good

@@ -243,7 +243,7 @@ fn battery(
         for _ in 0..preset.attempts {
             let served = Served::start(program, &subject)?;
             let limit = Duration::from_secs(preset.limit_s);
-            let report = served.check(program, check, &preset.headers, seed, limit)?;
+            let report = served.check(program, check, preset, seed, limit)?;
             // Neither is an answer: the machine was too busy, or the data too few.
             let answered = !matches!(report.verdict(), "invalid" | "inconclusive");
             last = Some(report);

@@ -162,7 +162,7 @@ impl Prepared {
                     last_bytes: counted.then(|| rendered(false)).transpose()?,
                     target,
                     no_body: method == "HEAD",
-                    idempotent: is_idempotent(&method),
+                    idempotent: is_idempotent(&method) || item.expect.stream.is_some(),
                     checks,
                     marks: own_marks(&item.expect.body).map(str::to_owned).collect(),
                     request: item.request.clone(),

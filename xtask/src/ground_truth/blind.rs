@@ -1,5 +1,6 @@
 //! A target in a process of its own, and a check of it that is told nothing but its URL.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use super::book::Preset;
 use super::judge::Report;
 
 /// How long a target may take to be ready.
@@ -36,6 +38,8 @@ pub(crate) struct Served {
     /// The target ends when this closes, so also when this process ends.
     stdin: Option<ChildStdin>,
     url: String,
+    /// Addresses of its other services, by name.
+    beside: BTreeMap<String, String>,
 }
 
 impl Served {
@@ -68,15 +72,20 @@ impl Served {
             child,
             stdin,
             url: String::new(),
+            beside: BTreeMap::new(),
         };
         let line = receiver.recv_timeout(READY).ok().flatten();
         let Some(line) = line else {
             bail!("`{} serve {}` did not start", program.display(), subject.name);
         };
-        line.split_whitespace()
-            .nth(1)
+        let mut words = line.split_whitespace().skip(1);
+        words
+            .next()
             .context("it named no address")?
             .clone_into(&mut served.url);
+        while let (Some(name), Some(url)) = (words.next(), words.next()) {
+            served.beside.insert(name.to_owned(), url.to_owned());
+        }
         Ok(served)
     }
 
@@ -85,7 +94,7 @@ impl Served {
         &self,
         program: &Path,
         words: &[String],
-        headers: &[String],
+        preset: &Preset,
         seed: u64,
         limit: Duration,
     ) -> Result<Report> {
@@ -94,8 +103,15 @@ impl Served {
         let mut command = Command::new(program);
         command.args(["check", &self.url, "--json", "--seed", &seed.to_string()]);
         command.args(words);
-        for header in headers {
+        for header in &preset.headers {
             command.args(["--header", header]);
+        }
+        for (name, flag) in &preset.beside {
+            let url = self
+                .beside
+                .get(name)
+                .with_context(|| format!("the target has no `{name}`"))?;
+            command.args([flag, url]);
         }
         command.arg("--output").arg(folder.0.join("run"));
         let mut child = command

@@ -1,5 +1,6 @@
 //! The truth as it is written down: presets, their defects, and which finding proves each. Knows nothing of runs.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -31,6 +32,9 @@ pub(crate) struct Preset {
     /// Headers that any client of it needs.
     #[serde(default)]
     pub headers: Vec<String>,
+    /// Flags that are given the address of another service of the target, by its name on the ready line.
+    #[serde(default)]
+    pub beside: BTreeMap<String, String>,
     /// Knobs of both variants.
     #[serde(default)]
     pub set: Vec<String>,
@@ -146,6 +150,7 @@ impl Preset {
             name: name.to_owned(),
             time_scale: one(),
             headers: Vec::new(),
+            beside: BTreeMap::new(),
             set: Vec::new(),
             checks: None,
             limit_s: limit(),
