@@ -100,7 +100,8 @@ def test_the_clean_twin_is_accused_of_nothing(fixed):
     faults = [f for f in found.faults() if f["id"] not in NO_ACCUSATION]
     assert not [f for f in faults if f["id"] in planted], faults
     assert not faults, [(f["id"], f["title"]) for f in faults]
-    done.ended(0, 2)
+    # On a slow machine the ladder may end with too few answers, and says so: that accuses nobody.
+    done.ended(0, 2, 3)
 
 
 def test_what_the_clean_twin_is_cleared_of(fixed):

@@ -44,7 +44,6 @@ pub(crate) struct LoadDocument {
     /// How long the good answers took.
     pub latency: Latency,
     /// How the good answers streamed, for each step; empty without --stream.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub streams: Vec<StreamFigures>,
     /// Percentiles of the last line: nearest rank of the response times of good answers, where there are enough to
     /// have one value beyond it; null otherwise. They carry no interval.
