@@ -3,6 +3,7 @@ llmock, which breaks streams and keeps a list of what it did."""
 
 import json
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ from collections import Counter
 import httpx
 import pytest
 
-from conftest import HERE, INVALID, ROOT
+from conftest import HERE, INVALID, ROOT, Report
 
 ENGINES = ROOT / ".venv-engines" / "bin"
 SLOTS = 4
@@ -230,3 +231,32 @@ def test_the_slots_of_a_real_engine_are_found(llama, measure, tmp_path):
     measure("run", suite, judge=judge, attempts=3, timeout=120)
     metrics = engine.get("/metrics").text
     assert re.search(r"^llamacpp:requests_processing 0$", metrics, re.M) and re.search(r"^llamacpp:requests_deferred 0$", metrics, re.M)
+
+
+# --- MLServer: KServe V2 by others ---
+
+
+def test_a_kserve_server_by_others_is_found_and_judged(stranger, prony, tmp_path):
+    folder = tmp_path / "models"
+    shutil.copytree(HERE / "engines" / "mlserver", folder)
+    http, grpc, metrics = (free_port() for _ in range(3))
+    settings = {"host": "127.0.0.1", "http_port": http, "grpc_port": grpc, "metrics_port": metrics, "parallel_workers": 0}
+    (folder / "settings.json").write_text(json.dumps(settings))
+    server = stranger("/v2/models/mean/ready", [ENGINES / "mlserver", "start", "."], http, cwd=folder)
+    prony("check", server.url, "--quick", "--only", "coverage,diversity", "-o", tmp_path / "out", timeout=60).ended(0, 2)
+    report = Report(tmp_path / "out")
+    infer = "POST /v2/models/mean/infer"
+    assert not [f for f in report.findings("fail") if f["endpoint"] == infer], report.markdown
+    rows = [row for phase in report.phases() for row in phase["rows"] if row["scenario"] == infer]
+    assert rows and all(row["outcome"] == "ok" for row in rows), rows
+
+
+# --- moto: an object store by others ---
+
+
+def test_an_object_store_by_others_is_recognised(stranger, prony, tmp_path):
+    """Nothing of it is loaded: its requests must be signed. The report says what it is."""
+    port = free_port()
+    store = stranger("/moto-api/", [ENGINES / "moto_server", "-H", "127.0.0.1", "-p", port], port)
+    done = prony("check", store.url, "--quick", "--only", "coverage", "-o", tmp_path / "out", timeout=60)
+    assert done.code in (0, 2, 3) and "S3" in Report(tmp_path / "out").markdown, done
