@@ -1,6 +1,6 @@
 //! Streams of tokens in a report: one table for each scenario and step whose answers are streams, in the terms of LLM serving.
 //!
-//! The view model; [`build`] makes it, formats lay it out. What each term means stands in docs/llm/metrics.md.
+//! The view model; `build` makes it, formats lay it out. What each term means stands in docs/llm/metrics.md.
 
 mod build;
 mod counts;

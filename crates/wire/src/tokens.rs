@@ -1,7 +1,7 @@
 //! What the events of a streamed model answer mean: tokens, usage, why it stopped, how it ended, errors within.
 //!
 //! One reader for each [`StreamProtocol`]. Most events of a stream differ from the one before in one string only: such
-//! an event is recognised by its bytes and never parsed (see [`template`]); every other one is read as JSON. Both ways
+//! an event is recognised by its bytes and never parsed (see `template`); every other one is read as JSON. Both ways
 //! say the same, which a property test holds. It knows no socket and no clock: whoever feeds it stamps the events.
 
 mod anthropic;
