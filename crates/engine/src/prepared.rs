@@ -57,7 +57,7 @@ pub(crate) struct PreparedItem {
     /// Whether the answer has no body by method.
     pub(crate) no_body: bool,
     /// Whether it may be sent again when a reused connection turns out closed.
-    pub(crate) idempotent: bool,
+    pub(crate) repeatable: bool,
     pub(crate) checks: Checks,
     /// What is filled in for every arrival; `bytes` is then of no use.
     pub(crate) template: Option<Template>,
@@ -162,7 +162,7 @@ impl Prepared {
                     last_bytes: counted.then(|| rendered(false)).transpose()?,
                     target,
                     no_body: method == "HEAD",
-                    idempotent: is_idempotent(&method) || item.expect.stream.is_some(),
+                    repeatable: is_idempotent(&method) || item.expect.stream.is_some(),
                     checks,
                     marks: own_marks(&item.expect.body).map(str::to_owned).collect(),
                     request: item.request.clone(),

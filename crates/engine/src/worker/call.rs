@@ -93,7 +93,19 @@ const SPARE_SLIM_BYTES_MAX: usize = 1 << 10;
 impl Call {
     /// A call for an order, in the memory of an ended one where there is one.
     pub(super) fn start(spare: Option<Box<Self>>, order: Order, pick: Pick, deadline: Nanos) -> Box<Self> {
-        let fresh = Self {
+        match spare {
+            None => Box::new(Self::fresh(order, pick, deadline, Answer::default())),
+            Some(mut call) => {
+                let mut answer = std::mem::take(&mut call.answer);
+                answer.recycle();
+                *call = Self::fresh(order, pick, deadline, answer);
+                call
+            }
+        }
+    }
+
+    fn fresh(order: Order, pick: Pick, deadline: Nanos, answer: Answer) -> Self {
+        Self {
             order,
             scenario: pick.scenario,
             item: pick.item,
@@ -111,16 +123,7 @@ impl Call {
             last: false,
             deaf: false,
             detour: None,
-            answer: Answer::default(),
-        };
-        match spare {
-            None => Box::new(fresh),
-            Some(mut call) => {
-                let mut answer = std::mem::take(&mut call.answer);
-                answer.recycle();
-                *call = Self { answer, ..fresh };
-                call
-            }
+            answer,
         }
     }
 }

@@ -524,15 +524,15 @@ impl Worker<'_> {
     }
 
     /// The connection ended before the first byte. One that had served before may just have been closed for being
-    /// idle: an idempotent request is sent again, once, on a new connection (RFC 9110, section 9.2.2).
+    /// idle: a request that may be repeated is sent again, once, on a new connection (RFC 9110, section 9.2.2, and note 004 on streams).
     fn nothing(&mut self, slot: u32, error: String, now: Nanos) {
         let Some(connection) = self.connections.at(slot) else {
             return;
         };
         let stale = connection.used;
         let again = connection.call.as_ref().is_some_and(|call| {
-            let idempotent = self.prepared.item(call.scenario, call.item).idempotent;
-            stale && idempotent && call.resent == 0
+            let repeatable = self.prepared.item(call.scenario, call.item).repeatable;
+            stale && repeatable && call.resent == 0
         });
         if !again {
             return self.failed(slot, Outcome::Reset, error, now);

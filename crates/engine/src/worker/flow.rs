@@ -218,12 +218,12 @@ impl Worker<'_> {
     /// The pause before the next attempt; `None` when there is none.
     fn pause(&self, script: &Script, call: &Call, ending: &Ending, journey: &Journey) -> Option<Nanos> {
         let policy = script.retry.as_ref()?;
-        let idempotent = self.prepared.item(call.scenario, call.item).idempotent;
+        let repeatable = self.prepared.item(call.scenario, call.item).repeatable;
         let failure = Failure {
             outcome: ending.outcome,
             status: ending.status,
             attempt: journey.attempt,
-            harmless: idempotent || call.sent == Nanos::ZERO,
+            harmless: repeatable || call.sent == Nanos::ZERO,
             headers: &call.answer.headers(),
         };
         let random = mix(script.seed ^ u64::from(journey.item), journey.order.seq);

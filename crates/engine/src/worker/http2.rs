@@ -432,11 +432,11 @@ impl Worker<'_> {
         };
         // What the peer says it did not look at may be sent again whatever it is (RFC 9113, section 8.7); what was lost
         // with a connection that may just have been closed for being idle, where that does no harm.
-        let idempotent = self.prepared.item(call.scenario, call.item).idempotent;
+        let repeatable = self.prepared.item(call.scenario, call.item).repeatable;
         // A busy peer may say goodbye to one connection after another, so the first is worth several attempts.
         let may_go_again = match fault {
             Fault::Unprocessed => call.resent < RESENT_MAX,
-            Fault::Lost => stale && idempotent && call.resent == 0,
+            Fault::Lost => stale && repeatable && call.resent == 0,
             _ => false,
         };
         if may_go_again {
