@@ -4,8 +4,10 @@
 mod http2;
 mod server;
 
-use prony_model::{FinishReason, Outcome, StreamEventKind, StreamExpect, StreamProtocol, StreamRecord};
-use server::{HEAD, Heard, Step, answer, chat, phase, run, serve};
+use prony_model::{
+    FinishReason, Outcome, Request, SampleFlags, StreamEventKind, StreamExpect, StreamProtocol, StreamRecord,
+};
+use server::{HEAD, Heard, Step, answer, chat, phase, run, serve, serve_some};
 
 /// A chunk of a chat completion.
 fn delta(delta: &str, finish: &str) -> Vec<u8> {
@@ -191,6 +193,31 @@ fn an_answer_that_was_whole_is_good_however_its_transport_ends() {
         );
         assert!(record.terminal && record.end <= result.samples[0].done);
     }
+}
+
+#[test]
+fn a_connection_that_closes_at_the_next_request_costs_none() {
+    // A POST, which is not repeated where its answer is no stream.
+    let asked = |streamed: bool| {
+        let url = serve_some(HEAD, good(vec![token("yes")]), 1);
+        let mut phase = phase(StreamExpect::new(StreamProtocol::OpenaiChat), 3, 60_000);
+        let item = &mut phase.scenarios[0].items[0];
+        item.request = Request {
+            method: "POST".to_owned(),
+            ..Request::get("/")
+        };
+        if !streamed {
+            item.expect.stream = None;
+        }
+        let samples = run(&url, phase, &mut Heard::default()).samples;
+        samples
+            .iter()
+            .map(|s| (s.outcome, s.flags.contains(SampleFlags::RESENT)))
+            .collect::<Vec<_>>()
+    };
+    let again = (Outcome::Ok, true);
+    assert_eq!(asked(true), [(Outcome::Ok, false), again, again]);
+    assert_eq!(asked(false)[..2], [(Outcome::Ok, false), (Outcome::Reset, false)]);
 }
 
 #[test]

@@ -37,6 +37,11 @@ pub(crate) const HEAD: &str =
 
 /// A server that says the head and then follows the script, once for each request. Returns its URL.
 pub(crate) fn serve(head: &'static str, script: Vec<Step>) -> String {
+    serve_some(head, script, usize::MAX)
+}
+
+/// The same, with so many answers on each connection: the next request is heard, and the connection closed.
+pub(crate) fn serve_some(head: &'static str, script: Vec<Step>, answers: usize) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let script = Arc::new(script);
@@ -46,11 +51,15 @@ pub(crate) fn serve(head: &'static str, script: Vec<Step>) -> String {
             thread::spawn(move || {
                 let mut stream = stream;
                 stream.set_nodelay(true).unwrap();
-                while heard(&mut stream) && stream.write_all(head.as_bytes()).is_ok() {
-                    if !follow(&mut stream, &script) {
+                for _ in 0..answers {
+                    let goes_on = heard(&mut stream)
+                        && stream.write_all(head.as_bytes()).is_ok()
+                        && follow(&mut stream, &script);
+                    if !goes_on {
                         return;
                     }
                 }
+                heard(&mut stream);
             });
         }
     });
