@@ -19,6 +19,7 @@ ORIGIN_PORTS = (3000, 7860)
 SIZE = (800, 600)
 # Virtual time stands still while the browser waits for the network, so it is no bound on the real one.
 VIRTUAL_MS, BROWSER_S = 15_000, 90
+PICTURES = 5
 PAGE = """<!doctype html>
 <html><head><title>loading</title><style>html,body,#slide{{margin:0;width:100%;height:100%;background:#0000ff}}</style></head>
 <body><div id="slide"></div><script src="openseadragon.min.js"></script><script>
@@ -95,9 +96,13 @@ def test_openseadragon_shows_a_slide(backend, front_end, tmp_path):
     (folder / "index.html").write_text(PAGE.format(dzi=f"{server.url}/api/slides/{slides[0]['slide_id']}/dzi"))
     (folder / "empty.html").write_text(PAGE.format(dzi=f"{server.url}/api/slides/no-such-slide/dzi"))
 
-    httpx.post(f"{server.admin}/truth/reset", trust_env=False)
-    shown = shares(picture(f"{origin}/index.html", tmp_path / "shown"))
-    endpoints = httpx.get(f"{server.admin}/truth", trust_env=False).json()["endpoints"]
+    # Virtual time waits for the network, not for the decoding of pictures: on a busy machine it can run out before the first tile is drawn.
+    for attempt in range(PICTURES):
+        httpx.post(f"{server.admin}/truth/reset", trust_env=False)
+        shown = shares(picture(f"{origin}/index.html", tmp_path / f"shown-{attempt}"))
+        endpoints = httpx.get(f"{server.admin}/truth", trust_env=False).json()["endpoints"]
+        if shown["tissue"] > 0.10:
+            break
     assert shown["tissue"] > 0.10 and shown["glass"] > 0.05, shown
 
     tiles = endpoints["GET /api/slides/{slide_id}/dzi_files/{level}/{tile_spec}"]
