@@ -6,9 +6,11 @@
 
 mod alerts;
 mod build;
+mod chart;
 pub mod definitions;
 mod error;
 mod escape;
+mod html;
 mod json;
 mod kubernetes;
 mod markdown;
@@ -17,6 +19,7 @@ pub mod peers;
 mod record;
 mod report;
 mod streams;
+mod template;
 pub mod terminal;
 mod verdict;
 mod yaml;
@@ -51,6 +54,7 @@ pub struct FormatDef {
 /// Every format. Adding one is one file and one line here.
 pub static FORMATS: &[&FormatDef] = &[
     &terminal::DEF,
+    &html::DEF,
     &markdown::DEF,
     &json::DEF,
     &kubernetes::DEF,
