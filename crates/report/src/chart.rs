@@ -22,8 +22,9 @@ const POINTS_MIN: usize = 3;
 const SERIES_MAX: usize = 4;
 const ROWS_MAX: usize = 24;
 
-/// Longest label.
+/// Longest label and longest heading.
 const LABEL_CHARS_MAX: usize = 44;
+const TITLE_CHARS_MAX: usize = 66;
 
 /// The pictures of an experiment's phases; empty when they hold nothing that a picture shows better.
 pub(crate) fn section(section: &Section) -> String {
@@ -104,7 +105,7 @@ fn throughput(phase: &PhaseEntry, ladders: &[(&str, Vec<&SummaryRow>)]) -> Strin
         })
         .collect();
     Chart {
-        title: &format!("{}: good answers per second", phase.label),
+        title: &format!("{}: good answers per second", phase.summary.name),
         x_title: "requests at once",
         x_log: true,
         unit: "1/s",
@@ -117,7 +118,7 @@ fn throughput(phase: &PhaseEntry, ladders: &[(&str, Vec<&SummaryRow>)]) -> Strin
 fn responses(phase: &PhaseEntry, ladders: &[(&str, Vec<&SummaryRow>)]) -> String {
     let mut series = Vec::new();
     for (name, rows) in ladders {
-        for (p, says) in [(0.5, "p50"), (0.99, "p99")] {
+        for (p, says) in [(0.5, "p50"), (0.9, "p90"), (0.99, "p99")] {
             let points: Vec<(f64, f64)> = rows
                 .iter()
                 .filter_map(|r| {
@@ -141,7 +142,7 @@ fn responses(phase: &PhaseEntry, ladders: &[(&str, Vec<&SummaryRow>)]) -> String
     }
     series.truncate(SERIES_MAX);
     Chart {
-        title: &format!("{}: response time", phase.label),
+        title: &format!("{}: response time", phase.summary.name),
         x_title: "requests at once",
         x_log: true,
         unit: "ms",
@@ -155,7 +156,7 @@ fn phase_ranges(phase: &PhaseEntry) -> impl Iterator<Item = Range> {
     let good = |r: &&SummaryRow| r.outcome == Outcome::Ok && !r.part;
     phase.summary.rows.iter().filter(good).filter_map(|row| {
         Some(Range {
-            label: if row.scenario == phase.label {
+            label: if row.scenario == phase.summary.name {
                 row.scenario.clone()
             } else {
                 format!("{} · {}", row.scenario, phase.label)
@@ -173,6 +174,11 @@ fn phase_ranges(phase: &PhaseEntry) -> impl Iterator<Item = Range> {
 fn quantile(times: &Distribution, p: f64) -> Option<Nanos> {
     let found = times.quantiles.iter().find(|q| (q.p - p).abs() < 1e-9)?;
     (times.n > 0 && found.needs_n == 0).then_some(found.value)
+}
+
+/// A heading as it may stand in a picture.
+fn heading(text: &str) -> String {
+    escape::html(text, TITLE_CHARS_MAX)
 }
 
 /// A label as it may stand in a picture.

@@ -14,7 +14,7 @@ pub(crate) static DEF: FormatDef = FormatDef {
 
 static MARKUP: Markup = Markup {
     name: "html",
-    text: escape::html,
+    text,
     code: |text, chars_max| format!("<code>{}</code>", escape::html(text, chars_max)),
     verdict: |word| {
         let word = escape::html(word, 20);
@@ -39,6 +39,21 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("repeat", include_str!("html/repeat.html.j2")),
 ];
 
+/// Text in which what stands between two backticks is code.
+fn text(text: &str, chars_max: usize) -> String {
+    let escaped = escape::html(text, chars_max);
+    let pieces: Vec<&str> = escaped.split('`').collect();
+    let mut out = String::with_capacity(escaped.len() + 16);
+    for (i, piece) in pieces.iter().enumerate() {
+        match i % 2 {
+            0 => out.push_str(piece),
+            _ if i + 1 == pieces.len() => out.extend(["`", piece]),
+            _ => out.extend(["<code>", piece, "</code>"]),
+        }
+    }
+    out
+}
+
 fn render(report: &Report, _: TerminalStyle) -> Result<String, RenderError> {
     template::render(report, &MARKUP, TEMPLATES).map(|text| tidied(&text))
 }
@@ -47,4 +62,19 @@ fn render(report: &Report, _: TerminalStyle) -> Result<String, RenderError> {
 fn tidied(text: &str) -> String {
     let lines = text.lines().map(str::trim_end).filter(|l| !l.is_empty());
     lines.flat_map(|line| [line, "\n"]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::text;
+
+    #[test]
+    fn backticks_are_code() {
+        assert_eq!(
+            text("an `a<b` of `c`", 99),
+            "an <code>a&lt;b</code> of <code>c</code>"
+        );
+        assert_eq!(text("a ` alone", 99), "a ` alone");
+        assert_eq!(text("`a` and `b", 99), "<code>a</code> and `b");
+    }
 }

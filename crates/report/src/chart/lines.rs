@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::label;
 use super::scale::Axis;
+use super::{heading, label};
 use crate::number;
 
 /// Size of the picture and of the plot within it.
@@ -14,8 +14,14 @@ const RIGHT: f64 = 448.0;
 const TOP: f64 = 46.0;
 const BOTTOM: f64 = 208.0;
 
-/// Columns of the legend.
+/// From the mark of a legend to its text.
 const LEGEND_STEP: f64 = 16.0;
+
+/// How far above the highest point the axis goes where the ideal is shown, so that it can be seen.
+const IDEAL_ROOM: f64 = 1.4;
+
+/// Room for its label.
+const IDEAL_LABEL: f64 = 150.0;
 
 /// One line.
 pub(super) struct Series {
@@ -51,12 +57,13 @@ impl Chart<'_> {
         }) else {
             return String::new();
         };
-        let y = Axis::from_zero(y_hi, BOTTOM, TOP);
+        let room = if self.ideal { IDEAL_ROOM } else { 1.0 };
+        let y = Axis::from_zero(room * y_hi, BOTTOM, TOP);
         let x = Axis::between(x_lo, x_hi, self.x_log, LEFT + 8.0, RIGHT - 8.0);
         let mut out = format!(
             "<figure><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}\">\
              <text class=\"t\" x=\"0\" y=\"14\">{title}</text>",
-            title = label(self.title)
+            title = heading(self.title)
         );
         self.grid(&mut out, &x, &y);
         if self.ideal {
@@ -156,8 +163,15 @@ fn ideal(out: &mut String, points: &[(f64, f64)], x: &Axis, y: &Axis) {
         let px = x0 * (end / x0).powf(f64::from(n) / 24.0);
         let _ = write!(path, "L{:.1} {:.1}", x.at(px), y.at(y0 * px / x0));
     }
+    let (class, beside) = if x.at(end) < RIGHT - IDEAL_LABEL {
+        ("d", 6.0)
+    } else {
+        ("e", -12.0)
+    };
     let _ = write!(
         out,
-        "<path class=\"i\" d=\"{path}\"><title>if it grew in proportion</title></path>"
+        "<path class=\"i\" d=\"{path}\"/><text class=\"{class}\" x=\"{:.1}\" y=\"{:.1}\">if it grew in proportion</text>",
+        x.at(end) + beside,
+        y.at(y0 * end / x0) + 12.0
     );
 }

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use prony_model::Nanos;
 
-use super::label;
 use super::scale::Axis;
+use super::{heading, label};
 use crate::number;
 
 const WIDTH: f64 = 760.0;
@@ -41,7 +41,7 @@ pub(super) fn draw(title: &str, ranges: &[Range]) -> String {
         "<figure class=\"wide\"><svg viewBox=\"0 0 {WIDTH} {:.0}\" role=\"img\" aria-label=\"{title}\">\
          <text class=\"t\" x=\"0\" y=\"14\">{title}</text>",
         bottom + 26.0,
-        title = label(title)
+        title = heading(title)
     );
     for tick in x.decades() {
         let at = x.at(tick);
