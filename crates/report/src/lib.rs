@@ -7,11 +7,13 @@
 mod alerts;
 mod build;
 mod chart;
+mod csv;
 pub mod definitions;
 mod error;
 mod escape;
 mod html;
 mod json;
+mod junit;
 mod kubernetes;
 mod markdown;
 mod number;
@@ -57,6 +59,8 @@ pub static FORMATS: &[&FormatDef] = &[
     &html::DEF,
     &markdown::DEF,
     &json::DEF,
+    &junit::DEF,
+    &csv::DEF,
     &kubernetes::DEF,
     &alerts::DEF,
 ];

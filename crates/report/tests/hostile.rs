@@ -72,6 +72,30 @@ fn html_page(page: &str) -> HtmlPage {
     out
 }
 
+/// Elements of an XML page with the names of their attributes, as an independent parser reads them.
+fn elements(page: &str) -> Vec<(String, Vec<String>)> {
+    let parsed = roxmltree::Document::parse(page).unwrap();
+    let names = |node: roxmltree::Node<'_, '_>| node.attributes().map(|a| a.name().to_owned()).collect();
+    let nodes = parsed.descendants().filter(roxmltree::Node::is_element);
+    nodes
+        .map(|node| (node.tag_name().name().to_owned(), names(node)))
+        .collect()
+}
+
+/// Number of cells of each line of a CSV page, and whether a spreadsheet would take none for a formula.
+fn cells(page: &str) -> Vec<usize> {
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(page.as_bytes());
+    let lines: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    for cell in lines.iter().flatten() {
+        let number = cell.parse::<f64>().is_ok();
+        assert!(number || !cell.starts_with(['=', '+', '-', '@']), "{cell}");
+    }
+    lines.iter().map(csv::StringRecord::len).collect()
+}
+
 /// Headings of a page.
 fn headings(page: &str) -> usize {
     Parser::new(page)
@@ -226,6 +250,9 @@ proptest! {
         prop_assert_eq!(headings(&page), headings(&render("markdown", &plain)));
         prop_assert!(!page.chars().any(|c| c.is_control() && c != '\n'));
 
+        let page = render("junit", &report);
+        prop_assert_eq!(elements(&page), elements(&render("junit", &plain)));
+        prop_assert_eq!(cells(&render("csv", &report)), cells(&render("csv", &plain)));
         let page = render("html", &report);
         let read = html_page(&page);
         prop_assert!(read.links.iter().all(|link| link.starts_with('#')), "{:?}", read.links);
