@@ -25,8 +25,8 @@ const CHANNEL: usize = 256;
 
 /// Records of streams of a phase that are kept, and bytes of their timelines: those beyond are in its summary only, and in
 /// the recording.
-const STREAMS_MAX: u64 = 20_000;
-const TIMELINE_BYTES_MAX: u64 = 32 << 20;
+const STREAMS_MAX: u64 = 8_192;
+const TIMELINE_BYTES_MAX: u64 = 8 << 20;
 
 /// From all workers being ready to the start of a leg: each has seen it before it comes, so that none begins late.
 const START_LEAD: Nanos = Nanos(2_000_000);
