@@ -1,5 +1,7 @@
 //! `cargo xtask ground-truth`: checks every preset as observed and fixed, blind, and holds the reports against the known
 //! truth of xtask/ground-truth.toml. It must not tell the checked program anything but a URL.
+//!
+//! What was found is kept in docs/ground-truth.json by preset and knob, so that one of them can be tried again alone.
 
 mod blind;
 mod book;
@@ -7,11 +9,13 @@ mod judge;
 mod page;
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
 
 use blind::{Served, Subject};
 use book::{Book, Defect, Preset};
@@ -20,6 +24,8 @@ use judge::Findings;
 /// Where the truth is written down, and where the table goes.
 const BOOK: &str = "xtask/ground-truth.toml";
 const PAGE: &str = "docs/ground-truth.md";
+/// What the table is made of: the last results of each part.
+const RESULTS: &str = "docs/ground-truth.json";
 
 /// What is asked for.
 struct Asked {
@@ -30,6 +36,7 @@ struct Asked {
 }
 
 /// One line of the table: a defect, and what each seed made of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Row {
     /// The defect.
     pub id: String,
@@ -42,6 +49,7 @@ pub(crate) struct Row {
 }
 
 /// What a target without a defect was accused of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Alarm {
     /// Which target.
     pub target: String,
@@ -51,17 +59,23 @@ pub(crate) struct Alarm {
     pub says: String,
 }
 
-/// All that the runs gave.
-#[derive(Default)]
-pub(crate) struct Table {
+/// What the runs of one preset or one knob gave.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Part {
+    /// Name of the preset or of the knob's defect.
+    pub name: String,
+    /// Version of the program that was tried.
+    pub program: String,
+    /// Seeds.
+    pub seeds: u64,
     /// Defects.
     pub rows: Vec<Row>,
-    /// False alarms.
+    /// The target without a defect.
+    pub clean: String,
+    /// False alarms on it.
     pub alarms: Vec<Alarm>,
-    /// By name of a target, how many runs without a defect there were.
-    pub clean_runs: Vec<(String, usize)>,
-    /// By name of a preset, seconds for both of its variants, over all seeds.
-    pub times: Vec<(String, f64)>,
+    /// Seconds for all runs.
+    pub seconds: f64,
 }
 
 /// Runs the battery and prints the table; whether all was found, and nothing else.
@@ -72,7 +86,6 @@ pub(crate) fn run(words: &[&str]) -> Result<bool> {
         .context("xtask has no parent directory")?;
     let book = Book::read(&root.join(BOOK))?;
     let program = program(root)?;
-    let mut table = Table::default();
     let is_asked = |name: &str| asked.presets.is_empty() || asked.presets.iter().any(|asked| asked == name);
     let presets: Vec<&Preset> = book
         .presets
@@ -90,27 +103,55 @@ pub(crate) fn run(words: &[&str]) -> Result<bool> {
         "{BOOK} knows not all of {}",
         asked.presets.join(", ")
     );
+    let version = version(&program)?;
+    let mut parts = Vec::new();
     for preset in presets {
-        let began = Instant::now();
-        observed_and_fixed(&book, preset, &program, &asked, &mut table)?;
-        let seconds = began.elapsed().as_secs_f64();
-        println!("{}: {seconds:.0} s", preset.name);
-        table.times.push((preset.name.clone(), seconds));
+        parts.push(timed(|| {
+            observed_and_fixed(&book, preset, &program, &version, &asked)
+        })?);
     }
     for defect in knobs {
-        let began = Instant::now();
-        with_knob(&book, defect, &program, &asked, &mut table)?;
-        let seconds = began.elapsed().as_secs_f64();
-        println!("{}: {seconds:.0} s", defect.id);
-        table.times.push((defect.id.clone(), seconds));
+        parts.push(timed(|| with_knob(&book, defect, &program, &version, &asked))?);
     }
-    let text = page::text(&table, asked.seeds, &asked.presets);
+    let held = parts.iter().all(Part::holds);
     if asked.page {
-        fs::write(root.join(PAGE), &text).with_context(|| format!("write {PAGE}"))?;
+        parts = kept(&root.join(RESULTS), parts, &book)?;
+        fs::write(root.join(PAGE), page::text(&parts)).with_context(|| format!("write {PAGE}"))?;
     }
-    println!("\n{text}");
-    let all_found = table.rows.iter().all(|row| row.found.iter().all(Result::is_ok));
-    Ok(all_found && table.alarms.is_empty())
+    println!("\n{}", page::text(&parts));
+    Ok(held)
+}
+
+impl Part {
+    /// Whether all was found, and nothing else.
+    fn holds(&self) -> bool {
+        self.alarms.is_empty() && self.rows.iter().all(|row| row.found.iter().all(Result::is_ok))
+    }
+}
+
+/// The new results in the place of those of the same name, with the others as they were; all in the order of the book.
+fn kept(file: &Path, new: Vec<Part>, book: &Book) -> Result<Vec<Part>> {
+    let mut all: Vec<Part> = match fs::read_to_string(file) {
+        Ok(text) => serde_json::from_str(&text).with_context(|| format!("read {RESULTS}"))?,
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error).with_context(|| format!("read {RESULTS}")),
+    };
+    all.retain(|old| new.iter().all(|part| part.name != old.name));
+    all.extend(new);
+    let order: Vec<&str> = book.parts().collect();
+    all.retain(|part| order.contains(&part.name.as_str()));
+    all.sort_by_key(|part| order.iter().position(|name| *name == part.name));
+    let text = serde_json::to_string_pretty(&all)? + "\n";
+    fs::write(file, text).with_context(|| format!("write {RESULTS}"))?;
+    Ok(all)
+}
+
+fn timed(run: impl FnOnce() -> Result<Part>) -> Result<Part> {
+    let began = Instant::now();
+    let mut part = run()?;
+    part.seconds = began.elapsed().as_secs_f64();
+    println!("{}: {:.0} s", part.name, part.seconds);
+    Ok(part)
 }
 
 fn asked(words: &[&str]) -> Result<Asked> {
@@ -151,33 +192,55 @@ fn program(root: &Path) -> Result<PathBuf> {
     Ok(target.join("release/prony"))
 }
 
+/// What the program says of its version.
+fn version(program: &Path) -> Result<String> {
+    let said = Command::new(program).arg("--version").output();
+    let said = said.with_context(|| format!("run {}", program.display()))?;
+    Ok(String::from_utf8(said.stdout)?.trim().to_owned())
+}
+
 /// Both variants of a preset, for each seed.
 fn observed_and_fixed(
     book: &Book,
     preset: &Preset,
     program: &Path,
+    version: &str,
     asked: &Asked,
-    table: &mut Table,
-) -> Result<()> {
+) -> Result<Part> {
     let defects: Vec<&Defect> = book.of(&preset.name).collect();
     let mut rows: Vec<Row> = defects.iter().map(|defect| row(defect)).collect();
-    let fixed = format!("{}-fixed", preset.name);
+    let mut alarms = Vec::new();
+    let clean = format!("{}-fixed", preset.name);
     for seed in 1..=asked.seeds {
-        let observed = battery(program, preset, &preset.name, &[], &preset.checks(book), seed)?;
+        let observed = battery(
+            program,
+            preset,
+            &preset.name,
+            &[],
+            &preset.checks(book),
+            seed,
+            &DEFECT,
+        )?;
         for (row, defect) in rows.iter_mut().zip(&defects) {
             row.found.push(observed.proof(defect));
             say(&format!("{} {}", preset.name, row.id), row.found.last());
         }
-        let clean = battery(program, preset, &fixed, &[], &preset.checks(book), seed)?;
-        accused(&clean, &defects, &fixed, seed, table);
+        let findings = battery(program, preset, &clean, &[], &preset.checks(book), seed, &CLEAN)?;
+        alarms.extend(accused(&findings, &defects, &clean, seed));
     }
-    table.rows.append(&mut rows);
-    table.clean_runs.push((fixed, asked.seeds as usize));
-    Ok(())
+    Ok(Part {
+        name: preset.name.clone(),
+        program: version.to_owned(),
+        seeds: asked.seeds,
+        rows,
+        clean,
+        alarms,
+        seconds: 0.0,
+    })
 }
 
 /// A knob on a target without a defect, and the same checks without the knob.
-fn with_knob(book: &Book, defect: &Defect, program: &Path, asked: &Asked, table: &mut Table) -> Result<()> {
+fn with_knob(book: &Book, defect: &Defect, program: &Path, version: &str, asked: &Asked) -> Result<Part> {
     let known = book
         .presets
         .iter()
@@ -185,19 +248,31 @@ fn with_knob(book: &Book, defect: &Defect, program: &Path, asked: &Asked, table:
     let plain = Preset::plain(&defect.preset);
     let preset = known.unwrap_or(&plain);
     let mut row = row(defect);
+    let mut alarms = Vec::new();
     for seed in 1..=asked.seeds {
-        let spoilt = battery(program, preset, &defect.preset, &defect.set, &defect.checks, seed)?;
+        let spoilt = battery(
+            program,
+            preset,
+            &defect.preset,
+            &defect.set,
+            &defect.checks,
+            seed,
+            &DEFECT,
+        )?;
         row.found.push(spoilt.proof(defect));
         say(&row.id, row.found.last());
-        let clean = battery(program, preset, &defect.preset, &[], &defect.checks, seed)?;
-        accused(&clean, &[defect], &defect.preset, seed, table);
+        let findings = battery(program, preset, &defect.preset, &[], &defect.checks, seed, &CLEAN)?;
+        alarms.extend(accused(&findings, &[defect], &defect.preset, seed));
     }
-    table.clean_runs.push((
-        format!("{} (checks of {})", defect.preset, defect.id),
-        asked.seeds as usize,
-    ));
-    table.rows.push(row);
-    Ok(())
+    Ok(Part {
+        name: defect.id.clone(),
+        program: version.to_owned(),
+        seeds: asked.seeds,
+        rows: vec![row],
+        clean: format!("{} (checks of {})", defect.preset, defect.id),
+        alarms,
+        seconds: 0.0,
+    })
 }
 
 fn row(defect: &Defect) -> Row {
@@ -209,17 +284,23 @@ fn row(defect: &Defect) -> Row {
     }
 }
 
-/// Notes all that a clean target is accused of.
-fn accused(clean: &Findings, defects: &[&Defect], target: &str, seed: u64, table: &mut Table) {
-    for says in clean.accusations(defects) {
+/// All that a clean target is accused of.
+fn accused(clean: &Findings, defects: &[&Defect], target: &str, seed: u64) -> Vec<Alarm> {
+    let alarm = |says: String| {
         println!("  FALSE ALARM on {target}, seed {seed}: {says}");
-        table.alarms.push(Alarm {
+        Alarm {
             target: target.to_owned(),
             seed,
             says,
-        });
-    }
+        }
+    };
+    clean.accusations(defects).into_iter().map(alarm).collect()
 }
+
+/// Verdicts that are no answer, so that the check is made again: the machine was too busy; or, where there is something to
+/// find, the data were too few.
+const CLEAN: [&str; 1] = ["invalid"];
+const DEFECT: [&str; 2] = ["invalid", "inconclusive"];
 
 /// Every check of the battery, one after another, each on a freshly started target.
 fn battery(
@@ -229,6 +310,7 @@ fn battery(
     set: &[String],
     checks: &[Vec<String>],
     seed: u64,
+    unanswered: &[&str],
 ) -> Result<Findings> {
     let subject = Subject {
         name,
@@ -244,8 +326,7 @@ fn battery(
             let served = Served::start(program, &subject)?;
             let limit = Duration::from_secs(preset.limit_s);
             let report = served.check(program, check, preset, seed, limit)?;
-            // Neither is an answer: the machine was too busy, or the data too few.
-            let answered = !matches!(report.verdict(), "invalid" | "inconclusive");
+            let answered = !unanswered.contains(&report.verdict());
             last = Some(report);
             if answered {
                 break;

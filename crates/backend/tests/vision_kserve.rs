@@ -10,7 +10,11 @@ const INFER: &str = "/v2/models/yolo11_nano/infer";
 fn server() -> Server {
     Server::start(
         "vision-fixed",
-        &[("load_scale", "0.001"), ("service_scale", "0.01")],
+        &[
+            ("load_scale", "0.001"),
+            ("service_scale", "0.01"),
+            ("preload", "yolo11_nano"),
+        ],
     )
 }
 

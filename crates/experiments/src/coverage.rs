@@ -342,7 +342,11 @@ fn summary(
     phase: &PhaseResult,
 ) -> Finding {
     let all = surface.endpoints.len();
-    let verdict = Verdict::worst(findings.iter().map(Finding::counted));
+    // What could not be tested is nothing that speaks against the target, though it is only advice elsewhere.
+    let verdict = Verdict::worst(findings.iter().map(|finding| match finding.verdict {
+        Verdict::Inconclusive => Verdict::Inconclusive,
+        _ => finding.counted(),
+    }));
     let requests = phase.samples.len();
     let documents = if surface.found_by.is_empty() {
         String::new()

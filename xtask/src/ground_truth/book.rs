@@ -135,6 +135,13 @@ impl Book {
         Ok(book)
     }
 
+    /// Names of all parts that can be tried: presets, then knobs.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &str> {
+        let presets = self.presets.iter().map(|preset| preset.name.as_str());
+        let knobs = self.defects.iter().filter(|defect| !defect.set.is_empty());
+        presets.chain(knobs.map(|defect| defect.id.as_str()))
+    }
+
     /// The defects that a preset is made with.
     pub(crate) fn of(&self, preset: &str) -> impl Iterator<Item = &Defect> {
         self.defects

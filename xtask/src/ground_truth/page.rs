@@ -2,57 +2,44 @@
 
 use std::fmt::Write as _;
 
-use super::Table;
+use super::{Part, Row};
 
 /// The page.
-pub(super) fn text(table: &Table, seeds: u64, presets: &[String]) -> String {
-    let tried: usize = table.rows.iter().map(|row| row.found.len()).sum();
-    let found: usize = table
-        .rows
-        .iter()
-        .map(|row| row.found.iter().filter(|found| found.is_ok()).count())
-        .sum();
-    let clean: usize = table.clean_runs.iter().map(|(_, runs)| runs).sum();
-    let only = if presets.is_empty() {
-        String::new()
-    } else {
-        format!(" --preset {}", presets.join(","))
-    };
+pub(super) fn text(parts: &[Part]) -> String {
+    let rows = || parts.iter().flat_map(|part| &part.rows);
+    let tried: usize = rows().map(|row| row.found.len()).sum();
+    let found: usize = rows().map(good).sum();
+    let clean: u64 = parts.iter().map(|part| part.seeds).sum();
+    let alarms: Vec<_> = parts.iter().flat_map(|part| &part.alarms).collect();
     let mut out = format!(
         "# Ground truth\n\nEvery preset of the reference backend exists twice: as observed, with planted defects, and as `NAME-fixed`, \
          the same without them. Both\nwere served, and checked by a program that was told nothing but the URL. Which finding proves a \
          defect is written in\n[xtask/ground-truth.toml](../xtask/ground-truth.toml). On the fixed twin every FAIL and WARN counts as a false \
-         alarm, and so does\na finding that would have proved a defect. A check that ends INVALID or INCONCLUSIVE gives no answer and is made again, up to three\ntimes in all.\n\n**{found} of {tried} found, {} false alarms in {clean} runs of \
-         targets without a defect**, over {seeds} seed{}. Made by\n`cargo xtask ground-truth --seeds {seeds}{only} --page`.\n\n\
+         alarm, and so does\na finding that would have proved a defect. A check that ends INVALID gives no answer and is made again, up to \
+         three times in all;\nso is one of a target with defects that ends INCONCLUSIVE.\n\n**{found} of {tried} found, {} false alarms in {clean} runs of targets without a defect.** Made by \
+         `cargo xtask ground-truth --seeds N --preset NAMES --page`,\nwhich keeps the results of what it does not run \
+         ([ground-truth.json](ground-truth.json)).\n\n\
          | id | preset | truth | found | the finding that proves it |\n|---|---|---|---|---|\n",
-        table.alarms.len(),
-        if seeds == 1 { "" } else { "s" }
+        alarms.len(),
     );
-    for row in &table.rows {
-        let good = row.found.iter().filter(|found| found.is_ok()).count();
-        let title = row
-            .found
-            .iter()
-            .find_map(|found| found.as_ref().err())
-            .map(|why| format!("missed: {why}"))
-            .or_else(|| row.found.first().and_then(|found| found.as_ref().ok().cloned()))
-            .unwrap_or_default();
+    for row in rows() {
         let _ = writeln!(
             out,
-            "| {} | {} | {} | {good} of {} | {} |",
+            "| {} | {} | {} | {} of {} | {} |",
             row.id,
             row.preset,
             cell(&row.truth),
+            good(row),
             row.found.len(),
-            cell(&title)
+            cell(&title(row))
         );
     }
     out += "\n## False alarms\n\n";
-    if table.alarms.is_empty() {
+    if alarms.is_empty() {
         out += "None.\n";
     } else {
         out += "| target | seed | says |\n|---|---|---|\n";
-        for alarm in &table.alarms {
+        for alarm in &alarms {
             let _ = writeln!(
                 out,
                 "| {} | {} | {} |",
@@ -62,15 +49,30 @@ pub(super) fn text(table: &Table, seeds: u64, presets: &[String]) -> String {
             );
         }
     }
-    out += "\n## Runs without a defect, and time\n\n| target | runs |\n|---|---|\n";
-    for (target, runs) in &table.clean_runs {
-        let _ = writeln!(out, "| {target} | {runs} |");
-    }
-    out += "\n| preset or knob, with its control | seconds over all seeds |\n|---|---|\n";
-    for (name, seconds) in &table.times {
-        let _ = writeln!(out, "| {name} | {seconds:.0} |");
+    out += "\n## Runs\n\n| preset or knob | without a defect | seeds of each | seconds in all | program |\n|---|---|---|---|---|\n";
+    for part in parts {
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {:.0} | {} |",
+            part.name, part.clean, part.seeds, part.seconds, part.program
+        );
     }
     out
+}
+
+/// How many seeds found it.
+fn good(row: &Row) -> usize {
+    row.found.iter().filter(|found| found.is_ok()).count()
+}
+
+/// Why it was missed, where a seed missed it; else what the first seed found.
+fn title(row: &Row) -> String {
+    let missed = row.found.iter().find_map(|found| found.as_ref().err());
+    let first = row.found.first().and_then(|found| found.as_ref().ok());
+    missed
+        .map(|why| format!("missed: {why}"))
+        .or_else(|| first.cloned())
+        .unwrap_or_default()
 }
 
 /// Text that cannot break a row.
@@ -81,26 +83,29 @@ fn cell(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::text;
-    use crate::ground_truth::{Alarm, Row, Table};
+    use crate::ground_truth::{Alarm, Part, Row};
 
     #[test]
     fn what_is_missed_and_what_is_false_is_said() {
-        let table = Table {
+        let part = Part {
+            name: "x".into(),
+            program: "prony 0".into(),
+            seeds: 2,
             rows: vec![Row {
                 id: "X1".into(),
                 preset: "x".into(),
                 truth: "a|b".into(),
                 found: vec![Ok("is so".into()), Err("no finding `y`".into())],
             }],
+            clean: "x-fixed".into(),
             alarms: vec![Alarm {
                 target: "x-fixed".into(),
                 seed: 2,
                 says: "WARN: z".into(),
             }],
-            clean_runs: vec![("x-fixed".into(), 2)],
-            times: vec![("x".into(), 3.4)],
+            seconds: 3.4,
         };
-        let page = text(&table, 2, &["x".to_owned()]);
+        let page = text(&[part]);
         for part in [
             "1 of 2 found, 1 false alarms in 2 runs",
             "missed: no finding `y`",

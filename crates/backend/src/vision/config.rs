@@ -203,7 +203,7 @@ const TABLE: [(KnobDef, &str); COUNT] = [
             "none",
             "models that are loaded from the start: none, all, or names with commas between",
         ),
-        "yolo11_nano",
+        "all",
     ),
     (
         knob(

@@ -28,8 +28,10 @@ const REACH_MIN: f64 = 4.0;
 const TOGETHER_FROM: f64 = 1.6;
 /// Smallest step whose first answer tells whether its requests were taken in turns.
 const STEP_TOGETHER_MIN: u32 = 4;
-/// Good answers that a step needs at least.
+/// Good answers that a step needs at least, and all requests alone together.
 const ANSWERS_MIN: usize = 10;
+/// Good answers that the step of one at a time needs: the baseline has more like them.
+const ALONE_MIN: usize = 5;
 
 /// One step of the ladder.
 #[derive(Clone, Debug)]
@@ -175,11 +177,11 @@ pub(crate) fn throughput_max(run: &RunView<'_>, endpoint: &str) -> Option<f64> {
 pub(super) fn capacity(run: &RunView<'_>, phase: &PhaseResult, seed: u64) -> Option<Capacity> {
     let endpoint = &phase.phase.name;
     let mut solo = Timings::of(phase, endpoint).step(0).service_ms();
+    // The baseline asked the same one at a time: together they make a firmer yardstick.
+    solo.extend(alone::before(run, endpoint));
     if solo.len() < ANSWERS_MIN {
         return None;
     }
-    // The baseline asked the same one at a time: together they make a firmer yardstick.
-    solo.extend(alone::before(run, endpoint));
     let solo_ms = mean(&solo);
     let floor_ms = no_work_ms(run).unwrap_or(0.0).min(solo_ms);
     let work: Vec<f64> = solo.iter().map(|s| s - floor_ms).collect();
@@ -254,7 +256,8 @@ fn rung(phase: &PhaseResult, step: u16, n: u32, (work_ms, floor_ms): (f64, f64))
     let scenario = &phase.phase.scenarios.first()?.name;
     let times = Timings::of(phase, scenario).step(step);
     let response = times.response_ms();
-    if response.len() < ANSWERS_MIN.max(n as usize) {
+    let least = if n == 1 { ALONE_MIN } else { ANSWERS_MIN };
+    if response.len() < least.max(n as usize) {
         return None;
     }
     let per_s = times.per_s();

@@ -15,6 +15,8 @@ use crate::wording::{digits, ms, resting_on};
 /// Answered health checks of a worker that is surely there, and the part of the time that they must span.
 const CHECKS_MIN: usize = 4;
 const SPAN_MIN: f64 = 0.4;
+/// Longest part of the time without a check of any of them, where workers without work take turns.
+const GAP_MAX: f64 = 0.2;
 /// Answered requests that the others must share, and each of them.
 const WORK_MIN: usize = 10;
 /// Requests wait when half of them take so many times the work.
@@ -29,22 +31,58 @@ struct Seen {
     checks_s: Vec<f64>,
 }
 
-/// The workers that got nothing though they were there all the time; times since the phase began, which lasted `length_s`.
-fn idle(seen: &BTreeMap<&str, Seen>, length_s: f64) -> Vec<String> {
+/// The workers that got nothing.
+#[derive(Debug, PartialEq, Eq)]
+enum Idle {
+    /// There is none, or there was too little work to tell.
+    None,
+    /// They were not there for long enough to be given any.
+    Brief(usize),
+    /// These were there all the time, each of them.
+    Always(Vec<String>),
+    /// One of these was always there: idle ones are stopped and others started in their place.
+    InTurn(Vec<String>),
+}
+
+/// Who got nothing; times since the phase began, which lasted `length_s`.
+fn idle(seen: &BTreeMap<&str, Seen>, length_s: f64) -> Idle {
     let work: usize = seen.values().map(|worker| worker.work).sum();
     let chance = (1.0 - 1.0 / seen.len().max(1) as f64).powi(i32::try_from(work).unwrap_or(i32::MAX));
     if work < WORK_MIN || chance > LEVEL {
-        return Vec::new();
+        return Idle::None;
     }
-    let was_there = |checks: &[f64]| {
-        let first = checks.iter().copied().fold(f64::INFINITY, f64::min);
-        let last = checks.iter().copied().fold(0.0, f64::max);
-        checks.len() >= CHECKS_MIN && last - first >= SPAN_MIN * length_s
+    let workless = || seen.iter().filter(|(_, worker)| worker.work == 0);
+    let names = |of: &mut dyn Iterator<Item = (&&str, &Seen)>| -> Vec<String> {
+        of.map(|(name, _)| (**name).to_owned()).collect()
     };
-    seen.iter()
-        .filter(|(_, worker)| worker.work == 0 && was_there(&worker.checks_s))
-        .map(|(name, _)| (*name).to_owned())
-        .collect()
+    let always = names(&mut workless().filter(|(_, worker)| was_there(&worker.checks_s, length_s, 1.0)));
+    if !always.is_empty() {
+        return Idle::Always(always);
+    }
+    let together: Vec<f64> = workless()
+        .flat_map(|(_, worker)| worker.checks_s.iter().copied())
+        .collect();
+    if was_there(&together, length_s, GAP_MAX) {
+        return Idle::InTurn(names(&mut workless()));
+    }
+    match workless().count() {
+        0 => Idle::None,
+        n => Idle::Brief(n),
+    }
+}
+
+/// Whether answered health checks span enough of the phase, with no gap of more than a part of it.
+fn was_there(checks_s: &[f64], length_s: f64, gap_max: f64) -> bool {
+    let mut sorted = checks_s.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let (Some(first), Some(last)) = (sorted.first(), sorted.last()) else {
+        return false;
+    };
+    let gap = sorted
+        .windows(2)
+        .map(|pair| pair[1] - pair[0])
+        .fold(0.0, f64::max);
+    sorted.len() >= CHECKS_MIN && last - first >= SPAN_MIN * length_s && gap <= gap_max * length_s
 }
 
 /// The finding; none when workers are not named, or too few were seen.
@@ -72,7 +110,11 @@ pub(super) fn finding(run: &RunView<'_>) -> Option<Finding> {
     }
     let middle = median(&mut response);
     let waited = middle > WAIT_MIN * solo;
-    let idle = if waited { idle(&seen, length_s) } else { Vec::new() };
+    let idle = if waited { idle(&seen, length_s) } else { Idle::None };
+    let named: &[String] = match &idle {
+        Idle::Always(names) | Idle::InTurn(names) => names,
+        Idle::None | Idle::Brief(_) => &[],
+    };
     let evidence = source(phase, endpoint);
     let rows = seen
         .iter()
@@ -89,7 +131,7 @@ pub(super) fn finding(run: &RunView<'_>) -> Option<Finding> {
         .advisory()
         .figure(
             "workers without work",
-            idle.len() as f64,
+            named.len() as f64,
             "workers",
             seen.len(),
             &evidence,
@@ -118,20 +160,30 @@ pub(super) fn finding(run: &RunView<'_>) -> Option<Finding> {
         ms(middle),
         ms(solo)
     );
-    let draft = match idle.first() {
-        Some(name) => draft
-            .verdict(Verdict::Warn, Severity::High)
-            .title(format!(
-                "{} of {} workers of {endpoint} gets no request while others wait: `{name}` is healthy and idle",
-                idle.len(),
-                seen.len()
-            ))
+    let draft = match (&idle, named.first()) {
+        (_, Some(name)) => {
+            let how = if matches!(idle, Idle::InTurn(_)) {
+                format!("`{name}` and those that took its place, one of which answered health checks with 200 at all times")
+            } else {
+                format!("`{name}`, which answered health checks with 200 all the time")
+            };
+            draft
+                .verdict(Verdict::Warn, Severity::High)
+                .title(format!(
+                    "{} of {} workers of {endpoint} gets no request while others wait: `{name}` is healthy and idle",
+                    named.len(),
+                    seen.len()
+                ))
+                .detail(format!("{beside} By their header `{header}`, every one was done by other workers than {how}."))
+                .advice("Look at how the balancer chooses: a worker that is paid for and does nothing is capacity lost.", "")
+        }
+        (Idle::Brief(n), None) => draft
+            .title(format!("Every worker that was there for long does work for {endpoint}"))
             .detail(format!(
-                "{beside} By their header `{header}`, every one was done by other workers than `{name}`, which answered health checks \
-                 with 200 all the time."
-            ))
-            .advice("Look at how the balancer chooses: a worker that is paid for and does nothing is capacity lost.", ""),
-        None => draft
+                "{beside} {n} of {} workers that {health} shows did none, and were not there for long enough to be given any.",
+                seen.len()
+            )),
+        (_, None) => draft
             .title(format!("All {} workers that {health} shows do work for {endpoint}", seen.len()))
             .detail(beside),
     };
@@ -170,7 +222,7 @@ fn seen<'a>(phase: &'a PhaseResult, header: &str, work: &[(&'a str, f64)]) -> BT
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{Seen, idle};
+    use super::{Idle, Seen, idle};
 
     fn seen(work: usize, checks: &[f64]) -> Seen {
         Seen {
@@ -184,14 +236,43 @@ mod tests {
         let busy = || seen(20, &[]);
         let all = |third: Seen| BTreeMap::from([("a", busy()), ("b", busy()), ("c", third)]);
         let there = [0.0, 2.0, 5.0, 9.0];
-        assert_eq!(idle(&all(seen(0, &there)), 10.0), ["c"]);
-        assert!(idle(&all(seen(1, &there)), 10.0).is_empty(), "it worked");
-        assert!(
-            idle(&all(seen(0, &[8.0, 8.5, 9.0, 9.5])), 10.0).is_empty(),
+        assert_eq!(
+            idle(&all(seen(0, &there)), 10.0),
+            Idle::Always(vec!["c".to_owned()])
+        );
+        assert_eq!(idle(&all(seen(1, &there)), 10.0), Idle::None, "it worked");
+        assert_eq!(
+            idle(&all(seen(0, &[8.0, 8.5, 9.0, 9.5])), 10.0),
+            Idle::Brief(1),
             "it came late"
         );
-        assert!(idle(&all(seen(0, &there[..2])), 10.0).is_empty(), "hardly seen");
+        assert_eq!(
+            idle(&all(seen(0, &there[..2])), 10.0),
+            Idle::Brief(1),
+            "hardly seen"
+        );
         let few = BTreeMap::from([("a", seen(5, &[])), ("c", seen(0, &there))]);
-        assert!(idle(&few, 10.0).is_empty(), "chance");
+        assert_eq!(idle(&few, 10.0), Idle::None, "chance");
+    }
+
+    #[test]
+    fn idle_workers_may_take_turns() {
+        let pair = |first: &[f64], second: &[f64]| {
+            BTreeMap::from([
+                ("a", seen(20, &[])),
+                ("b", seen(20, &[])),
+                ("c", seen(0, first)),
+                ("d", seen(0, second)),
+            ])
+        };
+        assert_eq!(
+            idle(&pair(&[0.0, 1.5, 3.0], &[4.0, 5.5, 7.0]), 10.0),
+            Idle::InTurn(vec!["c".to_owned(), "d".to_owned()])
+        );
+        // One was stopped at the start, and another was just started at the end.
+        assert_eq!(
+            idle(&pair(&[0.0, 0.5, 1.0], &[8.5, 9.0, 9.5]), 10.0),
+            Idle::Brief(2)
+        );
     }
 }

@@ -264,6 +264,41 @@ fn a_slow_target_still_gets_a_verdict() {
 }
 
 #[test]
+fn few_requests_alone_are_enough_with_those_of_the_baseline() {
+    let four = Target {
+        slots: 4,
+        work_ms: 500.0,
+        variation: 0.1,
+        ..Target::default()
+    };
+    let mut experiments = ladder();
+    // So much is left for one endpoint of two in a standard run.
+    experiments[3].1 = json!({"probe_health": false, "duration_s": 14.0});
+    for seed in 0..10 {
+        for (target, verdict) in [
+            (four, Verdict::Pass),
+            (Target { slots: 1, ..four }, Verdict::Fail),
+        ] {
+            let (_, findings) = run(target, seed, Budget::Standard, &experiments);
+            let finding = of(&findings, "serial-service");
+            let wrong = if verdict == Verdict::Pass {
+                Verdict::Fail
+            } else {
+                Verdict::Pass
+            };
+            assert_ne!(finding.verdict, wrong, "{finding:#?}");
+            assert!(!finding.title.starts_with("Too few answers"), "{finding:#?}");
+        }
+        let (_, findings) = run(four, seed, Budget::Standard, &experiments);
+        assert_eq!(
+            of(&findings, "serial-service").verdict,
+            Verdict::Pass,
+            "{findings:#?}"
+        );
+    }
+}
+
+#[test]
 fn a_first_call_penalty_is_reported_and_none_invented() {
     let experiments = &everything()[..4];
     for seed in 0..100 {
