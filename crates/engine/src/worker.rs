@@ -44,6 +44,7 @@ use watch::Watch;
 pub(crate) use linger::LINGERING_MAX;
 pub(crate) use outbox::{Message, Report, Wanted};
 pub(crate) use source::Share;
+pub(crate) use watch::Seen;
 
 /// Read buffer: large reads cost a third of small ones on large bodies.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -95,7 +96,9 @@ pub(crate) fn run(
     match loop_parts(shared.prepared.clock) {
         Ok((waits, timer)) => {
             let mut worker = Worker::new(shared, share, chooser, captures, outbox, waits, timer);
-            worker.watch = Watch::new(shared.prepared.streams() && !shared.prepared.clock.is_simulated());
+            if shared.prepared.streams() && !shared.prepared.clock.is_simulated() {
+                worker.watch = Watch::over_streams(shared.prepared.clock);
+            }
             worker.run();
         }
         Err(error) => {
@@ -189,9 +192,13 @@ impl Flight {
         self.max = self.max.max(self.now);
     }
 
-    fn down(&mut self, at: Nanos) {
+    /// One ended, as was seen at `at`; `over` tells when it did, where that is known better.
+    fn down(&mut self, at: Nanos, over: Nanos) {
         self.advance(at);
         self.now = self.now.saturating_sub(1);
+        if over != Nanos::ZERO {
+            self.integral = self.integral.saturating_sub(u128::from((at - over).0));
+        }
     }
 }
 
@@ -278,7 +285,7 @@ impl<'a> Worker<'a> {
         self.report.flight = self.flight.integral;
         self.report.flight_max = self.flight.max;
         self.report.captures -= self.captures_left;
-        self.report.read_late = self.watch.late();
+        self.report.seen = self.watch.seen();
         let first = self.share.first_seq;
         self.report.next_seq = self.source.as_mut().map_or(first, Source::next_seq);
         self.outbox.finish(self.report);
@@ -569,7 +576,7 @@ impl<'a> Worker<'a> {
             // Its span counts from its intended start, as in its sample.
             self.flight.integral += u128::from((now - call.order.intended).0);
         } else {
-            self.flight.down(now);
+            self.flight.down(now, call.over);
             self.slowest = self.slowest.max(now - call.sent);
         }
         let digest = call.answer.digest();
@@ -582,7 +589,7 @@ impl<'a> Worker<'a> {
                 call.sent
             },
             first_byte: call.first_byte,
-            done: now,
+            done: if call.over == Nanos::ZERO { now } else { call.over },
             digest: if self.prepared.capture.digests { digest } else { 0 },
             bytes_in: u32::try_from(ending.body_bytes).unwrap_or(u32::MAX),
             item: call.item,
@@ -599,6 +606,8 @@ impl<'a> Worker<'a> {
         };
         self.outbox.push(sample);
         if let Some(meter) = &mut call.answer.meter {
+            let (by_kernel, by_read) = meter.stamped();
+            self.watch.ended(by_kernel, by_read);
             let record = self.outbox.stream(meter.record(&sample));
             meter.take_back(record.timeline);
         }

@@ -53,6 +53,8 @@ pub(super) struct Call {
     /// Zero until its first byte was handed to the socket.
     pub(super) sent: Nanos,
     pub(super) first_byte: Nanos,
+    /// When the end of a streamed answer arrived; zero where there is none, or it did not come.
+    pub(super) over: Nanos,
     pub(super) deadline: Nanos,
     /// How often it was sent again on another connection.
     pub(super) resent: u8,
@@ -117,6 +119,7 @@ impl Call {
             attempt: 0,
             sent: Nanos::ZERO,
             first_byte: Nanos::ZERO,
+            over: Nanos::ZERO,
             deadline,
             resent: 0,
             written: 0,
@@ -129,13 +132,21 @@ impl Call {
 }
 
 impl Call {
-    /// A read of its answer returned.
-    pub(super) fn read_at(&mut self, at: Nanos) {
+    /// A read of its answer returned; what it brought `arrived` then, by the kernel. Only streams are told of that.
+    pub(super) fn read_at(&mut self, read: Nanos, arrived: Option<Nanos>) {
+        let at = match &mut self.answer.meter {
+            Some(meter) => meter.read_at(self.sent, read, arrived),
+            None => read,
+        };
         if self.first_byte == Nanos::ZERO {
             self.first_byte = at;
         }
-        if let Some(meter) = &mut self.answer.meter {
-            meter.read_at(self.sent, at);
+    }
+
+    /// The last read brought the end of its answer.
+    pub(super) fn is_complete(&mut self) {
+        if let Some(meter) = &self.answer.meter {
+            self.over = meter.latest();
         }
     }
 

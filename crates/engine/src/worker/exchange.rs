@@ -108,7 +108,12 @@ impl Worker<'_> {
         let route = &self.prepared.route;
         let made = Stream::dial(&route.peer, self.source_address(), &route.link).and_then(|stream| {
             match stream.descriptor() {
-                Some(fd) => self.waits.add(fd, token).map_err(LinkError::Io)?,
+                Some(fd) => {
+                    self.waits.add(fd, token).map_err(LinkError::Io)?;
+                    if self.watch.reads() {
+                        stream.ask_for_stamps();
+                    }
+                }
                 None => self.waits.expect(token, dialled),
             }
             Ok(stream)
@@ -394,6 +399,7 @@ impl Worker<'_> {
             ..
         } = connection;
         let Some(call) = call else { return Reading::Waits };
+        let streams = call.answer.meter.is_some();
         for _ in 0..READS_MAX {
             // Of a body that nobody looks at the kernel throws the rest away; the head of such an answer is read in
             // a small piece, so that most of the body is still there to be thrown away.
@@ -408,23 +414,32 @@ impl Worker<'_> {
                 self.buffer.len()
             };
             let buffer = &mut self.buffer[..most];
-            let received = if discards {
-                stream.discard(buffer)
-            } else {
-                stream.read(buffer)
+            let received = match self.watch.arrivals() {
+                Some(arrivals) if streams => stream.read_stamped(buffer, arrivals),
+                _ if discards => stream.discard(buffer),
+                _ => stream.read(buffer),
             };
             match received {
                 Ok(Received::Blocked) => return Reading::Waits,
                 Ok(Received::Bytes(n)) => {
                     self.stamp = self.prepared.clock.now();
-                    call.read_at(self.stamp);
+                    let arrived = if streams {
+                        self.watch.arrived(self.stamp)
+                    } else {
+                        None
+                    };
+                    call.read_at(self.stamp, arrived);
                     let fed = if discards {
                         Ok(parser.skip(n as u64))
                     } else {
                         parser.feed(&buffer[..n], &mut self.cache, &mut call.answer)
                     };
+                    if let Some(meter) = &mut call.answer.meter {
+                        self.watch.heard(meter);
+                    }
                     match fed {
                         Ok(Fed::Done { used }) => {
+                            call.is_complete();
                             self.large_bodies = parser.body_bytes() >= DISCARD_LEAST as u64;
                             return Reading::Done {
                                 trailing: !discards && used < n,
