@@ -604,7 +604,7 @@ mod tests {
         };
         assert!((judged(&[streams(20, 0)], seen(10)).misread_share - 0.02).abs() < 1e-9);
         assert!(!judged(&[streams(20, 0)], seen(10)).is_valid());
-        assert!(judged(&[streams(20, 0)], seen(5)).is_valid());
+        assert!(judged(&[streams(20, 0)], seen(4)).is_valid());
     }
 
     #[test]
