@@ -12,6 +12,7 @@ mod exchange;
 mod flow;
 mod http2;
 mod linger;
+mod listen;
 mod meter;
 mod outbox;
 mod retry;
@@ -192,13 +193,14 @@ impl Flight {
         self.max = self.max.max(self.now);
     }
 
-    /// One ended, as was seen at `at`; `over` tells when it did, where that is known better.
-    fn down(&mut self, at: Nanos, over: Nanos) {
+    fn down(&mut self, at: Nanos) {
         self.advance(at);
         self.now = self.now.saturating_sub(1);
-        if over != Nanos::ZERO {
-            self.integral = self.integral.saturating_sub(u128::from((at - over).0));
-        }
+    }
+
+    /// One that ended at `at` had been over for so long.
+    fn was_over(&mut self, long: Nanos) {
+        self.integral = self.integral.saturating_sub(u128::from(long.0));
     }
 }
 
@@ -576,10 +578,18 @@ impl<'a> Worker<'a> {
             // Its span counts from its intended start, as in its sample.
             self.flight.integral += u128::from((now - call.order.intended).0);
         } else {
-            self.flight.down(now, call.over);
+            self.flight.down(now);
             self.slowest = self.slowest.max(now - call.sent);
         }
         let digest = call.answer.digest();
+        // What was read late was over before.
+        let done = match call.answer.meter.as_ref().and_then(|meter| meter.over()) {
+            Some(over) => {
+                self.flight.was_over(now - over);
+                over
+            }
+            None => now,
+        };
         let sample = Sample {
             seq: call.order.seq,
             intended: call.order.intended,
@@ -589,7 +599,7 @@ impl<'a> Worker<'a> {
                 call.sent
             },
             first_byte: call.first_byte,
-            done: if call.over == Nanos::ZERO { now } else { call.over },
+            done,
             digest: if self.prepared.capture.digests { digest } else { 0 },
             bytes_in: u32::try_from(ending.body_bytes).unwrap_or(u32::MAX),
             item: call.item,

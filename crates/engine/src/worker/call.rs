@@ -53,8 +53,6 @@ pub(super) struct Call {
     /// Zero until its first byte was handed to the socket.
     pub(super) sent: Nanos,
     pub(super) first_byte: Nanos,
-    /// When the end of a streamed answer arrived; zero where there is none, or it did not come.
-    pub(super) over: Nanos,
     pub(super) deadline: Nanos,
     /// How often it was sent again on another connection.
     pub(super) resent: u8,
@@ -119,7 +117,6 @@ impl Call {
             attempt: 0,
             sent: Nanos::ZERO,
             first_byte: Nanos::ZERO,
-            over: Nanos::ZERO,
             deadline,
             resent: 0,
             written: 0,
@@ -145,8 +142,8 @@ impl Call {
 
     /// The last read brought the end of its answer.
     pub(super) fn is_complete(&mut self) {
-        if let Some(meter) = &self.answer.meter {
-            self.over = meter.latest();
+        if let Some(meter) = &mut self.answer.meter {
+            meter.is_complete();
         }
     }
 
@@ -198,9 +195,9 @@ impl Answer {
         }
     }
 
-    /// Whether anyone looks at the bytes of the body that are still to come.
+    /// Whether anyone looks at the bytes of the body that are still to come, where it is no stream.
     pub(super) fn wants_more(&self) -> bool {
-        self.want_digest || self.body.len() < self.body_keep || self.meter.is_some()
+        self.want_digest || self.body.len() < self.body_keep
     }
 
     fn recycle(&mut self) {

@@ -23,7 +23,6 @@ impl Worker<'_> {
                 Ok(Some(detour)) => {
                     call.detour = Some(Box::new(detour));
                     call.answer.clear();
-                    call.over = Nanos::ZERO;
                     call.flags.insert(SampleFlags::REDIRECTED);
                     return self.place(call);
                 }

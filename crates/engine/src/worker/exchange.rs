@@ -17,7 +17,7 @@ use crate::inner::Coming;
 use crate::{bodies, descriptors};
 
 /// Reads of one connection before others get their turn.
-const READS_MAX: u32 = 16;
+pub(super) const READS_MAX: u32 = 16;
 
 /// What is left of an unwanted body from which the kernel is asked to throw it away.
 const DISCARD_LEAST: usize = 16 << 10;
@@ -26,7 +26,7 @@ const DISCARD_LEAST: usize = 16 << 10;
 const HEAD_READ: usize = 4 << 10;
 
 /// How reading an answer stands.
-enum Reading {
+pub(super) enum Reading {
     /// More will come; an edge will tell.
     Waits,
     /// More may be there already.
@@ -399,7 +399,9 @@ impl Worker<'_> {
             ..
         } = connection;
         let Some(call) = call else { return Reading::Waits };
-        let streams = call.answer.meter.is_some();
+        if call.answer.meter.is_some() {
+            return self.read_stream(slot);
+        }
         for _ in 0..READS_MAX {
             // Of a body that nobody looks at the kernel throws the rest away; the head of such an answer is read in
             // a small piece, so that most of the body is still there to be thrown away.
@@ -414,39 +416,31 @@ impl Worker<'_> {
                 self.buffer.len()
             };
             let buffer = &mut self.buffer[..most];
-            let received = match self.watch.arrivals() {
-                Some(arrivals) if streams => stream.read_stamped(buffer, arrivals),
-                _ if discards => stream.discard(buffer),
-                _ => stream.read(buffer),
+            let received = if discards {
+                stream.discard(buffer)
+            } else {
+                stream.read(buffer)
             };
             match received {
                 Ok(Received::Blocked) => return Reading::Waits,
                 Ok(Received::Bytes(n)) => {
                     self.stamp = self.prepared.clock.now();
-                    let arrived = if streams {
-                        self.watch.arrived(self.stamp)
-                    } else {
-                        None
-                    };
-                    call.read_at(self.stamp, arrived);
+                    if call.first_byte == Nanos::ZERO {
+                        call.first_byte = self.stamp;
+                    }
                     let fed = if discards {
                         Ok(parser.skip(n as u64))
                     } else {
                         parser.feed(&buffer[..n], &mut self.cache, &mut call.answer)
                     };
-                    if let Some(meter) = &mut call.answer.meter {
-                        self.watch.heard(meter);
-                    }
                     match fed {
                         Ok(Fed::Done { used }) => {
-                            call.is_complete();
                             self.large_bodies = parser.body_bytes() >= DISCARD_LEAST as u64;
                             return Reading::Done {
                                 trailing: !discards && used < n,
                             };
                         }
                         Ok(Fed::More) => {
-                            call.goes_on(self.stamp);
                             if n < most && stream.short_read_drains() && !*hung_up {
                                 return Reading::Waits;
                             }
@@ -458,9 +452,7 @@ impl Worker<'_> {
                     self.stamp = self.prepared.clock.now();
                     return match parser.close() {
                         Ok(()) => Reading::Done { trailing: false },
-                        Err(Broken::Nothing) => Reading::Nothing {
-                            error: "the connection was closed before the first byte of the answer".to_owned(),
-                        },
+                        Err(Broken::Nothing) => closed_early(),
                         Err(broken) => failed(broken),
                     };
                 }
@@ -633,7 +625,15 @@ impl Worker<'_> {
     }
 }
 
-fn lost(error: &LinkError, begun: bool) -> Reading {
+/// The connection ended before the first byte.
+pub(super) fn closed_early() -> Reading {
+    Reading::Nothing {
+        error: "the connection was closed before the first byte of the answer".to_owned(),
+    }
+}
+
+/// The connection was lost, before or after the first byte.
+pub(super) fn lost(error: &LinkError, begun: bool) -> Reading {
     match error {
         LinkError::Tls(error) => Reading::Failed {
             outcome: Outcome::Tls,
@@ -656,7 +656,8 @@ fn lost(error: &LinkError, begun: bool) -> Reading {
     }
 }
 
-fn failed(broken: Broken) -> Reading {
+/// What came is no valid response.
+pub(super) fn failed(broken: Broken) -> Reading {
     let (outcome, error) = match broken {
         Broken::Malformed(why) => (Outcome::Malformed, format!("not valid HTTP: {why}")),
         Broken::HeadTooLarge => (

@@ -68,6 +68,7 @@ struct Account {
     first_output: Nanos,
     last_token: Nanos,
     terminal: Nanos,
+    over: Nanos,
     token_events: u32,
     event_tokens: u32,
     first_tokens: u32,
@@ -158,9 +159,14 @@ impl Meter {
         }
     }
 
-    /// The last stamp.
-    pub(super) fn latest(&self) -> Nanos {
-        self.account.at
+    /// The last read brought the end of the answer.
+    pub(super) fn is_complete(&mut self) {
+        self.account.over = self.account.at;
+    }
+
+    /// When the end of the answer arrived; `None` where it did not.
+    pub(super) fn over(&self) -> Option<Nanos> {
+        (self.account.over != Nanos::ZERO).then_some(self.account.over)
     }
 
     /// How many events were stamped by the kernel, and how many by their reads.
