@@ -1,11 +1,11 @@
 //! Whether the generator kept its promise. The bounds are those of the methodology; a bound counts only above a
 //! minimum number of requests, so that one late send does not condemn a phase of twenty.
 
-use prony_model::{Nanos, Outcome, Phase, Shape, StreamSummary, Validity};
+use prony_model::{Distribution, Nanos, Outcome, Phase, Shape, StreamSummary, Validity};
 use prony_stats::order::nearest_rank;
 
 use crate::books::{self, Books, OWN_LAG, RESPONSE, Times, is_unsent};
-use crate::worker::Report;
+use crate::worker::{Report, Seen};
 
 /// Late sends beyond this share make a phase invalid.
 const LATE_SHARE_MAX: f64 = 0.01;
@@ -33,11 +33,12 @@ const STEAL_WARN: f64 = 0.02;
 const STEAL_MAX: f64 = 0.1;
 const TIMER_MAX: Nanos = Nanos(5_000_000);
 const TIMER_MIN: usize = 20;
-/// Reads that are late at p99 by more than this share of the median gap between tokens, and by more than the least, make times of
-/// tokens ours. From this share of events that shared a read on, gaps are not looked at.
+/// Reads that are late by more than this share of the median gap between tokens, and by more than the least, spoil stamps. From this share of events that shared a read on, gaps are not looked at.
 const READ_SHARE: f64 = 0.05;
 const READ_LEAST: Nanos = Nanos(250_000);
 const READ_JOINED: f64 = 0.05;
+/// Share of events, or of first tokens, that may be spoiled so.
+const READ_SHARE_MAX: f64 = 0.01;
 const LITTLE_MAX: f64 = 0.05;
 const LITTLE_REQUESTS_MIN: u64 = 100;
 /// CPU shares of a shorter leg say nothing.
@@ -244,32 +245,66 @@ pub(crate) fn add_reports(validity: &mut Validity, phase: &Phase, reports: &[Rep
     }
 }
 
-/// Whether streams were read in time: their times are those of the reads.
+/// Whether streams were read in time. What the kernel stamped is wrong only where a late read brought several events.
 pub(crate) fn add_reading(validity: &mut Validity, streams: &[StreamSummary], reports: &[Report]) {
-    let mut late = None;
+    let mut seen = Seen::default();
     for report in reports {
-        books::merge(&mut late, report.read_late.as_deref());
+        if let Some(from) = &report.seen {
+            seen.merge(from);
+        }
     }
-    let Some(late) = late.filter(|late| !late.is_empty()) else {
+    let events = seen.by_kernel + seen.by_read;
+    if events == 0 {
         return;
-    };
-    validity.read_late_p99 = at(&late, 0.99);
-    let bounds = streams.iter().filter(|s| s.ok > 0).map(|s| {
-        // Where tokens come together, gaps are the network's; the time to the first token still counts.
-        let joined = s.joined as f64 >= READ_JOINED * s.token_events as f64;
-        let times = if joined { &s.ttft } else { &s.chunk_gap };
+    }
+    (validity.stamped_by_kernel, validity.stamped_by_read) = (seen.by_kernel, seen.by_read);
+    let [rounds, reads, shared, shared_first] = [seen.rounds, seen.reads, seen.shared, seen.shared_first]
+        .map(|times| times.unwrap_or_else(books::new_times));
+    let by_read = seen.by_read as f64 / events as f64;
+    let late = if by_read > READ_SHARE_MAX { &rounds } else { &reads };
+    validity.read_late_p99 = at(late, 0.99);
+    let of_median = |times: &Distribution| {
         let median = times.quantiles.first().map_or(Nanos::ZERO, |q| q.value);
         READ_LEAST.max(Nanos((median.0 as f64 * READ_SHARE) as u64))
+    };
+    let good = || streams.iter().filter(|s| s.ok > 0);
+    let bounds = good().map(|s| {
+        // Where tokens come together, gaps are the network's; the time to the first token still counts.
+        let joined = s.joined as f64 >= READ_JOINED * s.token_events as f64;
+        of_median(if joined { &s.ttft } else { &s.chunk_gap })
     });
-    let Some(bound) = bounds.min() else { return };
-    if validity.read_late_p99 > bound {
-        let beyond = late.count_between(late.next_non_equivalent(bound.0), u64::MAX);
+    let (Some(bound), Some(bound_first)) = (bounds.min(), good().map(|s| of_median(&s.ttft)).min()) else {
+        return;
+    };
+    // Those stamped by reads are told by the probe, one for many; the others one by one.
+    let share = |n: u64, of: u64| n as f64 / of.max(1) as f64;
+    let (late_rounds, late_shared) = (beyond(&rounds, bound), beyond(&shared, bound));
+    validity.misread_share = by_read * share(late_rounds, rounds.len()) + share(late_shared, events);
+    let told = if seen.by_read > 0 { late_rounds } else { 0 } + late_shared;
+    if validity.misread_share > READ_SHARE_MAX {
         let says = format!(
-            "answers were read {} late at p99 (bound {bound}): times of tokens are our own by so much",
-            validity.read_late_p99
+            "{:.1} % of the events were read more than {bound} late and have the stamp of their read, or of a later event that \
+             came with them (bound {} %): times of tokens are our own by so much",
+            validity.misread_share * 100.0,
+            READ_SHARE_MAX * 100.0
         );
-        validity.tell(beyond >= LATE_MIN, "late-reads", says);
+        return validity.tell(told >= LATE_MIN, "late-reads", says);
     }
+    let answers = streams.iter().map(|s| s.ok + s.failed).sum();
+    let late_first = beyond(&shared_first, bound_first);
+    if share(late_first, answers) > READ_SHARE_MAX {
+        let says = format!(
+            "{late_first} of {answers} first tokens were read more than {bound_first} late and have the stamp of a later event (bound {} %): \
+             the time to the first token is our own by so much",
+            READ_SHARE_MAX * 100.0
+        );
+        validity.tell(late_first >= LATE_MIN, "late-reads", says);
+    }
+}
+
+/// How many are above a bound.
+fn beyond(times: &Times, bound: Nanos) -> u64 {
+    times.count_between(times.next_non_equivalent(bound.0), u64::MAX)
 }
 
 /// Little's law as a check of our own books: the time integral of requests in flight, counted as they started and
@@ -302,7 +337,7 @@ fn at(times: &Times, p: f64) -> Nanos {
 mod tests {
     use super::{add_little, add_reading, add_reports, judge};
     use crate::books::Books;
-    use crate::worker::Report;
+    use crate::worker::{Report, Seen};
     use prony_model::{
         Arrivals, Capture, Distribution, Limits, Nanos, Outcome, Phase, Quantile, Sample, SampleFlags, Shape,
         StreamSummary, Validity,
@@ -471,8 +506,8 @@ mod tests {
         );
     }
 
-    #[test]
-    fn streams_that_were_read_late() {
+    /// Ten streams of 1,000 tokens, so far apart; the first after 100 ms.
+    fn streams(gap_ms: u64, joined: u64) -> StreamSummary {
         let median = |ms: u64| Distribution {
             quantiles: vec![Quantile {
                 p: 0.5,
@@ -481,27 +516,109 @@ mod tests {
             }],
             ..Distribution::default()
         };
-        let streams = |gap_ms: u64, joined: u64| StreamSummary {
+        StreamSummary {
             ok: 10,
             token_events: 1000,
             joined,
             chunk_gap: median(gap_ms),
             ttft: median(100),
             ..StreamSummary::default()
+        }
+    }
+
+    /// So many of `n` so late, the others 20 us.
+    fn times(late_us: u64, late: u64, n: u64) -> Option<crate::books::Times> {
+        let mut times = None;
+        for i in 0..n {
+            let us = if i < late { late_us } else { 20 };
+            crate::books::record(&mut times, Nanos(us * 1000));
+        }
+        times
+    }
+
+    fn judged(streams: &[StreamSummary], seen: Seen) -> Validity {
+        let report = Report {
+            seen: Some(Box::new(seen)),
+            ..Report::default()
         };
-        let judged = |late_us: u64, beats: u64, stream: StreamSummary| {
-            let mut late = None;
-            for beat in 0..100 {
-                let us = if beat < beats { late_us } else { 20 };
-                crate::books::record(&mut late, Nanos(us * 1000));
-            }
-            let report = Report {
-                read_late: late.map(Box::new),
-                ..Report::default()
+        let mut validity = Validity::default();
+        add_reading(&mut validity, streams, &[report]);
+        validity
+    }
+
+    #[test]
+    fn late_reads_of_what_the_kernel_stamped() {
+        let seen = |reads, shared, shared_first| Seen {
+            by_kernel: 1000,
+            rounds: times(30_000, 100, 100),
+            reads,
+            shared,
+            shared_first,
+            ..Seen::default()
+        };
+        // Reads 30 ms late: every event has its own stamp all the same.
+        let saved = judged(&[streams(20, 0)], seen(times(30_000, 1000, 1000), None, None));
+        assert!(saved.is_valid() && saved.warnings.is_empty(), "{saved:?}");
+        assert_eq!(
+            (
+                saved.stamped_by_kernel,
+                saved.stamped_by_read,
+                saved.misread_share
+            ),
+            (1000, 0, 0.0)
+        );
+        assert!(saved.read_late_p99.0 > 29_000_000, "it is told all the same");
+        // Of 1,000 events 10 may be lost in one read with a later one.
+        let lost = |n: u64, late_us: u64| {
+            judged(
+                &[streams(20, 0)],
+                seen(times(30_000, 1000, 1000), times(late_us, n, n + 300), None),
+            )
+        };
+        assert!(lost(10, 1100).is_valid());
+        let invalid = lost(11, 1100);
+        assert_eq!(names(&invalid.invalid), ["late-reads"]);
+        assert!((invalid.misread_share - 0.011).abs() < 1e-9, "{invalid:?}");
+        assert!(lost(300, 900).is_valid(), "those came together");
+        // First tokens are counted by answers, and by their own bound: 5 % of 100 ms.
+        let first = |n: u64, late_us: u64| {
+            let many = StreamSummary {
+                ok: 500,
+                ..streams(20, 0)
             };
-            let mut validity = Validity::default();
-            add_reading(&mut validity, &[stream], &[report]);
-            validity
+            judged(&[many], seen(times(20, 0, 1000), None, times(late_us, n, 500)))
+        };
+        assert!(first(5, 5100).is_valid());
+        assert_eq!(names(&first(6, 5100).invalid), ["late-reads"]);
+        assert!(first(500, 4900).is_valid());
+    }
+
+    #[test]
+    fn a_few_stamps_of_late_reads_among_the_kernels() {
+        // One event in five has the stamp of its read, and one round in ten is late: 2 % are wrong.
+        let seen = |late| Seen {
+            by_kernel: 800,
+            by_read: 200,
+            rounds: times(1100, late, 100),
+            ..Seen::default()
+        };
+        assert!((judged(&[streams(20, 0)], seen(10)).misread_share - 0.02).abs() < 1e-9);
+        assert!(!judged(&[streams(20, 0)], seen(10)).is_valid());
+        assert!(judged(&[streams(20, 0)], seen(4)).is_valid());
+    }
+
+    #[test]
+    fn streams_that_were_read_late() {
+        let judged = |late_us: u64, beats: u64, stream: StreamSummary| {
+            let rounds = times(late_us, beats, 100);
+            judged(
+                &[stream],
+                Seen {
+                    by_read: 1000,
+                    rounds,
+                    ..Seen::default()
+                },
+            )
         };
         // 5 % of 20 ms is 1 ms; the least bound is 0.25 ms.
         assert!(judged(900, 10, streams(20, 0)).is_valid());

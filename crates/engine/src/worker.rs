@@ -12,6 +12,7 @@ mod exchange;
 mod flow;
 mod http2;
 mod linger;
+mod listen;
 mod meter;
 mod outbox;
 mod retry;
@@ -44,6 +45,7 @@ use watch::Watch;
 pub(crate) use linger::LINGERING_MAX;
 pub(crate) use outbox::{Message, Report, Wanted};
 pub(crate) use source::Share;
+pub(crate) use watch::Seen;
 
 /// Read buffer: large reads cost a third of small ones on large bodies.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -95,7 +97,9 @@ pub(crate) fn run(
     match loop_parts(shared.prepared.clock) {
         Ok((waits, timer)) => {
             let mut worker = Worker::new(shared, share, chooser, captures, outbox, waits, timer);
-            worker.watch = Watch::new(shared.prepared.streams() && !shared.prepared.clock.is_simulated());
+            if shared.prepared.streams() && !shared.prepared.clock.is_simulated() {
+                worker.watch = Watch::over_streams(shared.prepared.clock);
+            }
             worker.run();
         }
         Err(error) => {
@@ -193,6 +197,11 @@ impl Flight {
         self.advance(at);
         self.now = self.now.saturating_sub(1);
     }
+
+    /// One that ended at `at` had been over for so long.
+    fn was_over(&mut self, long: Nanos) {
+        self.integral = self.integral.saturating_sub(u128::from(long.0));
+    }
 }
 
 impl<'a> Worker<'a> {
@@ -278,7 +287,7 @@ impl<'a> Worker<'a> {
         self.report.flight = self.flight.integral;
         self.report.flight_max = self.flight.max;
         self.report.captures -= self.captures_left;
-        self.report.read_late = self.watch.late();
+        self.report.seen = self.watch.seen();
         let first = self.share.first_seq;
         self.report.next_seq = self.source.as_mut().map_or(first, Source::next_seq);
         self.outbox.finish(self.report);
@@ -573,6 +582,14 @@ impl<'a> Worker<'a> {
             self.slowest = self.slowest.max(now - call.sent);
         }
         let digest = call.answer.digest();
+        // What was read late was over before.
+        let done = match call.answer.meter.as_ref().and_then(|meter| meter.over()) {
+            Some(over) => {
+                self.flight.was_over(now - over);
+                over
+            }
+            None => now,
+        };
         let sample = Sample {
             seq: call.order.seq,
             intended: call.order.intended,
@@ -582,7 +599,7 @@ impl<'a> Worker<'a> {
                 call.sent
             },
             first_byte: call.first_byte,
-            done: now,
+            done,
             digest: if self.prepared.capture.digests { digest } else { 0 },
             bytes_in: u32::try_from(ending.body_bytes).unwrap_or(u32::MAX),
             item: call.item,
@@ -599,6 +616,8 @@ impl<'a> Worker<'a> {
         };
         self.outbox.push(sample);
         if let Some(meter) = &mut call.answer.meter {
+            let (by_kernel, by_read) = meter.stamped();
+            self.watch.ended(by_kernel, by_read);
             let record = self.outbox.stream(meter.record(&sample));
             meter.take_back(record.timeline);
         }

@@ -22,9 +22,20 @@ pub struct Validity {
     pub steal_share: f64,
     /// 99th percentile of the timer's own lateness on the worker threads.
     pub timer_p99: Nanos,
-    /// How late answers were read at the 99th percentile, where streams were: what is added to the times of their tokens at most.
+    /// How late answers were read at the 99th percentile, where streams were. It is in the times of those events only that have the
+    /// stamp of their read.
     #[serde(default)]
     pub read_late_p99: Nanos,
+    /// Events of streams that have the kernel's stamp of their arrival.
+    #[serde(default)]
+    pub stamped_by_kernel: u64,
+    /// Events of streams that have the stamp of the read that brought them.
+    #[serde(default)]
+    pub stamped_by_read: u64,
+    /// Share of those events whose stamp is wrong because they were read late, beyond the bound that `late-reads` names: stamped
+    /// by a late read, or together with a later event.
+    #[serde(default)]
+    pub misread_share: f64,
     /// Samples or chunks that could not be stored.
     pub dropped: u64,
     /// Relative difference between the mean in flight and rate x mean response (Little's law).

@@ -97,6 +97,27 @@ fn objectives_have_a_form() {
 }
 
 #[test]
+fn whose_clock_stamped_the_events() {
+    let mut run = run();
+    let stamped = |run: &prony_report::RunRecord| {
+        Report::build(run).streams[0]
+            .line("stamped_on_arrival_share")
+            .cloned()
+    };
+    assert!(stamped(&run).is_none(), "older runs do not say");
+    run.phases[0].validity.stamped_by_kernel = 300;
+    let all = stamped(&run).unwrap();
+    assert_eq!((all.value, all.note.as_str()), (Some(1.0), "by the kernel"));
+    run.phases[0].validity.stamped_by_read = 100;
+    let some = stamped(&run).unwrap();
+    assert_eq!(some.value, Some(0.75));
+    assert_eq!(
+        some.note,
+        "by the kernel; 100 of 400 of the phase when they were read"
+    );
+}
+
+#[test]
 fn warnings_come_where_they_are_due() {
     let mut run = run();
     let warned = |run: &prony_report::RunRecord, part: &str| {

@@ -4,6 +4,7 @@
 //! It stamps times and keeps no statistics; it knows nothing of phases, samples or verdicts. Everything here is
 //! non-blocking unless its name says otherwise, so that one thread can drive thousands of connections.
 
+mod arrival;
 mod clock;
 pub mod dial;
 mod error;
@@ -17,6 +18,7 @@ mod stream;
 pub mod tls;
 pub mod tokens;
 
+pub use arrival::Arrivals;
 pub use clock::Clock;
 pub use dial::Peer;
 pub use error::WireError;

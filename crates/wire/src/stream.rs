@@ -10,6 +10,7 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 use rustls::{ClientConfig, ClientConnection, HandshakeKind};
 use rustls_pki_types::ServerName;
 
+use crate::arrival::{self, Arrivals, Stamped};
 use crate::dial::{self, Peer};
 use crate::{InnerStream, tls};
 
@@ -125,7 +126,7 @@ impl Stream {
             if !tls.session.wants_read() {
                 return Ok(false);
             }
-            match tls.pull()? {
+            match tls.pull(None)? {
                 Received::Bytes(_) => {}
                 Received::Blocked => return Ok(false),
                 Received::Closed => {
@@ -143,8 +144,45 @@ impl Stream {
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<Received, LinkError> {
         match self {
             Self::Plain(fd) => receive(fd, buffer, RecvFlags::empty()),
-            Self::Tls(tls) => tls.read(buffer),
+            Self::Tls(tls) => tls.read(buffer, None),
             Self::Inner(inner) => Ok(inner.read(buffer)),
+        }
+    }
+
+    /// Has the kernel keep when bytes arrive, for [`Stream::read_stamped`]. It does so for TCP alone.
+    pub fn ask_for_stamps(&self) {
+        match self {
+            Self::Plain(fd) => arrival::ask_for_stamps(fd),
+            Self::Tls(tls) => arrival::ask_for_stamps(&tls.socket),
+            Self::Inner(_) => {}
+        }
+    }
+
+    /// Like [`Stream::read`]; `arrivals` then tells when the last of what was read arrived, where that is known. Over TLS it
+    /// is the instant of the segment that completed the record.
+    pub fn read_stamped(
+        &mut self,
+        buffer: &mut [u8],
+        arrivals: &mut Arrivals,
+    ) -> Result<Received, LinkError> {
+        match self {
+            Self::Plain(fd) => loop {
+                return match arrivals.receive(&*fd, buffer) {
+                    Ok(0) => Ok(Received::Closed),
+                    Ok(n) => Ok(Received::Bytes(n)),
+                    Err(Errno::AGAIN) => Ok(Received::Blocked),
+                    Err(Errno::INTR) => continue,
+                    Err(e) => Err(LinkError::Io(e)),
+                };
+            },
+            Self::Tls(tls) => {
+                arrivals.forget();
+                tls.read(buffer, Some(arrivals))
+            }
+            Self::Inner(inner) => {
+                arrivals.forget();
+                Ok(inner.read(buffer))
+            }
         }
     }
 
@@ -153,7 +191,7 @@ impl Stream {
     pub fn discard(&mut self, buffer: &mut [u8]) -> Result<Received, LinkError> {
         match self {
             Self::Plain(fd) => receive(fd, buffer, RecvFlags::TRUNC),
-            Self::Tls(tls) => tls.read(buffer),
+            Self::Tls(tls) => tls.read(buffer, None),
             Self::Inner(inner) => Ok(inner.read(buffer)),
         }
     }
@@ -205,7 +243,11 @@ impl Stream {
 }
 
 impl TlsStream {
-    fn read(&mut self, buffer: &mut [u8]) -> Result<Received, LinkError> {
+    fn read(
+        &mut self,
+        buffer: &mut [u8],
+        mut arrivals: Option<&mut Arrivals>,
+    ) -> Result<Received, LinkError> {
         loop {
             match self.session.reader().read(buffer) {
                 Ok(0) => return Ok(Received::Closed),
@@ -215,7 +257,7 @@ impl TlsStream {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                 Err(e) => return Err(LinkError::Io(errno(&e))),
             }
-            match self.pull()? {
+            match self.pull(arrivals.as_deref_mut())? {
                 Received::Blocked => return Ok(Received::Blocked),
                 // The next turn of the loop tells a clean end from a missing one.
                 Received::Bytes(_) | Received::Closed => self.push()?,
@@ -224,8 +266,12 @@ impl TlsStream {
     }
 
     /// Socket to session.
-    fn pull(&mut self) -> Result<Received, LinkError> {
-        let n = match self.session.read_tls(&mut self.socket) {
+    fn pull(&mut self, arrivals: Option<&mut Arrivals>) -> Result<Received, LinkError> {
+        let read = match arrivals {
+            Some(arrivals) => self.session.read_tls(&mut Stamped(&self.socket, arrivals)),
+            None => self.session.read_tls(&mut self.socket),
+        };
+        let n = match read {
             Ok(n) => n,
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(Received::Blocked),
             Err(e) if e.kind() == io::ErrorKind::Interrupted => return Ok(Received::Bytes(0)),

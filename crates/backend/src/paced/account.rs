@@ -23,7 +23,7 @@ pub(super) struct Record {
     pub(super) id: String,
     /// Where it was asked for.
     pub(super) path: &'static str,
-    /// When the whole request had been read, by the wall clock.
+    /// When the whole request had arrived, by the wall clock.
     pub(super) arrived_unix_ms: f64,
     /// The same by the monotonic clock.
     pub(super) arrived_ns: u64,
@@ -82,6 +82,7 @@ struct Books {
     itl_intended: Histogram<u64>,
     itl_error: Histogram<u64>,
     late: Histogram<u64>,
+    read_late: Histogram<u64>,
     streams: VecDeque<Record>,
     events_kept: usize,
 }
@@ -99,6 +100,7 @@ impl Books {
             itl_intended: histogram(),
             itl_error: histogram(),
             late: histogram(),
+            read_late: histogram(),
             streams: VecDeque::new(),
             events_kept: 0,
         }
@@ -123,11 +125,12 @@ impl Account {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A stream begins.
-    pub(super) fn begin(&self) {
+    /// A stream begins whose request had arrived so long before.
+    pub(super) fn begin(&self, read_late_ns: u64) {
         let mut books = self.lock();
         books.running += 1;
         books.begun += 1;
+        books.read_late.saturating_record(read_late_ns);
     }
 
     /// An event with so many tokens leaves.
@@ -189,6 +192,7 @@ impl Account {
             &books.itl_intended,
             &books.itl_error,
             &books.late,
+            &books.read_late,
         ]
         .map(Histogram::clone);
         let mut told = json!({
@@ -196,7 +200,14 @@ impl Account {
             "events": books.events, "tokens": books.tokens, "remembered": books.streams.len(),
         });
         drop(books);
-        let names = ["ttft_ns", "itl_ns", "itl_intended_ns", "itl_error_ns", "late_ns"];
+        let names = [
+            "ttft_ns",
+            "itl_ns",
+            "itl_intended_ns",
+            "itl_error_ns",
+            "late_ns",
+            "read_late_ns",
+        ];
         for (name, one) in names.into_iter().zip(&held) {
             told[name] = quantiles(one);
         }
@@ -262,7 +273,7 @@ mod tests {
     use super::*;
 
     fn stream(account: &Account, events: u64) {
-        account.begin();
+        account.begin(700);
         let mut record = Record {
             arrived_ns: 1000,
             outcome: "whole",
@@ -294,6 +305,7 @@ mod tests {
             (&json!(1), &json!(3))
         );
         assert_eq!(told["itl_error_ns"]["max"], json!(300));
+        assert_eq!(told["read_late_ns"]["max"], json!(700));
         let streams = account.streams(None, 10);
         assert_eq!(streams[0]["intended_us"], json!([5.0, 10.0, 15.0, 20.0]));
         assert_eq!(streams[0]["sent_us"], json!([5.0, 10.3, 15.0, 20.3]));

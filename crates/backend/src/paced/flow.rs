@@ -1,10 +1,11 @@
-//! One connection: bytes that came, bytes that the socket does not take yet, and the answer in the making. It knows no time.
+//! One connection: bytes that came and when, bytes that the socket does not take yet, and the answer in the making. It keeps no time.
 
 use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{SendFlags, send};
 
+use super::arrival;
 use super::live::Live;
 use super::request::BODY_MAX;
 
@@ -22,6 +23,8 @@ pub(super) struct Flow {
     pub(super) socket: OwnedFd,
     /// Bytes that came and are no whole request yet.
     pub(super) input: Vec<u8>,
+    /// When the last of them arrived, unless an answer was in the making then.
+    pub(super) arrived_ns: Option<u64>,
     /// The answer in the making.
     pub(super) live: Option<Box<Live>>,
     /// Whether the connection ends when everything has left.
@@ -39,9 +42,11 @@ pub(super) struct Flow {
 impl Flow {
     /// A connection just accepted.
     pub(super) fn new(socket: OwnedFd) -> Self {
+        arrival::ask_for_stamps(&socket);
         Self {
             socket,
             input: Vec::new(),
+            arrived_ns: None,
             live: None,
             close: false,
             over: false,
@@ -100,10 +105,12 @@ impl Flow {
     /// Takes up what came.
     pub(super) fn receive(&mut self, scratch: &mut [u8]) -> Result<(), Gone> {
         loop {
-            match recv(&self.socket, &mut *scratch, RecvFlags::DONTWAIT) {
-                Ok((0, _)) => return Err(Gone),
-                Ok((count, _)) => {
+            match arrival::receive(&self.socket, scratch) {
+                Ok(read) if read.count == 0 => return Err(Gone),
+                Ok(read) => {
+                    let count = read.count;
                     self.input.extend_from_slice(&scratch[..count]);
+                    self.arrived_ns = self.live.is_none().then_some(read.arrived_ns);
                     if self.input.len() > INPUT_MAX {
                         return Err(Gone);
                     }

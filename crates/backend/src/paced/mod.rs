@@ -3,6 +3,7 @@
 
 mod account;
 mod answers;
+mod arrival;
 mod asked;
 mod clock;
 mod flow;

@@ -497,11 +497,18 @@ impl Pacer {
         }
         let now = now_ns();
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        // One that came while its connection was still being answered arrives when its turn does.
+        let arrived_ns = self
+            .flows
+            .get_mut(slot)
+            .and_then(Option::as_mut)
+            .and_then(|flow| flow.arrived_ns.take())
+            .map_or(now, |arrived| arrived.min(now));
         let record = Record {
             seq: self.seq,
             id,
-            arrived_ns: now,
-            arrived_unix_ms: unix.as_secs_f64() * 1000.0,
+            arrived_ns,
+            arrived_unix_ms: unix.as_secs_f64() * 1000.0 - (now - arrived_ns) as f64 / 1e6,
             ..Record::default()
         };
         let mut live = Box::new(Live::new(
@@ -512,7 +519,7 @@ impl Pacer {
             self.seed,
             request.close,
         ));
-        self.shared.account.begin();
+        self.shared.account.begin(now - arrived_ns);
         self.running += 1;
         self.out.clear();
         live.begin(now, &self.shared.account, &mut self.out);

@@ -129,13 +129,21 @@ impl Call {
 }
 
 impl Call {
-    /// A read of its answer returned.
-    pub(super) fn read_at(&mut self, at: Nanos) {
+    /// A read of its answer returned; what it brought `arrived` then, by the kernel. Only streams are told of that.
+    pub(super) fn read_at(&mut self, read: Nanos, arrived: Option<Nanos>) {
+        let at = match &mut self.answer.meter {
+            Some(meter) => meter.read_at(self.sent, read, arrived),
+            None => read,
+        };
         if self.first_byte == Nanos::ZERO {
             self.first_byte = at;
         }
+    }
+
+    /// The last read brought the end of its answer.
+    pub(super) fn is_complete(&mut self) {
         if let Some(meter) = &mut self.answer.meter {
-            meter.read_at(self.sent, at);
+            meter.is_complete();
         }
     }
 
@@ -187,9 +195,9 @@ impl Answer {
         }
     }
 
-    /// Whether anyone looks at the bytes of the body that are still to come.
+    /// Whether anyone looks at the bytes of the body that are still to come, where it is no stream.
     pub(super) fn wants_more(&self) -> bool {
-        self.want_digest || self.body.len() < self.body_keep || self.meter.is_some()
+        self.want_digest || self.body.len() < self.body_keep
     }
 
     fn recycle(&mut self) {

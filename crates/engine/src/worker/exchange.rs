@@ -17,7 +17,7 @@ use crate::inner::Coming;
 use crate::{bodies, descriptors};
 
 /// Reads of one connection before others get their turn.
-const READS_MAX: u32 = 16;
+pub(super) const READS_MAX: u32 = 16;
 
 /// What is left of an unwanted body from which the kernel is asked to throw it away.
 const DISCARD_LEAST: usize = 16 << 10;
@@ -26,7 +26,7 @@ const DISCARD_LEAST: usize = 16 << 10;
 const HEAD_READ: usize = 4 << 10;
 
 /// How reading an answer stands.
-enum Reading {
+pub(super) enum Reading {
     /// More will come; an edge will tell.
     Waits,
     /// More may be there already.
@@ -108,7 +108,12 @@ impl Worker<'_> {
         let route = &self.prepared.route;
         let made = Stream::dial(&route.peer, self.source_address(), &route.link).and_then(|stream| {
             match stream.descriptor() {
-                Some(fd) => self.waits.add(fd, token).map_err(LinkError::Io)?,
+                Some(fd) => {
+                    self.waits.add(fd, token).map_err(LinkError::Io)?;
+                    if self.watch.reads() {
+                        stream.ask_for_stamps();
+                    }
+                }
                 None => self.waits.expect(token, dialled),
             }
             Ok(stream)
@@ -394,6 +399,9 @@ impl Worker<'_> {
             ..
         } = connection;
         let Some(call) = call else { return Reading::Waits };
+        if call.answer.meter.is_some() {
+            return self.read_stream(slot);
+        }
         for _ in 0..READS_MAX {
             // Of a body that nobody looks at the kernel throws the rest away; the head of such an answer is read in
             // a small piece, so that most of the body is still there to be thrown away.
@@ -417,7 +425,9 @@ impl Worker<'_> {
                 Ok(Received::Blocked) => return Reading::Waits,
                 Ok(Received::Bytes(n)) => {
                     self.stamp = self.prepared.clock.now();
-                    call.read_at(self.stamp);
+                    if call.first_byte == Nanos::ZERO {
+                        call.first_byte = self.stamp;
+                    }
                     let fed = if discards {
                         Ok(parser.skip(n as u64))
                     } else {
@@ -431,7 +441,6 @@ impl Worker<'_> {
                             };
                         }
                         Ok(Fed::More) => {
-                            call.goes_on(self.stamp);
                             if n < most && stream.short_read_drains() && !*hung_up {
                                 return Reading::Waits;
                             }
@@ -443,9 +452,7 @@ impl Worker<'_> {
                     self.stamp = self.prepared.clock.now();
                     return match parser.close() {
                         Ok(()) => Reading::Done { trailing: false },
-                        Err(Broken::Nothing) => Reading::Nothing {
-                            error: "the connection was closed before the first byte of the answer".to_owned(),
-                        },
+                        Err(Broken::Nothing) => closed_early(),
                         Err(broken) => failed(broken),
                     };
                 }
@@ -618,7 +625,15 @@ impl Worker<'_> {
     }
 }
 
-fn lost(error: &LinkError, begun: bool) -> Reading {
+/// The connection ended before the first byte.
+pub(super) fn closed_early() -> Reading {
+    Reading::Nothing {
+        error: "the connection was closed before the first byte of the answer".to_owned(),
+    }
+}
+
+/// The connection was lost, before or after the first byte.
+pub(super) fn lost(error: &LinkError, begun: bool) -> Reading {
     match error {
         LinkError::Tls(error) => Reading::Failed {
             outcome: Outcome::Tls,
@@ -641,7 +656,8 @@ fn lost(error: &LinkError, begun: bool) -> Reading {
     }
 }
 
-fn failed(broken: Broken) -> Reading {
+/// What came is no valid response.
+pub(super) fn failed(broken: Broken) -> Reading {
     let (outcome, error) = match broken {
         Broken::Malformed(why) => (Outcome::Malformed, format!("not valid HTTP: {why}")),
         Broken::HeadTooLarge => (

@@ -187,7 +187,10 @@ impl Worker<'_> {
                 // The peer does not read what it must be told: an edge tells when it does.
                 return;
             }
-            let received = connection.stream.read(&mut self.buffer);
+            let received = match self.watch.arrivals() {
+                Some(arrivals) => connection.stream.read_stamped(&mut self.buffer, arrivals),
+                None => connection.stream.read(&mut self.buffer),
+            };
             if received == Ok(Received::Blocked) {
                 return;
             }
@@ -204,7 +207,8 @@ impl Worker<'_> {
             if connection.stage == Stage::Greeting && !self.greeted(slot) {
                 return;
             }
-            self.harvest(slot, "its HTTP/2 session ended");
+            let arrived = self.watch.arrived(self.stamp);
+            self.harvest(slot, arrived, "its HTTP/2 session ended");
             self.write_out(slot);
             if drained {
                 return;
@@ -371,10 +375,15 @@ impl Worker<'_> {
         }
     }
 
-    /// Lets every woken stream go on. `lost` says why the connection ended, if it did.
-    fn harvest(&mut self, slot: u32, lost: &str) {
+    /// Lets every woken stream go on, by what `arrived` then. `lost` says why the connection ended, if it did.
+    fn harvest(&mut self, slot: u32, arrived: Option<Nanos>, lost: &str) {
         let now = self.stamp;
-        while let Some((call, ended)) = self.multiplex(slot).and_then(|m| m.next_ended(now)) {
+        loop {
+            let multiplex = self.connections.at(slot).and_then(|c| c.streams.as_deref_mut());
+            let Some((call, ended)) = multiplex.and_then(|m| m.next_ended(now, arrived, &mut self.watch))
+            else {
+                break;
+            };
             self.stream_ended(slot, call, ended, lost, now);
         }
         self.tidy(slot);
@@ -498,7 +507,7 @@ impl Worker<'_> {
         if let Some(multiplex) = self.multiplex(slot) {
             multiplex.session.close();
         }
-        self.harvest(slot, &lost);
+        self.harvest(slot, None, &lost);
         // Whatever it still holds has nowhere to go.
         self.abandon(slot, &failure(Outcome::Reset, lost), self.stamp);
     }

@@ -1,5 +1,5 @@
 //! Reads an answer as a stream of tokens while it comes, and keeps when what came. Does no I/O and reads no clock: the
-//! worker tells when each read returned.
+//! worker tells when each read returned, and when the kernel says that its bytes arrived.
 
 use prony_model::{
     Nanos, Outcome, Sample, StreamEvent, StreamEventKind, StreamExpect, StreamRecord, Timeline,
@@ -22,6 +22,20 @@ const SPARE_BYTES_MAX: usize = 64 << 10;
 /// How long after its terminal marker a stream's answer may take to end.
 pub(super) const LINGER: Nanos = Nanos(1_000_000_000);
 
+/// How far two readings of the clocks may put an instant wrong.
+const CLOCKS_APART: Nanos = Nanos(10_000);
+
+/// What one read came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Heard {
+    /// How late it was read, where the kernel says when it arrived and it brought an event.
+    pub(super) late: Option<Nanos>,
+    /// Events that have the stamp of a later one, where one of them has tokens.
+    pub(super) shared: u32,
+    /// Whether the first token is among those.
+    pub(super) first_shared: bool,
+}
+
 /// The reader of one answer after another.
 #[derive(Debug)]
 pub(super) struct Meter {
@@ -32,19 +46,29 @@ pub(super) struct Meter {
     streams: bool,
     /// Why the bytes are no event stream, in words.
     broken: Option<String>,
-    heard: Heard,
+    account: Account,
 }
 
 /// What was heard so far.
 #[derive(Debug, Default)]
-struct Heard {
-    /// When the read returned whose bytes are being taken.
+struct Account {
+    /// When the bytes that are being taken arrived, as far as that is known: the stamp of the events that they end.
     at: Nanos,
+    /// How late they were read, by the kernel.
+    late: Option<Nanos>,
+    /// Events, and those with tokens, before them.
+    events_before: u32,
+    token_events_before: u32,
+    /// Events stamped by the kernel.
+    by_kernel: u32,
+    /// Number of the first event with tokens, from 1.
+    first_token_event: u32,
     first_event: Nanos,
     first_token: Nanos,
     first_output: Nanos,
     last_token: Nanos,
     terminal: Nanos,
+    over: Nanos,
     token_events: u32,
     event_tokens: u32,
     first_tokens: u32,
@@ -55,7 +79,7 @@ struct Heard {
     timeline: Timeline,
 }
 
-impl Heard {
+impl Account {
     fn clear(&mut self) {
         let timeline = std::mem::take(&mut self.timeline);
         *self = Self {
@@ -75,7 +99,7 @@ impl Meter {
                 tokens: TokenDecoder::new(expect.protocol),
                 streams: false,
                 broken: None,
-                heard: Heard::default(),
+                account: Account::default(),
             }),
             Some(mut meter) => {
                 meter.expect = expect;
@@ -90,22 +114,65 @@ impl Meter {
         self.sse.reset();
         self.tokens.reset(self.expect.protocol);
         (self.streams, self.broken) = (false, None);
-        self.heard.clear();
+        self.account.clear();
     }
 
     /// Gives memory back.
     pub(super) fn slim(&mut self) {
         self.sse = SseDecoder::default();
         self.tokens.slim();
-        self.heard.timeline = Timeline::default();
+        self.account.timeline = Timeline::default();
     }
 
-    /// A read returned at `at`; the request was sent at `sent`.
-    pub(super) fn read_at(&mut self, sent: Nanos, at: Nanos) {
-        if self.heard.at == Nanos::ZERO {
-            self.heard.timeline.begin(sent);
+    /// A read returned at `read`, and what it brought `arrived` then, by the kernel; the request was sent at `sent`. Returns
+    /// the stamp of what it brought: when it arrived if that can be, else when it was read.
+    pub(super) fn read_at(&mut self, sent: Nanos, read: Nanos, arrived: Option<Nanos>) -> Nanos {
+        let account = &mut self.account;
+        if account.at == Nanos::ZERO {
+            account.timeline.begin(sent);
         }
-        self.heard.at = at;
+        let arrived = credible(arrived, account.at.max(sent), read);
+        account.at = arrived.unwrap_or(read);
+        account.late = arrived.map(|arrived| read - arrived);
+        account.events_before = account.events;
+        account.token_events_before = account.token_events;
+        account.at
+    }
+
+    /// What the last read came to.
+    pub(super) fn heard(&mut self) -> Heard {
+        let account = &mut self.account;
+        let events = account.events - account.events_before;
+        let Some(late) = account.late.filter(|_| events > 0) else {
+            return Heard::default();
+        };
+        account.by_kernel = account.by_kernel.saturating_add(events);
+        let first = account.first_token_event;
+        Heard {
+            late: Some(late),
+            shared: if account.token_events > account.token_events_before {
+                events - 1
+            } else {
+                0
+            },
+            first_shared: first > account.events_before && first < account.events,
+        }
+    }
+
+    /// The last read brought the end of the answer.
+    pub(super) fn is_complete(&mut self) {
+        self.account.over = self.account.at;
+    }
+
+    /// When the end of the answer arrived; `None` where it did not.
+    pub(super) fn over(&self) -> Option<Nanos> {
+        (self.account.over != Nanos::ZERO).then_some(self.account.over)
+    }
+
+    /// How many events were stamped by the kernel, and how many by their reads.
+    pub(super) fn stamped(&self) -> (u32, u32) {
+        let by_kernel = self.account.by_kernel;
+        (by_kernel, self.account.events - by_kernel)
     }
 
     /// The head of the answer.
@@ -126,23 +193,23 @@ impl Meter {
             return;
         }
         let Self {
-            sse, tokens, heard, ..
+            sse, tokens, account, ..
         } = self;
         let fed = sse.feed(bytes, &mut |event| {
             let meaning = tokens.event(event);
-            heard.events = heard.events.saturating_add(1);
-            let at = heard.at;
-            if heard.first_event == Nanos::ZERO {
-                heard.first_event = at;
+            account.events = account.events.saturating_add(1);
+            let at = account.at;
+            if account.first_event == Nanos::ZERO {
+                account.first_event = at;
             }
             let mut joined = false;
             if meaning.kind.is_token() {
-                joined = heard.token(at, meaning.kind, meaning.tokens, meaning.text_bytes);
-            } else if heard.terminal == Nanos::ZERO && tokens.is_terminal() {
-                heard.terminal = at;
+                joined = account.token(at, meaning.kind, meaning.tokens, meaning.text_bytes);
+            } else if account.terminal == Nanos::ZERO && tokens.is_terminal() {
+                account.terminal = at;
             }
-            if heard.timeline.bytes().len() < TIMELINE_BYTES_MAX {
-                heard.timeline.push(StreamEvent {
+            if account.timeline.bytes().len() < TIMELINE_BYTES_MAX {
+                account.timeline.push(StreamEvent {
                     at,
                     kind: meaning.kind,
                     tokens: meaning.tokens,
@@ -157,7 +224,7 @@ impl Meter {
 
     /// Whether the terminal marker came: all that follows is the end of the transport.
     pub(super) fn is_over(&self) -> bool {
-        self.heard.terminal != Nanos::ZERO
+        self.account.terminal != Nanos::ZERO
     }
 
     /// What became of a stream whose answer is complete, beyond status and body checks.
@@ -178,7 +245,7 @@ impl Meter {
             return (Outcome::StreamMalformed, why.to_owned());
         }
         if self.tokens.ends_with_body() && self.sse.finish().is_ok() {
-            self.heard.terminal = self.heard.at;
+            self.account.terminal = self.account.at;
         }
         if !self.is_over() {
             let why = match self.sse.finish() {
@@ -187,7 +254,7 @@ impl Meter {
             };
             return (Outcome::StreamUnfinished, why);
         }
-        if self.heard.token_events == 0 {
+        if self.account.token_events == 0 {
             return (Outcome::StreamEmpty, "the stream holds no token".to_owned());
         }
         let output = self.output_tokens();
@@ -201,13 +268,13 @@ impl Meter {
     }
 
     fn output_tokens(&self) -> u32 {
-        self.tokens.usage().output.unwrap_or(self.heard.event_tokens)
+        self.tokens.usage().output.unwrap_or(self.account.event_tokens)
     }
 
     /// The record of the answer that ended as its sample says. The timeline moves into it; give it back with
     /// [`Meter::take_back`].
     pub(super) fn record(&mut self, sample: &Sample) -> StreamRecord {
-        let heard = &mut self.heard;
+        let account = &mut self.account;
         let mut record = StreamRecord {
             seq: sample.seq,
             phase: sample.phase,
@@ -219,30 +286,30 @@ impl Meter {
             intended: sample.intended,
             sent: sample.sent,
             first_byte: sample.first_byte,
-            first_event: heard.first_event,
-            first_token: heard.first_token,
-            first_output: heard.first_output,
-            last_token: heard.last_token,
-            end: if heard.terminal == Nanos::ZERO {
+            first_event: account.first_event,
+            first_token: account.first_token,
+            first_output: account.first_output,
+            last_token: account.last_token,
+            end: if account.terminal == Nanos::ZERO {
                 sample.done
             } else {
-                heard.terminal
+                account.terminal
             },
-            token_events: heard.token_events,
-            event_tokens: heard.event_tokens,
-            first_tokens: heard.first_tokens,
-            joined: heard.joined,
-            events: heard.events,
+            token_events: account.token_events,
+            event_tokens: account.event_tokens,
+            first_tokens: account.first_tokens,
+            joined: account.joined,
+            events: account.events,
             comments: u32::try_from(self.sse.comments()).unwrap_or(u32::MAX),
-            longest_gap: heard.longest_gap,
-            text_bytes: heard.text_bytes,
+            longest_gap: account.longest_gap,
+            text_bytes: account.text_bytes,
             usage: self.tokens.usage(),
             finish: self.tokens.finish(),
-            terminal: heard.terminal != Nanos::ZERO,
+            terminal: account.terminal != Nanos::ZERO,
             max_tokens: self.expect.max_tokens,
             prompt_tokens: self.expect.prompt_tokens,
             shared_tokens: self.expect.shared_tokens,
-            timeline: std::mem::take(&mut heard.timeline),
+            timeline: std::mem::take(&mut account.timeline),
         };
         // Where events carry several tokens each and do not say how many, the first is taken to be like the others.
         let each = tokens_per_event(&record);
@@ -256,11 +323,11 @@ impl Meter {
     pub(super) fn take_back(&mut self, mut timeline: Timeline) {
         timeline.begin(Nanos::ZERO);
         timeline.slim(SPARE_BYTES_MAX);
-        self.heard.timeline = timeline;
+        self.account.timeline = timeline;
     }
 }
 
-impl Heard {
+impl Account {
     /// An event with tokens; whether it came in one read with an earlier one.
     fn token(&mut self, at: Nanos, kind: StreamEventKind, tokens: u32, text_bytes: u32) -> bool {
         let later = self.token_events > 0;
@@ -270,6 +337,7 @@ impl Heard {
         } else {
             self.first_token = at;
             self.first_tokens = tokens;
+            self.first_token_event = self.events;
         }
         if kind != StreamEventKind::Reasoning && self.first_output == Nanos::ZERO {
             self.first_output = at;
@@ -280,5 +348,127 @@ impl Heard {
         self.joined += u32::from(joined);
         self.text_bytes = self.text_bytes.saturating_add(text_bytes);
         joined
+    }
+}
+
+/// When something arrived, if that can be: not before what came before it, nor after it was read, but for what the clocks may
+/// be apart.
+fn credible(arrived: Option<Nanos>, earliest: Nanos, read: Nanos) -> Option<Nanos> {
+    let arrived = arrived?;
+    let can_be = arrived + CLOCKS_APART >= earliest && arrived <= read + CLOCKS_APART;
+    can_be.then(|| arrived.max(earliest).min(read))
+}
+
+#[cfg(test)]
+mod tests {
+    use prony_model::{Nanos, StreamExpect, StreamProtocol};
+    use prony_wire::http1::{HeadCache, ResponseParser};
+    use proptest::prelude::*;
+
+    use super::{CLOCKS_APART, Heard, Meter};
+    use crate::worker::call::Answer;
+
+    const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+
+    /// An event with tokens, or one without.
+    fn event(token: bool) -> &'static [u8] {
+        if token {
+            b"data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n"
+        } else {
+            b"data: {\"choices\":[{\"delta\":{\"role\":\"assistant\"}}]}\n\n"
+        }
+    }
+
+    /// A meter that has read the head.
+    fn meter() -> Box<Meter> {
+        let mut answer = Answer::default();
+        answer.measure(StreamExpect::new(StreamProtocol::OpenaiChat));
+        let mut parser = ResponseParser::new(1 << 10, 1 << 20);
+        parser.feed(HEAD, &mut HeadCache::default(), &mut answer).unwrap();
+        answer.meter.unwrap()
+    }
+
+    /// Reads events that came together.
+    fn read(meter: &mut Meter, at: u64, arrived: Option<u64>, events: &[bool]) -> (Nanos, Heard) {
+        let stamp = meter.read_at(Nanos(1_000), Nanos(at), arrived.map(Nanos));
+        for token in events {
+            meter.body(event(*token));
+        }
+        (stamp, meter.heard())
+    }
+
+    #[test]
+    fn what_shared_a_late_read_is_told() {
+        let mut meter = meter();
+        let heard = |late, shared, first_shared| Heard {
+            late: Some(Nanos(late)),
+            shared,
+            first_shared,
+        };
+        // Who speaks and the first token: the token has its own stamp, the other has not.
+        let (at, first) = read(&mut meter, 50_000, Some(40_000), &[false, true]);
+        assert_eq!((at, first), (Nanos(40_000), heard(10_000, 1, false)));
+        let (_, alone) = read(&mut meter, 90_000, Some(60_000), &[true]);
+        assert_eq!(alone, heard(30_000, 0, false));
+        let (_, three) = read(&mut meter, 120_000, Some(120_000), &[true, true, false]);
+        assert_eq!(three, heard(0, 2, false));
+        let (_, silent) = read(&mut meter, 130_000, Some(121_000), &[false, false]);
+        assert_eq!(
+            silent,
+            heard(9_000, 0, false),
+            "nothing is lost where no token came"
+        );
+        let (at, by_read) = read(&mut meter, 140_000, None, &[true, true]);
+        assert_eq!((at, by_read), (Nanos(140_000), Heard::default()));
+        assert_eq!(meter.stamped(), (8, 2));
+    }
+
+    #[test]
+    fn a_first_token_under_the_stamp_of_the_second_is_told() {
+        let (_, heard) = read(&mut meter(), 50_000, Some(40_000), &[false, true, true]);
+        assert!(heard.first_shared && heard.shared == 2, "{heard:?}");
+    }
+
+    #[test]
+    fn a_stamp_that_cannot_be_is_that_of_the_read() {
+        let apart = CLOCKS_APART.0;
+        for (arrived, stamp) in [
+            (Some(2_000_000), 2_000_000),
+            // Before the request was sent, or after it was read: by a little, the clocks; by more, nonsense.
+            (Some(1_000), 1_000),
+            (Some(0), 1_000),
+            (Some(3_000_000 + apart), 3_000_000),
+            (Some(3_000_001 + apart), 3_000_000),
+            (Some(u64::MAX), 3_000_000),
+            (None, 3_000_000),
+        ] {
+            let (at, _) = read(&mut meter(), 3_000_000, arrived, &[true]);
+            assert_eq!(at, Nanos(stamp), "{arrived:?}");
+        }
+        let mut meter = meter();
+        read(&mut meter, 3_000_000, Some(2_500_000), &[true]);
+        let (at, heard) = read(&mut meter, 4_000_000, Some(2_400_000), &[true]);
+        assert_eq!(
+            (at, heard),
+            (Nanos(4_000_000), Heard::default()),
+            "before the event that came before it"
+        );
+        assert_eq!(meter.stamped(), (1, 1));
+    }
+
+    proptest! {
+        /// Whatever the kernel says, stamps never go back, and lie between the request and the read.
+        #[test]
+        fn stamps_are_sorted(reads in prop::collection::vec((0_u64..50_000, prop::option::of(0_u64..400_000)), 1..20)) {
+            let mut meter = meter();
+            let (mut at, mut before) = (1_000, Nanos(1_000));
+            for (later, arrived) in reads {
+                at += later;
+                let (stamp, heard) = read(&mut meter, at, arrived, &[true]);
+                prop_assert!(before <= stamp && stamp <= Nanos(at), "{before} {stamp} {at}");
+                prop_assert_eq!(heard.late.unwrap_or(Nanos(at) - stamp), Nanos(at) - stamp);
+                before = stamp;
+            }
+        }
     }
 }

@@ -7,7 +7,8 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 
 use prony_model::{Captured, Nanos, Outcome, Sample, StreamRecord, Timeline};
 
-use crate::books::{Books, Times};
+use super::watch::Seen;
+use crate::books::Books;
 use crate::streams::StreamBooks;
 
 /// Samples per chunk: what a worker does with them at once must not hold up its next request.
@@ -71,8 +72,8 @@ pub(crate) struct Report {
     /// Records of streams that it handed over to be kept, and the bytes of their timelines.
     pub(crate) streams_kept: u64,
     pub(crate) timeline_bytes: u64,
-    /// How late it read what came, where it read streams.
-    pub(crate) read_late: Option<Box<Times>>,
+    /// Whose clock stamped events and how late it read what came, where it read streams.
+    pub(crate) seen: Option<Box<Seen>>,
     /// The account of all its streams.
     pub(crate) streams: Option<Box<StreamBooks>>,
     /// The number after the last arrival it issued.

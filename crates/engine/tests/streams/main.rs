@@ -3,6 +3,7 @@
 
 mod http2;
 mod server;
+mod stamps;
 
 use prony_model::{
     FinishReason, Outcome, Request, SampleFlags, StreamEventKind, StreamExpect, StreamProtocol, StreamRecord,

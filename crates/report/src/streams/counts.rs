@@ -232,10 +232,38 @@ fn chunks(source: &Source<'_>) -> LineGroup {
             "share",
         ));
     }
+    lines.extend(stamped(source));
     LineGroup {
         title: "Chunks".to_owned(),
         lines,
     }
+}
+
+/// Whose clock stamped the events of the phase.
+fn stamped(source: &Source<'_>) -> Option<StreamLine> {
+    let validity = &source.phase.validity;
+    let events = validity.stamped_by_kernel + validity.stamped_by_read;
+    if events == 0 {
+        return None;
+    }
+    let note = if validity.stamped_by_read == 0 {
+        "by the kernel".to_owned()
+    } else {
+        format!(
+            "by the kernel; {} of {} of the phase when they were read",
+            count(validity.stamped_by_read),
+            count(events)
+        )
+    };
+    Some(StreamLine {
+        note,
+        ..line(
+            "stamped_on_arrival_share",
+            "Events stamped on arrival",
+            worth(validity.stamped_by_kernel as f64, events as f64),
+            "share",
+        )
+    })
 }
 
 /// Output tokens over the events that brought them.

@@ -105,6 +105,9 @@ pub(crate) fn summary(index: u16, experiment: &str, name: &str, rows: Vec<Summar
             worker_busy_max: 0.21,
             timer_p99: Nanos(60_000),
             read_late_p99: Nanos::ZERO,
+            stamped_by_kernel: 0,
+            stamped_by_read: 0,
+            misread_share: 0.0,
             little_error: 0.003,
             ..Validity::default()
         },

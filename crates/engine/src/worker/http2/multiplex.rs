@@ -6,6 +6,7 @@ use prony_model::Nanos;
 use prony_wire::http2::{Ended, Progress, Request, Session, Sizes};
 
 use crate::worker::call::Call;
+use crate::worker::watch::Watch;
 
 /// A session and its calls.
 #[derive(Debug)]
@@ -86,28 +87,41 @@ impl Multiplex {
         self.departing.push(key);
     }
 
-    /// Lets every woken stream go on, as of `stamp`, until one of them ends; `None` when no more are woken.
-    pub(super) fn next_ended(&mut self, stamp: Nanos) -> Option<(Box<Call>, Ended)> {
+    /// Lets every woken stream go on, as of a read at `read` whose bytes `arrived` then, by the kernel, until one of them ends;
+    /// `None` when no more are woken.
+    pub(super) fn next_ended(
+        &mut self,
+        read: Nanos,
+        arrived: Option<Nanos>,
+        watch: &mut Watch,
+    ) -> Option<(Box<Call>, Ended)> {
         while let Some(key) = self.session.next_woken() {
             let Some(Some(call)) = self.calls.get_mut(key as usize) else {
                 continue;
             };
             // Only what came for a stream wakes it, but for the room to write that its request waits for.
-            if let Some(meter) = &mut call.answer.meter {
-                meter.read_at(call.sent, stamp);
-            }
+            let at = match &mut call.answer.meter {
+                Some(meter) => meter.read_at(call.sent, read, arrived),
+                None => read,
+            };
             let progress = self.session.advance(key, &mut call.answer);
-            call.goes_on(stamp);
+            if let Some(meter) = &mut call.answer.meter {
+                watch.heard(meter);
+            }
+            call.goes_on(read);
             let begun = match &progress {
                 Progress::Waits => self.session.has_begun(key),
                 Progress::Ended(ended) => ended.begun,
             };
             if begun && call.first_byte == Nanos::ZERO {
-                call.first_byte = stamp;
+                call.first_byte = at;
             }
             if let Progress::Ended(ended) = progress {
                 self.departing.retain(|departing| *departing != key);
-                let call = self.calls[key as usize].take()?;
+                let mut call = self.calls[key as usize].take()?;
+                if ended.fault.is_none() {
+                    call.is_complete();
+                }
                 return Some((call, ended));
             }
         }
