@@ -5,6 +5,7 @@
 //! claims come with the events.
 
 mod alerts;
+mod benchmark;
 mod build;
 pub mod definitions;
 mod error;
@@ -55,6 +56,7 @@ pub static FORMATS: &[&FormatDef] = &[
     &json::DEF,
     &kubernetes::DEF,
     &alerts::DEF,
+    &benchmark::DEF,
 ];
 
 /// The format of that name.
