@@ -1,11 +1,13 @@
 //! What workers cost: the price is the user's, the times are measured. It multiplies and compares; it knows no platform's price list and
 //! no currency.
 
+use std::fmt::Write as _;
+
 use prony_model::{Finding, Source};
 
 use super::NAME;
 use crate::draft::Draft;
-use crate::wording::{digits, ms};
+use crate::wording::ms;
 
 const HOUR_S: f64 = 3600.0;
 
@@ -35,30 +37,23 @@ pub(super) struct Times {
 
 /// The finding.
 pub(super) fn finding(endpoint: &str, prices: Prices, times: Times, evidence: &Source) -> Finding {
-    let Prices {
-        on_demand_per_s,
-        warm_per_s,
-    } = prices;
-    let warm_hour = warm_per_s * HOUR_S;
-    let request = on_demand_per_s * times.service_s;
-    let mut draft = Draft::new(NAME, "worker-cost", endpoint).advisory();
-    let row = |what: &str, cost: f64, how: String| vec![what.to_owned(), digits(cost), how];
-    let mut rows = vec![
-        row(
-            "1,000 requests at work",
-            1000.0 * request,
-            format!("1,000 x {} x {on_demand_per_s}", ms(1000.0 * times.service_s)),
-        ),
-        row(
-            "one warm worker, an hour",
-            warm_hour,
-            format!("{HOUR_S} s x {warm_per_s}"),
-        ),
-    ];
-    draft = draft
+    let price = prices.on_demand_per_s;
+    let warm_hour = prices.warm_per_s * HOUR_S;
+    let thousand = 1000.0 * price * times.service_s;
+    let started = times.start_s.map(|(start_s, starts)| {
+        let cost = price * (start_s + times.idle_s);
+        (start_s, starts, cost)
+    });
+    let mut said = format!(
+        "1,000 requests to {endpoint} cost {} while they are at work, a worker that is kept warm {} an hour",
+        money(thousand),
+        money(warm_hour)
+    );
+    let mut draft = Draft::new(NAME, "worker-cost", endpoint)
+        .advisory()
         .figure(
             "cost of 1,000 requests at work",
-            1000.0 * request,
+            thousand,
             "",
             times.services,
             evidence,
@@ -70,65 +65,40 @@ pub(super) fn finding(endpoint: &str, prices: Prices, times: Times, evidence: &S
             times.services,
             evidence,
         );
-    let mut said = format!(
-        "1,000 requests to {endpoint} cost {} while they are at work, a worker that is kept warm {} an hour",
-        digits(1000.0 * request),
-        digits(warm_hour)
-    );
-    if let Some((start_s, starts)) = times.start_s {
-        let start = on_demand_per_s * (start_s + times.idle_s);
-        let even = if start > 0.0 {
-            warm_hour / start
-        } else {
-            f64::INFINITY
-        };
+    let mut rows = vec![
+        row(
+            "1,000 requests at work",
+            thousand,
+            format!("1,000 x {} x {price}", ms(1000.0 * times.service_s)),
+        ),
+        row(
+            "one warm worker, an hour",
+            warm_hour,
+            format!("{HOUR_S} s x {}", prices.warm_per_s),
+        ),
+    ];
+    if let Some((start_s, starts, cost)) = started.filter(|(.., cost)| *cost > 0.0) {
+        let even = warm_hour / cost;
+        let seconds = format!("({} + {})", ms(1000.0 * start_s), ms(1000.0 * times.idle_s));
         rows.push(row(
             "one start on demand, and the silence after it",
-            start,
-            format!(
-                "({} + {}) x {on_demand_per_s}",
-                ms(1000.0 * start_s),
-                ms(1000.0 * times.idle_s)
-            ),
+            cost,
+            format!("{seconds} x {price}"),
         ));
-        if even.is_finite() {
-            rows.push(row(
-                "starts an hour that cost as much as one warm worker",
-                even,
-                format!("{} / {}", digits(warm_hour), digits(start)),
-            ));
-            draft = draft.figure(
-                "starts an hour that cost as much as one warm worker",
-                even,
-                "",
-                starts,
-                evidence,
-            );
-            said += &format!("; {} starts an hour cost as much", digits(even));
-        }
+        rows.push(row(EVEN, even, format!("{} / {}", money(warm_hour), money(cost))));
+        draft = draft.figure(EVEN, even, "", starts, evidence);
+        let _ = write!(said, "; {} starts an hour cost as much", money(even));
     }
-    if let Some((warm, burst)) = times.warm_for {
+    if let Some((warm, burst)) = times.warm_for.filter(|(warm, _)| *warm > 0) {
         let all = warm as f64 * warm_hour;
         rows.push(row(
             &format!("{warm} warm workers for bursts of {burst}, an hour"),
             all,
-            format!("{warm} x {}", digits(warm_hour)),
+            format!("{warm} x {}", money(warm_hour)),
         ));
-        draft = draft
-            .figure("cost of the warm workers that a burst needs, an hour", all, "", burst, evidence)
-            .advice(
-                &format!(
-                    "Keep {warm} warm for bursts of {burst} if not losing them is worth {} an hour; fewer where such a burst may wait.",
-                    digits(all)
-                ),
-                &format!("{warm} workers x {HOUR_S} s x {warm_per_s}; how many is from the burst after idleness"),
-            );
-    } else {
-        draft = draft.advice(
-            "Keep a worker warm where more starts an hour than that are expected, or where nobody may wait for one.",
-            "a warm worker's hour over (start + silence) x price",
-        );
+        draft = draft.figure(FOR_A_BURST, all, "", burst, evidence);
     }
+    let (advice, because) = advice(prices, times);
     draft
         .title(said)
         .detail(
@@ -136,14 +106,58 @@ pub(super) fn finding(endpoint: &str, prices: Prices, times: Times, evidence: &S
              minute, or also for what is stored, costs more.",
         )
         .table("Cost", &["What", "Cost", "How"], rows, evidence)
+        .advice(&advice, &because)
         .done()
+}
+
+const EVEN: &str = "starts an hour that cost as much as one warm worker";
+const FOR_A_BURST: &str = "cost of the warm workers that a burst needs, an hour";
+
+fn row(what: &str, cost: f64, how: String) -> Vec<String> {
+    vec![what.to_owned(), money(cost), how]
+}
+
+/// What to keep warm, and how it follows.
+fn advice(prices: Prices, times: Times) -> (String, String) {
+    match times.warm_for {
+        Some((0, burst)) => (
+            format!(
+                "For bursts of {burst} keep none warm: those that start on demand begin in time. Keep one where nobody may wait for a \
+                 start."
+            ),
+            "how many is from the burst after idleness".to_owned(),
+        ),
+        Some((warm, burst)) => (
+            format!(
+                "Keep {warm} warm for bursts of {burst} if not losing them is worth {} an hour; fewer where such a burst may wait.",
+                money(warm as f64 * prices.warm_per_s * HOUR_S)
+            ),
+            format!(
+                "{warm} workers x {HOUR_S} s x {}; how many is from the burst after idleness",
+                prices.warm_per_s
+            ),
+        ),
+        None => (
+            "Keep a worker warm where more starts an hour than that are expected, or where nobody may wait for one.".to_owned(),
+            "a warm worker's hour over (start + silence) x price".to_owned(),
+        ),
+    }
+}
+
+/// Three significant digits, however small.
+fn money(value: f64) -> String {
+    if value.abs() < 1e-9 {
+        return "0".to_owned();
+    }
+    let decimals = (2.0 - value.abs().log10().floor()).clamp(0.0, 9.0) as usize;
+    format!("{value:.decimals$}")
 }
 
 #[cfg(test)]
 mod tests {
     use prony_model::{Evidence, Source};
 
-    use super::{Prices, Times, finding};
+    use super::{Prices, Times, finding, money};
 
     fn figure(found: &prony_model::Finding, label: &str) -> Option<f64> {
         found.evidence.iter().find_map(|e| match e {
@@ -182,6 +196,23 @@ mod tests {
         );
         near("cost of the warm workers that a burst needs, an hour", 3.24);
         assert!(all.recommendation.unwrap().advice.starts_with("Keep 3 warm"));
+    }
+
+    #[test]
+    fn none_is_kept_warm_where_none_is_needed() {
+        let none = found(Some((0.7, 5)), Some((0, 30)));
+        assert!(none.recommendation.unwrap().advice.contains("keep none warm"));
+        assert_eq!(
+            figure(
+                &found(Some((0.7, 5)), Some((0, 30))),
+                "cost of the warm workers that a burst needs, an hour"
+            ),
+            None
+        );
+        assert_eq!(
+            [0.0, 0.000_49, 1.08, 2204.9].map(money),
+            ["0", "0.000490", "1.08", "2205"]
+        );
     }
 
     #[test]
