@@ -257,7 +257,11 @@ mod tests {
             warm_per_s: 1.5,
         };
         assert_eq!(prices(Some(2.0), Some(1.5)).unwrap(), Some(both));
-        assert_eq!(prices(Some(2.0), None).unwrap().unwrap().warm_per_s, 2.0);
+        let same = Prices {
+            warm_per_s: 2.0,
+            ..both
+        };
+        assert_eq!(prices(Some(2.0), None).unwrap(), Some(same));
         assert_eq!(prices(None, None).unwrap(), None);
         for (on_demand, warm) in [(None, Some(1.0)), (Some(-1.0), None), (Some(f64::NAN), None)] {
             assert!(prices(on_demand, warm).is_err(), "{on_demand:?} {warm:?}");
