@@ -1,4 +1,4 @@
-//! Text from a target is hostile: here it is bounded, and made harmless for terminals and for Markdown.
+//! Text from a target is hostile: here it is bounded, and made harmless for terminals, for Markdown and for HTML.
 //!
 //! Knows nothing of reports.
 
@@ -112,6 +112,23 @@ pub(crate) fn code(text: &str, chars_max: usize) -> String {
     }
 }
 
+/// Text that shows as itself in HTML and SVG, between tags and in a quoted attribute.
+pub(crate) fn html(text: &str, chars_max: usize) -> String {
+    let text = plain(text, chars_max);
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 /// Lower-case letters, digits and hyphens: safe in an anchor.
 pub(crate) fn slug(text: &str) -> String {
     let mut out = String::new();
@@ -130,7 +147,7 @@ mod tests {
     use proptest::prelude::*;
     use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
-    use super::{code, markdown, plain, slug};
+    use super::{code, html, markdown, plain, slug};
 
     /// The text of a page, when it holds nothing but paragraphs of plain text in the given frame.
     fn read_back(page: &str, frame: &[Tag<'_>]) -> Result<String, String> {
@@ -200,6 +217,15 @@ mod tests {
         assert_eq!(markdown("slide_id __init__", 99), "slide_id \\_\\_init\\_\\_");
         assert_eq!(markdown("www.evil.test a@b", 99), "www\\.evil.test a&#64;b");
         assert_eq!(markdown("x\n\n# y", 99), "x # y");
+    }
+
+    #[test]
+    fn html_shows_it_as_it_is() {
+        assert_eq!(
+            html("<img src='x' onerror=\"a&b\">\u{202e}\x1b[1m", 99),
+            "&lt;img src=&#39;x&#39; onerror=&quot;a&amp;b&quot;&gt;"
+        );
+        assert_eq!(html("äöü 1.5 ms", 5), "äöü …");
     }
 
     #[test]

@@ -7,10 +7,14 @@
 mod alerts;
 mod benchmark;
 mod build;
+mod chart;
+mod csv;
 pub mod definitions;
 mod error;
 mod escape;
+mod html;
 mod json;
+mod junit;
 mod kubernetes;
 mod markdown;
 mod number;
@@ -18,6 +22,7 @@ pub mod peers;
 mod record;
 mod report;
 mod streams;
+mod template;
 pub mod terminal;
 mod verdict;
 mod yaml;
@@ -52,8 +57,11 @@ pub struct FormatDef {
 /// Every format. Adding one is one file and one line here.
 pub static FORMATS: &[&FormatDef] = &[
     &terminal::DEF,
+    &html::DEF,
     &markdown::DEF,
     &json::DEF,
+    &junit::DEF,
+    &csv::DEF,
     &kubernetes::DEF,
     &alerts::DEF,
     &benchmark::DEF,

@@ -1,16 +1,6 @@
-//! The Markdown format. Templates lay the view model out; every string they print is escaped unless a filter of this
-//! module made it. They decide order and headings, never numbers.
+//! The Markdown format.
 
-mod filters;
-
-use std::collections::BTreeMap;
-
-use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Serde, ValueKind};
-use minijinja::{
-    AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value, context,
-};
-
+use crate::template::{self, Markup};
 use crate::{FormatDef, RenderError, Report, TerminalStyle, escape};
 
 /// Registry entry.
@@ -22,8 +12,13 @@ pub(crate) static DEF: FormatDef = FormatDef {
     render,
 };
 
-/// Longest text that is shown as it is.
-const TEXT_CHARS_MAX: usize = 2000;
+static MARKUP: Markup = Markup {
+    name: "markdown",
+    text: escape::markdown,
+    code: escape::code,
+    verdict: |word| format!("**{}**", escape::markdown(&word.to_uppercase(), 20)),
+    link: |text, anchor| format!("[{text}](#{anchor})"),
+};
 
 const TEMPLATES: &[(&str, &str)] = &[
     ("report", include_str!("markdown/report.md.j2")),
@@ -41,61 +36,7 @@ const TEMPLATES: &[(&str, &str)] = &[
 ];
 
 fn render(report: &Report, _: TerminalStyle) -> Result<String, RenderError> {
-    let env = environment(phase_names(report))?;
-    let text = env
-        .get_template("report")?
-        .render(context! { report => Value::from(Serde(report)) })?;
-    Ok(tidied(&text))
-}
-
-/// Names of the phases that have an anchor, by index: what evidence may link to.
-fn phase_names(report: &Report) -> BTreeMap<u16, String> {
-    let finished = report.phases().map(|p| (p.summary.index, &p.label));
-    let begun = report
-        .sections
-        .iter()
-        .flat_map(|s| &s.unfinished)
-        .map(|u| (u.index, &u.label));
-    finished
-        .chain(begun)
-        .map(|(index, name)| (index, name.clone()))
-        .collect()
-}
-
-fn environment(phases: BTreeMap<u16, String>) -> Result<Environment<'static>, Error> {
-    let mut env = Environment::new();
-    env.set_undefined_behavior(UndefinedBehavior::Strict);
-    env.set_syntax(
-        SyntaxConfig::builder()
-            .trim_blocks(true)
-            .lstrip_blocks(true)
-            .build()?,
-    );
-    env.set_auto_escape_callback(|_| AutoEscape::Custom("markdown".into()));
-    env.set_formatter(print);
-    filters::add(&mut env, phases);
-    for (name, source) in TEMPLATES {
-        env.add_template(name, source)?;
-    }
-    Ok(env)
-}
-
-/// Prints a value: what a filter made safe as it is, any other text escaped.
-fn print(out: &mut Output, _: &mut State, value: &Value) -> Result<(), Error> {
-    let written = match value.kind() {
-        ValueKind::Undefined | ValueKind::None => {
-            return Err(Error::new(
-                ErrorKind::UndefinedError,
-                "a template prints a value that is not there",
-            ));
-        }
-        ValueKind::String if !value.is_safe() => out.write_str(&escape::markdown(
-            value.as_str().unwrap_or_default(),
-            TEXT_CHARS_MAX,
-        )),
-        _ => out.write_str(&value.to_string()),
-    };
-    written.map_err(|e| Error::new(ErrorKind::WriteFailure, "cannot write").with_source(e))
+    template::render(report, &MARKUP, TEMPLATES).map(|text| tidied(&text))
 }
 
 /// No trailing spaces, no more than one empty line in a row.

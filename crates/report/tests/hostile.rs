@@ -5,6 +5,7 @@ mod made;
 
 use std::collections::BTreeSet;
 
+use html5gum::{Token, Tokenizer};
 use made::rich::{HOSTILE, events, record};
 use prony_model::{Event, Evidence, Finding, Severity, Source, Verdict};
 use prony_report::{Report, RunRecord, TerminalStyle, find, terminal};
@@ -34,6 +35,65 @@ fn foreign(page: &str) -> Vec<String> {
         }
     }
     out
+}
+
+/// Tags of an HTML page with the names of their attributes, as a browser's tokenizer reads them; and where its links lead
+/// and which anchors it has.
+struct HtmlPage {
+    tags: Vec<(String, Vec<String>)>,
+    links: Vec<String>,
+    anchors: Vec<String>,
+}
+
+fn html_page(page: &str) -> HtmlPage {
+    let mut out = HtmlPage {
+        tags: Vec::new(),
+        links: Vec::new(),
+        anchors: Vec::new(),
+    };
+    for Ok(token) in Tokenizer::new(page) {
+        let Token::StartTag(tag) = token else {
+            continue;
+        };
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        for (name, value) in &tag.attributes {
+            match &name[..] {
+                b"href" | b"src" => out.links.push(text(value)),
+                b"id" => out.anchors.push(text(value)),
+                _ => {}
+            }
+        }
+        let names: Vec<String> = tag.attributes.keys().map(|name| text(name)).collect();
+        // What stands between backticks is code, whoever wrote it.
+        if &tag.name[..] != b"code" || !names.is_empty() {
+            out.tags.push((text(&tag.name), names));
+        }
+    }
+    out
+}
+
+/// Elements of an XML page with the names of their attributes, as an independent parser reads them.
+fn elements(page: &str) -> Vec<(String, Vec<String>)> {
+    let parsed = roxmltree::Document::parse(page).unwrap();
+    let names = |node: roxmltree::Node<'_, '_>| node.attributes().map(|a| a.name().to_owned()).collect();
+    let nodes = parsed.descendants().filter(roxmltree::Node::is_element);
+    nodes
+        .map(|node| (node.tag_name().name().to_owned(), names(node)))
+        .collect()
+}
+
+/// Number of cells of each line of a CSV page, and whether a spreadsheet would take none for a formula.
+fn cells(page: &str) -> Vec<usize> {
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(page.as_bytes());
+    let lines: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    for cell in lines.iter().flatten() {
+        let number = cell.parse::<f64>().is_ok();
+        assert!(number || !cell.starts_with(['=', '+', '-', '@']), "{cell}");
+    }
+    lines.iter().map(csv::StringRecord::len).collect()
 }
 
 /// Headings of a page.
@@ -190,6 +250,18 @@ proptest! {
         prop_assert_eq!(headings(&page), headings(&render("markdown", &plain)));
         prop_assert!(!page.chars().any(|c| c.is_control() && c != '\n'));
 
+        let page = render("junit", &report);
+        prop_assert_eq!(elements(&page), elements(&render("junit", &plain)));
+        prop_assert_eq!(cells(&render("csv", &report)), cells(&render("csv", &plain)));
+        let page = render("html", &report);
+        let read = html_page(&page);
+        prop_assert!(read.links.iter().all(|link| link.starts_with('#')), "{:?}", read.links);
+        prop_assert!(!page.chars().any(|c| c.is_control() && c != '\n'));
+        // What is empty is not shown at all.
+        if !text.is_empty() {
+            prop_assert_eq!(read.tags, html_page(&render("html", &plain)).tags);
+        }
+
         for style in [TerminalStyle::default(), TerminalStyle { color: false, width: 41 }] {
             let shown = terminal::closing(&report, style, Some(&text));
             prop_assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{shown:?}");
@@ -212,6 +284,8 @@ fn endless_text_is_bounded() {
     let report = Report::build(&filled_with(&long));
     let page = render("markdown", &report);
     assert!(page.len() < 300_000, "{}", page.len());
+    let page = render("html", &report);
+    assert!(page.len() < 400_000, "{}", page.len());
     let line = terminal::finding_line(&report.findings[0].finding, TerminalStyle::default());
     assert!(line.chars().count() <= 100, "{line}");
 }
@@ -238,6 +312,19 @@ fn every_link_leads_somewhere() {
         assert!(!links.is_empty());
         for link in links {
             assert!(unique.contains(link), "nothing is at #{link}");
+        }
+        let page = html_page(&render("html", &report));
+        let unique: BTreeSet<&String> = page.anchors.iter().collect();
+        assert_eq!(
+            unique.len(),
+            page.anchors.len(),
+            "an anchor stands twice: {:?}",
+            page.anchors
+        );
+        assert!(page.links.len() > 5);
+        for link in page.links {
+            let anchor = link.strip_prefix('#').unwrap().to_owned();
+            assert!(unique.contains(&anchor), "nothing is at {link}");
         }
     }
 }

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, ValueEnum};
-use prony_report::Slo;
+use prony_report::peers::PEER_FORMATS;
+use prony_report::{FORMATS, Slo};
 
 /// Renders a recorded run again, also one that was killed half-way.
 ///
@@ -11,7 +13,7 @@ use prony_report::Slo;
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Examples:
   prony report out/enso                                   on the terminal
-  prony report out/enso --format markdown -o report.md
+  prony report out/enso --format html -o report.html      one page for a browser
   prony report out/enso --format json | jq .verdict
   prony report out/enso --format alerts -o alerts.yaml    Prometheus rules from the measurements
   prony report out/chat --goodput ttft:300 tpot:50        how many streamed answers held both
@@ -22,8 +24,8 @@ pub(crate) struct ReportArgs {
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
     /// How to write it.
-    #[arg(short = 'f', long, value_name = "FORMAT", default_value = "terminal")]
-    pub format: FormatArg,
+    #[arg(short = 'f', long, value_name = "FORMAT", default_value = "terminal", value_parser = formats())]
+    pub format: String,
     /// File to write instead of standard output.
     #[arg(short = 'o', long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -69,42 +71,14 @@ impl DefinitionsArg {
     }
 }
 
-/// Report formats.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum FormatArg {
-    /// For reading in a terminal.
-    Terminal,
-    /// One Markdown document with every table.
-    Markdown,
-    /// Every number, for programs; `prony schema report` describes it.
-    Json,
-    /// Probes, memory limit and autoscaler for Kubernetes, as YAML.
-    Kubernetes,
-    /// Prometheus alert rules, as YAML.
-    Alerts,
-    /// Targets met per cell, kind of test and model, for CI.
-    Benchmark,
-    /// The result file of vllm bench serve, of one table of streams.
-    VllmJson,
-    /// The result file of AIPerf, of one table of streams.
-    AiperfJson,
-    /// The result file of GuideLLM, of one table of streams.
-    GuidellmJson,
-}
-
-impl FormatArg {
-    /// The name in the registry of formats, ours or other tools'.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Terminal => "terminal",
-            Self::Markdown => "markdown",
-            Self::Json => "json",
-            Self::Kubernetes => "kubernetes",
-            Self::Alerts => "alerts",
-            Self::Benchmark => "benchmark",
-            Self::VllmJson => "vllm-json",
-            Self::AiperfJson => "aiperf-json",
-            Self::GuidellmJson => "guidellm-json",
-        }
-    }
+/// The formats there are, ours and other tools', each with what it is for.
+fn formats() -> PossibleValuesParser {
+    let ours = FORMATS.iter().map(|def| (def.name, def.description.to_owned()));
+    let others = PEER_FORMATS.iter().map(|def| {
+        let says = format!("the result file of {}, of one table of streams", def.tool);
+        (def.name, says)
+    });
+    ours.chain(others)
+        .map(|(name, says)| PossibleValue::new(name).help(says))
+        .into()
 }

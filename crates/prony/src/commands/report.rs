@@ -48,7 +48,7 @@ fn render(
         }
         return Ok(text);
     }
-    let name = args.format.name();
+    let name = args.format.as_str();
     if let Some(format) = peers::find(name) {
         return peer(args, session, report, format);
     }

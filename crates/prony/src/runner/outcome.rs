@@ -25,7 +25,7 @@ pub(crate) fn publish(
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         session.print(&text)?;
     } else {
-        let path = dir.join("report.md").display().to_string();
+        let path = dir.join("report.html").display().to_string();
         session.print(&terminal::closing(&report, style, Some(&path)))?;
     }
     Ok(exit_code(&report, interrupted))

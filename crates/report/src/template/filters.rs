@@ -6,48 +6,52 @@ use minijinja::{Environment, Error, Value};
 use prony_model::{Distribution, Figure, Nanos, Source};
 use serde::Deserialize;
 
+use super::Markup;
 use crate::build::phase_anchor;
+use crate::report::{Section, SystemView};
 use crate::streams::StreamLine;
-use crate::{escape, number};
+use crate::{chart, number};
 
 /// Longest text of a table cell or a quotation.
 const CELL_CHARS_MAX: usize = 240;
 
-/// Adds every filter. `phases` holds the names of the phases that evidence may link to.
-pub(super) fn add(env: &mut Environment<'_>, phases: BTreeMap<u16, String>) {
-    add_texts(env);
-    add_numbers(env);
-    add_measurements(env);
-    env.add_filter("source", move |v: Value| {
-        read::<Source>(v).map(|s| safe(source(&s, &phases)))
-    });
-}
+/// Longest text of a table cell that holds sentences.
+const LONG_CELL_CHARS_MAX: usize = 4 * CELL_CHARS_MAX;
 
-fn add_texts(env: &mut Environment<'_>) {
-    env.add_filter("code", |text: &str| safe(escape::code(text, CELL_CHARS_MAX)));
-    env.add_filter("cell", |text: &str| safe(escape::markdown(text, CELL_CHARS_MAX)));
-    env.add_filter("long_cell", |text: &str| {
-        safe(escape::markdown(text, 4 * CELL_CHARS_MAX))
+/// Adds every filter. `phases` holds the names of the phases that evidence may link to.
+pub(super) fn add(env: &mut Environment<'_>, markup: &'static Markup, phases: BTreeMap<u16, String>) {
+    env.add_filter("code", move |text: &str| {
+        safe((markup.code)(text, CELL_CHARS_MAX))
     });
-    env.add_filter("verdict", |word: &str| {
-        safe(format!("**{}**", escape::markdown(&word.to_uppercase(), 20)))
+    env.add_filter("cell", move |text: &str| {
+        safe((markup.text)(text, CELL_CHARS_MAX))
     });
+    env.add_filter("long_cell", move |text: &str| {
+        safe((markup.text)(text, LONG_CELL_CHARS_MAX))
+    });
+    env.add_filter("verdict", move |word: &str| safe((markup.verdict)(word)));
+    env.add_filter("source", move |v: Value| {
+        read::<Source>(v).map(|s| safe(source(&s, markup, &phases)))
+    });
+    add_numbers(env, markup);
+    add_measurements(env, markup);
+    add_charts(env);
 }
 
 /// Numbers hold digits, signs and our own units only.
-fn add_numbers(env: &mut Environment<'_>) {
+fn add_numbers(env: &mut Environment<'_>, markup: &'static Markup) {
     env.add_filter("count", |n: u64| safe(number::count(n)));
     env.add_filter("number", |value: f64| safe(number::number(value)));
-    env.add_filter("quantity", |value: f64, unit: &str| {
+    env.add_filter("quantity", move |value: f64, unit: &str| {
         let value = number::with_unit(value, unit);
-        safe(escape::markdown(&value, CELL_CHARS_MAX))
+        safe((markup.text)(&value, CELL_CHARS_MAX))
     });
     env.add_filter("percent", |share: f64| safe(number::percent(share)));
     env.add_filter("span", |ns: u64| safe(number::span(Nanos(ns))));
     env.add_filter("time", |ns: u64| safe(Nanos(ns).to_string()));
 }
 
-fn add_measurements(env: &mut Environment<'_>) {
+fn add_measurements(env: &mut Environment<'_>, markup: &'static Markup) {
     env.add_filter("system_value", |value: f64, key: &str| {
         safe(number::system_value(key, value))
     });
@@ -55,13 +59,13 @@ fn add_measurements(env: &mut Environment<'_>) {
         let sign = if value > 0.0 { "+" } else { "" };
         safe(format!("{sign}{}", number::system_value(key, value)))
     });
-    env.add_filter("figure", |v: Value| {
+    env.add_filter("figure", move |v: Value| {
         let mut figure: Figure = read(v)?;
-        figure.unit = escape::markdown(&figure.unit, 40);
+        figure.unit = (markup.text)(&figure.unit, 40);
         Ok::<_, Error>(safe(number::figure(&figure)))
     });
-    env.add_filter("stream_value", |v: Value| {
-        read::<StreamLine>(v).map(|line| safe(escape::markdown(&number::stream_value(&line), CELL_CHARS_MAX)))
+    env.add_filter("stream_value", move |v: Value| {
+        read::<StreamLine>(v).map(|line| safe((markup.text)(&number::stream_value(&line), CELL_CHARS_MAX)))
     });
     env.add_filter("quantile", |v: Value, p: f64| {
         read::<Distribution>(v).map(|d| safe(number::quantile(&d, p, true)))
@@ -74,12 +78,22 @@ fn add_measurements(env: &mut Environment<'_>) {
     });
 }
 
+/// Pictures, for markups that can carry SVG.
+fn add_charts(env: &mut Environment<'_>) {
+    env.add_filter("charts", |v: Value| {
+        read::<Section>(v).map(|section| safe(chart::section(&section)))
+    });
+    env.add_filter("memory_chart", |v: Value| {
+        read::<SystemView>(v).map(|system| safe(chart::memory(&system)))
+    });
+}
+
 /// Where evidence came from, as a link: ` ([ladder](#phase-3), POST /x)`; empty when it says nothing.
-fn source(source: &Source, phases: &BTreeMap<u16, String>) -> String {
-    let scenario = escape::markdown(&source.scenario, CELL_CHARS_MAX);
+fn source(source: &Source, markup: &Markup, phases: &BTreeMap<u16, String>) -> String {
+    let scenario = (markup.text)(&source.scenario, CELL_CHARS_MAX);
     let phase = source.phase.and_then(|index| {
-        let name = escape::markdown(phases.get(&index)?, CELL_CHARS_MAX);
-        Some(format!("[{name}](#{})", phase_anchor(index)))
+        let name = (markup.text)(phases.get(&index)?, CELL_CHARS_MAX);
+        Some((markup.link)(&name, &phase_anchor(index)))
     });
     match (phase, scenario.is_empty()) {
         (Some(phase), true) => format!(" ({phase})"),
