@@ -84,7 +84,7 @@ def test_a_server_by_others(measure, server, planted):
     measure("check", target.url, *ONLY, judge=judge, attempts=3, timeout=120)
 
 
-# ---- the suite
+# ---- the suites
 
 
 def test_the_suite_answers_every_claim_of_the_document(tmp_path, schema):
@@ -102,3 +102,28 @@ def test_the_suite_answers_every_claim_of_the_document(tmp_path, schema):
         assert results[claim]["upheld"] != "yes", results[claim]
     pairs = [f for f in found.findings() if f["id"] == "speed-up"]
     assert len(pairs) == len(suite["experiment"]["downloads"]["pairs"]), listing(found)
+    # The mixed operations are those of the benchmark, together and one at a time.
+    for name in ("T5 mixed operations", "T5 control: 23 mixed operations one at a time"):
+        rows = {row["scenario"]: row["n"] for row in phases[name]["rows"] if not row["part"]}
+        assert rows == {"resize an image": 5, "download a thumbnail": 10, "an image out of base64": 8}, (name, rows)
+
+
+def test_four_processes_are_started_together(tmp_path, schema):
+    """The preset's own processes share the service behind a fifth, whose count says what clients did not see."""
+    suite = ROOT / "suites" / "media-stdio.toml"
+    done = Running(["run", suite, "-o", tmp_path / "out"], {}, tmp_path).wait(240).sane()
+    done.ended(1)
+    found, spec = Report(tmp_path / "out"), tomllib.loads(suite.read_text())
+    jsonschema.validate(found.data, schema)
+    phases = {phase["name"]: phase for phase in found.phases()}
+    assert {phase["name"] for phase in spec["phase"]} <= set(phases)
+    burst = phases["T1 four processes with eight downloads each"]
+    calls = {}
+    for row in burst["rows"]:
+        if row["scenario"].endswith("/download"):
+            calls[row["scenario"]] = calls.get(row["scenario"], 0) + row["n"]
+    assert calls == {f"client {k}/download": 8 for k in range(1, 5)}, burst["rows"]
+    assert {"silent-overwrite", "hidden-retries"} <= faults(found), listing(found)
+    assert set(c["id"] for c in spec["claim"]) == {entry["result"]["claim"]["id"] for entry in found.data["claims"]}
+    pairs = [f for f in found.findings() if f["id"] == "speed-up"]
+    assert len(pairs) == 2, listing(found)

@@ -10,7 +10,7 @@ from conftest import ROOT, Report, Running
 SUITES = sorted((ROOT / "suites").rglob("*.toml"))
 ENSO = ROOT / "suites" / "enso.toml"
 # Suites whose tests are elsewhere, or further down.
-ELSEWHERE = {"enso", "media", "runpod", "semantic", "vision"}
+ELSEWHERE = {"enso", "media", "media-stdio", "runpod", "semantic", "vision"}
 
 
 def test_there_are_suites():
@@ -46,6 +46,12 @@ def test_the_document_is_reproduced(enso):
     for size in (10, 50, 6, 80, 5, 100):
         assert size in offered, (size, sorted(offered))
     assert len(suite["claim"]) >= 15
+    # Six people at six slides: every tile that a viewer asks for is there.
+    viewers = phases["T4 six viewers over six slides"]
+    assert viewers["failed"] == 0 and viewers["ok"] == viewers["offered"] == 240, viewers
+    assert len({row["scenario"] for row in viewers["rows"]}) == 6, viewers["rows"]
+    # The table of the system before and after.
+    assert [row for row in found.data["system"]["rows"] if row["before"] is not None and row["after"] is not None]
 
 
 def test_each_claim_stands_beside_what_was_measured(enso):

@@ -1,5 +1,6 @@
 """The vision preset: what is wrong with it is found from outside, its clean twin has none of it, and its suite runs on both."""
 
+import json
 import tomllib
 
 import pytest
@@ -97,6 +98,35 @@ def test_the_suite_on_the_clean_twin(tmp_path, suite):
     assert named <= cells and len(named) >= 16 * 4 + 14
     counted = [g for g in found.data["gates"] if "failed_count" in str(g)]
     assert counted and all(verdict_of(g) in ("pass", "invalid") for g in counted), counted
+
+
+# The keys of the document's report.
+KEYS = {
+    "summary": {"total_tests", "successful_tests", "failed_tests", "success_rate", "real_time_compliance_rate", "memory_compliance_rate"},
+    "benchmark_metadata": {"timestamp", "version", "python_version"},
+}
+SECTIONS = {"performance_targets", "results_by_test_type", "results_by_model", "performance_regressions", "memory_analysis", "recommendations"}
+
+
+@pytest.mark.parametrize("target, code, met", [("demo:vision", 1, 50.0), ("demo:vision-fixed", 0, 100.0)])
+def test_a_mode_alone_ends_as_its_cells_do(measure, target, code, met):
+    """`quick` on the platform as observed: two of four tests are met, as the document's own runner ended at 50 %."""
+
+    def judge(done, found):
+        done.ended(code)
+        assert {p["name"] for p in found.phases()} == {"quick"}
+        told = json.loads((found.folder / "benchmark.json").read_text())
+        assert SECTIONS <= set(told) and all(keys <= set(told[part]) for part, keys in KEYS.items()), told
+        summary = told["summary"]
+        assert summary["total_tests"] == 4 and summary["success_rate"] == summary["real_time_compliance_rate"] == met, summary
+        assert told["exit_code"] == code, told
+        assert set(told["results_by_model"]) == {"yolo11_nano", "yolo11_small"}
+        assert set(told["results_by_test_type"]) == {"quick"}
+        # What failed was not fast.
+        cells = [cell for model in told["results_by_model"].values() for cell in model["tests"]]
+        assert len(cells) == 4 and not [cell for cell in cells if cell["meets_real_time_target"] != cell["success"]], cells
+
+    measure("run", SUITE, "--target", target, "--phase", "quick", judge=judge, attempts=3, timeout=120)
 
 
 def verdict_of(gate):

@@ -2,9 +2,11 @@
 //! idleness, beside the same without.
 //!
 //! The load is here; `cold_start/measure.rs` reads the recording, `fleet.rs` is the arithmetic of workers that start,
-//! `cause.rs` tells a cold start from a cap and from imbalance, `retries.rs` plays retry policies through, `workers.rs` adds up what each did, and `report.rs` holds the words. It must not call slow requests cold because they are slow.
+//! `cause.rs` tells a cold start from a cap and from imbalance, `retries.rs` plays retry policies through, `workers.rs` adds up what each did, `cost.rs` what they cost,
+//! and `report.rs` holds the words. It must not call slow requests cold because they are slow.
 
 mod cause;
+mod cost;
 mod fleet;
 mod measure;
 mod report;
@@ -15,9 +17,10 @@ use prony_model::{Budget, Capture, Endpoint, Finding, Limits, Phase, PhaseResult
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 
-use crate::experiment::params;
+use crate::experiment::{ParamError, params};
 use crate::primary::{heaviest, scenario, solo_ms};
 use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
+use cost::Prices;
 
 const NAME: &str = "cold-start";
 
@@ -63,6 +66,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
             sizes,
             duration_s: asked.duration_s.unwrap_or(context.time_s),
             production_per_s: asked.production_per_s,
+            prices: prices(asked.price_per_worker_s, asked.price_warm_per_worker_s)?,
             limits: context.limits.clone(),
             queue: None,
         }))
@@ -87,6 +91,35 @@ pub(crate) struct ColdStartParams {
     pub duration_s: Option<f64>,
     /// Requests per second in production, for the number of workers that steady traffic needs.
     pub production_per_s: Option<f64>,
+    /// What a second of a worker costs while it starts, works or waits to be stopped, in a currency of your own: then the report states
+    /// what requests, starts and warm workers cost.
+    pub price_per_worker_s: Option<f64>,
+    /// What a second of a worker costs that is kept warm. By default the same.
+    pub price_warm_per_worker_s: Option<f64>,
+}
+
+/// The prices that were given; that of a warm worker alone says nothing of the others.
+fn prices(on_demand: Option<f64>, warm: Option<f64>) -> Result<Option<Prices>, ParamError> {
+    let wrong = |message: &str| ParamError {
+        message: message.to_owned(),
+    };
+    if [on_demand, warm]
+        .into_iter()
+        .flatten()
+        .any(|price| !price.is_finite() || price < 0.0)
+    {
+        return Err(wrong("a price is a number that is not below 0"));
+    }
+    match (on_demand, warm) {
+        (Some(price), warm) => Ok(Some(Prices {
+            on_demand_per_s: price,
+            warm_per_s: warm.unwrap_or(price),
+        })),
+        (None, Some(_)) => Err(wrong(
+            "`price_warm_per_worker_s` needs `price_per_worker_s` beside it",
+        )),
+        (None, None) => Ok(None),
+    }
 }
 
 struct ColdStart {
@@ -95,6 +128,7 @@ struct ColdStart {
     sizes: Vec<u32>,
     duration_s: f64,
     production_per_s: Option<f64>,
+    prices: Option<Prices>,
     limits: Limits,
     queue: Option<std::vec::IntoIter<Phase>>,
 }
@@ -109,7 +143,7 @@ impl Experiment for ColdStart {
 
     fn conclude(&self, run: &RunView<'_>) -> Vec<Finding> {
         let timeout_s = self.limits.timeout_ms as f64 / 1000.0;
-        report::findings(run, self.idle_s, timeout_s, self.production_per_s)
+        report::findings(run, self.idle_s, timeout_s, self.production_per_s, self.prices)
     }
 }
 
@@ -209,4 +243,28 @@ fn bursts<'a>(run: &RunView<'a>) -> Vec<(u32, &'a PhaseResult, &'a PhaseResult)>
             Some((size, run.phase(NAME, &after_idle_name(size))?, again))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::prices;
+    use crate::cold_start::cost::Prices;
+
+    #[test]
+    fn prices_are_told_or_refused() {
+        let both = Prices {
+            on_demand_per_s: 2.0,
+            warm_per_s: 1.5,
+        };
+        assert_eq!(prices(Some(2.0), Some(1.5)).unwrap(), Some(both));
+        let same = Prices {
+            warm_per_s: 2.0,
+            ..both
+        };
+        assert_eq!(prices(Some(2.0), None).unwrap(), Some(same));
+        assert_eq!(prices(None, None).unwrap(), None);
+        for (on_demand, warm) in [(None, Some(1.0)), (Some(-1.0), None), (Some(f64::NAN), None)] {
+            assert!(prices(on_demand, warm).is_err(), "{on_demand:?} {warm:?}");
+        }
+    }
 }

@@ -3,6 +3,8 @@
 //! Level 0 is one pixel; the last level is the whole image; each level has half the sides of the next, rounded up
 //! (the Deep Zoom file format of Silverlight and OpenSeadragon). Pure; it knows no HTTP.
 
+mod viewport;
+
 use std::collections::BTreeSet;
 
 use quick_xml::Reader;

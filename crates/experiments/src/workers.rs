@@ -1,12 +1,14 @@
 //! Who does the work, and what does a request wait for? For targets whose answers name their worker: a line of requests at once,
 //! health checks beside more work than is done, and requests right after the health check that ends a silence.
 //!
-//! The load is here; `workers/line.rs` tells the work from the wait, `balance.rs` finds workers that get nothing, and
-//! `readiness.rs` workers that call themselves ready too early. It knows no platform: whoever names no worker is left alone.
+//! The load is here; `workers/line.rs` tells the work from the wait, `balance.rs` finds workers that get nothing,
+//! `readiness.rs` workers that call themselves ready too early, and `rounds.rs` compares two rounds of the suite's own. It knows no
+//! platform: whoever names no worker is left alone.
 
 mod balance;
 mod line;
 mod readiness;
+mod rounds;
 
 use prony_model::{
     Arrivals, Budget, Capture, Endpoint, Finding, Flow, Limits, Outcome, Phase, PhaseResult, Scenario, Shape,
@@ -19,6 +21,7 @@ use crate::primary::{heaviest, no_work, requests, scenario, solo_ms};
 use crate::timings::Timings;
 use crate::worker_id;
 use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
+use rounds::RoundPair;
 
 const NAME: &str = "workers";
 
@@ -66,6 +69,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
             size: asked.size,
             idle_s: asked.idle_s.unwrap_or(idle_s),
             rounds: asked.rounds.unwrap_or(rounds),
+            same_load: asked.same_load,
             time_s: context.time_s,
             limits: context.limits.clone(),
             at: 0,
@@ -86,12 +90,15 @@ pub(crate) struct WorkersParams {
     pub idle_s: Option<f64>,
     /// How often that is done. By default 5, 6 or 8.
     pub rounds: Option<usize>,
+    /// Pairs of phases of the suite with the same load: is the second better than the first, or is that chance?
+    pub same_load: Vec<RoundPair>,
 }
 
 struct Workers {
     size: Option<u32>,
     idle_s: f64,
     rounds: usize,
+    same_load: Vec<RoundPair>,
     time_s: f64,
     limits: Limits,
     at: usize,
@@ -124,6 +131,11 @@ impl Experiment for Workers {
         let mut findings = line::findings(run);
         findings.extend(balance::finding(run));
         findings.extend(readiness::finding(run, self.idle_s));
+        findings.extend(
+            self.same_load
+                .iter()
+                .filter_map(|pair| rounds::finding(run, pair)),
+        );
         findings
     }
 }

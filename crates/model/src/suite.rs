@@ -394,6 +394,8 @@ pub enum DziPick {
     Valid,
     /// Tiles outside the pyramid; each must be 404.
     OutOfRange,
+    /// Tiles that exist, in the order in which a viewer asks for them: the whole, closer, aside, back. Each must be 200 and an image.
+    Viewport,
 }
 
 /// A phase written by hand.

@@ -239,8 +239,14 @@ impl Run<'_> {
         if !self.surface.endpoints.is_empty() {
             self.journal.event(&Event::SurfaceFound(self.surface.clone()));
         }
-        if let Some(note) = &self.connection.planted {
-            self.journal.event(&Event::Noted { text: note.clone() });
+        for text in self
+            .connection
+            .planted
+            .clone()
+            .into_iter()
+            .chain(self.connection.way())
+        {
+            self.journal.event(&Event::Noted { text });
         }
         self.snapshot("before");
         self.watch = self

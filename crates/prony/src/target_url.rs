@@ -5,8 +5,9 @@ use url::Url;
 
 use crate::diagnostic::{Diagnostic, nearest};
 
-/// The preset of a `demo` target.
+/// The preset of a target `demo`, `demo:NAME` or `stdio:demo:NAME`.
 pub(crate) fn preset(target: &str) -> Option<&str> {
+    let target = target.strip_prefix("stdio:").unwrap_or(target).trim();
     if target == "demo" {
         Some("enso")
     } else {
@@ -130,6 +131,8 @@ mod tests {
             "http://127.0.0.1:8000/x"
         );
         assert_eq!(preset("demo"), Some("enso"));
+        assert_eq!(preset("stdio:demo:media"), Some("media"));
+        assert_eq!(preset("stdio:python demo.py"), None);
         assert_eq!(preset("http://demo"), None);
     }
 
@@ -142,6 +145,7 @@ mod tests {
             ("http://a b/", "is no URL"),
             ("http://me:hunter2@h/", "would be recorded"),
             ("demo:ensoo", "did you mean `demo:enso`?"),
+            ("stdio:demo:mediaa", "did you mean `demo:media`?"),
         ] {
             let text = check(target).unwrap_err().render(false);
             assert!(

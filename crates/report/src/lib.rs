@@ -5,6 +5,7 @@
 //! claims come with the events.
 
 mod alerts;
+mod benchmark;
 mod build;
 mod chart;
 mod csv;
@@ -63,6 +64,7 @@ pub static FORMATS: &[&FormatDef] = &[
     &csv::DEF,
     &kubernetes::DEF,
     &alerts::DEF,
+    &benchmark::DEF,
 ];
 
 /// The format of that name.

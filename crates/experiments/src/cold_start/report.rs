@@ -6,6 +6,7 @@ use prony_stats::mixture::{self, Kinds};
 use prony_stats::{erlang, variance};
 
 use super::cause::{Cause, at_work_max, cause};
+use super::cost::{self, Prices};
 use super::fleet::{Fitted, Fleet, Pace, fit};
 use super::measure::{Burst, Probes, Warm, mean_with_interval, worker_header, workers_seen};
 use super::retries::{POLICIES, play};
@@ -29,6 +30,7 @@ pub(super) fn findings(
     idle_s: f64,
     timeout_s: f64,
     production_per_s: Option<f64>,
+    prices: Option<Prices>,
 ) -> Vec<Finding> {
     let Some(phase) = run.phase(NAME, WARM) else {
         return vec![undecided(
@@ -54,6 +56,9 @@ pub(super) fn findings(
     };
     let mut findings = vec![resting_on(case.start(phase), &phases)];
     findings.extend(case.worst_burst().map(|f| resting_on(f, &phases)));
+    if let Some(prices) = prices {
+        findings.push(resting_on(case.cost(prices, phase), &phases));
+    }
     findings
 }
 
@@ -254,15 +259,43 @@ impl Case<'_> {
         }
     }
 
+    /// What workers cost by these prices.
+    fn cost(&self, prices: Prices, warm_phase: &PhaseResult) -> Finding {
+        let pairs = self.pairs();
+        let worst = pairs.last();
+        let start = worst.and_then(|pair| self.start_time(pair)).or_else(|| {
+            let (_, probes) = self.probes.as_ref()?;
+            let (start_s, interval) = mean_with_interval(&probes.starts_s);
+            probes
+                .are_cold()
+                .then_some((start_s, interval, probes.starts_s.len()))
+        });
+        let times = cost::Times {
+            service_s: mean(&self.warm.times_s),
+            services: self.warm.times_s.len(),
+            start_s: start.map(|(start_s, _, n)| (start_s, n)),
+            idle_s: self.idle_s,
+            warm_for: worst
+                .filter(|pair| self.plans(pair))
+                .map(|pair| (self.warm_needed(pair).0, pair.size as usize)),
+        };
+        cost::finding(self.endpoint, prices, times, &source(warm_phase, self.endpoint))
+    }
+
     /// The burst with most failures; the largest when none failed.
     fn worst_burst(&self) -> Option<Finding> {
+        let pairs = self.pairs();
+        Some(self.burst(pairs.last()?, &pairs))
+    }
+
+    /// The bursts, that with most failures last; the largest when none failed.
+    fn pairs(&self) -> Vec<Pair<'_>> {
         let mut pairs: Vec<Pair<'_>> = bursts(self.run)
             .into_iter()
             .map(|(size, idle, again)| self.pair(size, idle, again))
             .collect();
         pairs.sort_by_key(|pair| (pair.idle.failed(), pair.size));
-        let worst = pairs.last()?;
-        Some(self.burst(worst, &pairs))
+        pairs
     }
 
     fn pair<'p>(&self, size: u32, phase: &'p PhaseResult, again: &PhaseResult) -> Pair<'p> {
@@ -298,10 +331,9 @@ impl Case<'_> {
         let service_s = self.warm.median_s();
         let evidence = source(pair.phase, self.endpoint);
         let failed = pair.idle.failed();
-        let slower = pair.idle.wait_s(service_s) - pair.again.wait_s(service_s);
         let (verdict, severity) = match pair.cause {
             _ if failed > 0 => (Verdict::Fail, Severity::High),
-            Cause::Cold if self.warm.is_slow(service_s + slower) => (Verdict::Warn, Severity::Medium),
+            Cause::Cold if self.waits_longer(pair) => (Verdict::Warn, Severity::Medium),
             Cause::Imbalance => (Verdict::Warn, Severity::Medium),
             _ => (Verdict::Pass, Severity::Info),
         };
@@ -347,7 +379,7 @@ impl Case<'_> {
             pairs.iter().map(|p| row(p, service_s)).collect(),
             &evidence,
         );
-        if matches!(pair.cause, Cause::Cold | Cause::Cap) && (failed > 0 || verdict == Verdict::Warn) {
+        if self.plans(pair) {
             draft = self.plan(draft, pair, &evidence);
         } else if pair.cause == Cause::Imbalance {
             draft = draft.advice(
@@ -356,6 +388,22 @@ impl Case<'_> {
             );
         }
         draft.done()
+    }
+
+    /// Whether the burst after idleness waited longer than the same at once again.
+    fn waits_longer(&self, pair: &Pair<'_>) -> bool {
+        let service_s = self.warm.median_s();
+        let slower = pair.idle.wait_s(service_s) - pair.again.wait_s(service_s);
+        self.warm.is_slow(service_s + slower)
+    }
+
+    /// Whether warm workers, or more of them, would help.
+    fn plans(&self, pair: &Pair<'_>) -> bool {
+        match pair.cause {
+            Cause::Cold => pair.idle.failed() > 0 || self.waits_longer(pair),
+            Cause::Cap => pair.idle.failed() > 0,
+            Cause::Imbalance | Cause::Execution => false,
+        }
     }
 
     /// Time of a start: from single requests after idleness where they show one, else from the burst.
@@ -495,17 +543,10 @@ impl Case<'_> {
     /// How many workers must stay warm, and what retries would do.
     fn plan(&self, draft: Draft, pair: &Pair<'_>, evidence: &Source) -> Draft {
         let service_s = self.warm.median_s();
+        let (warm, pace) = self.warm_needed(pair);
         let cap = self.workers(pair);
         let start = self.start_time(pair);
-        let pace = Pace {
-            service_s: mean(&self.warm.times_s),
-            service_variation: self.warm.variation(),
-            services: self.warm.times_s.len(),
-            start_s: start.map_or(f64::INFINITY, |(start_s, ..)| start_s),
-            start_variation: self.start_variation(),
-        };
         let burst = pair.size as usize;
-        let warm = pace.warm_needed(burst, cap, pair.patience_s);
         let formula = format!(
             "smallest m with m (T / S + 1) + ({cap} - m) ((T - C) / S + 1) >= {burst}, quotients rounded down; T = {}, S = {}, C = \
              {}, each on the safe side",
@@ -551,6 +592,20 @@ impl Case<'_> {
                 evidence,
             )
             .advice(&advice, &formula)
+    }
+
+    /// Workers that must stay warm for such a burst, and the pace that this follows from.
+    fn warm_needed(&self, pair: &Pair<'_>) -> (usize, Pace) {
+        let start = self.start_time(pair);
+        let pace = Pace {
+            service_s: mean(&self.warm.times_s),
+            service_variation: self.warm.variation(),
+            services: self.warm.times_s.len(),
+            start_s: start.map_or(f64::INFINITY, |(start_s, ..)| start_s),
+            start_variation: self.start_variation(),
+        };
+        let warm = pace.warm_needed(pair.size as usize, self.workers(pair), pair.patience_s);
+        (warm, pace)
     }
 
     fn start_variation(&self) -> f64 {

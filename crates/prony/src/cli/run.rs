@@ -17,6 +17,7 @@ use super::units::key_value;
   prony run suites/enso.toml -o out/enso            to this folder
   prony run suites/enso.toml --target http://127.0.0.1:8000
   prony run suites/semantic.toml --target http://127.0.0.1:8000 --set 'scenario.*.http.json.model=my-model'
+  prony run suites/vision.toml --phase quick        one mode of a benchmark, without the rest
   prony run suites/examples/gates.toml --json       one JSON document on standard output")]
 pub(crate) struct RunArgs {
     /// The suite file.
@@ -29,6 +30,10 @@ pub(crate) struct RunArgs {
     /// number or by name, `*` stands for all. Repeat for more.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
     pub sets: Vec<(String, String)>,
+    /// Run only this phase and those whose names begin with it (`stress`: `stress batch`, `stress workers`), with their gates and
+    /// without the experiments. Repeat for more.
+    #[arg(long = "phase", value_name = "NAME")]
+    pub phases: Vec<String>,
     /// Check the file and say what it would do, but send nothing.
     #[arg(long)]
     pub dry_run: bool,

@@ -3,6 +3,7 @@
 use prony_model::{ExitCode, Suite};
 
 use crate::cli::RunArgs;
+use crate::diagnostic::{Diagnostic, nearest};
 use crate::runner::{self, RunRequest};
 use crate::session::Session;
 use crate::{config, sending, target_url};
@@ -21,6 +22,7 @@ pub(crate) fn run(args: &RunArgs, session: &Session) -> anyhow::Result<ExitCode>
         *cacert = base_dir.join(&*cacert).display().to_string();
     }
     let secrets = sending::apply(&args.send, &mut suite)?;
+    keep_phases(&mut suite, &args.phases)?;
     if args.dry_run {
         session.print(&describe(&suite))?;
         return Ok(ExitCode::Pass);
@@ -36,6 +38,33 @@ pub(crate) fn run(args: &RunArgs, session: &Session) -> anyhow::Result<ExitCode>
         duration_max: args.send.duration,
     };
     runner::run(request, session)
+}
+
+/// Leaves of the suite the phases of these names, or whose names begin with one and a space, and the gates on them; all of it where
+/// none is named.
+fn keep_phases(suite: &mut Suite, wanted: &[String]) -> Result<(), Diagnostic> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let is_meant = |name: &str, word: &str| {
+        let rest = name.strip_prefix(word);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', ':']))
+    };
+    for word in wanted {
+        if !suite.phase.iter().any(|phase| is_meant(&phase.name, word)) {
+            let names = suite.phase.iter().map(|phase| phase.name.as_str());
+            let wrong = Diagnostic::usage(format!("the suite has no phase {word:?}"));
+            return Err(match nearest(word, names) {
+                Some(near) => wrong.next(format!("did you mean {near:?}?")),
+                None => wrong.next("`--dry-run` names them"),
+            });
+        }
+    }
+    let keep = |name: &str| wanted.iter().any(|word| is_meant(name, word));
+    suite.phase.retain(|phase| keep(&phase.name));
+    suite.gate.retain(|gate| keep(&gate.phase));
+    suite.experiment.clear();
+    Ok(())
 }
 
 /// What the suite would do.
@@ -63,7 +92,33 @@ fn describe(suite: &Suite) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::describe;
+    use super::{describe, keep_phases};
+
+    #[test]
+    fn a_phase_is_run_without_the_rest() {
+        let suite = |wanted: &[&str]| {
+            let mut suite: prony_model::Suite = toml::from_str(
+                "name = 'x'\n[target]\nurl = 'http://h'\n[experiment.coverage]\n[[scenario]]\nname = 's'\nhttp.path = '/'\n\
+                 [[phase]]\nname = 'stress'\nscenarios = ['s']\nshape.once = {}\n\
+                 [[phase]]\nname = 'stress batch'\nscenarios = ['s']\nshape.once = {}\n\
+                 [[phase]]\nname = 'stressed'\nscenarios = ['s']\nshape.once = {}\n\
+                 [[gate]]\nphase = 'stressed'\ncheck = 'count == 1'\n\
+                 [[gate]]\nphase = 'stress batch'\ncheck = 'count == 1'\n",
+            )
+            .unwrap();
+            let wanted: Vec<String> = wanted.iter().map(ToString::to_string).collect();
+            keep_phases(&mut suite, &wanted).map(|()| suite)
+        };
+        let kept = suite(&["stress"]).unwrap();
+        let names: Vec<&str> = kept.phase.iter().map(|phase| phase.name.as_str()).collect();
+        assert_eq!(names, ["stress", "stress batch"]);
+        assert_eq!(kept.gate.len(), 1);
+        assert!(kept.experiment.is_empty());
+        let whole = suite(&[]).unwrap();
+        assert_eq!((whole.phase.len(), whole.experiment.len()), (3, 1));
+        let wrong = suite(&["stres"]).unwrap_err().render(false);
+        assert!(wrong.contains("did you mean \"stress\"?"), "{wrong}");
+    }
 
     #[test]
     fn a_dry_run_names_everything() {

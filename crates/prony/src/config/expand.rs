@@ -305,15 +305,15 @@ fn dzi_items(spec: &DziSpec, descriptor: &Descriptor, seed: u64) -> Result<Vec<I
         .tile_path
         .clone()
         .unwrap_or_else(|| descriptor.tile_path(&spec.descriptor));
+    let image = Expect {
+        content_type: Some("image/".to_owned()),
+        ..Expect::status(200)
+    };
+    let count = spec.tiles as usize;
     let (tiles, expect): (Vec<Tile>, Expect) = match spec.pick {
-        DziPick::Valid => {
-            let image = Expect {
-                content_type: Some("image/".to_owned()),
-                ..Expect::status(200)
-            };
-            (descriptor.sample(spec.tiles as usize, seed), image)
-        }
-        DziPick::OutOfRange => (descriptor.outside(spec.tiles as usize), Expect::status(404)),
+        DziPick::Valid => (descriptor.sample(count, seed), image),
+        DziPick::Viewport => (descriptor.viewport_trace(count, seed), image),
+        DziPick::OutOfRange => (descriptor.outside(count), Expect::status(404)),
     };
     if tiles.is_empty() {
         return Err(Diagnostic::usage(format!(

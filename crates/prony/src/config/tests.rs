@@ -2,6 +2,7 @@
 
 mod diagnostics;
 mod expansion;
+mod matrix;
 mod prompts;
 mod round_trip;
 

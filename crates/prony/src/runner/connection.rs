@@ -19,6 +19,7 @@ use crate::diagnostic::Diagnostic;
 use crate::discovery::{self, Discovery};
 use crate::sending;
 use crate::session::Session;
+use crate::target_url::preset;
 use crate::text::clean;
 
 /// What to do when a TLS handshake failed or never ended.
@@ -49,7 +50,7 @@ pub(crate) struct Connection {
     limits: Limits,
     stop: Arc<AtomicBool>,
     demo: Option<Demo>,
-    _bridge: Option<Bridge>,
+    bridge: Option<Bridge>,
 }
 
 impl Connection {
@@ -60,11 +61,9 @@ impl Connection {
             Some(preset) => Some(Demo::start(preset, &spec.knobs)?),
             None => None,
         };
-        let bridge = stdio::command(&spec.url)
-            .map(|command| Bridge::start(&command, spec.processes.unwrap_or(1)))
-            .transpose()?;
-        let started = demo.as_ref().map(|demo| demo.url.as_str());
-        let started = started.or(bridge.as_ref().map(|bridge| bridge.url.as_str()));
+        let bridge = bridge(spec, demo.as_ref())?;
+        let started = bridge.as_ref().map(|bridge| bridge.url.as_str());
+        let started = started.or(demo.as_ref().map(|demo| demo.url.as_str()));
         let url = started.unwrap_or(spec.url.as_str());
         let own = preset(&spec.url).and_then(|name| own_credential(name, spec, secrets));
         let secrets = [secrets, own.as_slice()].concat();
@@ -89,8 +88,8 @@ impl Connection {
         let pid = spec
             .pid
             .or_else(contained)
-            .or_else(|| demo.as_ref().map(Demo::pid))
             .or_else(|| bridge.as_ref().and_then(Bridge::pid))
+            .or_else(|| demo.as_ref().map(Demo::pid))
             .or_else(listening);
         let behind = spec
             .upstream
@@ -111,12 +110,15 @@ impl Connection {
             stop: Arc::clone(&session.stop),
             target,
             demo,
-            _bridge: bridge,
+            bridge,
         })
     }
 
     /// Starts the target anew on the same address, if it was started here: how long it took until it was ready again.
     pub(super) fn restart(&mut self) -> Result<Option<Duration>> {
+        if self.bridge.is_some() {
+            return Ok(None);
+        }
         let Some(demo) = self.demo.take() else {
             return Ok(None);
         };
@@ -125,6 +127,11 @@ impl Connection {
         self.pid = Some(demo.pid());
         self.demo = Some(demo);
         Ok(Some(began.elapsed()))
+    }
+
+    /// What a reader should know of the way to the target.
+    pub(super) fn way(&self) -> Option<String> {
+        self.bridge.as_ref().map(Bridge::says)
     }
 
     /// What of the target can be watched while it is under load.
@@ -190,13 +197,20 @@ impl Connection {
     }
 }
 
-/// The preset of a `demo` target.
-fn preset(url: &str) -> Option<&str> {
-    if url == "demo" {
-        Some("enso")
-    } else {
-        url.strip_prefix("demo:")
+/// Starts the processes of a target over standard input and output. Those of a preset share the service behind one that is
+/// served over HTTP.
+fn bridge(spec: &TargetSpec, demo: Option<&Demo>) -> Result<Option<Bridge>> {
+    let Some(mut command) = stdio::command(&spec.url) else {
+        return Ok(None);
+    };
+    if let (Some(preset), Some(demo)) = (preset(&spec.url), demo) {
+        let upstream = demo.upstream.as_deref();
+        let upstream = upstream.with_context(|| {
+            format!("the preset '{preset}' does not speak over standard input and output")
+        })?;
+        command = stdio::preset_command(preset, upstream, &spec.knobs)?;
     }
+    Bridge::start(&command, spec.processes.unwrap_or(1)).map(Some)
 }
 
 /// The key that a demo accepts, where the user gives none: who starts a server knows its key.

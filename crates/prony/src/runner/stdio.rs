@@ -1,10 +1,10 @@
 //! MCP servers over standard input and output as a target: processes of a command, started together, behind a port of loopback that
-//! speaks streamable HTTP. Connections are dealt to the processes in turn.
+//! speaks streamable HTTP. `/mcp/1`, `/mcp/2` and so on are the processes; connections to `/mcp` are dealt to them in turn.
 //!
 //! The load path knows HTTP only, so a request's time contains this bridge: one hop over loopback and one line each way. It
 //! changes no message but its number, and judges nothing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -27,8 +27,9 @@ const END_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest head, body and line that are read.
 const HEAD_BYTES_MAX: u64 = 64 << 10;
 const BODY_BYTES_MAX: u64 = 64 << 20;
-/// Where the bridge speaks MCP.
+/// Where the bridge speaks MCP: with a process that it chose itself, and below it with the one of that number.
 const PATH: &str = "/mcp";
+const NUMBERED: &str = "/mcp/";
 
 /// Running processes behind a port. Dropping it ends them.
 pub(crate) struct Bridge {
@@ -51,6 +52,37 @@ struct Process {
 pub(crate) fn command(target: &str) -> Option<Vec<String>> {
     let words = target.strip_prefix("stdio:")?;
     Some(words.split_whitespace().map(str::to_owned).collect())
+}
+
+/// The command of a preset that speaks over standard input and output, in front of the generation service of another process.
+pub(crate) fn preset_command(
+    preset: &str,
+    upstream: &str,
+    knobs: &BTreeMap<String, String>,
+) -> Result<Vec<String>> {
+    let program = std::env::current_exe().context("cannot find the path of this program")?;
+    let program = program
+        .into_os_string()
+        .into_string()
+        .map_err(|_| anyhow::anyhow!("the path of this program is not UTF-8"))?;
+    let scale = super::demo::time_scale(preset).to_string();
+    let mut words = vec![program];
+    words.extend(["serve", preset, "--stdio", "--time-scale", &scale].map(str::to_owned));
+    let sets = knobs.iter().map(|(name, value)| format!("{name}={value}"));
+    for set in sets.chain([format!("upstream={upstream}")]) {
+        words.extend(["--set".to_owned(), set]);
+    }
+    Ok(words)
+}
+
+/// Which of so many processes a path names: `/mcp/3` the third, `/mcp` whichever the connection was dealt to.
+fn named(path: &str, dealt: usize, processes: usize) -> Option<usize> {
+    let path = path.split('?').next().unwrap_or_default();
+    if path == PATH {
+        return Some(dealt % processes.max(1));
+    }
+    let number: usize = path.strip_prefix(NUMBERED)?.parse().ok()?;
+    number.checked_sub(1).filter(|index| *index < processes)
 }
 
 impl Bridge {
@@ -105,12 +137,23 @@ impl Bridge {
                 if stop.load(Ordering::Relaxed) {
                     return;
                 }
-                let process = Arc::clone(&processes[k % processes.len()]);
+                let processes = processes.clone();
                 // A connection that breaks is its client's affair.
-                thread::spawn(move || drop(serve(&stream, &process)));
+                thread::spawn(move || drop(serve(&stream, &processes, k)));
             }
         });
         Ok(bridge)
+    }
+
+    /// What a reader of the report should know of it.
+    pub(crate) fn says(&self) -> String {
+        format!(
+            "The target is {} process{} over standard input and output, started together. Behind the bridge {PATH}/N is the \
+             process of that number, and connections to {PATH} are dealt to them in turn. Times contain this bridge: one hop over \
+             loopback for each call.",
+            self.processes.len(),
+            if self.processes.len() == 1 { "" } else { "es" }
+        )
     }
 
     /// The first process, to be watched.
@@ -242,8 +285,8 @@ impl Process {
     }
 }
 
-/// Serves one connection until its client closes it.
-fn serve(stream: &TcpStream, process: &Process) -> std::io::Result<()> {
+/// Serves the connection of that number until its client closes it.
+fn serve(stream: &TcpStream, processes: &[Arc<Process>], dealt: usize) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream);
     let mut writer = stream;
@@ -271,9 +314,11 @@ fn serve(stream: &TcpStream, process: &Process) -> std::io::Result<()> {
         let mut body = vec![0; length as usize];
         reader.read_exact(&mut body)?;
         let mut words = first.split_whitespace();
-        let (status, answer) = match (words.next(), words.next()) {
-            (Some("POST"), Some(PATH)) => process.answer(&body),
-            (_, Some(PATH)) => (405, Value::Null),
+        let (method, path) = (words.next(), words.next().unwrap_or_default());
+        let process = named(path, dealt, processes.len()).and_then(|index| processes.get(index));
+        let (status, answer) = match (method, process) {
+            (Some("POST"), Some(process)) => process.answer(&body),
+            (_, Some(_)) => (405, Value::Null),
             _ => (404, Value::Null),
         };
         let body = if answer.is_null() {
@@ -295,7 +340,7 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::TcpStream;
 
-    use super::{Bridge, command};
+    use super::{Bridge, command, named};
 
     /// An MCP server in one line of shell: it answers every request with its number and its own process id.
     const SERVER: &str = r#"while read -r line; do
@@ -305,11 +350,15 @@ mod tests {
     done"#;
 
     fn ask(url: &str, message: &str) -> String {
+        ask_at(url, "/mcp", message)
+    }
+
+    fn ask_at(url: &str, path: &str, message: &str) -> String {
         let mut stream = TcpStream::connect(url.trim_start_matches("http://")).unwrap();
         let length = message.len();
         write!(
             stream,
-            "POST /mcp HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n{message}"
+            "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n{message}"
         )
         .unwrap();
         stream.shutdown(std::net::Shutdown::Write).unwrap();
@@ -351,6 +400,42 @@ mod tests {
             )
             .starts_with("HTTP/1.1 202")
         );
+    }
+
+    #[test]
+    fn a_number_in_the_path_names_the_process() {
+        let words = ["sh".to_owned(), "-c".to_owned(), SERVER.to_owned()];
+        let bridge = Bridge::start(&words, 3).unwrap();
+        let list = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}";
+        let asked = |path: &str| {
+            let answer = ask_at(&bridge.url, path, list);
+            answer
+                .split("\"pid\":")
+                .nth(1)
+                .map(|rest| rest.split(['}', ',']).next().unwrap().to_owned())
+        };
+        let first: Vec<_> = (1..=3).map(|k| asked(&format!("/mcp/{k}")).unwrap()).collect();
+        let again: Vec<_> = (1..=3)
+            .rev()
+            .map(|k| asked(&format!("/mcp/{k}")).unwrap())
+            .collect();
+        assert_eq!(first, again.into_iter().rev().collect::<Vec<_>>());
+        assert_eq!(
+            first.iter().collect::<std::collections::BTreeSet<_>>().len(),
+            3,
+            "{first:?}"
+        );
+        for nobody in ["/mcp/0", "/mcp/4", "/mcp/x", "/"] {
+            assert!(
+                ask_at(&bridge.url, nobody, list).starts_with("HTTP/1.1 404"),
+                "{nobody}"
+            );
+        }
+        assert_eq!(
+            (named("/mcp", 5, 3), named("/mcp/2?a=b", 5, 3)),
+            (Some(2), Some(1))
+        );
+        assert!(bridge.says().contains("3 processes"));
     }
 
     #[test]

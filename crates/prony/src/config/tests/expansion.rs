@@ -119,6 +119,14 @@ fn tiles_come_from_the_descriptor() {
             .all(|i| i.expect.status == [200] && i.expect.content_type.as_deref() == Some("image/"))
     );
 
+    // 1000 x 600 pixels fit into a viewer's window: it asks for that level, the middle of the view first, and has seen all.
+    let seen = items("dzi = { descriptor = '/slides/a/dzi', tiles = 40, pick = 'viewport' }");
+    assert_eq!(seen.len(), 4 * 3);
+    assert!(
+        seen.iter()
+            .all(|i| i.expect.status == [200] && i.request.path.starts_with("/slides/a/dzi_files/10/"))
+    );
+
     let outside = items("dzi = { descriptor = '/slides/a/dzi', tiles = 5, pick = 'out-of-range' }");
     assert_eq!(outside.len(), 5);
     assert!(

@@ -409,15 +409,11 @@ fn scenario() -> impl Strategy<Value = ScenarioSpec> {
         values,
         expect,
     });
-    let dzi = (text(), option::of(text()), any::<bool>(), any::<u32>());
-    let dzi = dzi.prop_map(|(descriptor, tile_path, valid, tiles)| DziSpec {
+    let dzi = (text(), option::of(text()), 0..3_usize, any::<u32>());
+    let dzi = dzi.prop_map(|(descriptor, tile_path, pick, tiles)| DziSpec {
         descriptor,
         tile_path,
-        pick: if valid {
-            DziPick::Valid
-        } else {
-            DziPick::OutOfRange
-        },
+        pick: [DziPick::Valid, DziPick::OutOfRange, DziPick::Viewport][pick],
         tiles,
     });
     let parts = (
