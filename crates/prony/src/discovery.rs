@@ -17,6 +17,7 @@ mod runpod;
 mod s3;
 mod tensors;
 mod tiles;
+mod told;
 mod uploads;
 mod value;
 
@@ -26,6 +27,7 @@ use prony_model::{Captured, Endpoint, Expect, Request, Role, SampleRequest, Surf
 
 use harvest::Harvest;
 use openapi::Operation;
+pub(crate) use told::Told;
 pub(crate) use uploads::Preparation;
 
 use crate::text;
@@ -56,10 +58,10 @@ pub(crate) struct Discovery {
     pub preparation: Option<Preparation>,
 }
 
-/// Finds the endpoints of a target. `path` is the path of the URL the user gave.
+/// Finds the endpoints of a target. `path` is the path of the URL the user gave, `told` what they said of it.
 ///
 /// Returns the answer to the first request instead when nobody answers at all.
-pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str) -> Result<Discovery, Box<Captured>> {
+pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str, told: &Told) -> Result<Discovery, Box<Captured>> {
     let first = fetch.fetch(&Request::get(path));
     if first.status == 0 && first.outcome.is_failure() {
         return Err(Box::new(first));
@@ -95,7 +97,11 @@ pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str) -> Result<Discovery, B
     runpod::undocumented(fetch, path, &mut surface);
     s3::recognise(&first, &mut surface);
     mcp::tools(fetch, path, &first, &mut surface);
-    the_url_itself(path, &first, &mut surface);
+    if told.is_empty() {
+        the_url_itself(path, &first, &mut surface);
+    } else {
+        as_told(told, path, &mut surface);
+    }
     bound(&mut surface);
     Ok(Discovery { surface, preparation })
 }
@@ -264,7 +270,15 @@ fn bare(path: &str, role: Role) -> Endpoint {
     }
 }
 
-/// The URL that the user gave is an endpoint too, unless it is the root of a documented API.
+/// The endpoint that the user described takes the place of what was found of it.
+fn as_told(told: &Told, path: &str, surface: &mut Surface) {
+    let endpoint = told::endpoint(told, path);
+    surface.found_by.push(format!("{} as told", text::clean(&endpoint.name, 80)));
+    surface.endpoints.retain(|e| e.name != endpoint.name);
+    surface.endpoints.push(endpoint);
+}
+
+/// The URL that the user gave is an endpoint too, unless it is the root of a documented API. One that fails is one to report.
 fn the_url_itself(path: &str, first: &Captured, surface: &mut Surface) {
     let known = surface
         .endpoints
@@ -273,11 +287,17 @@ fn the_url_itself(path: &str, first: &Captured, surface: &mut Surface) {
     if known || (path == "/" && surface.endpoints.iter().any(Endpoint::is_work)) {
         return;
     }
-    if (200..300).contains(&first.status) {
+    if (200..300).contains(&first.status) || first.status >= 500 {
         surface
             .found_by
             .push(format!("the URL given: GET {}", text::clean(path, 80)));
         surface.endpoints.push(bare(path, Role::Resource));
+    } else if let Some(elsewhere) = first.header("location").filter(|_| (300..400).contains(&first.status)) {
+        surface.found_by.push(format!(
+            "the URL given answers {} and points to {}, which was not followed: give that URL instead",
+            first.status,
+            text::clean(elsewhere, 80)
+        ));
     }
 }
 

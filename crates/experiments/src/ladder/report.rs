@@ -75,15 +75,20 @@ fn service(run: &RunView<'_>, phase: &PhaseResult, capacity: &Capacity) -> Findi
     };
     let top = capacity.top();
     let best = capacity.best();
-    let draft = Draft::new(NAME, "serial-service", endpoint)
-        .measured(
+    let draft = Draft::new(NAME, "serial-service", endpoint);
+    let draft = match capacity.diagnosis {
+        // Nothing is left of the work of one to multiply by.
+        Diagnosis::TooFast => draft,
+        _ => draft.measured(
             "requests really served at once",
             served,
             "requests",
             Some((low, high)),
             top.good,
             &evidence,
-        )
+        ),
+    };
+    let draft = draft
         .figure("highest throughput", best.per_s, "1/s", best.good, &evidence)
         .figure(
             "throughput gained over one at a time",

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Result;
 use prony_experiments::{EXPERIMENTS, ExperimentDef};
 use prony_model::{ExitCode, Role, RunSpec, Suite, Surface, TargetSpec};
 
-use crate::cli::CheckArgs;
+use crate::cli::{CheckArgs, ToldArgs};
 use crate::config;
-use crate::discovery::Discovery;
+use crate::diagnostic::Diagnostic;
+use crate::discovery::{Discovery, Told};
 use crate::runner::{self, Connection, RunRequest};
 use crate::sending;
 use crate::session::Session;
@@ -39,7 +41,12 @@ pub(crate) fn run(args: &CheckArgs, session: &Session) -> Result<ExitCode> {
     };
     let secrets = sending::apply(&args.send, &mut suite)?;
     let mut connection = Connection::open(&suite, &secrets, session)?;
-    let Discovery { surface, preparation } = connection.discover(&path)?;
+    let told = told(&args.told)?;
+    if !told.is_empty() && suite.run.endpoints.is_empty() {
+        let path = path.split('?').next().unwrap_or_default();
+        suite.run.endpoints.push(format!("POST {path}"));
+    }
+    let Discovery { surface, preparation } = connection.discover(&path, &told)?;
     plan(&mut suite, &surface, &args.only);
     if args.plan {
         if preparation.is_some() {
@@ -61,6 +68,22 @@ pub(crate) fn run(args: &CheckArgs, session: &Session) -> Result<ExitCode> {
         preparation,
     };
     runner::perform(connection, request, session)
+}
+
+/// What the flags say of the endpoint at the URL given.
+fn told(args: &ToldArgs) -> Result<Told> {
+    let mut bodies = args.bodies.clone();
+    for file in &args.body_files {
+        let read = fs::read_to_string(file).map_err(|e| {
+            Diagnostic::usage(format!("cannot read {}: {e}", file.display())).next("check the path; a body must be text")
+        })?;
+        bodies.push(read);
+    }
+    Ok(Told {
+        bodies,
+        content_type: args.content_type.clone(),
+        form: args.form.clone(),
+    })
 }
 
 /// Origin and path of a URL: paths of a plan count from the root. What is no URL stays whole; the engine explains it.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use prony_model::{Captured, Endpoint, Outcome, Request, Role, Surface};
 use serde_json::json;
 
-use super::discover;
+use super::{Told, discover};
 
 /// A target made of `path -> (status, body)`; everything else is 404.
 struct Fake {
@@ -48,7 +48,7 @@ impl Fake {
 
     fn discover(&mut self, path: &str) -> Surface {
         let mut fetch = |request: &Request| self.answer(request);
-        discover(&mut fetch, path).expect("the fake answers").surface
+        discover(&mut fetch, path, &Told::default()).expect("the fake answers").surface
     }
 }
 
