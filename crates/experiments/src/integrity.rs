@@ -35,7 +35,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     name: NAME,
     title: "Integrity",
     question: "Did everyone get their own, whole answer?",
-    from_budget: Budget::Standard,
+    from_budget: Budget::Quick,
     basis: Basis::Answers,
     needs: &["coverage", "baseline"],
     time: Time::Bounded {

@@ -71,7 +71,8 @@ pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str, told: &Told) -> Result
     let documents = places::documents(fetch, path, &first);
     let mut harvest = Harvest::default();
     let mut preparation = None;
-    let kserve = protocols::kserve_models(fetch, &mut harvest, &mut surface);
+    let mut pages = vec![first.body.clone()];
+    let kserve = protocols::kserve_models(fetch, path, &mut harvest, &mut surface);
 
     if let Some((place, document)) = documents {
         surface.found_by.push(format!("OpenAPI document at {place}"));
@@ -79,7 +80,7 @@ pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str, told: &Told) -> Result
         below(&mut api.operations, path, &place);
         surface.name = text::clean(&api.title, 80);
         surface.version = text::clean(&api.version, 40);
-        listings(fetch, &api.operations, &mut harvest, &mut surface);
+        pages.extend(listings(fetch, &api.operations, &mut harvest, &mut surface));
         surface.jobs = jobs::find(&api.operations);
         let kept = api.operations.iter().filter(|o| uploads::is_upload(o));
         let submits = surface.jobs.iter().map(|job| job.submit.clone());
@@ -88,7 +89,7 @@ pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str, told: &Told) -> Result
         preparation = uploads::plan(&api.operations, &harvest);
     }
     well_known(fetch, catch_all.as_ref(), &mut surface);
-    protocols::dzi(fetch, path, &first, &mut surface);
+    protocols::dzi(fetch, path, &first, &pages, &mut surface);
     tiles::plan(fetch, &mut surface);
     protocols::kserve(fetch, kserve.as_ref(), &mut surface);
     let models = llm::Models::ask(fetch);
@@ -122,8 +123,14 @@ fn below(operations: &mut [Operation], path: &str, place: &str) {
     }
 }
 
-/// Asks the listings of the document for the values that other endpoints take.
-fn listings(fetch: &mut dyn Fetch, operations: &[Operation], harvest: &mut Harvest, surface: &mut Surface) {
+/// Asks the listings of the document for the values that other endpoints take. Returns what they answered.
+fn listings(
+    fetch: &mut dyn Fetch,
+    operations: &[Operation],
+    harvest: &mut Harvest,
+    surface: &mut Surface,
+) -> Vec<String> {
+    let mut answered = Vec::new();
     let listings = operations
         .iter()
         .filter(|o| role::of(o) == Role::Listing)
@@ -140,8 +147,10 @@ fn listings(fetch: &mut dyn Fetch, operations: &[Operation], harvest: &mut Harve
                     text::clean(&operation.path, 80)
                 ));
             }
+            answered.push(answer.body);
         }
     }
+    answered
 }
 
 /// Makes endpoints of a document's operations.
@@ -292,6 +301,13 @@ fn the_url_itself(path: &str, first: &Captured, surface: &mut Surface) {
             .found_by
             .push(format!("the URL given: GET {}", text::clean(path, 80)));
         surface.endpoints.push(bare(path, Role::Resource));
+        let named = paths_in(first);
+        if !named.is_empty() {
+            surface.found_by.push(format!(
+                "it names {}, and not what they take: give one of them as the URL, with -b for its body",
+                named.join(", ")
+            ));
+        }
     } else if let Some(elsewhere) = first.header("location").filter(|_| (300..400).contains(&first.status)) {
         surface.found_by.push(format!(
             "the URL given answers {} and points to {}, which was not followed: give that URL instead",
@@ -299,6 +315,31 @@ fn the_url_itself(path: &str, first: &Captured, surface: &mut Surface) {
             text::clean(elsewhere, 80)
         ));
     }
+}
+
+/// Paths that a front page in JSON names.
+fn paths_in(first: &Captured) -> Vec<String> {
+    const PATHS_MAX: usize = 10;
+    fn collect(value: &serde_json::Value, depth: u32, found: &mut Vec<String>) {
+        match value {
+            serde_json::Value::String(text) => {
+                // `POST /predict` or `/predict`.
+                let path = text.rsplit(' ').next().unwrap_or_default();
+                let plain = path.len() > 1 && path.len() <= 80 && path.starts_with('/') && !path.starts_with("//");
+                if plain && found.len() < PATHS_MAX {
+                    found.push(text::clean(path, 80));
+                }
+            }
+            serde_json::Value::Array(list) if depth > 0 => list.iter().for_each(|v| collect(v, depth - 1, found)),
+            serde_json::Value::Object(map) if depth > 0 => map.values().for_each(|v| collect(v, depth - 1, found)),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    if let Some(json) = first.json() {
+        collect(&json, 4, &mut found);
+    }
+    found
 }
 
 /// Drops duplicates and what is beyond the bound.

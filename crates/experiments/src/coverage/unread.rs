@@ -1,11 +1,11 @@
-//! What the preflight shows beside the state of each endpoint: answers that say they are JSON and cannot be read as it, and that
-//! nothing was found which does the target's work. It must not know what an answer means.
+//! What the preflight shows beside the state of each endpoint: answers that say they are JSON and cannot be read as it, errors with a
+//! good status, and that nothing was found which does the target's work. It must not know what an answer means.
 
 use prony_model::{Captured, Endpoint, Finding, PhaseResult, Role, Severity, Surface, Verdict};
 use serde::de::IgnoredAny;
 
 use super::NAME;
-use crate::answer::{Answer, answers, bounded, content_type};
+use crate::answer::{Answer, answers, bounded, content_type, is_only_error};
 use crate::draft::{Draft, source};
 
 /// Findings for the endpoints whose good answers are no JSON though they say so.
@@ -44,6 +44,35 @@ fn of_endpoint(endpoint: &Endpoint, phase: &PhaseResult) -> Option<Finding> {
         );
     let draft = if captured.binary { draft } else { draft.quote("answer", &bounded(&captured.body), &here) };
     Some(if verdict == Verdict::Fail { draft } else { draft.advisory() }.done())
+}
+
+/// Findings for the endpoints that answer a good request with a good status and nothing but an error.
+pub(super) fn only_errors(surface: &Surface, phase: &PhaseResult) -> Vec<Finding> {
+    let finding = |endpoint: &Endpoint| {
+        let seen = answers(phase, &endpoint.name);
+        let good = seen.iter().filter(|a| a.is_ok()).count();
+        let wrong: Vec<&Answer<'_>> = seen
+            .iter()
+            .filter(|a| a.is_ok() && a.json().as_ref().is_some_and(is_only_error))
+            .collect();
+        let status = wrong.first()?.sample.status;
+        let here = source(phase, &endpoint.name);
+        Some(
+            Draft::new(NAME, "error-for-an-answer", &endpoint.name)
+                .verdict(Verdict::Fail, Severity::High)
+                .title(format!("{} answers good requests with {status} and nothing but an error", endpoint.name))
+                .detail(format!(
+                    "{} of {good} answers that their status calls good say only what went wrong. Clients and monitors go by the status;                      the times of such answers are not those of the work.",
+                    wrong.len()
+                ))
+                .figure("errors with a good status", wrong.len() as f64, "", good, &here)
+                .quote("answer", &wrong[0].message(), &here)
+                .advice("Answer errors with a status of 4xx or 5xx, and find out why these requests fail.", "")
+                .done(),
+        )
+    };
+    let work = surface.endpoints.iter().filter(|e| e.is_work());
+    work.filter_map(finding).collect()
 }
 
 /// Why a whole answer that says it is JSON is none.
@@ -145,6 +174,22 @@ mod tests {
         let health = surface("/health", Role::Health);
         let warned = found(&health, "application/json", b"OK", "not-json").unwrap();
         assert_eq!(warned.counted(), Verdict::Warn);
+    }
+
+    #[test]
+    fn an_error_is_no_answer_whatever_its_status() {
+        let work = surface("/score", Role::Inference);
+        let judged = |body| found(&work, "application/json", body, "error-for-an-answer").map(|f| f.verdict);
+        assert_eq!(judged(b"{\"error\": \"model not loaded\"}"), Some(Verdict::Fail));
+        assert_eq!(judged(b"{\"error\": {\"message\": \"no\"}, \"success\": false}"), Some(Verdict::Fail));
+        for body in [
+            b"{\"error\": null}".as_slice(),
+            b"{\"error\": \"\"}",
+            b"{\"error\": 0.25}",
+            b"{\"error\": \"near the edge\", \"label\": \"cat\"}",
+        ] {
+            assert_eq!(judged(body), None, "{}", String::from_utf8_lossy(body));
+        }
     }
 
     #[test]

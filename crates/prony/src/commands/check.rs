@@ -145,7 +145,7 @@ fn describe(url: &str, surface: &Surface, suite: &Suite, args: &CheckArgs) -> St
         surface.endpoints.len()
     );
     for line in &surface.found_by {
-        let _ = write!(text, "\n       {}", clean(line, 100));
+        let _ = write!(text, "\n       {}", clean(line, 200));
     }
     let experiments: Vec<&ExperimentDef> = EXPERIMENTS
         .iter()
