@@ -128,6 +128,7 @@ impl Experiment for Coverage {
         }
         findings.extend(unread::not_json(run.surface, phase));
         findings.extend(unread::only_errors(run.surface, phase));
+        findings.extend(unread::cut_images(run.surface, phase));
         findings.extend(undescribed(run.surface));
         findings.extend(unread::nothing_to_measure(run.surface));
         findings.insert(0, summary(run.surface, rows, working, &findings, phase));

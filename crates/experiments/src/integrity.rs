@@ -146,7 +146,7 @@ impl Experiment for Integrity {
             .collect();
         findings.extend(self.parts.as_ref().and_then(|parts| parts.finding(run)));
         if findings.is_empty() {
-            findings.push(judge::nothing());
+            findings.push(judge::nothing(run));
         }
         findings
     }

@@ -7,6 +7,7 @@ use serde::de::IgnoredAny;
 use super::NAME;
 use crate::answer::{Answer, answers, bounded, content_type, is_only_error};
 use crate::draft::{Draft, source};
+use crate::image_header::is_cut_image;
 
 /// Findings for the endpoints whose good answers are no JSON though they say so.
 pub(super) fn not_json(surface: &Surface, phase: &PhaseResult) -> Vec<Finding> {
@@ -73,6 +74,26 @@ pub(super) fn only_errors(surface: &Surface, phase: &PhaseResult) -> Vec<Finding
     };
     let work = surface.endpoints.iter().filter(|e| e.is_work());
     work.filter_map(finding).collect()
+}
+
+/// Findings for the endpoints whose images end before they are whole.
+pub(super) fn cut_images(surface: &Surface, phase: &PhaseResult) -> Vec<Finding> {
+    let finding = |endpoint: &Endpoint| {
+        let seen = answers(phase, &endpoint.name);
+        let good = || seen.iter().filter(|a| a.is_ok());
+        let cut = good().filter(|a| a.captured.is_some_and(is_cut_image)).count();
+        let here = source(phase, &endpoint.name);
+        (cut > 0).then(|| {
+            Draft::new(NAME, "image-cut-short", &endpoint.name)
+                .verdict(Verdict::Fail, Severity::High)
+                .title(format!("{cut} of {} images from {} end before they are whole", good().count(), endpoint.name))
+                .detail("The status is good and the length is as declared, but the image has no end.")
+                .figure("images that are cut", cut as f64, "", good().count(), &here)
+                .advice("Look for files that were written half, and for a cache that keeps them.", "")
+                .done()
+        })
+    };
+    surface.endpoints.iter().filter_map(finding).collect()
 }
 
 /// Why a whole answer that says it is JSON is none.
@@ -174,6 +195,22 @@ mod tests {
         let health = surface("/health", Role::Health);
         let warned = found(&health, "application/json", b"OK", "not-json").unwrap();
         assert_eq!(warned.counted(), Verdict::Warn);
+    }
+
+    #[test]
+    fn an_image_has_an_end() {
+        let picture = surface("/picture", Role::Media);
+        let failing = |body| found(&picture, "image/jpeg", body, "image-cut-short").map(|f| f.verdict);
+        assert_eq!(failing(b"\xff\xd8\xff\xe0 half a picture"), Some(Verdict::Fail));
+        assert_eq!(failing(b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR half"), Some(Verdict::Fail));
+        for body in [
+            b"\xff\xd8\xff\xe0 a picture \xff\xd9".as_slice(),
+            b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR IEND\xaeB`\x82",
+            b"GIF89a",
+            b"",
+        ] {
+            assert_eq!(failing(body), None, "{}", String::from_utf8_lossy(body));
+        }
     }
 
     #[test]

@@ -352,7 +352,7 @@ fn nobody_answers() {
         answer.outcome = Outcome::Refused;
         answer
     };
-    assert_eq!(discover(&mut fetch, "/").unwrap_err().outcome, Outcome::Refused);
+    assert_eq!(discover(&mut fetch, "/", &Told::default()).unwrap_err().outcome, Outcome::Refused);
 }
 
 /// A service that wants a picture uploaded before it looks at one.
@@ -395,7 +395,7 @@ fn what_must_be_uploaded_first_is_planned_and_its_ids_are_used() {
             ("/images", 200, json!({"images": [], "total": 0}).to_string()),
         ]);
         let mut fetch = |request: &Request| fake.answer(request);
-        let found = discover(&mut fetch, "/").expect("the fake answers");
+        let found = discover(&mut fetch, "/", &Told::default()).expect("the fake answers");
         let (mut surface, mut preparation) = (found.surface, found.preparation.expect("an upload"));
         assert_eq!(surface.keeps, ["POST /images"]);
         let sendings = preparation.sendings();
@@ -446,7 +446,7 @@ fn nothing_is_uploaded_where_the_target_lists_what_it_has() {
     ]);
     let mut fetch = |request: &Request| fake.answer(request);
     assert!(
-        discover(&mut fetch, "/")
+        discover(&mut fetch, "/", &Told::default())
             .expect("the fake answers")
             .preparation
             .is_none()
