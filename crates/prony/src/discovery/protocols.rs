@@ -56,7 +56,7 @@ pub(super) fn dzi(fetch: &mut dyn Fetch, path: &str, first: &Captured, pages: &[
         "deep zoom descriptor at {}",
         text::clean(&descriptor_path, 80)
     ));
-    let mut image = bare(&descriptor_path, Role::Listing);
+    let mut image = bare(&descriptor_path, Role::Resource);
     image.expect = Expect::default();
     surface.endpoints.push(image);
     let whole = |name: &str| Parameter {
