@@ -28,7 +28,8 @@ pub(crate) fn primary<'a>(run: &RunView<'a>, max: usize) -> Vec<&'a Endpoint> {
 fn is_wanted(run: &RunView<'_>, endpoint: &Endpoint) -> bool {
     if run.surface.chosen.is_empty() {
         let keeps = run.surface.keeps.contains(&endpoint.name);
-        let leaves = endpoint.creates() || is_destructive(&endpoint.method) || keeps || only_accepts(run, endpoint);
+        let leaves =
+            endpoint.creates() || is_destructive(&endpoint.method) || keeps || only_accepts(run, endpoint);
         endpoint.is_work() && !leaves
     } else {
         run.surface.chosen.contains(&endpoint.name)

@@ -282,7 +282,9 @@ fn bare(path: &str, role: Role) -> Endpoint {
 /// The endpoint that the user described takes the place of what was found of it.
 fn as_told(told: &Told, path: &str, surface: &mut Surface) {
     let endpoint = told::endpoint(told, path);
-    surface.found_by.push(format!("{} as told", text::clean(&endpoint.name, 80)));
+    surface
+        .found_by
+        .push(format!("{} as told", text::clean(&endpoint.name, 80)));
     surface.endpoints.retain(|e| e.name != endpoint.name);
     surface.endpoints.push(endpoint);
 }
@@ -308,7 +310,10 @@ fn the_url_itself(path: &str, first: &Captured, surface: &mut Surface) {
                 named.join(", ")
             ));
         }
-    } else if let Some(elsewhere) = first.header("location").filter(|_| (300..400).contains(&first.status)) {
+    } else if let Some(elsewhere) = first
+        .header("location")
+        .filter(|_| (300..400).contains(&first.status))
+    {
         surface.found_by.push(format!(
             "the URL given answers {} and points to {}, which was not followed: give that URL instead",
             first.status,
@@ -325,13 +330,18 @@ fn paths_in(first: &Captured) -> Vec<String> {
             serde_json::Value::String(text) => {
                 // `POST /predict` or `/predict`.
                 let path = text.rsplit(' ').next().unwrap_or_default();
-                let plain = path.len() > 1 && path.len() <= 80 && path.starts_with('/') && !path.starts_with("//");
+                let plain =
+                    path.len() > 1 && path.len() <= 80 && path.starts_with('/') && !path.starts_with("//");
                 if plain && found.len() < PATHS_MAX {
                     found.push(text::clean(path, 80));
                 }
             }
-            serde_json::Value::Array(list) if depth > 0 => list.iter().for_each(|v| collect(v, depth - 1, found)),
-            serde_json::Value::Object(map) if depth > 0 => map.values().for_each(|v| collect(v, depth - 1, found)),
+            serde_json::Value::Array(list) if depth > 0 => {
+                list.iter().for_each(|v| collect(v, depth - 1, found))
+            }
+            serde_json::Value::Object(map) if depth > 0 => {
+                map.values().for_each(|v| collect(v, depth - 1, found))
+            }
             _ => {}
         }
     }

@@ -27,8 +27,16 @@ fn of_endpoint(endpoint: &Endpoint, phase: &PhaseResult) -> Option<Finding> {
         .filter_map(|captured| Some((captured, why_unreadable(captured)?)))
         .collect();
     let (captured, why) = wrong.first()?;
-    let verdict = if endpoint.is_work() { Verdict::Fail } else { Verdict::Warn };
-    let severity = if endpoint.is_work() { Severity::High } else { Severity::Low };
+    let verdict = if endpoint.is_work() {
+        Verdict::Fail
+    } else {
+        Verdict::Warn
+    };
+    let severity = if endpoint.is_work() {
+        Severity::High
+    } else {
+        Severity::Low
+    };
     let here = source(phase, &endpoint.name);
     let draft = Draft::new(NAME, "not-json", &endpoint.name)
         .verdict(verdict, severity)
@@ -43,8 +51,19 @@ fn of_endpoint(endpoint: &Endpoint, phase: &PhaseResult) -> Option<Finding> {
             "Write JSON with a library, and give null in place of NaN and infinite numbers, which JSON does not have.",
             "",
         );
-    let draft = if captured.binary { draft } else { draft.quote("answer", &bounded(&captured.body), &here) };
-    Some(if verdict == Verdict::Fail { draft } else { draft.advisory() }.done())
+    let draft = if captured.binary {
+        draft
+    } else {
+        draft.quote("answer", &bounded(&captured.body), &here)
+    };
+    Some(
+        if verdict == Verdict::Fail {
+            draft
+        } else {
+            draft.advisory()
+        }
+        .done(),
+    )
 }
 
 /// Findings for the endpoints that answer a good request with a good status and nothing but an error.
@@ -86,10 +105,17 @@ pub(super) fn cut_images(surface: &Surface, phase: &PhaseResult) -> Vec<Finding>
         (cut > 0).then(|| {
             Draft::new(NAME, "image-cut-short", &endpoint.name)
                 .verdict(Verdict::Fail, Severity::High)
-                .title(format!("{cut} of {} images from {} end before they are whole", good().count(), endpoint.name))
+                .title(format!(
+                    "{cut} of {} images from {} end before they are whole",
+                    good().count(),
+                    endpoint.name
+                ))
                 .detail("The status is good and the length is as declared, but the image has no end.")
                 .figure("images that are cut", cut as f64, "", good().count(), &here)
-                .advice("Look for files that were written half, and for a cache that keeps them.", "")
+                .advice(
+                    "Look for files that were written half, and for a cache that keeps them.",
+                    "",
+                )
                 .done()
         })
     };
@@ -118,8 +144,9 @@ fn why_unreadable(captured: &Captured) -> Option<String> {
 /// Says so when no endpoint that does the target's work was found: a front page is none. Where the endpoints were named, whoever
 /// named them knows.
 pub(super) fn nothing_to_measure(surface: &Surface) -> Option<Finding> {
-    let is_front_page =
-        |e: &Endpoint| e.method == "GET" && e.path == "/" && e.role == Role::Resource && e.parameters.is_empty();
+    let is_front_page = |e: &Endpoint| {
+        e.method == "GET" && e.path == "/" && e.role == Role::Resource && e.parameters.is_empty()
+    };
     let work: Vec<&Endpoint> = surface.endpoints.iter().filter(|e| e.is_work()).collect();
     if surface.found_by.is_empty() || !surface.chosen.is_empty() || !work.iter().all(|e| is_front_page(e)) {
         return None;
@@ -148,8 +175,8 @@ pub(super) fn nothing_to_measure(surface: &Surface) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use prony_model::{Budget, Endpoint, Expect, Finding, Request, Role, SampleRequest, Surface, Verdict};
     use crate::fake::{Reply, run};
+    use prony_model::{Budget, Endpoint, Expect, Finding, Request, Role, SampleRequest, Surface, Verdict};
 
     fn surface(path: &str, role: Role) -> Surface {
         Surface {
@@ -173,7 +200,9 @@ mod tests {
     }
 
     fn found(surface: &Surface, kind: &'static str, body: &'static [u8], id: &str) -> Option<Finding> {
-        let (_, findings) = run(&["coverage"], surface, Budget::Quick, |_| Reply::bytes(200, kind, body.to_vec()));
+        let (_, findings) = run(&["coverage"], surface, Budget::Quick, |_| {
+            Reply::bytes(200, kind, body.to_vec())
+        });
         findings.into_iter().find(|f| f.id == id)
     }
 
@@ -181,16 +210,33 @@ mod tests {
     fn nan_and_other_encodings_are_no_json() {
         let work = surface("/score", Role::Inference);
         let failing = |kind, body| found(&work, kind, body, "not-json").map(|f| f.verdict);
-        assert_eq!(failing("application/json", b"{\"score\": NaN}"), Some(Verdict::Fail));
-        assert_eq!(failing("application/problem+json; charset=utf-8", b"{\"a\": 1"), Some(Verdict::Fail));
-        assert_eq!(failing("application/json", b"{\"a\": \"caf\xe9\"}"), Some(Verdict::Fail));
+        assert_eq!(
+            failing("application/json", b"{\"score\": NaN}"),
+            Some(Verdict::Fail)
+        );
+        assert_eq!(
+            failing("application/problem+json; charset=utf-8", b"{\"a\": 1"),
+            Some(Verdict::Fail)
+        );
+        assert_eq!(
+            failing("application/json", b"{\"a\": \"caf\xe9\"}"),
+            Some(Verdict::Fail)
+        );
         for (kind, body) in [
-            ("application/json", b"{\"score\": 1e400, \"b\": [null]}".as_slice()),
+            (
+                "application/json",
+                b"{\"score\": 1e400, \"b\": [null]}".as_slice(),
+            ),
             ("application/json", b""),
             ("text/plain", b"NaN"),
             ("application/x-ndjson", b"{}\n{}"),
         ] {
-            assert_eq!(failing(kind, body), None, "{kind} {}", String::from_utf8_lossy(body));
+            assert_eq!(
+                failing(kind, body),
+                None,
+                "{kind} {}",
+                String::from_utf8_lossy(body)
+            );
         }
         let health = surface("/health", Role::Health);
         let warned = found(&health, "application/json", b"OK", "not-json").unwrap();
@@ -202,7 +248,10 @@ mod tests {
         let picture = surface("/picture", Role::Media);
         let failing = |body| found(&picture, "image/jpeg", body, "image-cut-short").map(|f| f.verdict);
         assert_eq!(failing(b"\xff\xd8\xff\xe0 half a picture"), Some(Verdict::Fail));
-        assert_eq!(failing(b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR half"), Some(Verdict::Fail));
+        assert_eq!(
+            failing(b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR half"),
+            Some(Verdict::Fail)
+        );
         for body in [
             b"\xff\xd8\xff\xe0 a picture \xff\xd9".as_slice(),
             b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR IEND\xaeB`\x82",
@@ -218,7 +267,10 @@ mod tests {
         let work = surface("/score", Role::Inference);
         let judged = |body| found(&work, "application/json", body, "error-for-an-answer").map(|f| f.verdict);
         assert_eq!(judged(b"{\"error\": \"model not loaded\"}"), Some(Verdict::Fail));
-        assert_eq!(judged(b"{\"error\": {\"message\": \"no\"}, \"success\": false}"), Some(Verdict::Fail));
+        assert_eq!(
+            judged(b"{\"error\": {\"message\": \"no\"}, \"success\": false}"),
+            Some(Verdict::Fail)
+        );
         for body in [
             b"{\"error\": null}".as_slice(),
             b"{\"error\": \"\"}",
@@ -231,7 +283,9 @@ mod tests {
 
     #[test]
     fn a_front_page_is_no_work() {
-        let of = |surface: &Surface| found(surface, "text/html", b"<h1>Hello</h1>", "nothing-to-measure").map(|f| f.verdict);
+        let of = |surface: &Surface| {
+            found(surface, "text/html", b"<h1>Hello</h1>", "nothing-to-measure").map(|f| f.verdict)
+        };
         assert_eq!(of(&surface("/", Role::Resource)), Some(Verdict::Inconclusive));
         assert_eq!(of(&surface("/health", Role::Health)), Some(Verdict::Inconclusive));
         assert_eq!(of(&surface("/report", Role::Resource)), None);

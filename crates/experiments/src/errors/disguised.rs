@@ -20,7 +20,11 @@ struct Tally<'a> {
 /// preflight.
 pub(super) fn findings(run: &RunView<'_>) -> Vec<Finding> {
     let mut tallies: BTreeMap<&str, Tally<'_>> = BTreeMap::new();
-    for phase in run.phases.iter().filter(|p| p.phase.experiment == "input-validation") {
+    for phase in run
+        .phases
+        .iter()
+        .filter(|p| p.phase.experiment == "input-validation")
+    {
         let disguised = phase
             .captures
             .iter()
@@ -32,7 +36,9 @@ pub(super) fn findings(run: &RunView<'_>) -> Vec<Finding> {
             let scenario = &phase.phase.scenarios[usize::from(captured.scenario)].name;
             let tally = tallies.entry(&endpoint.name).or_default();
             tally.seen += 1;
-            tally.example.get_or_insert_with(|| (captured, source(phase, scenario)));
+            tally
+                .example
+                .get_or_insert_with(|| (captured, source(phase, scenario)));
         }
     }
     let finding = |(endpoint, tally): (&str, Tally<'_>)| {
@@ -67,13 +73,18 @@ mod tests {
     fn an_error_behind_a_good_status_is_told() {
         let warned = |disguise: bool| {
             let mut library = Library::new(Faults::default());
-            let (_, findings) = run(&["coverage", "input-validation", "errors"], &surface(), Budget::Quick, |r| {
-                let answer = library.answer(r);
-                if disguise && answer.status == 422 {
-                    return Reply::json(200, &json!({"error": "no such thing", "code": 7}));
-                }
-                answer
-            });
+            let (_, findings) = run(
+                &["coverage", "input-validation", "errors"],
+                &surface(),
+                Budget::Quick,
+                |r| {
+                    let answer = library.answer(r);
+                    if disguise && answer.status == 422 {
+                        return Reply::json(200, &json!({"error": "no such thing", "code": 7}));
+                    }
+                    answer
+                },
+            );
             findings
                 .into_iter()
                 .find(|f| f.id == "error-with-good-status")

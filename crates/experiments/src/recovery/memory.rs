@@ -24,7 +24,11 @@ const MIB: f64 = 1024.0 * 1024.0;
 /// A warning where memory grew from each part of the run to the next.
 pub(super) fn growth(run: &RunView<'_>) -> Option<Finding> {
     // What was sent to the generator's own null target is no work of this one.
-    let phases: Vec<&PhaseResult> = run.phases.iter().filter(|p| !p.summary.is_of_null_target()).collect();
+    let phases: Vec<&PhaseResult> = run
+        .phases
+        .iter()
+        .filter(|p| !p.summary.is_of_null_target())
+        .collect();
     let series = series::of(&phases)?;
     let levels = levels(&series.requests, &series.bytes)?;
     if series.interruption.is_some() || !grows(&levels) {
@@ -75,7 +79,9 @@ fn levels(requests: &[f64], bytes: &[f64]) -> Option<[f64; PARTS]> {
 fn grows(levels: &[f64; PARTS]) -> bool {
     let (first, last) = (levels[0], levels[PARTS - 1]);
     let step = EACH_MIN * (last - first);
-    last >= TIMES_MIN * first && last - first >= BYTES_MIN && levels.windows(2).all(|pair| pair[1] - pair[0] >= step)
+    last >= TIMES_MIN * first
+        && last - first >= BYTES_MIN
+        && levels.windows(2).all(|pair| pair[1] - pair[0] >= step)
 }
 
 #[cfg(test)]
@@ -94,7 +100,10 @@ mod tests {
         assert!(!judged(|r| 40.0 + r * 0.01), "too little");
         assert!(!judged(|r| 4000.0 + r * 0.1), "too little for its size");
         assert!(!judged(|r| 40.0 + (r * 0.5).min(400.0)), "a cache that is full");
-        assert!(!judged(|r| if r > 0.0 { 640.0 } else { 40.0 }), "a model that is loaded");
+        assert!(
+            !judged(|r| if r > 0.0 { 640.0 } else { 40.0 }),
+            "a model that is loaded"
+        );
         assert!(!judged(|r| 40.0 + (r * 0.5) % 600.0), "a heap that is swept");
     }
 

@@ -135,7 +135,10 @@ fn a_serial_target_that_reads_all_of_a_burst_first_is_called_serial() {
         ..Target::default()
     };
     let (serial, parallel) = serial_verdicts(target, 100);
-    assert!(serial >= 98 && parallel == 0, "{serial} of 100 serial, {parallel} parallel");
+    assert!(
+        serial >= 98 && parallel == 0,
+        "{serial} of 100 serial, {parallel} parallel"
+    );
 }
 
 #[test]

@@ -83,7 +83,12 @@ pub(crate) struct ToldArgs {
     #[arg(short = 'b', long = "body", value_name = "TEXT", help_heading = "Request")]
     pub bodies: Vec<String>,
     /// File that holds such a body. Repeat for more.
-    #[arg(short = 'f', long = "body-file", value_name = "FILE", help_heading = "Request")]
+    #[arg(
+        short = 'f',
+        long = "body-file",
+        value_name = "FILE",
+        help_heading = "Request"
+    )]
     pub body_files: Vec<PathBuf>,
     /// Content type of these bodies. Default application/json where they are JSON, else text/plain.
     #[arg(short = 'T', long, value_name = "TYPE", help_heading = "Request")]

@@ -75,9 +75,19 @@ fn told(args: &ToldArgs) -> Result<Told> {
     let mut bodies = args.bodies.clone();
     for file in &args.body_files {
         let read = fs::read_to_string(file).map_err(|e| {
-            Diagnostic::usage(format!("cannot read {}: {e}", file.display())).next("check the path; a body must be text")
+            Diagnostic::usage(format!("cannot read {}: {e}", file.display()))
+                .next("check the path; a body must be text")
         })?;
         bodies.push(read);
+    }
+    for body in bodies.iter().filter(|_| args.content_type.is_none()) {
+        let says_json = body.trim_start().starts_with(['{', '[']);
+        if says_json && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(body) {
+            let wrong = Diagnostic::usage(format!("the body begins as JSON and is none: {error}"));
+            return Err(wrong
+                .next("mend it, or say with --content-type what it is")
+                .into());
+        }
     }
     Ok(Told {
         bodies,

@@ -198,8 +198,12 @@ mod tests {
         told["paths"]["/v1/jobs/{job_id}"]["get"]["responses"] = json!({"200": {"description": "the state"}});
         let found = find(&read(&told).operations);
         assert_eq!(found.len(), 1, "{found:?}");
-        assert_eq!((found[0].id_key.as_str(), found[0].status.as_str()), ("job_id", "/v1/jobs/{job_id}"));
-        told["paths"]["/v1/scans"]["post"]["responses"] = json!({"200": {"content": {"application/json": {"schema": job}}}});
+        assert_eq!(
+            (found[0].id_key.as_str(), found[0].status.as_str()),
+            ("job_id", "/v1/jobs/{job_id}")
+        );
+        told["paths"]["/v1/scans"]["post"]["responses"] =
+            json!({"200": {"content": {"application/json": {"schema": job}}}});
         assert!(find(&read(&told).operations).is_empty());
     }
 

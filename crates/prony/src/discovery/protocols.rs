@@ -27,7 +27,13 @@ pub(super) const PROMPTS: &[&str] = &[
 
 /// A deep zoom descriptor at the URL itself, or one that a page or a listing names: tiles become an endpoint. Descriptors of a
 /// documented API are found through its own endpoints.
-pub(super) fn dzi(fetch: &mut dyn Fetch, path: &str, first: &Captured, pages: &[String], surface: &mut Surface) {
+pub(super) fn dzi(
+    fetch: &mut dyn Fetch,
+    path: &str,
+    first: &Captured,
+    pages: &[String],
+    surface: &mut Surface,
+) {
     let mut descriptor_path = path.to_owned();
     let mut answer = first.clone();
     if Descriptor::parse(&answer.body).is_err() {
@@ -35,7 +41,9 @@ pub(super) fn dzi(fetch: &mut dyn Fetch, path: &str, first: &Captured, pages: &[
             return;
         }
         // A viewer page names its descriptor.
-        let mut quoted = pages.iter().flat_map(|page| page.split(['"', '\'']).map(str::trim));
+        let mut quoted = pages
+            .iter()
+            .flat_map(|page| page.split(['"', '\'']).map(str::trim));
         let Some(named) = quoted.find(|q| {
             q.len() <= 200 && has_extension(q, "dzi") && !q.contains("://") && !q.starts_with("//")
         }) else {
@@ -119,7 +127,9 @@ pub(super) fn kserve_models(
     let mut listed: Vec<&Value> = index.as_array().into_iter().flatten().collect();
     listed.sort_by_key(|model| !is_ready(model));
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    let given = path.strip_prefix("/v2/models/").and_then(|rest| rest.split(['/', '?']).next());
+    let given = path
+        .strip_prefix("/v2/models/")
+        .and_then(|rest| rest.split(['/', '?']).next());
     let others = listed
         .iter()
         .filter_map(|model| model.get("name").and_then(Value::as_str))
@@ -134,7 +144,8 @@ pub(super) fn kserve_models(
     harvest.read("/v2/models", &json!(names));
     if models.is_empty() {
         surface.found_by.push(
-            "it does not list its models: give the URL of one, as in http://host:port/v2/models/NAME".to_owned(),
+            "it does not list its models: give the URL of one, as in http://host:port/v2/models/NAME"
+                .to_owned(),
         );
     }
     Some(Kserve { models })

@@ -48,7 +48,9 @@ impl Fake {
 
     fn discover(&mut self, path: &str) -> Surface {
         let mut fetch = |request: &Request| self.answer(request);
-        discover(&mut fetch, path, &Told::default()).expect("the fake answers").surface
+        discover(&mut fetch, path, &Told::default())
+            .expect("the fake answers")
+            .surface
     }
 }
 
@@ -352,7 +354,10 @@ fn nobody_answers() {
         answer.outcome = Outcome::Refused;
         answer
     };
-    assert_eq!(discover(&mut fetch, "/", &Told::default()).unwrap_err().outcome, Outcome::Refused);
+    assert_eq!(
+        discover(&mut fetch, "/", &Told::default()).unwrap_err().outcome,
+        Outcome::Refused
+    );
 }
 
 /// A service that wants a picture uploaded before it looks at one.
@@ -485,11 +490,19 @@ fn a_listing_names_its_descriptors() {
     let descriptor = r#"<?xml version="1.0"?><Image xmlns="http://schemas.microsoft.com/deepzoom/2008" Format="jpeg" Overlap="0" TileSize="256"><Size Width="900" Height="700"/></Image>"#;
     let mut fake = Fake::new(&[
         ("/openapi.json", 200, document.to_string()),
-        ("/images", 200, json!([{"id": "a", "dzi": "/images/a.dzi"}]).to_string()),
+        (
+            "/images",
+            200,
+            json!([{"id": "a", "dzi": "/images/a.dzi"}]).to_string(),
+        ),
         ("/images/a.dzi", 200, descriptor.to_owned()),
     ]);
     let surface = fake.discover("/");
-    assert!(surface.endpoints.iter().any(|e| e.role == Role::Tile), "{:?}", surface.found_by);
+    assert!(
+        surface.endpoints.iter().any(|e| e.role == Role::Tile),
+        "{:?}",
+        surface.found_by
+    );
 }
 
 #[test]
@@ -499,11 +512,16 @@ fn a_model_that_no_index_lists_is_known_by_its_url() {
         (
             "/v2/models/iris",
             200,
-            json!({"name": "iris", "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}]}).to_string(),
+            json!({"name": "iris", "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}]})
+                .to_string(),
         ),
     ]);
     let said = fake.discover("/").found_by.join("\n");
     assert!(said.contains("does not list its models"), "{said}");
     let surface = fake.discover("/v2/models/iris");
-    assert!(!endpoint(&surface, "POST /v2/models/iris/infer").samples.is_empty());
+    assert!(
+        !endpoint(&surface, "POST /v2/models/iris/infer")
+            .samples
+            .is_empty()
+    );
 }

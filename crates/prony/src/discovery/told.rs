@@ -54,7 +54,13 @@ fn one_json_object(told: &Told) -> Option<Map<String, Value>> {
 
 /// The object itself, then others with other texts in the fields that take free text.
 fn varied(path: &str, object: &Map<String, Value>) -> Vec<SampleRequest> {
-    let kind = |value: &Value| if value.is_string() { json!({"type": "string"}) } else { json!({}) };
+    let kind = |value: &Value| {
+        if value.is_string() {
+            json!({"type": "string"})
+        } else {
+            json!({})
+        }
+    };
     let fields: Map<String, Value> = object.iter().map(|(name, v)| (name.clone(), kind(v))).collect();
     let body = RequestBody {
         content_type: "application/json".to_owned(),
@@ -79,7 +85,11 @@ fn made(path: &str, body: RequestBody) -> Vec<SampleRequest> {
 fn as_they_are(told: &Told, path: &str) -> Vec<SampleRequest> {
     let sample = |text: &String| {
         let json: Option<Value> = serde_json::from_str(text).ok();
-        let usual = if json.is_some() { "application/json" } else { "text/plain; charset=utf-8" };
+        let usual = if json.is_some() {
+            "application/json"
+        } else {
+            "text/plain; charset=utf-8"
+        };
         let content_type = told.content_type.as_deref().unwrap_or(usual);
         let inputs: BTreeMap<String, String> = match json {
             Some(Value::Object(object)) => object.into_iter().map(|(name, v)| (name, shown(&v))).collect(),
@@ -186,6 +196,10 @@ mod tests {
         };
         let sent = bodies(&told);
         assert!(sent.len() > 1, "{}", sent.len());
-        assert!(sent[0].contains("filename=\"sample.png\"") && sent[0].contains("\r\n\r\n2\r\n"), "{}", sent[0]);
+        assert!(
+            sent[0].contains("filename=\"sample.png\"") && sent[0].contains("\r\n\r\n2\r\n"),
+            "{}",
+            sent[0]
+        );
     }
 }

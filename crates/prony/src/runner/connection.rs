@@ -157,8 +157,8 @@ impl Connection {
             patience.saw(answer.outcome);
             answer
         };
-        let mut found = discovery::discover(&mut fetch, path, told)
-            .map_err(|answer| unreachable(&self.url, &answer))?;
+        let mut found =
+            discovery::discover(&mut fetch, path, told).map_err(|answer| unreachable(&self.url, &answer))?;
         found.surface.found_by.extend(patience.says());
         Ok(found)
     }

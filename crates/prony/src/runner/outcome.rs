@@ -27,7 +27,9 @@ pub(crate) fn publish(
         session.print(&text.unwrap_or_default())?;
     } else {
         // What was found is told also where the disk is full.
-        let path = written.is_ok().then(|| dir.join("report.md").display().to_string());
+        let path = written
+            .is_ok()
+            .then(|| dir.join("report.md").display().to_string());
         session.print(&terminal::closing(&report, style, path.as_deref()))?;
     }
     written?;

@@ -125,7 +125,10 @@ fn load(run: &RunRecord, facts: &RunFacts, summary: &Summary) -> String {
         "Within {}, {} were sent in {}: {} answered as expected, {} not.{own}",
         span(facts.duration),
         plural(summary.ok + summary.failed, "request"),
-        plural(run.phases.iter().filter(|p| !p.is_of_null_target()).count() as u64, "phase"),
+        plural(
+            run.phases.iter().filter(|p| !p.is_of_null_target()).count() as u64,
+            "phase"
+        ),
         were(summary.ok),
         were(summary.failed),
     )
