@@ -29,6 +29,9 @@ pub(crate) struct RunArgs {
     /// number or by name, `*` stands for all. Repeat for more.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
     pub sets: Vec<(String, String)>,
+    /// Run only this phase of the suite, with its gates, and no experiments. Repeat for more.
+    #[arg(long = "phase", value_name = "NAME")]
+    pub phases: Vec<String>,
     /// Check the file and say what it would do, but send nothing.
     #[arg(long)]
     pub dry_run: bool,

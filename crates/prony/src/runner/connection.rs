@@ -17,7 +17,7 @@ use super::stdio::{self, Bridge};
 use super::{NullEngine, null_phase};
 use crate::diagnostic::Diagnostic;
 use crate::discovery::{self, Discovery};
-use crate::sending;
+use crate::{origins, sending};
 use crate::session::Session;
 use crate::text::clean;
 
@@ -68,7 +68,9 @@ impl Connection {
         let url = started.unwrap_or(spec.url.as_str());
         let own = preset(&spec.url).and_then(|name| own_credential(name, spec, secrets));
         let secrets = [secrets, own.as_slice()].concat();
-        let target = sending::target(url, spec, &secrets)?;
+        let mut target = sending::target(url, spec, &secrets)?;
+        target.others = origins::targets(suite, demo.as_ref().map(|demo| &demo.beside))?;
+        target.masked.extend(origins::secrets(&target.others));
         let epoch = Instant::now();
         let options = EngineOptions {
             seed: suite.run.seed,
@@ -95,7 +97,7 @@ impl Connection {
         let behind = spec
             .upstream
             .as_deref()
-            .or(demo.as_ref().and_then(|demo| demo.upstream.as_deref()));
+            .or(demo.as_ref().and_then(|demo| demo.beside.get("upstream")).map(String::as_str));
         let behind = behind
             .map(|url| Behind::open(url, &spec.allow_hosts, epoch))
             .transpose()?;
@@ -125,6 +127,12 @@ impl Connection {
         self.pid = Some(demo.pid());
         self.demo = Some(demo);
         Ok(Some(began.elapsed()))
+    }
+
+    /// The other servers that flows go to, by name, as they are shown.
+    pub(super) fn others(&self) -> Vec<(String, String)> {
+        let shown = |(name, other): &(String, Target)| (name.clone(), other.origin.to_string());
+        self.target.others.iter().map(shown).collect()
     }
 
     /// What of the target can be watched while it is under load.
