@@ -73,8 +73,8 @@ def whole(found, phase, scenario, n):
     assert set(of) == {scenario} | {f"{scenario}/{step}" for step in STEPS[scenario]}
     for row in of.values():
         assert (row["outcome"], row["n"]) == ("ok", n) and row["service"]["n"] == n, row
-    steps = sum(of[f"{scenario}/{step}"]["service"]["mean"] for step in STEPS[scenario])
-    assert steps <= of[scenario]["service"]["mean"] * 1.001, "the parts are in the whole"
+    parts = sum(of[f"{scenario}/{step}"]["service"]["mean_ns"] for step in STEPS[scenario])
+    assert parts <= of[scenario]["service"]["mean_ns"] * 1.001, of
 
 
 def test_moto_takes_what_was_signed_and_gives_it_back(prony, moto, tmp_path):
@@ -104,7 +104,7 @@ def test_a_wrong_key_is_named_with_the_next_step(prony, moto, tmp_path, variable
     assert f"refused 10 of 10 signed requests with 403: {code}" in refused["title"], refused
     assert advice in refused["recommendation"]["advice"] and "store/upload" in refused["detail"], refused
     assert "403" in done.text and code in done.text, done
-    assert value not in done.text.replace(variable, "") or variable == "AWS_ACCESS_KEY_ID"
+    assert "not-the-secret-half" not in done.text + found.markdown
     assert moto.objects() == {}
 
 
@@ -154,8 +154,8 @@ def test_the_presets_own_store_and_service(backend, measure, monkeypatch):
         whole(found, WHOLE, "try-on with uploads", 30)
         one, of = rows(found, WHOLE)
         # 9.6 s at a scale of 0.04: the time is in the step that infers, and not in those of the store.
-        infer = of["try-on with uploads/infer"]["service"]["mean"]
-        assert infer >= 300e6 and infer > 0.5 * of["try-on with uploads"]["service"]["mean"], of
+        infer = of["try-on with uploads/infer"]["service"]["mean_ns"]
+        assert infer >= 350e6 and infer > 0.5 * of["try-on with uploads"]["service"]["mean_ns"], of
         with urllib.request.urlopen(f"{served.admin}/truth", timeout=10) as answer:
             assert b"SignatureDoesNotMatch" not in answer.read()
 

@@ -245,17 +245,23 @@ fn against_etag(answer: &Answer<'_>) -> Option<String> {
     let stated = etag.trim().trim_matches('"');
     if stated.len() != 32 || !stated.bytes().all(|b| b.is_ascii_hexdigit()) {
         let shown: String = stated.chars().take(80).collect();
-        return Some(format!("the ETag {shown:?} is no MD5: the object was put in several parts, or encrypted"));
+        return Some(format!(
+            "the ETag {shown:?} is no MD5: the object was put in several parts, or encrypted"
+        ));
     }
     if (answer.body.len() as u64) < answer.body_bytes {
-        return Some(format!("{} bytes are too many to be held against an ETag", answer.body_bytes));
+        return Some(format!(
+            "{} bytes are too many to be held against an ETag",
+            answer.body_bytes
+        ));
     }
     let mut found = String::new();
     for byte in Md5::digest(answer.body) {
         // Writing to a String cannot fail.
         let _ = write!(found, "{byte:02x}");
     }
-    (!found.eq_ignore_ascii_case(stated)).then(|| format!("the body's MD5 is {found}, its ETag says {stated}"))
+    (!found.eq_ignore_ascii_case(stated))
+        .then(|| format!("the body's MD5 is {found}, its ETag says {stated}"))
 }
 
 /// What of a body breaks its schema, and where.

@@ -28,7 +28,9 @@ pub(crate) fn provide(legs: &[Leg], streams: u32, servers: u32, lingering: u64) 
             LegKind::Timed { in_flight_max, .. } => wished = wished.max(shared(*in_flight_max)),
         }
     }
-    let files = |connections: u64| connections.saturating_mul(u64::from(servers)) + lingering.min(connections) + OTHER_FILES;
+    let files = |connections: u64| {
+        connections.saturating_mul(u64::from(servers)) + lingering.min(connections) + OTHER_FILES
+    };
     let limit = raised(files(needed.max(wished)));
     if files(needed) > limit {
         return Err(EngineError::Descriptors {

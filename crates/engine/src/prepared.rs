@@ -203,7 +203,11 @@ impl Prepared {
     pub(crate) fn first_route(&self) -> u16 {
         let mut firsts = self.items.iter().map(|items| items[0].route);
         let first = firsts.next().unwrap_or(0);
-        if firsts.all(|other| other == first) { first } else { 0 }
+        if firsts.all(|other| other == first) {
+            first
+        } else {
+            0
+        }
     }
 
     /// How long an arrival is waited for, where its client gives up.
@@ -306,7 +310,11 @@ impl Making<'_> {
         let (at, route) = self.route(i)?;
         let draft = self.script.and_then(|s| s.drafts[i].as_ref());
         let request = self.script.map_or(&item.request, |s| s.request(i, &item.request));
-        let is_own = |name: &str| sigv4::OWN_HEADERS.iter().any(|own| name.eq_ignore_ascii_case(own));
+        let is_own = |name: &str| {
+            sigv4::OWN_HEADERS
+                .iter()
+                .any(|own| name.eq_ignore_ascii_case(own))
+        };
         let signed = route.signer.is_some();
         if let Some(header) = request.headers.iter().find(|h| signed && is_own(&h.name)) {
             return Err(self.wrong(format!(
@@ -318,7 +326,10 @@ impl Making<'_> {
             scenario: self.scenario.name.clone(),
             why,
         };
-        let expect = self.script.map_or(Ok(None), |s| s.expect(i, self.scenario)).map_err(check)?;
+        let expect = self
+            .script
+            .map_or(Ok(None), |s| s.expect(i, self.scenario))
+            .map_err(check)?;
         let checks = Checks::new(expect.as_ref().unwrap_or(&item.expect)).map_err(check)?;
         let (needs_head, needs_body) = self.script.map_or((false, false), |s| s.needs(i));
         let target = route.origin.target(&request.path);

@@ -184,7 +184,9 @@ impl Script {
         };
         script.place_values(scenario).map_err(wrong)?;
         for item in 0..scenario.items.len() {
-            script.expect(item, scenario).map_err(|why| wrong(Mistake::new(why)))?;
+            script
+                .expect(item, scenario)
+                .map_err(|why| wrong(Mistake::new(why)))?;
         }
         Ok(script)
     }
@@ -192,7 +194,11 @@ impl Script {
     /// What the answer to an item must look like, where that depends on what an earlier step sends.
     pub(crate) fn expect(&self, item: usize, scenario: &Scenario) -> Result<Option<Expect>, String> {
         let expect = &scenario.items[item].expect;
-        if !expect.body.iter().any(|check| matches!(check, BodyCheck::SentBy(_))) {
+        if !expect
+            .body
+            .iter()
+            .any(|check| matches!(check, BodyCheck::SentBy(_)))
+        {
             return Ok(None);
         }
         let steps = scenario.flow.iter().flat_map(|flow| &flow.steps).take(item);
@@ -203,7 +209,8 @@ impl Script {
                 continue;
             };
             let at = steps.clone().position(|step| step.name == *name);
-            let at = at.ok_or_else(|| format!("no earlier step is called `{name}`, which `sent-by` asks for"))?;
+            let at =
+                at.ok_or_else(|| format!("no earlier step is called `{name}`, which `sent-by` asks for"))?;
             if self.drafts[at].as_ref().is_some_and(Draft::body_has_holes) {
                 return Err(format!(
                     "step `{name}` sends another body in every arrival, so `sent-by` does not know it"
@@ -215,7 +222,10 @@ impl Script {
             body.push(BodyCheck::MaxBytes(length));
             body.push(BodyCheck::Xxh3(format!("{:016x}", XxHash3_64::oneshot(&sent))));
         }
-        Ok(Some(Expect { body, ..expect.clone() }))
+        Ok(Some(Expect {
+            body,
+            ..expect.clone()
+        }))
     }
 
     /// Checks what is known already against the places it goes to, and notes the places of what is not.

@@ -98,7 +98,9 @@ impl Target {
     pub(crate) fn others(&self) -> Result<Vec<(String, Route)>, EngineError> {
         let simulated = self.inner.is_some() || self.others.iter().any(|(_, other)| other.inner.is_some());
         if simulated && !self.others.is_empty() {
-            let why = "steps that go to another origin need a target on the network: null: and sim: have none".to_owned();
+            let why =
+                "steps that go to another origin need a target on the network: null: and sim: have none"
+                    .to_owned();
             return Err(EngineError::Inner { why });
         }
         let route = |(name, other): &(String, Self)| Ok((name.clone(), other.route()?));

@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use prony_engine::{Engine, EngineError, EngineOptions, NoSink, Target};
 use prony_model::{
-    Body, BodyCheck, Capture, Carry, Expect, Flow, Item, Limits, Outcome, Phase, PhaseResult, Request, Scenario,
-    Secret, Shape, Slots, Step,
+    Body, BodyCheck, Capture, Carry, Expect, Flow, Item, Limits, Outcome, Phase, PhaseResult, Request,
+    Scenario, Secret, Shape, Slots, Step,
 };
 use prony_wire::sigv4::Signer;
 use server::{Seen, Server};
@@ -53,7 +53,10 @@ fn flow() -> Scenario {
             "flow",
             vec![
                 item(put("/in/{{seq}}"), Vec::new()),
-                item(Request::json("POST", "/ask", &serde_json::json!({"of": "{{seq}}"})), Vec::new()),
+                item(
+                    Request::json("POST", "/ask", &serde_json::json!({"of": "{{seq}}"})),
+                    Vec::new(),
+                ),
                 item(
                     Request::get("/{{carry.key | raw}}"),
                     vec![BodyCheck::SentBy("put".to_owned()), BodyCheck::Etag],
@@ -103,7 +106,11 @@ fn targets(target: &str, store: &str) -> Target {
     target
 }
 
-fn run(target: &Target, phase: Phase, threads: u32) -> Result<(PhaseResult, Vec<(Outcome, String)>), EngineError> {
+fn run(
+    target: &Target,
+    phase: Phase,
+    threads: u32,
+) -> Result<(PhaseResult, Vec<(Outcome, String)>), EngineError> {
     let options = EngineOptions {
         seed: 1,
         threads,
@@ -128,14 +135,19 @@ fn store(gives: &'static str) -> Server {
 
 fn service() -> Server {
     Server::start(|request| {
-        let of = serde_json::from_str::<serde_json::Value>(&request.body).unwrap()["of"].as_str().unwrap().to_owned();
+        let of = serde_json::from_str::<serde_json::Value>(&request.body).unwrap()["of"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         (200, "", format!("{{\"key\": \"out/{of}.png\"}}"))
     })
 }
 
 fn row_n(result: &PhaseResult, scenario: &str, outcome: Outcome) -> u64 {
     let mine = result.summary.rows.iter();
-    mine.filter(|r| r.scenario == scenario && r.outcome == outcome).map(|r| r.n).sum()
+    mine.filter(|r| r.scenario == scenario && r.outcome == outcome)
+        .map(|r| r.n)
+        .sum()
 }
 
 #[test]
@@ -148,7 +160,11 @@ fn each_server_gets_its_own_steps_headers_and_signature() {
     for (threads, shape, users) in [(1, closed(3, 12), 3), (2, closed(4, 12), 4), (1, burst, 12)] {
         let (target, store) = (service(), store(BODY));
         let (result, errors) = run(&targets(&target.url, &store.url), phase(flow(), shape), threads).unwrap();
-        assert_eq!((result.summary.ok, result.summary.offered), (12, 12), "{errors:?}");
+        assert_eq!(
+            (result.summary.ok, result.summary.offered),
+            (12, 12),
+            "{errors:?}"
+        );
         for part in ["flow/put", "flow/ask", "flow/get"] {
             assert_eq!(row_n(&result, part, Outcome::Ok), 12, "{part}");
         }
@@ -162,12 +178,19 @@ fn each_server_gets_its_own_steps_headers_and_signature() {
         }
         for seen in &stored {
             assert_eq!(seen.header("host"), Some(authority(&store.url).as_str()));
-            assert!(!seen.head.contains("of-the-target") && !seen.head.contains("secret-half"), "{}", seen.head);
+            assert!(
+                !seen.head.contains("of-the-target") && !seen.head.contains("secret-half"),
+                "{}",
+                seen.head
+            );
             signed(seen);
         }
         let gets = stored.iter().filter(|s| s.line.starts_with("GET /out/")).count();
         assert_eq!(gets, 12, "the key of the answer is where it is fetched");
-        assert!(result.summary.connections <= 2 * users, "one to each server for each user at most");
+        assert!(
+            result.summary.connections <= 2 * users,
+            "one to each server for each user at most"
+        );
     }
 }
 
@@ -182,7 +205,7 @@ fn signed(seen: &Seen) {
     let bare = bare.join("\r\n").trim_end().to_owned() + "\r\n\r\n" + &seen.body;
     let date = seen.header("x-amz-date").unwrap();
     // The date is of this very minute or the last; which second, the header says.
-    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() as i64;
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs().cast_signed();
     let again = (now - 120..=now + 1).find_map(|at| {
         let made = signer().sign(bare.as_bytes(), None, at).unwrap();
         let made = String::from_utf8(made).unwrap();
@@ -200,7 +223,8 @@ fn what_comes_back_is_held_against_what_was_sent() {
         ("a pictura", Outcome::Checksum, "digest"),
     ] {
         let (target, store) = (service(), store(gives));
-        let (result, errors) = run(&targets(&target.url, &store.url), phase(flow(), closed(1, 2)), 1).unwrap();
+        let (result, errors) =
+            run(&targets(&target.url, &store.url), phase(flow(), closed(1, 2)), 1).unwrap();
         assert_eq!(row_n(&result, "flow/get", outcome), 2, "{errors:?}");
         assert!(errors.iter().any(|(_, said)| said.contains(words)), "{errors:?}");
     }
@@ -211,12 +235,21 @@ fn an_etag_is_the_md5_or_the_check_fails() {
     for (head, gives, outcome) in [
         (TAGGED, BODY, Outcome::Ok),
         (TAGGED, "another", Outcome::Checksum),
-        ("etag: \"101a0e3e2f58188b3e2ffc1057316c13-2\"\r\n", BODY, Outcome::Checksum),
+        (
+            "etag: \"101a0e3e2f58188b3e2ffc1057316c13-2\"\r\n",
+            BODY,
+            Outcome::Checksum,
+        ),
         ("", BODY, Outcome::Checksum),
     ] {
         let server = Server::start(move |_| (200, head, gives.to_owned()));
         let scenario = Scenario::new("get", vec![item(Request::get("/"), vec![BodyCheck::Etag])]);
-        let (result, errors) = run(&Target::new(&server.url).unwrap(), phase(scenario, closed(1, 1)), 1).unwrap();
+        let (result, errors) = run(
+            &Target::new(&server.url).unwrap(),
+            phase(scenario, closed(1, 1)),
+            1,
+        )
+        .unwrap();
         assert_eq!(row_n(&result, "get", outcome), 1, "{head:?} {errors:?}");
     }
 }
@@ -230,7 +263,10 @@ fn a_refusal_is_told_with_the_stores_own_code() {
     });
     let (result, errors) = run(&targets(&target.url, &store.url), phase(flow(), closed(1, 3)), 1).unwrap();
     assert_eq!(row_n(&result, "flow/put", Outcome::Status4xx), 3);
-    assert_eq!(errors[0].1, "status 403 was not expected: the store says SignatureDoesNotMatch");
+    assert_eq!(
+        errors[0].1,
+        "status 403 was not expected: the store says SignatureDoesNotMatch"
+    );
     assert!(target.seen().is_empty(), "a flow ends at its first failed step");
 }
 
@@ -255,23 +291,43 @@ fn an_origin_that_is_gone_fails_its_own_steps_only() {
 #[test]
 fn what_cannot_be_is_refused_before_anything_is_sent() {
     let target = service();
-    let error = run(&targets(&target.url, "http://192.0.2.1:9"), phase(flow(), closed(1, 1)), 1).unwrap_err();
-    assert!(matches!(&error, EngineError::NotAllowed { host, .. } if host == "192.0.2.1"), "{error}");
+    let error = run(
+        &targets(&target.url, "http://192.0.2.1:9"),
+        phase(flow(), closed(1, 1)),
+        1,
+    )
+    .unwrap_err();
+    assert!(
+        matches!(&error, EngineError::NotAllowed { host, .. } if host == "192.0.2.1"),
+        "{error}"
+    );
     let mut unknown = flow();
     unknown.flow.as_mut().unwrap().steps[0].origin = Some("shop".to_owned());
     let with_store = targets(&target.url, &target.url);
-    let error = run(&with_store, phase(unknown, closed(1, 1)), 1).unwrap_err().to_string();
+    let error = run(&with_store, phase(unknown, closed(1, 1)), 1)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("\"shop\""), "{error}");
     let mut holes = flow();
     holes.items[0].request.body = Body::text("{{seq}}");
-    let error = run(&with_store, phase(holes, closed(1, 1)), 1).unwrap_err().to_string();
+    let error = run(&with_store, phase(holes, closed(1, 1)), 1)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("another body in every arrival"), "{error}");
     let mut own = flow();
-    own.items[0].request.headers.push(prony_model::Header::new("X-Amz-Date", "now"));
-    let error = run(&with_store, phase(own, closed(1, 1)), 1).unwrap_err().to_string();
+    own.items[0]
+        .request
+        .headers
+        .push(prony_model::Header::new("X-Amz-Date", "now"));
+    let error = run(&with_store, phase(own, closed(1, 1)), 1)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("signature brings"), "{error}");
     let mut null = targets("null:", &target.url);
     null.headers.clear();
-    assert!(matches!(Engine::new(&null, EngineOptions::default()), Err(EngineError::Inner { .. })));
+    assert!(matches!(
+        Engine::new(&null, EngineOptions::default()),
+        Err(EngineError::Inner { .. })
+    ));
     assert!(target.seen().is_empty());
 }

@@ -87,10 +87,22 @@ mod tests {
     #[test]
     fn keys_are_named_and_have_the_names_that_everybody_uses() {
         let spec: OriginSpec =
-            serde_json::from_str(r#"{"url": "http://h/bucket", "sign": {"s3": {"region": "eu-ro-1"}}}"#).unwrap();
-        let Some(SignSpec::S3(sign)) = &spec.sign else { panic!() };
+            serde_json::from_str(r#"{"url": "http://h/bucket", "sign": {"s3": {"region": "eu-ro-1"}}}"#)
+                .unwrap();
+        let Some(SignSpec::S3(sign)) = &spec.sign else {
+            panic!()
+        };
         assert_eq!(sign.region, "eu-ro-1");
-        assert_eq!((&sign.access_key_env, &sign.secret_key_env), (&S3Sign::default().access_key_env, &S3Sign::default().secret_key_env));
-        assert!(serde_json::from_str::<OriginSpec>(r#"{"url": "http://h", "sign": {"s3": {"secret_key": "x"}}}"#).is_err());
+        assert_eq!(
+            (&sign.access_key_env, &sign.secret_key_env),
+            (
+                &S3Sign::default().access_key_env,
+                &S3Sign::default().secret_key_env
+            )
+        );
+        assert!(
+            serde_json::from_str::<OriginSpec>(r#"{"url": "http://h", "sign": {"s3": {"secret_key": "x"}}}"#)
+                .is_err()
+        );
     }
 }

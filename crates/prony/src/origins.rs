@@ -30,7 +30,12 @@ pub(crate) fn used(suite: &Suite) -> Vec<(&String, &OriginSpec)> {
     let sent = |name: &String| suite.phase.iter().any(|phase| phase.scenarios.contains(name));
     let named = |origin: &String| {
         let mut scenarios = suite.scenario.iter().filter(|scenario| sent(&scenario.name));
-        scenarios.any(|scenario| scenario.step.iter().any(|step| step.origin.as_ref() == Some(origin)))
+        scenarios.any(|scenario| {
+            scenario
+                .step
+                .iter()
+                .any(|step| step.origin.as_ref() == Some(origin))
+        })
     };
     suite.origin.iter().filter(|(name, _)| named(name)).collect()
 }
@@ -85,7 +90,11 @@ pub(crate) fn targets(
 pub(crate) fn secrets(targets: &[(String, Target)]) -> Vec<Secret> {
     let keys = targets.iter().filter_map(|(_, target)| target.signer.as_ref());
     keys.flat_map(|signer| {
-        let key = [Some(&signer.access_key), Some(&signer.secret_key), signer.session_token.as_ref()];
+        let key = [
+            Some(&signer.access_key),
+            Some(&signer.secret_key),
+            signer.session_token.as_ref(),
+        ];
         key.into_iter().flatten().cloned()
     })
     .collect()
@@ -123,7 +132,9 @@ fn own_keys(spec: &TargetSpec) -> Option<[Secret; 2]> {
     let preset = prony_backend::preset(target_url::preset(&spec.url)?).ok()?;
     let value = |name: &str| {
         let knob = preset.knobs.iter().find(|knob| knob.name == name)?;
-        Some(Secret::new(spec.knobs.get(name).map_or(knob.default, String::as_str)))
+        Some(Secret::new(
+            spec.knobs.get(name).map_or(knob.default, String::as_str),
+        ))
     };
     let [access, secret] = STORE_KEYS.map(value);
     Some([access?, secret?])
@@ -168,7 +179,10 @@ mod tests {
                         [[phase]]\nname = 'p'\nscenarios = ['s']\nshape.once = {}\n";
 
     fn suite(url: &str, store: &str) -> Suite {
-        toml::from_str(&format!("[target]\nurl = '{url}'\n[origin.store]\n{store}\n{FLOW}")).unwrap()
+        toml::from_str(&format!(
+            "[target]\nurl = '{url}'\n[origin.store]\n{store}\n{FLOW}"
+        ))
+        .unwrap()
     }
 
     #[test]
@@ -189,8 +203,14 @@ mod tests {
         let found = targets(&suite, Some(&served)).unwrap();
         assert_eq!(found[0].1.origin.to_string(), "http://127.0.0.1:7/volume");
         assert_eq!(secrets(&found)[1].reveal(), "rps_prony");
-        suite.target.knobs.insert("store_secret_key".to_owned(), "other".to_owned());
-        assert_eq!(secrets(&targets(&suite, Some(&served)).unwrap())[1].reveal(), "other");
+        suite
+            .target
+            .knobs
+            .insert("store_secret_key".to_owned(), "other".to_owned());
+        assert_eq!(
+            secrets(&targets(&suite, Some(&served)).unwrap())[1].reveal(),
+            "other"
+        );
         let error = targets(&suite, Some(&BTreeMap::new())).unwrap_err().to_string();
         assert!(error.contains("serves nothing"), "{error}");
         suite.target.url = "http://127.0.0.1:1".to_owned();
@@ -201,7 +221,9 @@ mod tests {
     #[test]
     fn a_key_that_is_not_there_is_named() {
         let store = "url = 'http://127.0.0.1:9'\nsign.s3 = { access_key_env = 'PRONY_NO_SUCH_KEY' }";
-        let error = targets(&suite("http://127.0.0.1:1", store), None).unwrap_err().to_string();
+        let error = targets(&suite("http://127.0.0.1:1", store), None)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("PRONY_NO_SUCH_KEY"), "{error}");
     }
 

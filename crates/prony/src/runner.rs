@@ -27,8 +27,8 @@ use prony_experiments::{
     judge_gates, written_files,
 };
 use prony_model::{
-    Endpoint, Event, ExitCode, Finding, GateResult, Outcome, Phase, PhaseResult, Reading, RunHeader, Sample, Secret,
-    Severity, Shape, Suite, Surface, Verdict,
+    Endpoint, Event, ExitCode, Finding, GateResult, Outcome, Phase, PhaseResult, Reading, RunHeader, Sample,
+    Secret, Severity, Shape, Suite, Surface, Verdict,
 };
 use prony_report::TerminalStyle;
 
@@ -244,7 +244,10 @@ impl Run<'_> {
             self.journal.event(&Event::Noted { text: note.clone() });
         }
         for (name, url) in self.connection.others() {
-            let text = format!("Steps of flows go to the origin `{name}` at {}, too; it is not watched.", clean(&url, 200));
+            let text = format!(
+                "Steps of flows go to the origin `{name}` at {}, too; it is not watched.",
+                clean(&url, 200)
+            );
             self.journal.event(&Event::Noted { text });
         }
         self.snapshot("before");
@@ -534,7 +537,10 @@ fn gone(result: &PhaseResult) -> Option<Finding> {
     // Where steps go elsewhere, it may be that place which is gone.
     let elsewhere = |s: &Sample| refusals::origin(&result.phase, s).is_some();
     if result.samples.iter().any(elsewhere)
-        && !result.samples.iter().any(|s| s.is_request() && dead(s.outcome) && !elsewhere(s))
+        && !result
+            .samples
+            .iter()
+            .any(|s| s.is_request() && dead(s.outcome) && !elsewhere(s))
     {
         return None;
     }

@@ -249,46 +249,51 @@ mod tests {
         authorization.rsplit('=').next().unwrap()
     }
 
-    /// The published test suite of Signature Version 4 (`aws-sig-v4-test-suite`), by the names of its cases.
+    /// Cases of the published test suite of Signature Version 4 (`aws-sig-v4-test-suite`): name, method, target, further headers,
+    /// body, signature.
+    const PUBLISHED: &str = "\
+get-vanilla|GET|/|||5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31
+get-vanilla-query-order-key-case|GET|/?Param2=value2&Param1=value1|||b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500
+get-vanilla-query-unreserved|GET|/?ALL=ALL|||9c3e54bfcdf0b19771a7f523ee5669cdf59bc7cc0884027167c21bb143a40197
+get-unreserved|GET|/ALL|||07ef7494c76fa4850883e2b006601f940f8a34d404d0cfa977f52a65bbf5f24f
+get-utf8|GET|/ሴ|||8318018e0b0f223aa2bbf98705b62bb787dc9c0e678f255a891fd03141be5d85
+get-header-value-order|GET|/|My-Header1:value4;My-Header1:value1;My-Header1:value3;My-Header1:value2||08c7e5a9acfcfeb3ab6b2185e75ce8b1deb5e634ec47601a50643f830c755c01
+get-header-value-trim|GET|/|My-Header1: value1;My-Header2: \"a   b   c\"||acc3ed3afb60bb290fc8d2dd0098b9911fcaa05412b367055dee359757a9c736
+post-vanilla|POST|/|||5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b
+post-vanilla-query|POST|/?Param1=value1|||28038455d6de14eafc1f9222cf5aa6f1a96197d7deb8263271d420d138af7f11
+post-header-key-sort|POST|/|My-Header1:value1||c5410059b04c1ee005303aed430f6e6645f61f4dc9e1461ec8f8916fdf18852c
+post-header-value-case|POST|/|My-Header1:VALUE1||cdbc9802e29d2942e5e10b5bccfdd67c5f22c7c4e8ae67b53629efa58b974b7d
+post-x-www-form-urlencoded|POST|/|Content-Type:application/x-www-form-urlencoded|Param1=value1|ff11897932ad3f4e8b18135d722051e5ac45fc38421b1da7b9d196a0fe09473a";
+
     #[test]
     fn the_published_suite_is_signed_as_published() {
-        const DATE: (&str, &str) = ("X-Amz-Date", "20150830T123600Z");
-        const HOST: (&str, &str) = ("Host", "example.amazonaws.com");
-        const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
-        type Case = (
-            &'static str,
-            &'static str,
-            &'static str,
-            &'static [(&'static str, &'static str)],
-            &'static str,
-            &'static str,
+        const UNRESERVED: &str = "-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+        const AT: &str = "20150830T123600Z";
+        let key = signer(
+            "AKIDEXAMPLE",
+            "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+            "service",
         );
-        let cases: [Case; 12] = [
-            ("get-vanilla", "GET", "/", &[], "", "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"),
-            ("get-vanilla-query-order-key-case", "GET", "/?Param2=value2&Param1=value1", &[], "", "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500"),
-            ("get-vanilla-query-unreserved", "GET", "/?-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz=-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", &[], "", "9c3e54bfcdf0b19771a7f523ee5669cdf59bc7cc0884027167c21bb143a40197"),
-            ("get-unreserved", "GET", "/-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", &[], "", "07ef7494c76fa4850883e2b006601f940f8a34d404d0cfa977f52a65bbf5f24f"),
-            ("get-utf8", "GET", "/ሴ", &[], "", "8318018e0b0f223aa2bbf98705b62bb787dc9c0e678f255a891fd03141be5d85"),
-            ("get-header-value-order", "GET", "/", &[("My-Header1", "value4"), ("My-Header1", "value1"), ("My-Header1", "value3"), ("My-Header1", "value2")], "", "08c7e5a9acfcfeb3ab6b2185e75ce8b1deb5e634ec47601a50643f830c755c01"),
-            ("get-header-value-trim", "GET", "/", &[("My-Header1", " value1"), ("My-Header2", " \"a   b   c\"")], "", "acc3ed3afb60bb290fc8d2dd0098b9911fcaa05412b367055dee359757a9c736"),
-            ("post-vanilla", "POST", "/", &[], "", "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"),
-            ("post-vanilla-query", "POST", "/?Param1=value1", &[], "", "28038455d6de14eafc1f9222cf5aa6f1a96197d7deb8263271d420d138af7f11"),
-            ("post-header-key-sort", "POST", "/", &[("My-Header1", "value1")], "", "c5410059b04c1ee005303aed430f6e6645f61f4dc9e1461ec8f8916fdf18852c"),
-            ("post-header-value-case", "POST", "/", &[("My-Header1", "VALUE1")], "", "cdbc9802e29d2942e5e10b5bccfdd67c5f22c7c4e8ae67b53629efa58b974b7d"),
-            ("post-x-www-form-urlencoded", "POST", "/", &[FORM], "Param1=value1", "ff11897932ad3f4e8b18135d722051e5ac45fc38421b1da7b9d196a0fe09473a"),
-        ];
-        let signer = signer("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "service");
-        for (case, method, target, more, body, published) in cases {
-            let headers: Vec<(&str, &str)> = [HOST, DATE].into_iter().chain(more.iter().copied()).collect();
-            let made = signer.authorization(&Signed {
+        for line in PUBLISHED.lines() {
+            let parts: Vec<&str> = line.split('|').collect();
+            let [case, method, target, more, body, published] = parts[..] else {
+                panic!("{line}")
+            };
+            let target = target.replace("ALL", UNRESERVED);
+            let more = more.split(';').filter_map(|header| header.split_once(':'));
+            let headers: Vec<(&str, &str)> = [("Host", "example.amazonaws.com"), ("X-Amz-Date", AT)]
+                .into_iter()
+                .chain(more)
+                .collect();
+            let made = key.authorization(&Signed {
                 method,
-                target,
+                target: &target,
                 headers: &headers,
                 payload: &digest(body.as_bytes()),
-                timestamp: DATE.1,
+                timestamp: AT,
             });
             assert_eq!(signature(&made), published, "{case}");
-            assert!(made.starts_with("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, "));
+            assert!(made.contains(" Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, "));
         }
     }
 
@@ -296,25 +301,38 @@ mod tests {
     #[test]
     fn the_examples_of_s3_are_signed_as_published() {
         const AT_S: i64 = 1_369_353_600; // 2013-05-24 00:00:00
-        let signer = signer(
+        let key = signer(
             "AKIAIOSFODNN7EXAMPLE",
             "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
             "s3",
         );
         for (start, published) in [
-            ("GET /?lifecycle", "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543"),
-            ("GET /?max-keys=2&prefix=J", "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"),
+            (
+                "GET /?lifecycle",
+                "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543",
+            ),
+            (
+                "GET /?max-keys=2&prefix=J",
+                "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7",
+            ),
         ] {
-            let request = format!("{start} HTTP/1.1\r\nhost: examplebucket.s3.amazonaws.com\r\naccept: */*\r\n\r\n");
-            let signed = signer.sign(request.as_bytes(), None, AT_S).unwrap();
+            let request =
+                format!("{start} HTTP/1.1\r\nhost: examplebucket.s3.amazonaws.com\r\naccept: */*\r\n\r\n");
+            let signed = key.sign(request.as_bytes(), None, AT_S).unwrap();
             let signed = String::from_utf8(signed).unwrap();
-            let header = signed.lines().find(|line| line.starts_with("authorization: ")).unwrap();
+            let header = signed
+                .lines()
+                .find(|line| line.starts_with("authorization: "))
+                .unwrap();
             assert_eq!(signature(header), published, "{signed}");
-            assert!(header.contains("SignedHeaders=host;x-amz-content-sha256;x-amz-date, "), "{header}");
+            assert!(
+                header.contains("SignedHeaders=host;x-amz-content-sha256;x-amz-date, "),
+                "{header}"
+            );
             assert!(signed.starts_with(&request[..request.len() - 2]) && signed.ends_with("\r\n\r\n"));
             assert!(!signed.contains("K7MDENG"), "the secret half is never sent");
         }
-        let made = signer.authorization(&Signed {
+        let made = key.authorization(&Signed {
             method: "PUT",
             target: "/test$file.text",
             headers: &[
@@ -341,13 +359,19 @@ mod tests {
         };
         let mut signer = signer("A", "s3cr3t", "s3");
         let whole = text(&signer, None);
-        assert!(whole.contains(&format!("x-amz-content-sha256: {}\r\n", digest(b"abc"))), "{whole}");
+        assert!(
+            whole.contains(&format!("x-amz-content-sha256: {}\r\n", digest(b"abc"))),
+            "{whole}"
+        );
         assert!(whole.ends_with("\r\n\r\nabc"), "{whole}");
         assert_eq!(whole, text(&signer, Some(&digest(b"abc"))));
         signer.unsigned_payload = true;
         signer.session_token = Some(Secret::new("lent"));
         let open = text(&signer, None);
-        assert!(open.contains(&format!("x-amz-content-sha256: {UNSIGNED}\r\n")), "{open}");
+        assert!(
+            open.contains(&format!("x-amz-content-sha256: {UNSIGNED}\r\n")),
+            "{open}"
+        );
         assert!(open.contains("x-amz-security-token: lent\r\n") && open.contains(";x-amz-security-token, "));
         assert!(!format!("{signer:?}").contains("s3cr3t") && !format!("{signer:?}").contains("lent"));
     }
@@ -355,9 +379,19 @@ mod tests {
     #[test]
     fn what_is_no_request_is_not_signed() {
         let signer = signer("A", "s", "s3");
-        for broken in [&b""[..], b"GET / HTTP/1.1\r\n", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\nx\r\n\r\n", b"GET /\xff H\r\n\r\n"] {
+        for broken in [
+            &b""[..],
+            b"GET / HTTP/1.1\r\n",
+            b"GET\r\n\r\n",
+            b"GET / HTTP/1.1\r\nx\r\n\r\n",
+            b"GET /\xff H\r\n\r\n",
+        ] {
             assert!(signer.sign(broken, None, 0).is_err(), "{broken:?}");
         }
-        assert!(signer.sign(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n", None, i64::MAX).is_err());
+        assert!(
+            signer
+                .sign(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n", None, i64::MAX)
+                .is_err()
+        );
     }
 }

@@ -59,7 +59,9 @@ impl Worker<'_> {
             _ => (outcome, error),
         };
         if ending.outcome != Outcome::Ok && plan.signed {
-            ending.error.push_str(&sign::reason(head.status, &call.answer.body));
+            ending
+                .error
+                .push_str(&sign::reason(head.status, &call.answer.body));
         }
         self.end(call, &ending, now);
     }
@@ -86,7 +88,11 @@ impl Worker<'_> {
         };
         let route = prepared.route(call.route);
         // A signature is good for one address.
-        let Some(target) = route.origin.follow(from, location).filter(|_| route.signer.is_none()) else {
+        let Some(target) = route
+            .origin
+            .follow(from, location)
+            .filter(|_| route.signer.is_none())
+        else {
             return Ok(None);
         };
         let shown: String = target.chars().take(200).collect();

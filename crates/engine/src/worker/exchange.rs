@@ -151,7 +151,11 @@ impl Worker<'_> {
                     hung_up: false,
                     used: false,
                     call,
-                    streams: if way == 0 { self.multiplex_from_start(slot) } else { None },
+                    streams: if way == 0 {
+                        self.multiplex_from_start(slot)
+                    } else {
+                        None
+                    },
                 };
                 self.connections.put(slot, connection);
             }

@@ -23,21 +23,26 @@ impl Worker<'_> {
             return Ok(());
         };
         let plan = self.prepared.item(call.scenario, call.item);
-        let bytes = call.detour.as_ref().map_or(plan.bytes(false), |d| d.bytes.as_slice());
+        let bytes = call
+            .detour
+            .as_ref()
+            .map_or(plan.bytes(false), |d| d.bytes.as_slice());
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let at_s = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
-        let signed = signer.sign(bytes, plan.payload.as_deref(), at_s).map_err(|error| Ending {
-            outcome: Outcome::Interrupted,
-            status: 0,
-            body_bytes: 0,
-            error: error.to_string(),
-            unconnected: true,
-        })?;
+        let made = signer
+            .sign(bytes, plan.payload.as_deref(), at_s)
+            .map_err(|error| Ending {
+                outcome: Outcome::Interrupted,
+                status: 0,
+                body_bytes: 0,
+                error: error.to_string(),
+                unconnected: true,
+            })?;
         match &mut call.detour {
-            Some(detour) => detour.bytes = signed,
+            Some(detour) => detour.bytes = made,
             None => {
                 call.detour = Some(Box::new(Detour {
-                    bytes: signed,
+                    bytes: made,
                     http2: None,
                     // Redirects are not followed from signed requests.
                     target: String::new(),
@@ -77,7 +82,8 @@ mod tests {
 
     #[test]
     fn the_code_of_a_refusal_is_told_and_nothing_else_of_it() {
-        let body = b"<?xml version=\"1.0\"?>\n<Error><Code>SignatureDoesNotMatch</Code><Message>x</Message></Error>";
+        let body =
+            b"<?xml version=\"1.0\"?>\n<Error><Code>SignatureDoesNotMatch</Code><Message>x</Message></Error>";
         assert_eq!(reason(403, body), ": the store says SignatureDoesNotMatch");
         for (status, body) in [
             (200, &body[..]),

@@ -108,9 +108,17 @@ mod tests {
         let error = select(&mut suite, &["tow".to_owned()]).unwrap_err().to_string();
         assert!(error.contains("no phase \"tow\""), "{error}");
         select(&mut suite, &["two".to_owned()]).unwrap();
-        let left = (suite.phase.len(), suite.gate.len(), suite.claim.len(), suite.experiment.len());
+        let left = (
+            suite.phase.len(),
+            suite.gate.len(),
+            suite.claim.len(),
+            suite.experiment.len(),
+        );
         assert_eq!(left, (1, 1, 1, 0));
-        assert_eq!((suite.gate[0].phase.as_str(), suite.claim[0].id.as_str()), ("two", "a"));
+        assert_eq!(
+            (suite.gate[0].phase.as_str(), suite.claim[0].id.as_str()),
+            ("two", "a")
+        );
     }
 
     #[test]

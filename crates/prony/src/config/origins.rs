@@ -56,7 +56,11 @@ pub(super) fn check(suite: &Suite, document: &Document) -> Checked {
 
 /// The origin that a step names.
 pub(super) fn step(step: &StepSpec, suite: &Suite, document: &Document, path: &str) -> Checked {
-    let Some(name) = step.origin.as_ref().filter(|name| !suite.origin.contains_key(*name)) else {
+    let Some(name) = step
+        .origin
+        .as_ref()
+        .filter(|name| !suite.origin.contains_key(*name))
+    else {
         return Ok(());
     };
     let diagnostic = document.error(&format!("{path}.origin"), format!("there is no origin `{name}`"));

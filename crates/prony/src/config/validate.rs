@@ -474,7 +474,11 @@ fn request_path(text: &str, document: &Document, path: &str) -> Checked {
     // Between braces there may be blanks: `{{carry.key | raw}}`. What is malformed there is told later.
     let plain = pieces(text).map_or_else(
         |_| !unsendable(text),
-        |pieces| !pieces.iter().any(|piece| matches!(piece, Piece::Text(part) if unsendable(part))),
+        |pieces| {
+            !pieces
+                .iter()
+                .any(|piece| matches!(piece, Piece::Text(part) if unsendable(part)))
+        },
     );
     if !plain {
         return Err(document

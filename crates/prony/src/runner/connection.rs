@@ -17,9 +17,9 @@ use super::stdio::{self, Bridge};
 use super::{NullEngine, null_phase};
 use crate::diagnostic::Diagnostic;
 use crate::discovery::{self, Discovery};
-use crate::{origins, sending};
 use crate::session::Session;
 use crate::text::clean;
+use crate::{origins, sending};
 
 /// What to do when a TLS handshake failed or never ended.
 pub(crate) const TLS_HINT: &str = "check the scheme: a port without TLS is written http://...; for a certificate that \
@@ -94,10 +94,10 @@ impl Connection {
             .or_else(|| demo.as_ref().map(Demo::pid))
             .or_else(|| bridge.as_ref().and_then(Bridge::pid))
             .or_else(listening);
-        let behind = spec
-            .upstream
-            .as_deref()
-            .or(demo.as_ref().and_then(|demo| demo.beside.get("upstream")).map(String::as_str));
+        let behind = spec.upstream.as_deref().or(demo
+            .as_ref()
+            .and_then(|demo| demo.beside.get("upstream"))
+            .map(String::as_str));
         let behind = behind
             .map(|url| Behind::open(url, &spec.allow_hosts, epoch))
             .transpose()?;

@@ -109,7 +109,9 @@ impl Demo {
                     .context("the demo backend named no address")?
                     .clone_into(&mut demo.url);
                 let words: Vec<&str> = line.split_whitespace().skip(2).collect();
-                let named = words.chunks_exact(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned()));
+                let named = words
+                    .chunks_exact(2)
+                    .map(|pair| (pair[0].to_owned(), pair[1].to_owned()));
                 demo.beside = named.collect();
                 Ok(demo)
             }

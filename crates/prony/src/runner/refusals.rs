@@ -2,8 +2,8 @@
 //! first words of failures, no keys.
 
 use prony_model::{
-    Evidence, Figure, Finding, Outcome, Phase, PhaseResult, Recommendation, S3Sign, Sample, Severity, SignSpec,
-    Source, Suite, Verdict,
+    Evidence, Figure, Finding, Outcome, Phase, PhaseResult, Recommendation, S3Sign, Sample, Severity,
+    SignSpec, Source, Suite, Verdict,
 };
 
 use crate::origins;
@@ -138,14 +138,23 @@ fn advice(sign: &S3Sign, code: &str) -> String {
     let secret = from(&sign.secret_key_file, &sign.secret_key_env);
     match code {
         "InvalidAccessKeyId" | "InvalidClientTokenId" => {
-            format!("The store does not know the access key {access}: check it, and that it belongs to this store.")
+            format!(
+                "The store does not know the access key {access}: check it, and that it belongs to this store."
+            )
         }
-        "SignatureDoesNotMatch" => format!("The secret key {secret} does not belong to the access key {access}: set both anew."),
+        "SignatureDoesNotMatch" => {
+            format!("The secret key {secret} does not belong to the access key {access}: set both anew.")
+        }
         "RequestTimeTooSkewed" => "Set this machine's clock: it is too far from the store's.".to_owned(),
         "AuthorizationHeaderMalformed" => {
-            format!("Set `sign.s3.region` to the store's own; it is {:?} now.", sign.region)
+            format!(
+                "Set `sign.s3.region` to the store's own; it is {:?} now.",
+                sign.region
+            )
         }
-        "ExpiredToken" | "InvalidToken" => "Fetch a new session token: this one is not good any more.".to_owned(),
+        "ExpiredToken" | "InvalidToken" => {
+            "Fetch a new session token: this one is not good any more.".to_owned()
+        }
         _ => format!(
             "Check that the key {access} may read and write in this bucket, and that its other half {secret} belongs to it."
         ),
