@@ -143,6 +143,58 @@ def test_the_whole_flow_over_a_service_and_a_store_by_others(measure, moto, serv
     measure("run", SUITE, "--target", fitting.url, "--phase", WHOLE, *aimed(f"{moto.url}/{BUCKET}"), judge=judge, attempts=3, timeout=120)
 
 
+def test_a_target_in_http2_and_a_store_in_http1(prony, moto, server, tmp_path):
+    """One flow over both: what the target hands out is put into the store, and the body that is signed is another every time."""
+    service = server(sys.executable, HERE / "independent" / "multiplexed.py")
+    suite = tmp_path / "suite.toml"
+    suite.write_text(f"""
+[target]
+url = "{service.url}"
+http = "2"
+streams = 4
+
+[origin.store]
+url = "{moto.url}/{BUCKET}"
+sign.s3 = {{}}
+
+[[scenario]]
+name = "both"
+[[scenario.step]]
+name = "session"
+carry.token = {{ json = "/token" }}
+http.path = "/session"
+[[scenario.step]]
+name = "put"
+origin = "store"
+http = {{ method = "PUT", path = "/notes/{{{{seq}}}}", body = "of {{{{carry.token}}}}" }}
+[[scenario.step]]
+name = "score"
+http.path = "/score?token={{{{carry.token}}}}"
+[[scenario.step]]
+name = "get"
+origin = "store"
+http = {{ path = "/notes/{{{{seq}}}}", expect.body = [{{ contains = "of token-" }}, "etag"] }}
+[[scenario.step]]
+name = "remove"
+origin = "store"
+http = {{ method = "DELETE", path = "/notes/{{{{seq}}}}" }}
+
+[[phase]]
+name = "both"
+scenarios = ["both"]
+shape.closed = {{ connections = 2, requests = 40 }}
+[[gate]]
+phase = "both"
+check = "failed_count == 0"
+""")
+    prony("run", suite, "-o", tmp_path / "out", env=moto.keys).ended(0)
+    one, of = rows(Report(tmp_path / "out"), "both")
+    assert (one["offered"], one["ok"]) == (40, 40) and len(of) == 6, one
+    assert not any(key.startswith("notes/") for key in moto.objects())
+    known = httpx.get(f"{service.url}/seen", trust_env=False).json()
+    assert known["versions"]["2"] >= 80 and known["versions"]["1.1"] == 1, "the target was spoken to in HTTP/2 throughout"
+
+
 def test_the_presets_own_store_and_service(backend, measure, monkeypatch):
     served = backend("runpod-fixed", time_scale=0.04)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "user_prony")
