@@ -77,8 +77,16 @@ def whole(found, phase, scenario, n):
     assert parts <= of[scenario]["service"]["mean_ns"] * 1.001, of
 
 
-def test_moto_takes_what_was_signed_and_gives_it_back(prony, moto, tmp_path):
-    done = prony("run", SUITE, "--target", moto.url, "--phase", ALONE, *aimed(f"{moto.url}/{BUCKET}"), "-o", tmp_path / "out", env=moto.keys)
+@pytest.mark.parametrize("kept", ["in variables", "in files"])
+def test_moto_takes_what_was_signed_and_gives_it_back(prony, moto, tmp_path, kept):
+    more, env = [], moto.keys
+    if kept == "in files":
+        env = {"AWS_ACCESS_KEY_ID": "somebody", "AWS_SECRET_ACCESS_KEY": "elses"}
+        for half, key in (("access", moto.access), ("secret", moto.secret)):
+            (tmp_path / half).write_text(key + "\n")
+            more += ["--set", f"origin.store.sign.s3.{half}_key_file={tmp_path / half}"]
+    aim = [*aimed(f"{moto.url}/{BUCKET}"), *more]
+    done = prony("run", SUITE, "--target", moto.url, "--phase", ALONE, *aim, "-o", tmp_path / "out", env=env)
     found = Report(tmp_path / "out")
     done.ended(0)
     whole(found, ALONE, "store", 10)
