@@ -1,8 +1,10 @@
 //! Checks of a response against its expectation. Pure; reads no socket.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use jsonschema::Validator;
+use md5::{Digest as _, Md5};
 use prony_model::{BodyCheck, Expect, Outcome, StreamExpect};
 use regex::Regex;
 
@@ -18,6 +20,8 @@ pub(crate) struct Checks {
     pub(crate) needs_body: bool,
     /// Whether the body must be digested.
     pub(crate) needs_digest: bool,
+    /// Whether the header `ETag` is to be held against the body.
+    pub(crate) needs_etag: bool,
 }
 
 /// What a check needs beside itself.
@@ -40,6 +44,8 @@ pub(crate) struct Answer<'a> {
     /// Its whole length.
     pub(crate) body_bytes: u64,
     pub(crate) digest: u64,
+    /// Its header `ETag`, where a check asks for it and it is there.
+    pub(crate) etag: Option<&'a str>,
     /// The request's own marks, one for each check that asks for one, with nothing left to fill in.
     pub(crate) marks: &'a [String],
 }
@@ -75,6 +81,7 @@ impl Checks {
             compiled: expect.body.iter().map(&mut compile).collect::<Result<_, _>>()?,
             needs_body: expect.body.iter().any(held),
             needs_digest: expect.body.iter().any(|c| matches!(c, BodyCheck::Xxh3(_))),
+            needs_etag: expect.body.iter().any(|c| matches!(c, BodyCheck::Etag)),
             expect: expect.clone(),
         })
     }
@@ -127,7 +134,7 @@ impl Checks {
                 }
             }
             if let Some(why) = failure(check, compiled, answer, &parsed) {
-                let digest = matches!(check, BodyCheck::Xxh3(_));
+                let digest = matches!(check, BodyCheck::Xxh3(_) | BodyCheck::Etag);
                 return (
                     if digest {
                         Outcome::Checksum
@@ -225,7 +232,36 @@ fn failure<'j>(
             (!found.eq_ignore_ascii_case(digits))
                 .then(|| format!("the body's digest is {found}, expected {digits}"))
         }
+        BodyCheck::Etag => against_etag(answer),
+        BodyCheck::SentBy(step) => Some(format!("what step {step:?} sent is not known")),
     }
+}
+
+/// Why a body is not what its `ETag` says, as an object store writes it: the MD5 of what was put in one piece.
+fn against_etag(answer: &Answer<'_>) -> Option<String> {
+    let Some(etag) = answer.etag else {
+        return Some("there is no header \"etag\" to hold the body against".to_owned());
+    };
+    let stated = etag.trim().trim_matches('"');
+    if stated.len() != 32 || !stated.bytes().all(|b| b.is_ascii_hexdigit()) {
+        let shown: String = stated.chars().take(80).collect();
+        return Some(format!(
+            "the ETag {shown:?} is no MD5: the object was put in several parts, or encrypted"
+        ));
+    }
+    if (answer.body.len() as u64) < answer.body_bytes {
+        return Some(format!(
+            "{} bytes are too many to be held against an ETag",
+            answer.body_bytes
+        ));
+    }
+    let mut found = String::new();
+    for byte in Md5::digest(answer.body) {
+        // Writing to a String cannot fail.
+        let _ = write!(found, "{byte:02x}");
+    }
+    (!found.eq_ignore_ascii_case(stated))
+        .then(|| format!("the body's MD5 is {found}, its ETag says {stated}"))
 }
 
 /// What of a body breaks its schema, and where.
@@ -257,6 +293,7 @@ mod tests {
             body,
             body_bytes: body.len() as u64,
             digest,
+            etag: None,
             marks: &["prony-02".to_owned()],
         };
         checks.judge(&answer).0

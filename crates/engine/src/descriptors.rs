@@ -10,12 +10,13 @@ use crate::leg::{Leg, LegKind};
 /// Open files that are not connections: the recording, epoll sets, timers, the terminal, monitors.
 const OTHER_FILES: u64 = 64;
 
-/// Sees to it that the process may open the files that the legs need, where `streams` requests share a connection. `lingering` connections are on their way out
+/// Sees to it that the process may open the files that the legs need, where `streams` requests share a connection and an arrival
+/// holds a connection to each of so many `servers`. `lingering` connections are on their way out
 /// while their users have new ones already.
 ///
 /// What a closed loop or a burst needs is known, and a lower limit is an error. An open loop needs what the target
 /// makes of it: its cap only raises the limit.
-pub(crate) fn provide(legs: &[Leg], streams: u32, lingering: u64) -> Result<(), EngineError> {
+pub(crate) fn provide(legs: &[Leg], streams: u32, servers: u32, lingering: u64) -> Result<(), EngineError> {
     let shared = |requests: u32| u64::from(requests.div_ceil(streams));
     let (mut needed, mut wished) = (0, 0);
     for leg in legs {
@@ -27,7 +28,9 @@ pub(crate) fn provide(legs: &[Leg], streams: u32, lingering: u64) -> Result<(), 
             LegKind::Timed { in_flight_max, .. } => wished = wished.max(shared(*in_flight_max)),
         }
     }
-    let files = |connections: u64| connections + lingering.min(connections) + OTHER_FILES;
+    let files = |connections: u64| {
+        connections.saturating_mul(u64::from(servers)) + lingering.min(connections) + OTHER_FILES
+    };
     let limit = raised(files(needed.max(wished)));
     if files(needed) > limit {
         return Err(EngineError::Descriptors {
@@ -107,8 +110,8 @@ mod tests {
 
     #[test]
     fn a_loop_that_cannot_have_its_connections_is_refused_with_the_number() {
-        assert_eq!(provide(&users(10, None), 1, 0), Ok(()));
-        let Err(error) = provide(&users(u32::MAX, None), 1, 512) else {
+        assert_eq!(provide(&users(10, None), 1, 1, 0), Ok(()));
+        let Err(error) = provide(&users(u32::MAX, None), 1, 1, 512) else {
             panic!("four thousand million files")
         };
         let needed = u64::from(u32::MAX) + 512 + 64;
@@ -121,7 +124,7 @@ mod tests {
             "{error}"
         );
         assert_eq!(
-            provide(&users(u32::MAX, Some(3)), 1, 0),
+            provide(&users(u32::MAX, Some(3)), 1, 1, 0),
             Ok(()),
             "three requests need three"
         );

@@ -73,6 +73,7 @@ impl Default for EngineOptions {
 #[derive(Debug)]
 pub struct Engine {
     route: Route,
+    others: Vec<(String, Route)>,
     options: EngineOptions,
     clock: Clock,
     first_errors: Vec<(Outcome, String)>,
@@ -88,6 +89,7 @@ impl Engine {
         };
         Ok(Self {
             route,
+            others: target.others()?,
             options,
             clock,
             first_errors: Vec::new(),
@@ -102,6 +104,12 @@ impl Engine {
     /// Where connections go.
     pub fn peer(&self) -> &Peer {
         &self.route.peer
+    }
+
+    /// Where another origin is, by its name.
+    pub fn other(&self, name: &str) -> Option<&Peer> {
+        let other = self.others.iter().find(|(known, _)| known == name);
+        other.map(|(_, route)| &route.peer)
     }
 
     /// How long the resolver took to find the target; `None` when there was nothing to ask it. It is asked once,
@@ -125,7 +133,7 @@ impl Engine {
         let prepared = Prepared::new(
             index,
             &phase,
-            self.route.clone(),
+            (self.route.clone(), self.others.clone()),
             self.clock,
             mix(self.options.seed, u64::from(index)).rotate_left(29),
         )?;
@@ -148,7 +156,7 @@ impl Engine {
             Shape::Closed { .. } => legs.into_iter().map(|leg| leg.times(streams)).collect(),
             _ => legs,
         };
-        descriptors::provide(&legs, streams, lingering)?;
+        descriptors::provide(&legs, streams, prepared.servers(), lingering)?;
         let steal = host::CpuTimes::now();
         let started = self.now();
         let mut course = Course::new(

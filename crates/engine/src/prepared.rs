@@ -2,8 +2,11 @@
 
 use std::net::IpAddr;
 
-use prony_model::{Abandon, Capture, Credentials, HttpVersion, Limits, Nanos, Phase, Request, Secret};
+use prony_model::{
+    Abandon, Capture, Credentials, HttpVersion, Item, Limits, Nanos, Phase, Request, Scenario, Secret,
+};
 use prony_wire::http1::{RequestParts, render};
+use prony_wire::sigv4::{self, Signer};
 use prony_wire::{Clock, Link, Origin, Peer, WireError, http2};
 
 use crate::bodies::Checks;
@@ -11,7 +14,7 @@ use crate::choice::mix;
 use crate::credentials::Common;
 use crate::mask::Masks;
 use crate::script::{Script, own_marks};
-use crate::template::Template;
+use crate::template::{Draft, Template};
 use crate::{EngineError, Inner};
 
 /// Where requests go, and what they have in common.
@@ -30,6 +33,7 @@ pub(crate) struct Route {
     pub(crate) streams: u32,
     pub(crate) headers: Common,
     pub(crate) masks: Masks,
+    pub(crate) signer: Option<Signer>,
 }
 
 impl Route {
@@ -54,6 +58,12 @@ pub(crate) struct PreparedItem {
     pub(crate) http2: Option<http2::Request>,
     /// Request target as sent.
     pub(crate) target: String,
+    /// Where it goes: see [`Prepared::route`].
+    pub(crate) route: u16,
+    /// Whether it is signed when it is sent.
+    pub(crate) signed: bool,
+    /// The digest of its body for a signature, where it is signed and its body has no holes.
+    pub(crate) payload: Option<String>,
     /// Whether the answer has no body by method.
     pub(crate) no_body: bool,
     /// Whether it may be sent again when a reused connection turns out closed.
@@ -73,7 +83,10 @@ pub(crate) struct PreparedItem {
 #[derive(Clone, Debug)]
 pub(crate) struct Prepared {
     pub(crate) index: u16,
+    /// To the target.
     pub(crate) route: Route,
+    /// To other servers, by name.
+    others: Vec<(String, Route)>,
     pub(crate) limits: Limits,
     pub(crate) capture: Capture,
     pub(crate) clock: Clock,
@@ -101,7 +114,7 @@ impl Prepared {
     pub(crate) fn new(
         index: u16,
         phase: &Phase,
-        route: Route,
+        (route, others): (Route, Vec<(String, Route)>),
         clock: Clock,
         seed: u64,
     ) -> Result<Self, EngineError> {
@@ -129,51 +142,19 @@ impl Prepared {
                     )));
                 }
             }
-            let prepare = |(i, item): (usize, &prony_model::Item)| {
-                let request = script
-                    .as_ref()
-                    .map_or(&item.request, |s| s.request(i, &item.request));
-                let (needs_head, needs_body) = script.as_ref().map_or((false, false), |s| s.needs(i));
-                let checks = Checks::new(&item.expect).map_err(|why| EngineError::Check {
-                    scenario: scenario.name.clone(),
-                    why,
-                })?;
-                let target = route.origin.target(&request.path);
-                let method = item.request.method.clone();
-                let common = route.headers.with(scenario.credentials);
-                let rendered = |keep| bytes(&route, &common, keep, request, &method, &target, true);
-                let keep_alive = phase.limits.keep_alive;
-                let counted = keep_alive && phase.limits.requests_on_one().is_some();
-                let bytes = rendered(keep_alive)?;
-                let template = script
-                    .as_ref()
-                    .and_then(|s| s.drafts[i].as_ref())
-                    .map(|draft| draft.finish(&bytes));
-                Ok(PreparedItem {
-                    // One with holes is made when they are filled.
-                    http2: match template {
-                        Some(_) => None,
-                        None => route.in_http2(&bytes)?,
-                    },
-                    template,
-                    needs_head,
-                    needs_body,
-                    bytes,
-                    last_bytes: counted.then(|| rendered(false)).transpose()?,
-                    target,
-                    no_body: method == "HEAD",
-                    repeatable: is_idempotent(&method) || item.expect.stream.is_some(),
-                    checks,
-                    marks: own_marks(&item.expect.body).map(str::to_owned).collect(),
-                    request: item.request.clone(),
-                })
+            let making = Making {
+                phase,
+                scenario,
+                script: script.as_ref(),
+                route: &route,
+                others: &others,
             };
             items.push(
                 scenario
                     .items
                     .iter()
                     .enumerate()
-                    .map(prepare)
+                    .map(|(i, item)| making.item(i, item))
                     .collect::<Result<Vec<_>, EngineError>>()?,
             );
             scripts.push(script.map(Box::new));
@@ -181,6 +162,7 @@ impl Prepared {
         Ok(Self {
             index,
             route,
+            others,
             limits: phase.limits.clone(),
             capture: phase.capture,
             clock,
@@ -190,6 +172,42 @@ impl Prepared {
             credentials: phase.scenarios.iter().map(|s| s.credentials).collect(),
             seed,
         })
+    }
+
+    /// The way of an item: 0 is that to the target.
+    pub(crate) fn route(&self, at: u16) -> &Route {
+        match at.checked_sub(1).and_then(|k| self.others.get(usize::from(k))) {
+            Some((_, route)) => route,
+            None => &self.route,
+        }
+    }
+
+    /// How many ways there are beside that to the target.
+    pub(crate) fn others(&self) -> usize {
+        self.others.len()
+    }
+
+    /// Most connections that one arrival may hold at once: one for each server that its requests go to.
+    pub(crate) fn servers(&self) -> u32 {
+        let most = |items: &Vec<PreparedItem>| {
+            let mut routes: Vec<u16> = items.iter().map(|item| item.route).collect();
+            routes.sort_unstable();
+            routes.dedup();
+            routes.len() as u32
+        };
+        let flows = self.items.iter().zip(&self.scripts).filter(|(_, s)| s.is_some());
+        flows.map(|(items, _)| most(items)).max().unwrap_or(1).max(1)
+    }
+
+    /// The way that the first request of every arrival takes; that to the target where they differ.
+    pub(crate) fn first_route(&self) -> u16 {
+        let mut firsts = self.items.iter().map(|items| items[0].route);
+        let first = firsts.next().unwrap_or(0);
+        if firsts.all(|other| other == first) {
+            first
+        } else {
+            0
+        }
     }
 
     /// How long an arrival is waited for, where its client gives up.
@@ -232,7 +250,8 @@ impl Prepared {
         status: u16,
         target: &str,
     ) -> Result<(Vec<u8>, bool), WireError> {
-        let request = &self.item(scenario, item).request;
+        let plan = self.item(scenario, item);
+        let (request, route) = (&plan.request, self.route(plan.route));
         let to_get = match status {
             303 => request.method != "HEAD",
             301 | 302 => request.method == "POST",
@@ -241,8 +260,8 @@ impl Prepared {
         let method = if to_get { "GET" } else { request.method.as_str() };
         Ok((
             bytes(
-                &self.route,
-                &self.route.headers.with(self.credentials[scenario as usize]),
+                route,
+                &route.headers.with(self.credentials[scenario as usize]),
                 self.limits.keep_alive,
                 request,
                 method,
@@ -251,6 +270,98 @@ impl Prepared {
             )?,
             method == "HEAD",
         ))
+    }
+}
+
+/// What the items of a scenario are made ready with.
+struct Making<'a> {
+    phase: &'a Phase,
+    scenario: &'a Scenario,
+    script: Option<&'a Script>,
+    route: &'a Route,
+    others: &'a [(String, Route)],
+}
+
+impl Making<'_> {
+    fn wrong(&self, why: String) -> EngineError {
+        EngineError::Phase {
+            phase: self.phase.name.clone(),
+            why,
+        }
+    }
+
+    /// The way of an item, and its number.
+    fn route(&self, item: usize) -> Result<(u16, &Route), EngineError> {
+        let steps = self.scenario.flow.as_ref().map_or(&[][..], |flow| &flow.steps);
+        let Some(name) = steps.get(item).and_then(|step| step.origin.as_ref()) else {
+            return Ok((0, self.route));
+        };
+        let at = self.others.iter().position(|(known, _)| known == name);
+        let at = at.ok_or_else(|| {
+            self.wrong(format!(
+                "a step of scenario {:?} goes to the origin {name:?}, which is not known",
+                self.scenario.name
+            ))
+        })?;
+        Ok((at as u16 + 1, &self.others[at].1))
+    }
+
+    fn item(&self, i: usize, item: &Item) -> Result<PreparedItem, EngineError> {
+        let (at, route) = self.route(i)?;
+        let draft = self.script.and_then(|s| s.drafts[i].as_ref());
+        let request = self.script.map_or(&item.request, |s| s.request(i, &item.request));
+        let is_own = |name: &str| {
+            sigv4::OWN_HEADERS
+                .iter()
+                .any(|own| name.eq_ignore_ascii_case(own))
+        };
+        let signed = route.signer.is_some();
+        if let Some(header) = request.headers.iter().find(|h| signed && is_own(&h.name)) {
+            return Err(self.wrong(format!(
+                "a request of scenario {:?} has the header {:?}, which its signature brings: remove it",
+                self.scenario.name, header.name
+            )));
+        }
+        let check = |why| EngineError::Check {
+            scenario: self.scenario.name.clone(),
+            why,
+        };
+        let expect = self
+            .script
+            .map_or(Ok(None), |s| s.expect(i, self.scenario))
+            .map_err(check)?;
+        let checks = Checks::new(expect.as_ref().unwrap_or(&item.expect)).map_err(check)?;
+        let (needs_head, needs_body) = self.script.map_or((false, false), |s| s.needs(i));
+        let target = route.origin.target(&request.path);
+        let method = item.request.method.as_str();
+        let common = route.headers.with(self.scenario.credentials);
+        let rendered = |keep| bytes(route, &common, keep, request, method, &target, true);
+        let keep_alive = self.phase.limits.keep_alive;
+        let counted = keep_alive && self.phase.limits.requests_on_one().is_some();
+        let bytes = rendered(keep_alive)?;
+        let template = draft.map(|draft| draft.finish(&bytes));
+        let fixed = !draft.is_some_and(Draft::body_has_holes);
+        Ok(PreparedItem {
+            // One with holes is made when they are filled.
+            http2: match template {
+                Some(_) => None,
+                None => route.in_http2(&bytes)?,
+            },
+            template,
+            needs_head: needs_head || checks.needs_etag,
+            needs_body,
+            bytes,
+            last_bytes: counted.then(|| rendered(false)).transpose()?,
+            target,
+            route: at,
+            signed,
+            payload: (signed && fixed).then(|| sigv4::digest(&request.body.to_bytes().unwrap_or_default())),
+            no_body: method == "HEAD",
+            repeatable: is_idempotent(method) || item.expect.stream.is_some(),
+            checks,
+            marks: own_marks(&item.expect.body).map(str::to_owned).collect(),
+            request: item.request.clone(),
+        })
     }
 }
 

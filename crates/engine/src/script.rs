@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use prony_model::{BodyCheck, Carry, Nanos, Request, Retry, Scenario, Secret, Shape, Slot, Until};
+use prony_model::{BodyCheck, Carry, Expect, Nanos, Request, Retry, Scenario, Secret, Shape, Slot, Until};
 use regex::Regex;
+use twox_hash::XxHash3_64;
 
 use crate::EngineError;
 use crate::choice::mix;
@@ -182,7 +183,49 @@ impl Script {
             carried: carries.len(),
         };
         script.place_values(scenario).map_err(wrong)?;
+        for item in 0..scenario.items.len() {
+            script
+                .expect(item, scenario)
+                .map_err(|why| wrong(Mistake::new(why)))?;
+        }
         Ok(script)
+    }
+
+    /// What the answer to an item must look like, where that depends on what an earlier step sends.
+    pub(crate) fn expect(&self, item: usize, scenario: &Scenario) -> Result<Option<Expect>, String> {
+        let expect = &scenario.items[item].expect;
+        if !expect
+            .body
+            .iter()
+            .any(|check| matches!(check, BodyCheck::SentBy(_)))
+        {
+            return Ok(None);
+        }
+        let steps = scenario.flow.iter().flat_map(|flow| &flow.steps).take(item);
+        let mut body = Vec::new();
+        for check in &expect.body {
+            let BodyCheck::SentBy(name) = check else {
+                body.push(check.clone());
+                continue;
+            };
+            let at = steps.clone().position(|step| step.name == *name);
+            let at =
+                at.ok_or_else(|| format!("no earlier step is called `{name}`, which `sent-by` asks for"))?;
+            if self.drafts[at].as_ref().is_some_and(Draft::body_has_holes) {
+                return Err(format!(
+                    "step `{name}` sends another body in every arrival, so `sent-by` does not know it"
+                ));
+            }
+            let sent = scenario.items[at].request.body.to_bytes().unwrap_or_default();
+            let length = sent.len() as u64;
+            body.push(BodyCheck::MinBytes(length));
+            body.push(BodyCheck::MaxBytes(length));
+            body.push(BodyCheck::Xxh3(format!("{:016x}", XxHash3_64::oneshot(&sent))));
+        }
+        Ok(Some(Expect {
+            body,
+            ..expect.clone()
+        }))
     }
 
     /// Checks what is known already against the places it goes to, and notes the places of what is not.

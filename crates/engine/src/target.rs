@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use prony_model::{HttpVersion, Nanos, Secret};
+use prony_wire::sigv4::Signer;
 use prony_wire::{Link, Origin, Peer, TlsOptions, WireError, dial, tls};
 use rustix::fs::{Access, access};
 
@@ -46,6 +47,11 @@ pub struct Target {
     pub masked: Vec<Secret>,
     /// Hosts that may be loaded although they are not this machine.
     pub allow_hosts: Vec<String>,
+    /// Who signs its requests, where they are to be signed.
+    pub signer: Option<Signer>,
+    /// Other targets that steps of flows go to, by name. They are reached over HTTP/1.1, have no others themselves, and get none
+    /// of this one's headers.
+    pub others: Vec<(String, Target)>,
 }
 
 impl Target {
@@ -83,7 +89,22 @@ impl Target {
             headers: Vec::new(),
             masked: Vec::new(),
             allow_hosts: Vec::new(),
+            signer: None,
+            others: Vec::new(),
         }
+    }
+
+    /// The routes to the others, each checked as that to the target itself.
+    pub(crate) fn others(&self) -> Result<Vec<(String, Route)>, EngineError> {
+        let simulated = self.inner.is_some() || self.others.iter().any(|(_, other)| other.inner.is_some());
+        if simulated && !self.others.is_empty() {
+            let why =
+                "steps that go to another origin need a target on the network: null: and sim: have none"
+                    .to_owned();
+            return Err(EngineError::Inner { why });
+        }
+        let route = |(name, other): &(String, Self)| Ok((name.clone(), other.route()?));
+        self.others.iter().map(route).collect()
     }
 
     /// Finds out where to connect, checks that it may be loaded, and sets up TLS.
@@ -122,6 +143,7 @@ impl Target {
             },
             masks: Masks::new(&headers.masked(&self.masked)),
             headers,
+            signer: self.signer.clone(),
         })
     }
 

@@ -239,6 +239,11 @@ impl Draft {
         &self.holes
     }
 
+    /// Whether the body is another for every arrival.
+    pub(crate) fn body_has_holes(&self) -> bool {
+        self.body_has_holes
+    }
+
     /// The template, from the marked request as bytes.
     pub(crate) fn finish(&self, rendered: &[u8]) -> Template {
         let head = rendered

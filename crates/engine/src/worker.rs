@@ -16,6 +16,7 @@ mod listen;
 mod meter;
 mod outbox;
 mod retry;
+mod sign;
 mod source;
 mod watch;
 
@@ -133,8 +134,10 @@ struct Worker<'a> {
     buffer: Box<[u8]>,
     cache: HeadCache,
     connections: Connections,
-    /// Slots of idle connections, the most recently used last.
+    /// Slots of idle connections to the target, the most recently used last.
     idle: Vec<u32>,
+    /// The same for each of the other ways.
+    idle_others: Vec<Vec<u32>>,
     /// HTTP/2 connections and who waits for them.
     streams: Streams,
     /// Tokens of connections that may have more to read.
@@ -228,6 +231,7 @@ impl<'a> Worker<'a> {
             cache: HeadCache::default(),
             connections: Connections::default(),
             idle: Vec::new(),
+            idle_others: vec![Vec::new(); shared.prepared.others()],
             streams: Streams::default(),
             again: Vec::new(),
             lingering: VecDeque::new(),

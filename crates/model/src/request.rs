@@ -188,6 +188,12 @@ pub enum BodyCheck {
     Rpc,
     /// XXH3-64 of the body, 16 hexadecimal digits; a mismatch is a checksum failure.
     Xxh3(String),
+    /// Is the body that an earlier step of the flow sent, by length and by digest; a mismatch is a checksum failure. Its body must
+    /// be the same for every arrival.
+    SentBy(String),
+    /// Has the MD5 that its own `ETag` header states, as object stores state it for what was put in one piece; a mismatch, or a
+    /// header that states none, is a checksum failure.
+    Etag,
     /// Is JSON that satisfies this JSON Schema (draft 2020-12 unless `$schema` says otherwise; references lead nowhere
     /// outside of it).
     Schema(JsonText),

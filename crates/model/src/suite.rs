@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AnthropicSpec, Capture, Carry, Endpoint, Expect, Feed, Header, HttpVersion, ImageSpec, JsonText, Limits,
-    OpenaiSpec, Order, PartSpec, Retry, Shape, Until,
+    OpenaiSpec, Order, OriginSpec, PartSpec, Retry, Shape, Until,
 };
 
 /// A suite file.
@@ -23,6 +23,9 @@ pub struct Suite {
     pub description: String,
     /// Where to send load.
     pub target: TargetSpec,
+    /// Other servers that steps of flows go to, by name: `[origin.store]`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub origin: BTreeMap<String, OriginSpec>,
     /// How to run.
     #[serde(default)]
     pub run: RunSpec,
@@ -283,6 +286,9 @@ pub struct StepSpec {
     /// Repeat the step until its answer says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Until>,
+    /// Name of the `[origin.NAME]` that it goes to; the target by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
     /// Its request. `values` do not belong here: each arrival takes its own from a feed.
     pub http: HttpSpec,
 }

@@ -119,6 +119,9 @@ pub struct Step {
     /// Repeat the step until its answer says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Until>,
+    /// Name of the origin that its request goes to; the target by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
 }
 
 /// A value in an answer.

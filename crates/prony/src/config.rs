@@ -6,6 +6,7 @@ mod document;
 mod expand;
 mod explain;
 mod form;
+mod origins;
 mod print;
 mod prompts;
 mod read;

@@ -7,6 +7,7 @@ mod diagnostic;
 mod discovery;
 mod imported;
 mod objectives;
+mod origins;
 mod pictures;
 mod replay;
 mod runner;

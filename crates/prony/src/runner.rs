@@ -14,6 +14,7 @@ mod outcome;
 mod pairs;
 mod patience;
 mod preparation;
+mod refusals;
 mod stdio;
 
 use std::path::PathBuf;
@@ -27,8 +28,8 @@ use prony_experiments::{
     judge_gates, written_files,
 };
 use prony_model::{
-    Endpoint, Event, ExitCode, Finding, GateResult, Outcome, Phase, PhaseResult, Reading, RunHeader, Secret,
-    Severity, Shape, Suite, Surface, Verdict,
+    Endpoint, Event, ExitCode, Finding, GateResult, Outcome, Phase, PhaseResult, Reading, RunHeader, Sample,
+    Secret, Severity, Shape, Suite, Surface, Verdict,
 };
 use prony_report::TerminalStyle;
 
@@ -249,6 +250,13 @@ impl Run<'_> {
         {
             self.journal.event(&Event::Noted { text });
         }
+        for (name, url) in self.connection.others() {
+            let text = format!(
+                "Steps of flows go to the origin `{name}` at {}, too; it is not watched.",
+                clean(&url, 200)
+            );
+            self.journal.event(&Event::Noted { text });
+        }
         self.snapshot("before");
         self.watch = self
             .watched
@@ -268,6 +276,7 @@ impl Run<'_> {
                     self.restart(&phase.name)?;
                 }
                 self.phase(phase)?;
+                self.refusals(suite);
             }
         }
         self.prepare(&suite.run.limits)?;
@@ -289,6 +298,18 @@ impl Run<'_> {
             at,
         });
         Ok(())
+    }
+
+    /// What the last phase tells of origins that refuse what was signed for them, once for each.
+    fn refusals(&mut self, suite: &Suite) {
+        let Some(result) = self.results.last() else { return };
+        let told = refusals::refusals(result, self.connection.engine.first_errors(), suite);
+        for finding in told {
+            let known = |f: &Finding| f.id == finding.id && f.endpoint == finding.endpoint;
+            if !self.findings.iter().any(known) {
+                self.finding(finding);
+            }
+        }
     }
 
     /// Starts the target anew, where it was started here.
@@ -518,6 +539,16 @@ fn gone(result: &PhaseResult) -> Option<Finding> {
         .map(|r| r.n)
         .sum();
     if refused == 0 || result.summary.ok > 0 || refused < result.summary.failed {
+        return None;
+    }
+    // Where steps go elsewhere, it may be that place which is gone.
+    let elsewhere = |s: &Sample| refusals::origin(&result.phase, s).is_some();
+    if result.samples.iter().any(elsewhere)
+        && !result
+            .samples
+            .iter()
+            .any(|s| s.is_request() && dead(s.outcome) && !elsewhere(s))
+    {
         return None;
     }
     let phase = clean(&result.phase.name, 80);

@@ -187,7 +187,7 @@ fn engine_metrics() -> EngineMetrics {
 }
 
 /// A secret from the environment.
-fn variable(name: &str) -> Result<String, Diagnostic> {
+pub(crate) fn variable(name: &str) -> Result<String, Diagnostic> {
     match std::env::var(name) {
         Ok(value) if !value.trim().is_empty() => Ok(value.trim().to_owned()),
         Ok(_) => Err(
@@ -203,7 +203,7 @@ fn variable(name: &str) -> Result<String, Diagnostic> {
 }
 
 /// A secret from the first line of a file.
-fn first_line(path: &Path) -> Result<String, Diagnostic> {
+pub(crate) fn first_line(path: &Path) -> Result<String, Diagnostic> {
     let text = fs::read_to_string(path)
         .map_err(|e| Diagnostic::usage(format!("cannot read the secret in {}: {e}", path.display())))?;
     let line = text.lines().next().unwrap_or_default().trim();

@@ -13,6 +13,7 @@ pub mod http2;
 mod inner;
 mod origin;
 mod pace;
+pub mod sigv4;
 pub mod sse;
 mod stream;
 pub mod tls;

@@ -42,6 +42,8 @@ pub(super) struct Call {
     pub(super) order: Order,
     pub(super) scenario: u16,
     pub(super) item: u32,
+    /// The way that its request takes: see [`crate::prepared::Prepared::route`].
+    pub(super) route: u16,
     /// Number among the arrivals of its scenario.
     pub(super) turn: u64,
     /// The arrival it is part of, where that may take several requests.
@@ -109,6 +111,7 @@ impl Call {
             order,
             scenario: pick.scenario,
             item: pick.item,
+            route: 0,
             turn: pick.turn,
             journey: None,
             flags: SampleFlags::default(),

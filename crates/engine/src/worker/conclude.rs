@@ -6,6 +6,7 @@ use prony_wire::http1::Head;
 use super::Worker;
 use super::call::{Call, Detour};
 use super::capture::Ending;
+use super::sign;
 use crate::bodies;
 
 impl Worker<'_> {
@@ -38,6 +39,12 @@ impl Worker<'_> {
             .content_type
             .map_or(&[][..], |span| span.of(&call.answer.head));
         let marks = self.marks(&call);
+        let etag = plan.checks.needs_etag.then(|| {
+            let lines = call.answer.headers();
+            let found = lines.iter().find(|(name, _)| name.eq_ignore_ascii_case("etag"));
+            found.map(|(_, value)| String::from_utf8_lossy(value).into_owned())
+        });
+        let etag = etag.flatten();
         let (outcome, error) = plan.checks.judge(&bodies::Answer {
             marks: &marks,
             status: head.status,
@@ -45,11 +52,17 @@ impl Worker<'_> {
             body: &call.answer.body,
             body_bytes: ending.body_bytes,
             digest: call.answer.digest(),
+            etag: etag.as_deref(),
         });
         (ending.outcome, ending.error) = match &mut call.answer.meter {
             Some(meter) if outcome == Outcome::Ok => meter.judge(content_type),
             _ => (outcome, error),
         };
+        if ending.outcome != Outcome::Ok && plan.signed {
+            ending
+                .error
+                .push_str(&sign::reason(head.status, &call.answer.body));
+        }
         self.end(call, &ending, now);
     }
 
@@ -73,7 +86,13 @@ impl Worker<'_> {
             Some(detour) => (detour.target.as_str(), detour.hops),
             None => (prepared.item(call.scenario, call.item).target.as_str(), 0),
         };
-        let Some(target) = prepared.route.origin.follow(from, location) else {
+        let route = prepared.route(call.route);
+        // A signature is good for one address.
+        let Some(target) = route
+            .origin
+            .follow(from, location)
+            .filter(|_| route.signer.is_none())
+        else {
             return Ok(None);
         };
         let shown: String = target.chars().take(200).collect();
@@ -88,7 +107,7 @@ impl Worker<'_> {
         }
         let next = prepared
             .redirected(call.scenario, call.item, head.status, &target)
-            .and_then(|(bytes, no_body)| Ok((prepared.route.in_http2(&bytes)?, bytes, no_body)));
+            .and_then(|(bytes, no_body)| Ok((route.in_http2(&bytes)?, bytes, no_body)));
         match next {
             Ok((http2, bytes, no_body)) => Ok(Some(Detour {
                 bytes,

@@ -12,6 +12,7 @@ use super::call::{Call, Order};
 use super::capture::Ending;
 use super::connection::{Connection, Stage};
 use super::flow::Journey;
+use super::sign;
 use crate::choice::Pick;
 use crate::inner::Coming;
 use crate::{bodies, descriptors};
@@ -55,6 +56,7 @@ impl Worker<'_> {
             call.attempt = journey.attempt();
             call.journey = Some(journey);
         }
+        call.route = plan.route;
         let mut head =
             plan.checks.needs_content_type() || plan.needs_head || prepared.limits.redirects_max > 0;
         let mut body_keep = if plan.checks.needs_body || plan.needs_body {
@@ -63,6 +65,9 @@ impl Worker<'_> {
             0
         };
         let mut digest = prepared.capture.digests || plan.checks.needs_digest;
+        if plan.signed {
+            body_keep = body_keep.max(sign::REFUSAL_BYTES_MAX);
+        }
         if self.captures_left > 0 {
             self.captures_left -= 1;
             call.flags.insert(SampleFlags::CAPTURED);
@@ -76,14 +81,30 @@ impl Worker<'_> {
         if plan.template.is_some() {
             self.fill(&mut call);
         }
+        if plan.signed
+            && let Err(ending) = self.sign(&mut call)
+        {
+            let now = self.now();
+            return self.end(call, &ending, now);
+        }
         self.place(call);
+    }
+
+    /// Idle connections of a way.
+    fn idle_of(&mut self, route: u16) -> &mut Vec<u32> {
+        match route.checked_sub(1) {
+            None => &mut self.idle,
+            Some(other) => &mut self.idle_others[usize::from(other)],
+        }
     }
 
     /// Gives a call a connection.
     pub(super) fn place(&mut self, call: Box<Call>) {
-        while let Some(slot) = self.idle.pop() {
+        let route = call.route;
+        while let Some(slot) = self.idle_of(route).pop() {
             if let Some(connection) = self.connections.at(slot)
                 && connection.stage == Stage::Idle
+                && connection.route == route
             {
                 connection.stage = Stage::Busy;
                 connection.call = Some(call);
@@ -91,22 +112,24 @@ impl Worker<'_> {
                 return;
             }
         }
-        if let Some(call) = self.place_on_stream(call) {
-            self.dial(Some(call));
+        if route != 0 {
+            self.dial(route, Some(call));
+        } else if let Some(call) = self.place_on_stream(call) {
+            self.dial(route, Some(call));
         }
     }
 
     /// Opens a connection ahead of a burst.
     pub(super) fn open_ahead(&mut self) {
         self.opening += 1;
-        self.dial(None);
+        self.dial(self.prepared.first_route(), None);
     }
 
-    fn dial(&mut self, call: Option<Box<Call>>) {
+    fn dial(&mut self, way: u16, call: Option<Box<Call>>) {
         let dialled = self.now();
         let (slot, token) = self.connections.next_slot();
-        let route = &self.prepared.route;
-        let made = Stream::dial(&route.peer, self.source_address(), &route.link).and_then(|stream| {
+        let route = self.prepared.route(way);
+        let made = Stream::dial(&route.peer, self.source_address(way), &route.link).and_then(|stream| {
             match stream.descriptor() {
                 Some(fd) => {
                     self.waits.add(fd, token).map_err(LinkError::Io)?;
@@ -125,6 +148,7 @@ impl Worker<'_> {
                 let connection = Connection {
                     stream,
                     stage: Stage::Connecting,
+                    route: way,
                     parser,
                     dialled,
                     shaking: Nanos::ZERO,
@@ -132,7 +156,11 @@ impl Worker<'_> {
                     hung_up: false,
                     used: false,
                     call,
-                    streams: self.multiplex_from_start(slot),
+                    streams: if way == 0 {
+                        self.multiplex_from_start(slot)
+                    } else {
+                        None
+                    },
                 };
                 self.connections.put(slot, connection);
             }
@@ -144,8 +172,8 @@ impl Worker<'_> {
     }
 
     /// The address that the next connection starts from: each in turn, so that each has its own range of ports.
-    fn source_address(&mut self) -> Option<IpAddr> {
-        let sources = &self.prepared.route.sources;
+    fn source_address(&mut self, way: u16) -> Option<IpAddr> {
+        let sources = &self.prepared.route(way).sources;
         let turn = self.connections.dials();
         (!sources.is_empty()).then(|| sources[turn % sources.len()])
     }
@@ -209,7 +237,7 @@ impl Worker<'_> {
                 }
                 Ok(true) => {
                     connection.stage = Stage::Handshaking;
-                    if self.prepared.route.origin.is_tls() {
+                    if self.prepared.route(connection.route).origin.is_tls() {
                         connection.shaking = self.prepared.clock.now();
                     }
                 }
@@ -232,7 +260,7 @@ impl Worker<'_> {
         let waiting: Vec<u32> = self
             .connections
             .slots()
-            .filter(|(_, c)| c.stage == Stage::Connecting)
+            .filter(|(_, c)| c.stage == Stage::Connecting && c.route == 0)
             .map(|(slot, _)| slot)
             .collect();
         for slot in waiting {
@@ -283,7 +311,8 @@ impl Worker<'_> {
             self.again.push(token);
         } else {
             connection.stage = Stage::Idle;
-            self.idle.push(slot);
+            let route = connection.route;
+            self.idle_of(route).push(slot);
             self.opening -= 1;
         }
     }
@@ -489,7 +518,8 @@ impl Worker<'_> {
             !head.keep_alive || (call.last && (call.detour.is_none() || !prepared.limits.keep_alive));
         if reusable {
             connection.stage = Stage::Idle;
-            self.idle.push(slot);
+            let route = connection.route;
+            self.idle_of(route).push(slot);
         } else if intact && parting {
             self.linger(slot, now);
         } else {
@@ -548,7 +578,7 @@ impl Worker<'_> {
             call.resent += 1;
             call.flags.insert(SampleFlags::RESENT);
             call.answer.clear();
-            self.dial(Some(call));
+            self.dial(call.route, Some(call));
         }
     }
 

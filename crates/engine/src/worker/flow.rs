@@ -153,7 +153,7 @@ impl Worker<'_> {
             &mut bytes,
         );
         call.detour = Some(Box::new(Detour {
-            http2: self.prepared.route.in_http2(&bytes).ok().flatten(),
+            http2: self.prepared.route(plan.route).in_http2(&bytes).ok().flatten(),
             bytes,
             // Redirects are not followed from requests with holes.
             target: String::new(),

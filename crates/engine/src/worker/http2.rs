@@ -140,10 +140,10 @@ impl Worker<'_> {
 
     /// A connection is made, and secured where it must be: whether it goes on in HTTP/2.
     pub(super) fn goes_on_in_http2(&mut self, slot: u32) -> bool {
-        let http = self.prepared.route.http;
         let Some(connection) = self.connections.at(slot) else {
             return false;
         };
+        let http = self.prepared.route(connection.route).http;
         match (http, connection.stream.agreed_on_http2()) {
             (HttpVersion::Http1, _) | (HttpVersion::Auto, None | Some(false)) => return false,
             (HttpVersion::Http2, Some(false)) => {

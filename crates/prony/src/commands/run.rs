@@ -6,7 +6,7 @@ use crate::cli::RunArgs;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::runner::{self, RunRequest};
 use crate::session::Session;
-use crate::{config, sending, target_url};
+use crate::{config, origins, sending, target_url};
 
 /// Runs the command.
 pub(crate) fn run(args: &RunArgs, session: &Session) -> anyhow::Result<ExitCode> {
@@ -21,6 +21,7 @@ pub(crate) fn run(args: &RunArgs, session: &Session) -> anyhow::Result<ExitCode>
     if let Some(cacert) = &mut suite.target.cacert {
         *cacert = base_dir.join(&*cacert).display().to_string();
     }
+    origins::settle(&mut suite, &base_dir);
     let secrets = sending::apply(&args.send, &mut suite)?;
     keep_phases(&mut suite, &args.phases)?;
     if args.dry_run {
@@ -63,6 +64,10 @@ fn keep_phases(suite: &mut Suite, wanted: &[String]) -> Result<(), Diagnostic> {
     let keep = |name: &str| wanted.iter().any(|word| is_meant(name, word));
     suite.phase.retain(|phase| keep(&phase.name));
     suite.gate.retain(|gate| keep(&gate.phase));
+    suite.claim.retain(|claim| {
+        let judged = !claim.holds_if.is_empty() && claim.holds_if.iter().all(|gate| keep(&gate.phase));
+        claim.unless.is_empty() && judged
+    });
     suite.experiment.clear();
     Ok(())
 }
@@ -103,7 +108,10 @@ mod tests {
                  [[phase]]\nname = 'stress batch'\nscenarios = ['s']\nshape.once = {}\n\
                  [[phase]]\nname = 'stressed'\nscenarios = ['s']\nshape.once = {}\n\
                  [[gate]]\nphase = 'stressed'\ncheck = 'count == 1'\n\
-                 [[gate]]\nphase = 'stress batch'\ncheck = 'count == 1'\n",
+                 [[gate]]\nphase = 'stress batch'\ncheck = 'count == 1'\n\
+                 [[claim]]\nid = 'a'\nsays = 'x'\nholds_if = [{ phase = 'stress batch', check = 'count == 1' }]\n\
+                 [[claim]]\nid = 'b'\nsays = 'y'\nholds_if = [{ phase = 'stressed', check = 'count == 1' }]\n\
+                 [[claim]]\nid = 'c'\nsays = 'z'\nunless = ['leak']\n",
             )
             .unwrap();
             let wanted: Vec<String> = wanted.iter().map(ToString::to_string).collect();
@@ -113,6 +121,8 @@ mod tests {
         let names: Vec<&str> = kept.phase.iter().map(|phase| phase.name.as_str()).collect();
         assert_eq!(names, ["stress", "stress batch"]);
         assert_eq!(kept.gate.len(), 1);
+        let claims: Vec<&str> = kept.claim.iter().map(|claim| claim.id.as_str()).collect();
+        assert_eq!(claims, ["a"]);
         assert!(kept.experiment.is_empty());
         let whole = suite(&[]).unwrap();
         assert_eq!((whole.phase.len(), whole.experiment.len()), (3, 1));

@@ -77,6 +77,7 @@ pub(super) fn scenario(spec: &ScenarioSpec, items: Vec<Item>, suite: &Suite, bas
         carry: step.carry.clone(),
         think_ms: step.think_ms,
         until: step.until.clone(),
+        origin: step.origin.clone(),
     };
     let flow = (!spec.step.is_empty()).then(|| Flow {
         steps: spec.step.iter().map(step).collect(),

@@ -18,6 +18,14 @@ pub(crate) fn print(suite: &Suite) -> String {
         text += &toml(&BTreeMap::from([("description", &suite.description)]));
     }
     section(&mut text, "Where to send load.", "target", &suite.target);
+    for (i, (name, origin)) in suite.origin.iter().enumerate() {
+        let comment = if i == 0 {
+            "Other servers that steps of flows go to."
+        } else {
+            ""
+        };
+        section(&mut text, comment, "origin", &BTreeMap::from([(name, origin)]));
+    }
     section(
         &mut text,
         "How to run. The same seed sends the same requests at the same times.",

@@ -12,7 +12,7 @@ use prony_model::{
 
 use super::document::Document;
 use super::explain::explain_params;
-use super::{form, shape, template};
+use super::{form, origins, shape, template};
 use crate::cli::{SPIN_MAX, is_token};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::target_url;
@@ -22,6 +22,7 @@ type Checked = Result<(), Diagnostic>;
 /// The first thing that is wrong with a suite, in the order of the file's sections.
 pub(super) fn validate(suite: &Suite, document: &Document, base_dir: &Path) -> Checked {
     target(suite, document)?;
+    origins::check(suite, document)?;
     run(suite, document)?;
     objective(suite, document)?;
     experiments(suite, document)?;
@@ -251,6 +252,7 @@ fn scenario(spec: &ScenarioSpec, suite: &Suite, document: &Document, path: &str,
         Some(ScenarioKind::Flow(steps)) => {
             for (k, step) in steps.iter().enumerate() {
                 let at = format!("{path}.step.{k}");
+                origins::step(step, suite, document, &at)?;
                 http_spec(&step.http, suite, document, &format!("{at}.http"), base_dir)?;
                 if !step.http.values.is_empty() {
                     return Err(document
@@ -468,7 +470,17 @@ fn request_path(text: &str, document: &Document, path: &str) -> Checked {
             .error(path, "a path must start with /")
             .next("host and scheme belong into `[target] url`"));
     }
-    if text.contains(|c: char| c.is_ascii_control() || c == ' ' || !c.is_ascii()) {
+    let unsendable = |part: &str| part.contains(|c: char| c.is_ascii_control() || c == ' ' || !c.is_ascii());
+    // Between braces there may be blanks: `{{carry.key | raw}}`. What is malformed there is told later.
+    let plain = pieces(text).map_or_else(
+        |_| !unsendable(text),
+        |pieces| {
+            !pieces
+                .iter()
+                .any(|piece| matches!(piece, Piece::Text(part) if unsendable(part)))
+        },
+    );
+    if !plain {
         return Err(document
             .error(
                 path,
@@ -504,6 +516,8 @@ fn expect(found: &Expect, document: &Document, path: &str) -> Checked {
             BodyCheck::Json(pointer) | BodyCheck::JsonEquals { pointer, .. } => (!pointer.is_empty()
                 && !pointer.starts_with('/'))
             .then(|| "a JSON pointer is empty or starts with /, as in /results/0/score".to_owned()),
+            BodyCheck::SentBy(_) => (!path.contains(".step."))
+                .then(|| "only a step of a flow has earlier steps that sent something".to_owned()),
             BodyCheck::Schema(schema) => jsonschema::validator_for(&schema.0)
                 .err()
                 .map(|e| format!("this is no JSON Schema: {e}")),

@@ -18,10 +18,10 @@ use super::stdio::{self, Bridge};
 use super::{NullEngine, null_phase};
 use crate::diagnostic::Diagnostic;
 use crate::discovery::{self, Discovery, Told};
-use crate::sending;
 use crate::session::Session;
 use crate::target_url::preset;
 use crate::text::clean;
+use crate::{origins, sending};
 
 /// What to do when a TLS handshake failed or never ended.
 pub(crate) const TLS_HINT: &str = "check the scheme: a port without TLS is written http://...; for a certificate that \
@@ -68,7 +68,9 @@ impl Connection {
         let url = started.unwrap_or(spec.url.as_str());
         let own = preset(&spec.url).and_then(|name| own_credential(name, spec, secrets));
         let secrets = [secrets, own.as_slice()].concat();
-        let target = sending::target(url, spec, &secrets)?;
+        let mut target = sending::target(url, spec, &secrets)?;
+        target.others = origins::targets(suite, demo.as_ref().map(|demo| &demo.beside))?;
+        target.masked.extend(origins::secrets(&target.others));
         let epoch = Instant::now();
         let options = EngineOptions {
             seed: suite.run.seed,
@@ -92,10 +94,10 @@ impl Connection {
             .or_else(|| bridge.as_ref().and_then(Bridge::pid))
             .or_else(|| demo.as_ref().map(Demo::pid))
             .or_else(listening);
-        let behind = spec
-            .upstream
-            .as_deref()
-            .or(demo.as_ref().and_then(|demo| demo.upstream.as_deref()));
+        let behind = spec.upstream.as_deref().or(demo
+            .as_ref()
+            .and_then(|demo| demo.beside.get("upstream"))
+            .map(String::as_str));
         let behind = behind
             .map(|url| Behind::open(url, &spec.allow_hosts, epoch))
             .transpose()?;
@@ -133,6 +135,12 @@ impl Connection {
     /// What a reader should know of the way to the target.
     pub(super) fn way(&self) -> Option<String> {
         self.bridge.as_ref().map(Bridge::says)
+    }
+
+    /// The other servers that flows go to, by name, as they are shown.
+    pub(super) fn others(&self) -> Vec<(String, String)> {
+        let shown = |(name, other): &(String, Target)| (name.clone(), other.origin.to_string());
+        self.target.others.iter().map(shown).collect()
     }
 
     /// What of the target can be watched while it is under load.

@@ -31,8 +31,8 @@ pub(crate) struct Demo {
     knobs: BTreeMap<String, String>,
     /// Where it listens.
     pub(crate) url: String,
-    /// Where the service behind it listens, if it has one.
-    pub(crate) upstream: Option<String>,
+    /// What it serves beside its service, by name: where that listens.
+    pub(crate) beside: BTreeMap<String, String>,
 }
 
 impl Demo {
@@ -100,7 +100,7 @@ impl Demo {
             preset: preset.to_owned(),
             knobs: knobs.clone(),
             url: String::new(),
-            upstream: None,
+            beside: BTreeMap::new(),
         };
         match receiver.recv_timeout(READY_TIMEOUT) {
             Ok(Some(line)) => {
@@ -108,8 +108,11 @@ impl Demo {
                 address
                     .context("the demo backend named no address")?
                     .clone_into(&mut demo.url);
-                let mut words = line.split_whitespace().skip_while(|word| *word != "upstream");
-                demo.upstream = words.nth(1).map(str::to_owned);
+                let words: Vec<&str> = line.split_whitespace().skip(2).collect();
+                let named = words
+                    .chunks_exact(2)
+                    .map(|pair| (pair[0].to_owned(), pair[1].to_owned()));
+                demo.beside = named.collect();
                 Ok(demo)
             }
             Ok(None) => {

@@ -19,6 +19,12 @@ fn phase(shape: &str) -> String {
     format!("[[phase]]\nname = 'p'\nscenarios = ['health']\n{shape}\n")
 }
 
+const STORE: &str = "[origin.store]\nurl = 'http://h/bucket'\n";
+
+fn step(keys: &str) -> String {
+    format!("[[scenario]]\nname = 's'\n[[scenario.step]]\nname = 'one'\n{keys}\n")
+}
+
 const BURST: &str = "shape.burst = { size = 10 }";
 
 macro_rules! snapshots {
@@ -49,6 +55,18 @@ snapshots! {
     scenario_of_no_kind: refused_after("[[scenario]]\nname = 'x'\n");
     phase_twice: refused_after(&format!("{}{}", phase(BURST), phase(BURST)));
     empty_phase: refused_after(&format!("[[phase]]\nname = 'p'\nscenarios = []\n{BURST}"));
+    origin_that_is_unknown: refused_after(&format!("{STORE}{}", step("origin = 'stor'\nhttp.path = '/k'")));
+    origin_of_no_url: refused_after("[origin.store]\nurl = 'ftp://h/b'\n");
+    origin_beside_nothing: refused_after("[origin.store]\nurl = 'beside:/b'\n");
+    origin_of_a_fresh_target: refused_after(&format!(
+        "[origin.store]\nurl = 'beside:store/b'\n{}[[phase]]\nname = 'p'\nscenarios = ['s']\nfresh = true\n{BURST}",
+        step("origin = 'store'\nhttp.path = '/k'")
+    ));
+    region_of_no_name: refused_after("[origin.store]\nurl = 'http://h/b'\nsign.s3 = { region = 'a/b' }\n");
+    key_in_the_file: refused_after("[origin.store]\nurl = 'http://h/b'\nsign.s3 = { secret_key = 'x' }\n");
+    sent_by_no_step: refused_after(&step("http = { path = '/k', expect.body = [{ sent-by = 'puut' }] }"));
+    sent_by_without_a_flow:
+        refused_after("[[scenario]]\nname = 's'\nhttp = { path = '/k', expect.body = [{ sent-by = 'put' }] }\n");
     gate_syntax: refused_after(&format!("{}[[gate]]\nphase = 'p'\ncheck = 'p99_ms is 5'", phase(BURST)));
     gate_metric: refused_after(&format!("{}[[gate]]\nphase = 'p'\ncheck = 'eror_share <= 0'", phase(BURST)));
     gate_unit: refused_after(&format!("{}[[gate]]\nphase = 'p'\ncheck = 'p99_ms <= 500ms'", phase(BURST)));

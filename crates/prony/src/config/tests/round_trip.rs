@@ -6,9 +6,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use prony_model::{
     Arrivals, Body, BodyCheck, Budget, Capture, Carry, Claim, DziPick, DziSpec, Endpoint, Expect, Feed,
     FeedOrder, FeedPer, Gate, Generate, Header, HttpSpec, HttpVersion, ImageFormat, ImageKind, ImageSpec,
-    JsonText, Limits, Objective, Order, Outcome, Parameter, PartSpec, PhaseSpec, Place, Request, Retry,
-    RetryOn, Role, RunSpec, SampleRequest, ScenarioSpec, Shape, Stage, StepSpec, Suite, TargetSpec, TimeUnit,
-    Until,
+    JsonText, Limits, Objective, Order, OriginSpec, Outcome, Parameter, PartSpec, PhaseSpec, Place, Request,
+    Retry, RetryOn, Role, RunSpec, S3Sign, SampleRequest, ScenarioSpec, Shape, SignSpec, Stage, StepSpec,
+    Suite, TargetSpec, TimeUnit, Until,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -186,6 +186,8 @@ fn expect() -> impl Strategy<Value = Expect> {
         (text(), text()).prop_map(|(mark, any)| BodyCheck::Own { mark, any }),
         (text(), text()).prop_map(|(pointer, value)| BodyCheck::JsonEquals { pointer, value }),
         text().prop_map(BodyCheck::Xxh3),
+        text().prop_map(BodyCheck::SentBy),
+        Just(BodyCheck::Etag),
         Just(BodyCheck::Rpc),
         text().prop_map(|title| BodyCheck::Schema(JsonText(serde_json::json!({ "title": title })))),
     ];
@@ -461,15 +463,48 @@ fn step() -> impl Strategy<Value = StepSpec> {
         number(),
         btree_map(name(), carry, 0..3),
         option::of(until),
+        option::of(text()),
         option::of(json_value()),
     )
-        .prop_map(|(name, think_ms, carry, until, json)| StepSpec {
+        .prop_map(|(name, think_ms, carry, until, origin, json)| StepSpec {
             name,
             think_ms,
             carry,
             until,
+            origin,
             http: HttpSpec { json, ..http() },
         })
+}
+
+fn origin() -> impl Strategy<Value = OriginSpec> {
+    let sign = (
+        text(),
+        text(),
+        option::of(text()),
+        option::of(text()),
+        any::<bool>(),
+    )
+        .prop_map(
+            |(region, access_key_env, secret_key_file, session_token_env, unsigned_payload)| {
+                SignSpec::S3(S3Sign {
+                    region,
+                    access_key_env,
+                    secret_key_file,
+                    session_token_env,
+                    unsigned_payload,
+                    ..S3Sign::default()
+                })
+            },
+        );
+    (text(), option::of(sign), any::<bool>(), option::of(text())).prop_map(|(url, sign, insecure, cacert)| {
+        OriginSpec {
+            url,
+            sign,
+            insecure,
+            cacert,
+            ..OriginSpec::default()
+        }
+    })
 }
 
 fn retry() -> impl Strategy<Value = Retry> {
@@ -627,6 +662,7 @@ fn any_suite() -> impl Strategy<Value = Suite> {
             text(),
             text(),
             target().boxed(),
+            btree_map(name(), origin().boxed(), 0..3),
             run().boxed(),
             objective(),
             btree_map(name(), params, 0..3),
@@ -642,7 +678,7 @@ fn any_suite() -> impl Strategy<Value = Suite> {
     );
     parts.prop_map(
         |(
-            (name, description, target, run, objective, experiment, feed),
+            (name, description, target, origin, run, objective, experiment, feed),
             (scenario, phase, gate, claim, endpoint),
         )| {
             Suite {
@@ -650,6 +686,7 @@ fn any_suite() -> impl Strategy<Value = Suite> {
                 name,
                 description,
                 target,
+                origin,
                 run,
                 objective,
                 experiment,
