@@ -21,6 +21,7 @@ mod coverage;
 mod diversity;
 mod downloads;
 mod draft;
+mod drain;
 pub mod dzi;
 mod errors;
 mod experiment;
@@ -42,7 +43,9 @@ mod metric;
 mod mutation;
 mod objective;
 mod overload;
+mod persistence;
 mod primary;
+mod process_life;
 mod rate;
 mod rate_limit;
 mod recovery;
@@ -52,6 +55,7 @@ mod side_by_side;
 mod status;
 mod streamed;
 mod streams;
+mod startup;
 mod sustained;
 mod text_slot;
 pub mod tiles;
@@ -108,7 +112,14 @@ pub static EXPERIMENTS: &[&ExperimentDef] = &[
     &recovery::DEF,
     &lockout::DEF,
     &errors::DEF,
+    &startup::DEF,
+    &persistence::DEF,
+    &drain::DEF,
 ];
+
+/// Experiments that stop and start the target's process: they come last, and are asked of a target only that was started for it.
+pub static OF_A_PROCESS: &[&str] = &["startup", "persistence", "drain"];
+
 
 /// The experiments of those names and all that they need, in the order in which a run performs them.
 pub fn with_needed<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<&'static ExperimentDef> {

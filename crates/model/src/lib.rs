@@ -8,6 +8,7 @@ mod finding;
 mod form;
 mod http_version;
 mod judgement;
+mod launch;
 mod outcome;
 mod placeholder;
 mod plan;
@@ -30,6 +31,7 @@ pub use finding::{Evidence, Figure, Finding, Recommendation, Severity, Source, T
 pub use form::{ImageFormat, ImageKind, ImageSpec, PartSpec};
 pub use http_version::HttpVersion;
 pub use judgement::{ClaimResult, GateResult, Upheld};
+pub use launch::{LaunchSpec, StopSignal};
 pub use outcome::{Outcome, OutcomeClass};
 pub use placeholder::{Piece, Placeholder, Slot, pieces};
 pub use plan::{

@@ -6,6 +6,7 @@ mod document;
 mod expand;
 mod explain;
 mod form;
+mod launch;
 mod print;
 mod prompts;
 mod read;
@@ -15,6 +16,7 @@ mod template;
 mod validate;
 
 pub(crate) use expand::expand;
+pub(crate) use launch::check_launch;
 pub(crate) use print::print;
 pub(crate) use read::{SuiteFile, read};
 

@@ -9,11 +9,16 @@ mod demo;
 mod files;
 mod host;
 mod journal;
+mod lifecycle;
 mod live;
 mod outcome;
 mod pairs;
 mod preparation;
+mod process;
+mod readiness;
+mod started;
 mod stdio;
+mod target_log;
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -121,6 +126,7 @@ pub(crate) fn perform(
         },
     );
     let journal = Journal::create(&dir, &header, live)?;
+    connection.keep_log(&dir)?;
     let mut run = Run {
         connection,
         journal,
@@ -133,6 +139,8 @@ pub(crate) fn perform(
         repeats_left: REPEATS_MAX,
         watched,
         watch: None,
+        is_down: false,
+        is_closed: false,
         waiting: Vec::new(),
         deadline: request.duration_max.map(|d| Instant::now() + d),
         session,
@@ -224,6 +232,10 @@ struct Run<'a> {
     repeats_left: u32,
     watched: Watched,
     watch: Option<Watch>,
+    /// The target was stopped for a question, and not started again yet.
+    is_down: bool,
+    /// The state after the load has been recorded.
+    is_closed: bool,
     /// Readings that belong to the phase which comes next.
     waiting: Vec<Reading>,
     deadline: Option<Instant>,
@@ -247,8 +259,9 @@ impl Run<'_> {
             .watched
             .is_something()
             .then(|| Watch::start(self.watched.clone(), WATCH_EVERY, self.connection.epoch));
+        self.waiting = self.connection.take_starts();
         if let Some(behind) = &mut self.connection.behind {
-            self.waiting = behind.references();
+            self.waiting.extend(behind.references());
             self.waiting.extend(behind.counts());
         }
         for phase in phases {
@@ -270,7 +283,7 @@ impl Run<'_> {
         for reading in self.watch.take().map(Watch::stop).unwrap_or_default() {
             self.journal.event(&Event::ReadingTaken(reading));
         }
-        self.snapshot("after");
+        self.snapshot_after();
         if let Some(why) = self.cut.take() {
             self.journal.event(&Event::Noted { text: why });
         }
@@ -287,7 +300,9 @@ impl Run<'_> {
     /// Starts the target anew, where it was started here.
     fn restart(&mut self, phase: &str) -> Result<()> {
         let phase = clean(phase, 80);
-        let text = match self.connection.restart()? {
+        let took = self.connection.restart(&self.surface)?;
+        self.waiting.extend(self.connection.take_starts());
+        let text = match took {
             Some(took) => format!(
                 "The target was stopped and started anew before '{phase}'; until it was ready again that took {} ms.",
                 took.as_millis()
@@ -337,7 +352,11 @@ impl Run<'_> {
         while self.may_go_on() {
             match experiment.next(&self.view()) {
                 Step::Run(phase) => self.phase(phase)?,
-                Step::Done => break,
+                Step::Restarted(phase) if self.started_anew(&phase.experiment)? => self.phase(phase)?,
+                Step::Stopped { phase, after_ms } if self.can_be_stopped(&phase.experiment) => {
+                    self.stopped(phase, after_ms)?;
+                }
+                Step::Restarted(_) | Step::Stopped { .. } | Step::Done => break,
             }
         }
         for finding in experiment.conclude(&self.view()) {
@@ -403,6 +422,9 @@ impl Run<'_> {
 
     /// Runs a phase under the next index.
     fn measure(&mut self, phase: Phase) -> Result<PhaseResult> {
+        if self.is_down {
+            self.up_again()?;
+        }
         let index = self.next_index();
         let at = self.connection.engine.now();
         self.journal.event(&Event::PhaseStarted {

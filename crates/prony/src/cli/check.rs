@@ -7,7 +7,7 @@ use clap::builder::PossibleValuesParser;
 use prony_experiments::EXPERIMENTS;
 use prony_model::{Budget, Objective};
 
-use super::SendArgs;
+use super::{LaunchArgs, SendArgs};
 use super::units::{duration, rate, share};
 
 /// Finds out what a backend offers, measures it, and gives a verdict.
@@ -23,6 +23,8 @@ use super::units::{duration, rate, share};
   prony check http://127.0.0.1:8000 --endpoint /v1/infer   load this one
   prony check demo                                    the embedded demo backend, which carries planted faults
   prony check demo:enso-fixed -o out/fixed            the same backend without the faults; report in out/fixed
+  prony check http://127.0.0.1:0 --command 'python server.py --port {port}'
+                                                      start it, and ask too how it starts and stops
   prony check http://127.0.0.1:8000 --plan > my.toml  print the plan, edit it, then: prony run my.toml
   prony check https://api.example.org --allow-host api.example.org --bearer-env TOKEN --max-rate 20")]
 pub(crate) struct CheckArgs {
@@ -64,6 +66,9 @@ pub(crate) struct CheckArgs {
     /// Most requests per second expected, over all replicas. The number of replicas follows from it.
     #[arg(long, value_name = "PER_SECOND", value_parser = rate, help_heading = "Objective")]
     pub peak_rate: Option<f64>,
+    /// How to start the target.
+    #[command(flatten)]
+    pub launch: LaunchArgs,
     /// The shared flags.
     #[command(flatten)]
     pub send: SendArgs,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::SendArgs;
+use super::{LaunchArgs, SendArgs};
 use super::units::key_value;
 
 /// Runs a suite: scenarios, load shapes, experiments, gates and claims from a TOML file.
@@ -32,6 +32,9 @@ pub(crate) struct RunArgs {
     /// Check the file and say what it would do, but send nothing.
     #[arg(long)]
     pub dry_run: bool,
+    /// How to start the target.
+    #[command(flatten)]
+    pub launch: LaunchArgs,
     /// The shared flags.
     #[command(flatten)]
     pub send: SendArgs,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use prony_experiments::{EXPERIMENTS, ExperimentDef};
+use prony_experiments::{EXPERIMENTS, ExperimentDef, OF_A_PROCESS};
 use prony_model::{ExitCode, Role, RunSpec, Suite, Surface, TargetSpec};
 
 use crate::cli::CheckArgs;
@@ -37,6 +37,8 @@ pub(crate) fn run(args: &CheckArgs, session: &Session) -> Result<ExitCode> {
         objective: args.objective(),
         ..Suite::default()
     };
+    sending::launch(&args.launch, &mut suite.target);
+    config::check_launch(&suite.target)?;
     let secrets = sending::apply(&args.send, &mut suite)?;
     let mut connection = Connection::open(&suite, &secrets, session)?;
     let Discovery { surface, preparation } = connection.discover(&path)?;
@@ -89,6 +91,7 @@ fn plan(suite: &mut Suite, surface: &Surface, only: &[String]) {
             .iter()
             .copied()
             .filter(|def| suite.run.budget >= def.from_budget)
+            .filter(|def| is_asked_unless_chosen(def.name, suite))
             .collect()
     } else {
         prony_experiments::with_needed(only.iter().map(String::as_str))
@@ -104,6 +107,11 @@ fn plan(suite: &mut Suite, surface: &Surface, only: &[String]) {
             }
         }
     }
+}
+
+/// Those that stop the target are for one that was started for it.
+fn is_asked_unless_chosen(name: &str, suite: &Suite) -> bool {
+    !OF_A_PROCESS.contains(&name) || !suite.target.command.is_empty()
 }
 
 /// The plan in words.

@@ -1,6 +1,6 @@
 //! `prony run`: a suite file, with the flags laid over it, handed to the runner.
 
-use prony_model::{ExitCode, Suite};
+use prony_model::{ExitCode, LaunchSpec, Suite};
 
 use crate::cli::RunArgs;
 use crate::runner::{self, RunRequest};
@@ -16,10 +16,18 @@ pub(crate) fn run(args: &RunArgs, session: &Session) -> anyhow::Result<ExitCode>
         if target_url::preset(url).is_none() {
             suite.target.knobs.clear();
         }
+        // It would start another target than this.
+        suite.target.command.clear();
+        suite.target.launch = LaunchSpec::default();
     }
+    if let Some(cwd) = &mut suite.target.launch.cwd {
+        *cwd = base_dir.join(&*cwd).display().to_string();
+    }
+    sending::launch(&args.launch, &mut suite.target);
     if let Some(cacert) = &mut suite.target.cacert {
         *cacert = base_dir.join(&*cacert).display().to_string();
     }
+    config::check_launch(&suite.target)?;
     let secrets = sending::apply(&args.send, &mut suite)?;
     if args.dry_run {
         session.print(&describe(&suite))?;
