@@ -100,7 +100,7 @@ impl Experiment for Drain {
         let shape = Shape::Open {
             rate: (1000.0 * IN_ONE / solo_ms).min(RATE_MAX),
             arrivals: Arrivals::Constant,
-            duration_s: after_ms / 1000.0 + afterwards_s,
+            duration_s: (after_ms + 1000.0 * afterwards_s).round() / 1000.0,
             in_flight_max: 1000,
         };
         Step::Stopped {

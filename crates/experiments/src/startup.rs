@@ -172,8 +172,9 @@ fn times(starts: &[Start<'_>]) -> Finding {
         .figure("start to ready or answering, slowest", slowest, "ms", ready.len(), &here)
         .title(format!("From the start of the process until {probe} it takes {span}"))
         .detail(
-            "Each start was followed by asking again and again, with pauses of a hundredth of the time since the start (at least \
-             5 ms): that is how exact the times are. The machine's caches were warm after the first. The time of a platform that \
+            "Each start was followed by asking again and again, one probe after another, with pauses of a hundredth of the time since \
+             the start (at least 5 ms): that is how exact the times are, and which of two close ones came first they do not tell. The \
+             machine's caches were warm after the first. The time of a platform that \
              schedules, pulls an image or attaches a volume is not in it.",
         )
         .table(
@@ -205,7 +206,7 @@ fn ready_too_early(made: &[Start<'_>]) -> Finding {
     let Some(worst) = failed.first() else {
         return draft
             .title(format!(
-                "The first request to {endpoint} after the target says that it is ready is answered well, in each of {} starts",
+                "The first request to {endpoint} after the target says that it is ready is answered well ({} starts)",
                 firsts.len()
             ))
             .done();

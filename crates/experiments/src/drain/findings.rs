@@ -207,7 +207,7 @@ fn in_time(stopped: &[(&PhaseResult, Stop<'_>)]) -> Finding {
             .advice("End with exit code 0 after a stop that was asked for.", "")
             .done(),
         None => draft
-            .title(format!("{span} at the latest, in {n} of {n} times, {}", ended(stopped[0].1)))
+            .title(format!("{span} at the latest ({n} times), {}", ended(stopped[0].1)))
             .done(),
     }
 }

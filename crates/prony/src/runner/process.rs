@@ -116,12 +116,10 @@ impl Process {
         let _ = self.wait(END_TIMEOUT);
     }
 
-    /// Asks it to end, and ends it if it does not.
-    pub(super) fn finish(&mut self) {
-        if self.ended().is_none() {
-            let _ = kill_process_group(self.pid, Signal::TERM);
-        }
-        if self.wait(END_TIMEOUT).is_none() {
+    /// Asks it to end, as a platform does, and ends it if it does not in time.
+    pub(super) fn finish(&mut self, signal: StopSignal, timeout: Duration) {
+        self.signal(signal);
+        if self.wait(timeout).is_none() {
             self.kill();
         }
     }
@@ -150,7 +148,13 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.finish();
+        if self.ended().is_none() {
+            // Those that are gone need no end.
+            let _ = kill_process_group(self.pid, Signal::TERM);
+        }
+        if self.wait(END_TIMEOUT).is_none() {
+            self.kill();
+        }
     }
 }
 

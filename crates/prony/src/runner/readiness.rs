@@ -150,7 +150,6 @@ pub(super) fn watch(
     let mut asked = probes.clone();
     let mut last = String::new();
     let spawned = process.spawned;
-    let mut round = 0_usize;
     loop {
         if stop.load(Ordering::Relaxed) {
             return Err(Failure::Stopped);
@@ -166,11 +165,10 @@ pub(super) fn watch(
         }
         if course.listen.is_none() {
             "nobody listens there".clone_into(&mut last);
-        } else if ask(engine, &mut asked, round, spawned, &mut course, &mut last) {
+        } else if ask(engine, &mut asked, spawned, &mut course, &mut last) {
             return Ok(course);
         }
         thread::sleep((spawned.elapsed() / PARTS).clamp(PAUSE_MIN, PAUSE_MAX));
-        round = round.wrapping_add(1);
     }
 }
 
@@ -178,7 +176,6 @@ pub(super) fn watch(
 fn ask(
     engine: &mut Engine,
     asked: &mut Probes,
-    round: usize,
     spawned: Instant,
     course: &mut Course,
     last: &mut String,
@@ -187,9 +184,7 @@ fn ask(
         timeout_ms: ANSWER_TIMEOUT_MS,
         ..Limits::default()
     };
-    let kinds = asked.paths.len();
-    // One that never answers must not keep the others from being asked.
-    for k in (0..kinds).map(|k| (k + round) % kinds) {
+    for k in 0..asked.paths.len() {
         let (kind, paths) = &mut asked.paths[k];
         let is_named = asked.is_named && *kind == Kind::Ready;
         let mut at = 0;
@@ -198,6 +193,8 @@ fn ask(
             let now = spawned.elapsed();
             if answer.status == 0 {
                 *last = format!("{} gives no answer: it {}", paths[at], answer.outcome.says());
+                // It must not keep the others from being asked.
+                asked.paths.rotate_left(k + 1);
                 return false;
             }
             *last = format!("{} answers {}", paths[at], answer.status);

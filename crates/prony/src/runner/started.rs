@@ -93,7 +93,8 @@ impl Started {
 
     /// Ends it, if it has not ended, and starts the same on the same port.
     pub(super) fn again(&mut self) -> Result<()> {
-        self.process.finish();
+        let (_, timeout) = self.timeouts();
+        self.process.finish(self.launch.stop_signal, timeout);
         self.log.add("---", "started anew");
         match &self.recipe {
             Recipe::Demo { preset, knobs } => {
