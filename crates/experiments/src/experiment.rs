@@ -116,7 +116,6 @@ pub trait Experiment {
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "phases are few: some dozens in a run")]
 pub enum Step {
     /// Run this phase.
     Run(Phase),

@@ -52,10 +52,10 @@ mod recovery;
 mod relation;
 mod server_metrics;
 mod side_by_side;
+mod startup;
 mod status;
 mod streamed;
 mod streams;
-mod startup;
 mod sustained;
 mod text_slot;
 pub mod tiles;
@@ -119,7 +119,6 @@ pub static EXPERIMENTS: &[&ExperimentDef] = &[
 
 /// Experiments that stop and start the target's process: they come last, and are asked of a target only that was started for it.
 pub static OF_A_PROCESS: &[&str] = &["startup", "persistence", "drain"];
-
 
 /// The experiments of those names and all that they need, in the order in which a run performs them.
 pub fn with_needed<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<&'static ExperimentDef> {

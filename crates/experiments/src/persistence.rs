@@ -125,7 +125,10 @@ impl PersistenceParams {
                 return wrong(format!("two states are called `{}`", state.name));
             }
             if !state.pointer.is_empty() && !state.pointer.starts_with('/') {
-                return wrong(format!("`{}` is no JSON pointer: write `/usage/tokens`", state.pointer));
+                return wrong(format!(
+                    "`{}` is no JSON pointer: write `/usage/tokens`",
+                    state.pointer
+                ));
             }
             if !(1..=TIMES_MAX).contains(&state.times) {
                 return wrong(format!("`times` must be 1 to {TIMES_MAX}"));
@@ -174,7 +177,10 @@ impl Experiment for Persistence {
         let [Some(new), Some(before), Some(after)] = phases else {
             return Vec::new();
         };
-        self.state.iter().map(|state| judge(state, [new, before, after])).collect()
+        self.state
+            .iter()
+            .map(|state| judge(state, [new, before, after]))
+            .collect()
     }
 }
 
@@ -184,7 +190,10 @@ impl Persistence {
         for state in &self.state {
             let make = state.make.as_ref().filter(|_| makes);
             scenarios.extend(make.map(|make| {
-                Scenario::new(format!("{}, made", state.name), vec![make.item(); state.times as usize])
+                Scenario::new(
+                    format!("{}, made", state.name),
+                    vec![make.item(); state.times as usize],
+                )
             }));
             scenarios.push(Scenario::new(state.name.clone(), vec![state.ask.item()]));
         }
@@ -224,10 +233,23 @@ fn judge(state: &StateParams, phases: [&PhaseResult; 3]) -> Finding {
         Err(why) => why.clone(),
     };
     let rows = [NEW, BEFORE, AFTER].iter().zip(&told);
-    let draft = Draft::new(NAME, NAME, &format!("{} {}", state.ask.method, bounded_to(&state.ask.path, 200))).table(
-        &format!("what {} said", if state.pointer.is_empty() { "the answer" } else { state.pointer.as_str() }),
+    let draft = Draft::new(
+        NAME,
+        NAME,
+        &format!("{} {}", state.ask.method, bounded_to(&state.ask.path, 200)),
+    )
+    .table(
+        &format!(
+            "what {} said",
+            if state.pointer.is_empty() {
+                "the answer"
+            } else {
+                state.pointer.as_str()
+            }
+        ),
         &["Asked", "Value"],
-        rows.map(|(when, told)| vec![(*when).to_owned(), cell(told)]).collect(),
+        rows.map(|(when, told)| vec![(*when).to_owned(), cell(told)])
+            .collect(),
         &here,
     );
     let undecided = |draft: Draft, title: String| {
@@ -235,20 +257,37 @@ fn judge(state: &StateParams, phases: [&PhaseResult; 3]) -> Finding {
         draft.verdict(Verdict::Inconclusive, severity).title(title)
     };
     let [Ok(new), Ok(before), Ok(after)] = &told else {
-        return undecided(draft, format!("Whether the {name} outlives the process cannot be told: an answer is missing")).done();
+        return undecided(
+            draft,
+            format!("Whether the {name} outlives the process cannot be told: an answer is missing"),
+        )
+        .done();
     };
     if new == before {
-        let title = format!("Whether the {name} outlives the process cannot be told: it was the same before anything was done");
+        let title = format!(
+            "Whether the {name} outlives the process cannot be told: it was the same before anything was done"
+        );
         let detail = "Either the requests make no such state, or it was there from an earlier run: clear what the target keeps on disk, \
                       or ask for something that it has not seen.";
         return undecided(draft, title).detail(detail).done();
     }
     let (found, says) = if after == before {
-        (Some(Wanted::Persists), format!("The {name} persists: a new process has it as the one before had it"))
+        (
+            Some(Wanted::Persists),
+            format!("The {name} persists: a new process has it as the one before had it"),
+        )
     } else if after == new {
-        (Some(Wanted::Lost), format!("The {name} is lost with the process: a new one begins without it"))
+        (
+            Some(Wanted::Lost),
+            format!("The {name} is lost with the process: a new one begins without it"),
+        )
     } else {
-        (None, format!("The {name} changes with a restart: it is neither what it was before, nor that of a new process"))
+        (
+            None,
+            format!(
+                "The {name} changes with a restart: it is neither what it was before, nor that of a new process"
+            ),
+        )
     };
     let detail = format!(
         "{} on a new process, {} once the state was there, {} after the process was told to stop and started again.",
@@ -261,7 +300,10 @@ fn judge(state: &StateParams, phases: [&PhaseResult; 3]) -> Finding {
         (Some(wanted), Some(found)) if wanted == found => draft.done(),
         (Some(Wanted::Persists), _) => draft
             .verdict(Verdict::Fail, Severity::High)
-            .advice("Write the state where it outlives the process, and before the process ends.", "")
+            .advice(
+                "Write the state where it outlives the process, and before the process ends.",
+                "",
+            )
             .done(),
         (Some(Wanted::Lost), _) => draft
             .verdict(Verdict::Fail, Severity::Medium)

@@ -35,7 +35,9 @@ impl<'a> Start<'a> {
 
     /// Milliseconds from the start until it said that it is ready: by the probe that says most, or by any answer at all.
     pub(crate) fn ready_ms(self) -> Option<f64> {
-        ["ready", "live", "startup", "answer"].into_iter().find_map(|what| self.ms(what))
+        ["ready", "live", "startup", "answer"]
+            .into_iter()
+            .find_map(|what| self.ms(what))
     }
 }
 

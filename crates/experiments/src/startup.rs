@@ -115,7 +115,9 @@ fn made<'a>(run: &RunView<'a>) -> impl Iterator<Item = Start<'a>> {
 /// Milliseconds from the start to the first good answer of the phase that follows.
 fn first_good_ms(start: Start<'_>) -> Option<f64> {
     let good = start.phase.samples.iter().filter(|s| s.outcome == Outcome::Ok);
-    good.map(|s| s.done).min().map(|done| (done - start.at()).as_millis_f64())
+    good.map(|s| s.done)
+        .min()
+        .map(|done| (done - start.at()).as_millis_f64())
 }
 
 fn times(starts: &[Start<'_>]) -> Finding {
@@ -132,7 +134,13 @@ fn times(starts: &[Start<'_>]) -> Finding {
         if !seen.is_empty() {
             let slowest = seen.iter().copied().fold(0.0, f64::max);
             draft = draft
-                .figure(&format!("{label}, median"), median(&mut seen), "ms", seen.len(), &here)
+                .figure(
+                    &format!("{label}, median"),
+                    median(&mut seen),
+                    "ms",
+                    seen.len(),
+                    &here,
+                )
                 .figure(&format!("{label}, slowest"), slowest, "ms", seen.len(), &here);
         }
     }
@@ -141,12 +149,24 @@ fn times(starts: &[Start<'_>]) -> Finding {
     if !good.is_empty() {
         let slowest = good.iter().copied().fold(0.0, f64::max);
         draft = draft
-            .figure("start to the first good answer, median", median(&mut good), "ms", good.len(), &here)
-            .figure("start to the first good answer, slowest", slowest, "ms", good.len(), &here);
+            .figure(
+                "start to the first good answer, median",
+                median(&mut good),
+                "ms",
+                good.len(),
+                &here,
+            )
+            .figure(
+                "start to the first good answer, slowest",
+                slowest,
+                "ms",
+                good.len(),
+                &here,
+            );
     }
-    let (fastest, slowest) = ready
-        .iter()
-        .fold((f64::INFINITY, 0.0_f64), |(low, high), &t| (low.min(t), high.max(t)));
+    let (fastest, slowest) = ready.iter().fold((f64::INFINITY, 0.0_f64), |(low, high), &t| {
+        (low.min(t), high.max(t))
+    });
     let cell = |time: Option<f64>| time.map_or_else(|| "-".to_owned(), ms);
     let rows = starts.iter().take(ROWS_MAX).enumerate().map(|(i, start)| {
         let is_made = start.phase.phase.experiment == NAME;
@@ -196,7 +216,13 @@ fn ready_too_early(made: &[Start<'_>]) -> Finding {
     let here = source(phase, endpoint);
     let draft = Draft::new(NAME, "ready-too-early", endpoint)
         .figure("starts", firsts.len() as f64, "", firsts.len(), &here)
-        .figure("first requests that failed", failed.len() as f64, "", firsts.len(), &here);
+        .figure(
+            "first requests that failed",
+            failed.len() as f64,
+            "",
+            firsts.len(),
+            &here,
+        );
     if firsts.is_empty() {
         return draft
             .verdict(Verdict::Inconclusive, Severity::Low)

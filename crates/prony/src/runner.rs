@@ -254,6 +254,9 @@ impl Run<'_> {
         if let Some(note) = &self.connection.planted {
             self.journal.event(&Event::Noted { text: note.clone() });
         }
+        if let Some(text) = self.connection.started_by_command() {
+            self.journal.event(&Event::Noted { text });
+        }
         self.snapshot("before");
         self.watch = self
             .watched
@@ -273,7 +276,9 @@ impl Run<'_> {
                 {
                     self.restart(&phase.name)?;
                 }
-                self.phase(phase)?;
+                if self.cut.is_none() {
+                    self.phase(phase)?;
+                }
             }
         }
         self.prepare(&suite.run.limits)?;
@@ -300,8 +305,10 @@ impl Run<'_> {
     /// Starts the target anew, where it was started here.
     fn restart(&mut self, phase: &str) -> Result<()> {
         let phase = clean(phase, 80);
-        let took = self.connection.restart(&self.surface)?;
-        self.waiting.extend(self.connection.take_starts());
+        let took = self.up_again()?;
+        if self.cut.is_some() {
+            return Ok(());
+        }
         let text = match took {
             Some(took) => format!(
                 "The target was stopped and started anew before '{phase}'; until it was ready again that took {} ms.",

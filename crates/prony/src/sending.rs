@@ -84,7 +84,11 @@ pub(crate) fn launch(args: &LaunchArgs, target: &mut TargetSpec) {
         target.command.clone_from(&words.0);
     }
     let launch = &mut target.launch;
-    launch.cwd = args.cwd.as_ref().map(|dir| dir.display().to_string()).or(launch.cwd.take());
+    launch.cwd = args
+        .cwd
+        .as_ref()
+        .map(|dir| dir.display().to_string())
+        .or(launch.cwd.take());
     launch.ready = args.ready.clone().or(launch.ready.take());
     launch.start_timeout_ms = args.start_timeout.map_or(launch.start_timeout_ms, millis);
     launch.stop_signal = args.stop_signal.unwrap_or(launch.stop_signal);

@@ -58,7 +58,8 @@ fn page(report: &Report) -> String {
 }
 
 /// New requests go elsewhere before the process is told to stop.
-const PRE_STOP: &str = "          lifecycle:\n            preStop:\n              sleep:\n                seconds: 5\n";
+const PRE_STOP: &str =
+    "          lifecycle:\n            preStop:\n              sleep:\n                seconds: 5\n";
 
 fn deployment(out: &mut String, advice: &Advice, name: &str) {
     let _ = write!(

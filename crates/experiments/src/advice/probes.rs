@@ -16,6 +16,8 @@ const STARTS_MIN: u64 = 10;
 /// instance out, in s.
 const GRACE_S_MIN: f64 = 30.0;
 const PRE_STOP_S: f64 = 5.0;
+/// Fewest failures that end a start (the platform's default): the first probe comes with the process.
+const STARTUP_FAILURES_MIN: f64 = 3.0;
 /// Period of the start-up and the readiness probe, in s.
 const SHORT_PERIOD_S: f64 = 5.0;
 /// Period of the liveness probe, in s (the platform's default).
@@ -61,7 +63,10 @@ fn startup(facts: &Facts<'_>, page: &mut Page) {
         .and_then(|_| facts.found("cold-start", "request after idleness, slowest"));
     let process = facts.found("startup", "start to ready or answering, slowest");
     let enough = |figure: &Figure| figure.n >= STARTS_MIN;
-    let slowest = cold.filter(enough).or_else(|| process.clone().filter(enough)).map(in_seconds);
+    let slowest = cold
+        .filter(enough)
+        .or_else(|| process.clone().filter(enough))
+        .map(in_seconds);
     let Some(slowest) = slowest else {
         let first = if process.is_some() {
             "run `startup` with `starts = 10`"
@@ -71,7 +76,9 @@ fn startup(facts: &Facts<'_>, page: &mut Page) {
         page.lacks("start-up probe", "the times of at least 10 starts", first);
         return;
     };
-    let failures = (1.5 * slowest.value / SHORT_PERIOD_S).ceil().max(1.0);
+    let failures = (1.5 * slowest.value / SHORT_PERIOD_S)
+        .ceil()
+        .max(STARTUP_FAILURES_MIN);
     for (key, value, says) in [
         (
             "startup.period_s",
@@ -81,7 +88,9 @@ fn startup(facts: &Facts<'_>, page: &mut Page) {
         (
             "startup.failures",
             failures,
-            format!("Give up on a start after {failures:.0} failures: 1.5 times the slowest start seen."),
+            format!(
+                "Give up on a start after {failures:.0} failures: at least 1.5 times the slowest start seen."
+            ),
         ),
     ] {
         page.set(Line {
@@ -93,7 +102,10 @@ fn startup(facts: &Facts<'_>, page: &mut Page) {
                 "failures"
             },
             says,
-            formula: format!("1.5 x {} s / 5 s, rounded up", digits(slowest.value)),
+            formula: format!(
+                "1.5 x {} s / 5 s, rounded up, at least {STARTUP_FAILURES_MIN:.0}",
+                digits(slowest.value)
+            ),
             evidence: vec![slowest.clone()],
             caveat: String::new(),
         });
@@ -104,7 +116,9 @@ fn startup(facts: &Facts<'_>, page: &mut Page) {
 fn termination(facts: &Facts<'_>, page: &mut Page) {
     let killed = facts.found("stop-in-time", "times that it had to be killed");
     let Some(killed) = killed else { return };
-    let longest = facts.found("stop-in-time", "time to stop, longest").map(in_seconds);
+    let longest = facts
+        .found("stop-in-time", "time to stop, longest")
+        .map(in_seconds);
     let Some(longest) = longest.filter(|_| killed.value < 0.5) else {
         page.lacks(
             "time to stop",

@@ -58,12 +58,18 @@ impl Fates {
 
 /// Requests that had been sent and not answered at that moment.
 fn in_flight(phase: &PhaseResult, at: Nanos) -> impl Iterator<Item = &Sample> {
-    phase.samples.iter().filter(move |s| s.done > at && was_sent(s, at))
+    phase
+        .samples
+        .iter()
+        .filter(move |s| s.done > at && was_sent(s, at))
 }
 
 /// Requests that were sent after it, or would have been.
 fn later(phase: &PhaseResult, at: Nanos) -> impl Iterator<Item = &Sample> {
-    phase.samples.iter().filter(move |s| s.done > at && !was_sent(s, at))
+    phase
+        .samples
+        .iter()
+        .filter(move |s| s.done > at && !was_sent(s, at))
 }
 
 /// Whether a request was on its way at that moment: one that found nobody listening never was.
@@ -81,7 +87,9 @@ pub(super) fn undecided(phase: &PhaseResult) -> Finding {
     Draft::new(NAME, NAME, endpoint)
         .verdict(Verdict::Inconclusive, Severity::Low)
         .title("The target was not told to stop: it gave no good answer before")
-        .detail(format!("{endpoint} was asked on a process that had just been started."))
+        .detail(format!(
+            "{endpoint} was asked on a process that had just been started."
+        ))
         .done()
 }
 
@@ -103,7 +111,9 @@ fn ended_early(phase: &PhaseResult) -> Finding {
     let endpoint = phase.phase.scenarios[0].name.as_str();
     Draft::new(NAME, NAME, endpoint)
         .verdict(Verdict::Fail, Severity::Critical)
-        .title(format!("The process ended by itself under a light load on {endpoint}, before it was told to stop"))
+        .title(format!(
+            "The process ended by itself under a light load on {endpoint}, before it was told to stop"
+        ))
         .detail("Its own output tells more: target.log beside this report.")
         .done()
 }
@@ -119,7 +129,14 @@ fn finished(stopped: &[(&PhaseResult, Stop<'_>)], held: &Fates, late: &Fates) ->
         .figure("of these, lost", lost as f64, "", n, &here)
         .table(
             "what became of the requests",
-            &["Sent", "Answered well", "Answered by an error", "Not connected", "Cut off", "Never answered"],
+            &[
+                "Sent",
+                "Answered well",
+                "Answered by an error",
+                "Not connected",
+                "Cut off",
+                "Never answered",
+            ],
             vec![held.row("before the signal, in flight"), late.row("after it")],
             &here,
         );
@@ -162,7 +179,9 @@ fn finished(stopped: &[(&PhaseResult, Stop<'_>)], held: &Fates, late: &Fates) ->
             .done();
     }
     draft
-        .title(format!("All {n} requests in flight to {endpoint} are finished {times}"))
+        .title(format!(
+            "All {n} requests in flight to {endpoint} are finished {times}"
+        ))
         .detail("They had been sent before the signal and were answered after it.")
         .done()
 }
@@ -207,7 +226,10 @@ fn in_time(stopped: &[(&PhaseResult, Stop<'_>)]) -> Finding {
             .advice("End with exit code 0 after a stop that was asked for.", "")
             .done(),
         None => draft
-            .title(format!("{span} at the latest ({n} times), {}", ended(stopped[0].1)))
+            .title(format!(
+                "{span} at the latest ({n} times), {}",
+                ended(stopped[0].1)
+            ))
             .done(),
     }
 }

@@ -86,7 +86,11 @@ fn a_server_that_finishes_and_ends_is_cleared() {
     for finding in found.values() {
         assert_eq!(finding.verdict, Verdict::Pass, "{finding:?}");
     }
-    assert!(found["drain"].title.starts_with("All 4 requests"), "{}", found["drain"].title);
+    assert!(
+        found["drain"].title.starts_with("All 4 requests"),
+        "{}",
+        found["drain"].title
+    );
     assert!(found["stop-in-time"].title.contains("exit code 0"));
 }
 
@@ -94,8 +98,16 @@ fn a_server_that_finishes_and_ends_is_cleared() {
 fn requests_that_are_cut_off_fail_it() {
     let found = judged(CUT, CLOSED, &[("exit_ms", 3.0), ("exit_signal", 15.0)]);
     assert_eq!(found["drain"].verdict, Verdict::Fail);
-    assert!(found["drain"].title.contains("4 of 4"), "{}", found["drain"].title);
-    assert_eq!(found["stop-in-time"].verdict, Verdict::Pass, "the signal's own end is usual");
+    assert!(
+        found["drain"].title.contains("4 of 4"),
+        "{}",
+        found["drain"].title
+    );
+    assert_eq!(
+        found["stop-in-time"].verdict,
+        Verdict::Pass,
+        "the signal's own end is usual"
+    );
     assert_eq!(found["late-requests"].verdict, Verdict::Pass);
     let silent = judged((Outcome::HeadersTimeout, 0), CLOSED, ENDED);
     assert_eq!(silent["drain"].verdict, Verdict::Fail);
@@ -105,14 +117,22 @@ fn requests_that_are_cut_off_fail_it() {
 fn errors_in_place_of_answers_are_a_warning() {
     let found = judged((Outcome::Status503, 503), (Outcome::Status503, 503), ENDED);
     assert_eq!(found["drain"].verdict, Verdict::Warn);
-    assert_eq!(found["late-requests"].verdict, Verdict::Pass, "a refusal in words is an orderly one");
+    assert_eq!(
+        found["late-requests"].verdict,
+        Verdict::Pass,
+        "a refusal in words is an orderly one"
+    );
 }
 
 #[test]
 fn one_that_does_not_end_had_to_be_killed() {
     let found = judged(GOOD, GOOD, &[("killed", 1.0)]);
     assert_eq!(found["stop-in-time"].verdict, Verdict::Fail);
-    assert!(found["stop-in-time"].title.contains("5.00 s"), "{}", found["stop-in-time"].title);
+    assert!(
+        found["stop-in-time"].title.contains("5.00 s"),
+        "{}",
+        found["stop-in-time"].title
+    );
 }
 
 #[test]
@@ -135,7 +155,10 @@ fn too_few_in_flight_decide_nothing() {
     let phase = recorded(vec![request(999, 1001, Outcome::Ok, 200)], ENDED);
     let found = super::findings::judge(&[(&phase, Stop::of(&phase).unwrap())]);
     assert_eq!(found[0].verdict, Verdict::Inconclusive, "{found:?}");
-    let early = recorded(Vec::new(), &[("early", 1.0), ("exit_ms", 0.0), ("exit_code", 1.0)]);
+    let early = recorded(
+        Vec::new(),
+        &[("early", 1.0), ("exit_ms", 0.0), ("exit_code", 1.0)],
+    );
     let found = super::findings::judge(&[(&early, Stop::of(&early).unwrap())]);
     assert_eq!((found.len(), found[0].verdict), (1, Verdict::Fail));
 }

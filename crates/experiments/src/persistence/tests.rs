@@ -47,10 +47,15 @@ fn judged(values: [Option<i64>; 3], expect: Option<&str>) -> Vec<Finding> {
         let made = phase.scenarios.iter().filter(|s| s.name.ends_with("made"));
         let makes: usize = made.map(|s| s.items.len()).sum();
         assert_eq!(makes, if phases.len() == 1 { 3 } else { 0 });
-        phases.push(perform_times(&phase, phases.len() as u16, 1, &mut |_| match value {
-            Some(value) => Reply::json(200, &json!({"seen": value})),
-            None => Reply::json(500, &json!({})),
-        }));
+        phases.push(perform_times(
+            &phase,
+            phases.len() as u16,
+            1,
+            &mut |_| match value {
+                Some(value) => Reply::json(200, &json!({"seen": value})),
+                None => Reply::json(500, &json!({})),
+            },
+        ));
     }
     assert_eq!((restarts, phases[2].phase.name.as_str()), (2, AFTER));
     let view = RunView {
@@ -67,12 +72,42 @@ fn what_is_kept_and_what_is_lost_is_told_apart() {
     for (values, expect, verdict, word) in [
         ([Some(0), Some(3), Some(3)], None, Verdict::Pass, "persists"),
         ([Some(0), Some(3), Some(0)], None, Verdict::Pass, "is lost"),
-        ([Some(0), Some(3), Some(3)], Some("persists"), Verdict::Pass, "persists"),
-        ([Some(0), Some(3), Some(0)], Some("persists"), Verdict::Fail, "is lost"),
-        ([Some(0), Some(3), Some(3)], Some("lost"), Verdict::Fail, "persists"),
-        ([Some(0), Some(3), Some(1)], Some("persists"), Verdict::Fail, "changes"),
-        ([Some(3), Some(3), Some(3)], Some("persists"), Verdict::Inconclusive, "cannot be told"),
-        ([Some(0), Some(3), None], Some("persists"), Verdict::Inconclusive, "cannot be told"),
+        (
+            [Some(0), Some(3), Some(3)],
+            Some("persists"),
+            Verdict::Pass,
+            "persists",
+        ),
+        (
+            [Some(0), Some(3), Some(0)],
+            Some("persists"),
+            Verdict::Fail,
+            "is lost",
+        ),
+        (
+            [Some(0), Some(3), Some(3)],
+            Some("lost"),
+            Verdict::Fail,
+            "persists",
+        ),
+        (
+            [Some(0), Some(3), Some(1)],
+            Some("persists"),
+            Verdict::Fail,
+            "changes",
+        ),
+        (
+            [Some(3), Some(3), Some(3)],
+            Some("persists"),
+            Verdict::Inconclusive,
+            "cannot be told",
+        ),
+        (
+            [Some(0), Some(3), None],
+            Some("persists"),
+            Verdict::Inconclusive,
+            "cannot be told",
+        ),
     ] {
         let findings = judged(values, expect);
         assert_eq!(findings.len(), 1);
@@ -92,7 +127,12 @@ fn parameters_that_ask_nothing_are_refused() {
         seed: 1,
         limits: &limits,
     };
-    let refused = |value: Value| (find(NAME).unwrap().build)(&context, &value).err().unwrap().message;
+    let refused = |value: Value| {
+        (find(NAME).unwrap().build)(&context, &value)
+            .err()
+            .unwrap()
+            .message
+    };
     assert!(refused(json!({})).contains("at least one"));
     let state = json!({"name": "a", "ask": {"path": "/"}, "pointer": "x"});
     assert!(refused(json!({"state": [state]})).contains("JSON pointer"));

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use prony_model::{
-    Budget, Endpoint, Evidence, Expect, Finding, Nanos, PhaseResult, Reading, Request, Role, SampleRequest, Surface,
-    Verdict,
+    Budget, Endpoint, Evidence, Expect, Finding, Nanos, PhaseResult, Reading, Request, Role, SampleRequest,
+    Surface, Verdict,
 };
 use serde_json::json;
 
@@ -75,7 +75,11 @@ fn the_times_of_all_starts_are_told() {
     let (starts, found) = judged(0, &[100.0, 300.0], &json!({}));
     assert_eq!(starts, 2);
     assert!(found.iter().all(|f| f.verdict == Verdict::Pass), "{found:?}");
-    assert!(found[0].title.contains("100 ms to 300 ms in 2 starts"), "{}", found[0].title);
+    assert!(
+        found[0].title.contains("100 ms to 300 ms in 2 starts"),
+        "{}",
+        found[0].title
+    );
     let figure = |label: &str| {
         found[0].evidence.iter().find_map(|e| match e {
             Evidence::Figure(f) if f.label == label => Some(f.value),
@@ -85,7 +89,11 @@ fn the_times_of_all_starts_are_told() {
     assert_eq!(figure("start to ready or answering, slowest"), Some(300.0));
     assert_eq!(figure("start to listening, median"), Some(100.0));
     assert!(figure("start to the first good answer, slowest").is_some());
-    assert_eq!(figure("start to alive, median"), None, "nothing is told of a probe that is not there");
+    assert_eq!(
+        figure("start to alive, median"),
+        None,
+        "nothing is told of a probe that is not there"
+    );
 }
 
 #[test]
@@ -99,5 +107,8 @@ fn a_target_that_says_ready_too_early_is_found() {
 #[test]
 fn starts_are_bounded_by_number_and_by_time() {
     assert_eq!(judged(0, &[100.0], &json!({"starts": 5})).0, 5);
-    assert_eq!(judged(0, &[10_000.0], &json!({"starts": 5, "duration_s": 15})).0, 2);
+    assert_eq!(
+        judged(0, &[10_000.0], &json!({"starts": 5, "duration_s": 15})).0,
+        2
+    );
 }

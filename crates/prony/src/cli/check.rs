@@ -7,8 +7,8 @@ use clap::builder::PossibleValuesParser;
 use prony_experiments::EXPERIMENTS;
 use prony_model::{Budget, Objective};
 
-use super::{LaunchArgs, SendArgs};
 use super::units::{duration, rate, share};
+use super::{LaunchArgs, SendArgs};
 
 /// Finds out what a backend offers, measures it, and gives a verdict.
 ///

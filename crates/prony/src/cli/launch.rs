@@ -30,7 +30,7 @@ pub(crate) struct LaunchArgs {
     #[arg(
         long,
         value_name = "SIGNAL",
-        value_parser = PossibleValuesParser::new(StopSignal::ALL.map(StopSignal::name)).map(named),
+        value_parser = PossibleValuesParser::new(StopSignal::ALL.map(StopSignal::name)).map(|name| named(&name)),
         help_heading = "Starting the target"
     )]
     pub stop_signal: Option<StopSignal>,
@@ -43,7 +43,7 @@ pub(crate) struct LaunchArgs {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Words(pub Vec<String>);
 
-fn named(name: String) -> StopSignal {
+fn named(name: &str) -> StopSignal {
     let meant = StopSignal::ALL.into_iter().find(|signal| signal.name() == name);
     meant.unwrap_or_default()
 }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{LaunchArgs, SendArgs};
 use super::units::key_value;
+use super::{LaunchArgs, SendArgs};
 
 /// Runs a suite: scenarios, load shapes, experiments, gates and claims from a TOML file.
 ///

@@ -23,7 +23,10 @@ pub(super) fn wrong(spec: &TargetSpec) -> Option<(&'static str, Diagnostic)> {
     }
     let is_own = is_demo || spec.url.starts_with("stdio:") || target_url::is_inner(&spec.url);
     if is_own {
-        let why = format!("`{}` brings its own server: there is no place for a command", spec.url);
+        let why = format!(
+            "`{}` brings its own server: there is no place for a command",
+            spec.url
+        );
         let next = "remove the command, or give the URL on which it listens: http://127.0.0.1:8000";
         return Some(("command", Diagnostic::usage(why).next(next)));
     }
@@ -32,7 +35,10 @@ pub(super) fn wrong(spec: &TargetSpec) -> Option<(&'static str, Diagnostic)> {
     }
     if launch.ready.as_ref().is_some_and(|path| !path.starts_with('/')) {
         let next = "write it as /health/ready";
-        return Some(("launch.ready", Diagnostic::usage("a path begins with /").next(next)));
+        return Some((
+            "launch.ready",
+            Diagnostic::usage("a path begins with /").next(next),
+        ));
     }
     for (key, value) in [
         ("launch.start_timeout_ms", launch.start_timeout_ms),
@@ -47,8 +53,11 @@ pub(super) fn wrong(spec: &TargetSpec) -> Option<(&'static str, Diagnostic)> {
     if !launch.env.keys().all(is_name) {
         return Some(unnamed("launch.env"));
     }
-    (!launch.env_from.iter().all(|(name, from)| is_name(name) && is_name(from)))
-        .then(|| unnamed("launch.env_from"))
+    (!launch
+        .env_from
+        .iter()
+        .all(|(name, from)| is_name(name) && is_name(from)))
+    .then(|| unnamed("launch.env_from"))
 }
 
 #[cfg(test)]
@@ -67,13 +76,25 @@ mod tests {
         let url = "url = 'http://127.0.0.1:1'\n";
         for (rest, expected) in [
             ("command = ['x']", None),
-            ("command = ['x']\nlaunch.ready = '/up'\nlaunch.stop_signal = 'INT'", None),
+            (
+                "command = ['x']\nlaunch.ready = '/up'\nlaunch.stop_signal = 'INT'",
+                None,
+            ),
             ("launch.ready = '/up'", Some("launch")),
             ("command = ['']", Some("command")),
             ("command = ['x']\nlaunch.ready = 'up'", Some("launch.ready")),
-            ("command = ['x']\nlaunch.stop_timeout_ms = 0", Some("launch.stop_timeout_ms")),
-            ("command = ['x']\nlaunch.env = { 'A=B' = '1' }", Some("launch.env")),
-            ("command = ['x']\nlaunch.env_from = { A = '' }", Some("launch.env_from")),
+            (
+                "command = ['x']\nlaunch.stop_timeout_ms = 0",
+                Some("launch.stop_timeout_ms"),
+            ),
+            (
+                "command = ['x']\nlaunch.env = { 'A=B' = '1' }",
+                Some("launch.env"),
+            ),
+            (
+                "command = ['x']\nlaunch.env_from = { A = '' }",
+                Some("launch.env_from"),
+            ),
         ] {
             assert_eq!(key(&format!("{url}{rest}")), expected, "{rest}");
         }

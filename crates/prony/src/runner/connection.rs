@@ -10,7 +10,9 @@ use anyhow::{Context, Result};
 use prony_engine::monitors::{self, Watched};
 use prony_engine::null_target::NullTarget;
 use prony_engine::{Engine, EngineOptions, Target};
-use prony_model::{Captured, ExitCode, Limits, Nanos, Outcome, Reading, Request, Secret, Suite, Surface, TargetSpec};
+use prony_model::{
+    Captured, ExitCode, Limits, Nanos, Outcome, Reading, Request, Secret, Suite, Surface, TargetSpec,
+};
 
 use super::behind::Behind;
 use super::demo;
@@ -134,7 +136,12 @@ impl Connection {
             starts: Vec::new(),
             _bridge: bridge,
         };
-        if is_command {
+        if let Some(started) = connection.started.as_ref().filter(|_| is_command) {
+            let (typed, pid) = (clean(&started.typed(), 300), started.pid());
+            session.note(&format!(
+                "started `{typed}` (process {pid}); waiting until it is ready on {}",
+                connection.url
+            ));
             connection.watch_start(None)?;
         }
         Ok(connection)
@@ -146,7 +153,7 @@ impl Connection {
             return Ok(None);
         };
         let began = Instant::now();
-        started.again()?;
+        started.again(&self.stop)?;
         self.pid = Some(started.pid());
         if self.watches_starts {
             self.watch_start(Some(surface))?;
@@ -172,6 +179,15 @@ impl Connection {
         }
     }
 
+    /// A sentence for the report where the target is a command of the person's.
+    pub(super) fn started_by_command(&self) -> Option<String> {
+        let started = self.started.as_ref().filter(|started| started.is_command())?;
+        Some(format!(
+            "Prony started the target itself: `{}`. What it printed is in target.log beside this report.",
+            clean(&started.typed(), 300)
+        ))
+    }
+
     /// The courses of the starts since this was asked last.
     pub(super) fn take_starts(&mut self) -> Vec<Reading> {
         std::mem::take(&mut self.starts)
@@ -184,7 +200,9 @@ impl Connection {
 
     /// Keeps what the person's command prints in that folder.
     pub(super) fn keep_log(&self, dir: &Path) -> Result<()> {
-        self.started.as_ref().map_or(Ok(()), |started| started.keep_log(dir))
+        self.started
+            .as_ref()
+            .map_or(Ok(()), |started| started.keep_log(dir))
     }
 
     /// What of the target can be watched while it is under load.
@@ -259,13 +277,19 @@ fn begin(spec: &TargetSpec, url: &str, engine: &Engine, secrets: &[(String, Secr
             .into());
     }
     if readiness::listens(engine.peer()) {
-        let what = format!("something listens on {url} already: it would be measured, and not what the command starts");
+        let what = format!(
+            "something listens on {url} already: it would be measured, and not what the command starts"
+        );
         return Err(Diagnostic::usage(what)
             .next("stop it, or leave the command out")
             .next("http://127.0.0.1:0 takes a free port, which stands for {port} in the command")
             .into());
     }
-    Started::command(spec, url, secrets.iter().map(|(_, secret)| secret.clone()).collect())
+    Started::command(
+        spec,
+        url,
+        secrets.iter().map(|(_, secret)| secret.clone()).collect(),
+    )
 }
 
 /// A start that came to nothing: what happened, what was printed, what to do next.

@@ -28,7 +28,14 @@ pub(super) fn time_scale(preset: &str) -> f64 {
 /// `prony serve PRESET` on that port of loopback; 0 takes a free one.
 pub(super) fn command(preset: &str, knobs: &BTreeMap<String, String>, port: u16) -> Result<Command> {
     let mut command = Command::new(itself()?);
-    command.args(["serve", preset, "--host", "127.0.0.1", "--port", &port.to_string()]);
+    command.args([
+        "serve",
+        preset,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        &port.to_string(),
+    ]);
     // Our end of its standard input closes when this process ends, however it ends, and the child ends with it.
     command.arg("--until-stdin-closes").stdin(Stdio::piped());
     command.args(["--time-scale", &time_scale(preset).to_string()]);

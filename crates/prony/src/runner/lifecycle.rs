@@ -60,7 +60,9 @@ impl Run<'_> {
         let stopper = thread::spawn(move || stop(started, after, epoch, &session));
         let result = self.measure(phase);
         // A panic there is a bug here, and told as one.
-        let (started, reading) = stopper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let (started, reading) = stopper
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         *self.connection.started() = Some(started);
         let mut result = result?;
         if let Some(reading) = reading {
@@ -72,17 +74,19 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Starts the target again. One that does not come up ends the run, and is a finding.
-    pub(super) fn up_again(&mut self) -> Result<()> {
+    /// Starts the target again, where it was started here: how long that took. One that does not come up ends the run, and is a
+    /// finding.
+    pub(super) fn up_again(&mut self) -> Result<Option<Duration>> {
         let outcome = self.connection.restart(&self.surface);
         self.waiting.extend(self.connection.take_starts());
         self.is_down = false;
-        let Err(error) = outcome else {
-            return Ok(());
+        let error = match outcome {
+            Ok(took) => return Ok(took),
+            Err(error) => error,
         };
         if self.session.stopped() {
             self.cut = Some("Stopped by the user: what follows was not run.".to_owned());
-            return Ok(());
+            return Ok(None);
         }
         let Some(said) = error.downcast_ref::<crate::diagnostic::Diagnostic>() else {
             return Err(error);
@@ -101,7 +105,7 @@ impl Run<'_> {
             evidence: Vec::new(),
             recommendation: None,
         });
-        Ok(())
+        Ok(None)
     }
 
     /// The state after the load, once: what experiments stop and start afterwards has forgotten the load.
@@ -114,7 +118,12 @@ impl Run<'_> {
 
 /// Tells the target to stop and waits for its end; one that does not end in time is killed. The reading is of the moment of the
 /// signal; there is none where the person stopped the run before.
-fn stop(mut started: Started, after: Duration, epoch: Instant, session: &Session) -> (Started, Option<Reading>) {
+fn stop(
+    mut started: Started,
+    after: Duration,
+    epoch: Instant,
+    session: &Session,
+) -> (Started, Option<Reading>) {
     let due = Instant::now() + after;
     while Instant::now() < due {
         if session.stop.load(Ordering::Relaxed) {

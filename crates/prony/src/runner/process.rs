@@ -4,6 +4,7 @@
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -116,12 +117,16 @@ impl Process {
         let _ = self.wait(END_TIMEOUT);
     }
 
-    /// Asks it to end, as a platform does, and ends it if it does not in time.
-    pub(super) fn finish(&mut self, signal: StopSignal, timeout: Duration) {
+    /// Asks it to end, as a platform does, and ends it if it does not in time, or once the flag is set.
+    pub(super) fn finish(&mut self, signal: StopSignal, timeout: Duration, stop: &AtomicBool) {
         self.signal(signal);
-        if self.wait(timeout).is_none() {
-            self.kill();
+        let deadline = Instant::now() + timeout;
+        while Instant::now() < deadline && !stop.load(Ordering::Relaxed) {
+            if self.wait(LOOK_EVERY).is_some() {
+                return;
+            }
         }
+        self.kill();
     }
 
     /// Waits a little for the rest of its output.
@@ -184,9 +189,9 @@ mod tests {
     use std::process::Command;
     use std::time::{Duration, Instant};
 
-    use prony_model::StopSignal;
     use super::{End, Process};
     use crate::runner::target_log::Log;
+    use prony_model::StopSignal;
 
     /// Long enough to end a hung test.
     const LONG: Duration = Duration::from_secs(60);
@@ -227,7 +232,9 @@ mod tests {
         // A process that nobody has reaped yet is no process any more.
         let runs = || {
             let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
-            stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(" Z"))
+            stat.rsplit(')')
+                .next()
+                .is_some_and(|rest| !rest.is_empty() && !rest.starts_with(" Z"))
         };
         assert!(runs(), "{text}");
         process.signal(StopSignal::Term);

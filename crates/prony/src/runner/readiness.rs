@@ -24,7 +24,13 @@ const PARTS: u32 = 100;
 const PAUSE_MIN: Duration = Duration::from_millis(5);
 const PAUSE_MAX: Duration = Duration::from_millis(250);
 /// Paths of probes that are not among the usual places.
-const FURTHER: [&str; 5] = ["/health/startup", "/startupz", "/live", "/ready", "/v2/health/ready"];
+const FURTHER: [&str; 5] = [
+    "/health/startup",
+    "/startupz",
+    "/live",
+    "/ready",
+    "/v2/health/ready",
+];
 
 /// What a probe asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +62,12 @@ impl Probes {
         } else {
             known
         };
-        let of = |kind| all.iter().filter(|p| kind_of(p) == kind).map(|p| (*p).to_owned()).collect();
+        let of = |kind| {
+            all.iter()
+                .filter(|p| kind_of(p) == kind)
+                .map(|p| (*p).to_owned())
+                .collect()
+        };
         let ready = named.map_or_else(|| of(Kind::Ready), |path| vec![path.to_owned()]);
         Self {
             paths: vec![
@@ -207,7 +218,10 @@ fn ask(
             }
         }
     }
-    asked.paths.iter().all(|(kind, paths)| paths.is_empty() || course.of(*kind).is_some())
+    asked
+        .paths
+        .iter()
+        .all(|(kind, paths)| paths.is_empty() || course.of(*kind).is_some())
 }
 
 #[cfg(test)]
@@ -240,6 +254,9 @@ mod tests {
             ..Course::default()
         };
         let reading = course.reading(Nanos(7));
-        assert_eq!(reading.values.into_iter().collect::<Vec<_>>(), [("listen_ms".to_owned(), 1500.0)]);
+        assert_eq!(
+            reading.values.into_iter().collect::<Vec<_>>(),
+            [("listen_ms".to_owned(), 1500.0)]
+        );
     }
 }

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -70,8 +71,9 @@ impl Started {
         let mut secrets = Vec::new();
         for (name, variable) in &spec.launch.env_from {
             let value = std::env::var(variable).map_err(|_| {
-                Diagnostic::usage(format!("the environment variable `{variable}` is not set"))
-                    .next(format!("set it: `env_from` of the target gives it to the command as `{name}`"))
+                Diagnostic::usage(format!("the environment variable `{variable}` is not set")).next(format!(
+                    "set it: `env_from` of the target gives it to the command as `{name}`"
+                ))
             })?;
             secrets.push((name.clone(), Secret::new(value)));
         }
@@ -80,7 +82,12 @@ impl Started {
         let words: Vec<String> = spec.command.iter().map(at_port).collect();
         let mut launch = spec.launch.clone();
         launch.env.values_mut().for_each(|value| *value = at_port(value));
-        let log = Log::new(masked.into_iter().chain(secrets.iter().map(|s| s.1.clone())).collect());
+        let log = Log::new(
+            masked
+                .into_iter()
+                .chain(secrets.iter().map(|s| s.1.clone()))
+                .collect(),
+        );
         Ok(Self {
             process: Process::start(order(&words, &launch, &secrets)?, &log)?,
             recipe: Recipe::Command { words, secrets },
@@ -91,10 +98,10 @@ impl Started {
         })
     }
 
-    /// Ends it, if it has not ended, and starts the same on the same port.
-    pub(super) fn again(&mut self) -> Result<()> {
+    /// Ends it, if it has not ended, and starts the same on the same port. Who wants all to stop does not wait for an end.
+    pub(super) fn again(&mut self, stop: &AtomicBool) -> Result<()> {
         let (_, timeout) = self.timeouts();
-        self.process.finish(self.launch.stop_signal, timeout);
+        self.process.finish(self.launch.stop_signal, timeout, stop);
         self.log.add("---", "started anew");
         match &self.recipe {
             Recipe::Demo { preset, knobs } => {
@@ -198,7 +205,9 @@ pub(super) fn with_port(url: &str) -> Result<String> {
 
 fn port_of(url: &str) -> Result<u16> {
     let parsed = crate::target_url::parse(url)?;
-    parsed.port_or_known_default().context("the target's URL has no port")
+    parsed
+        .port_or_known_default()
+        .context("the target's URL has no port")
 }
 
 #[cfg(test)]
@@ -208,8 +217,17 @@ mod tests {
     #[test]
     fn a_port_of_zero_becomes_a_free_one() {
         let url = with_port("http://127.0.0.1:0").unwrap();
-        assert!(url.starts_with("http://127.0.0.1:") && port_of(&url).unwrap() > 0, "{url}");
-        assert_eq!(with_port("http://localhost:81/x").unwrap(), "http://localhost:81/x");
-        assert_eq!((port_of("http://h").unwrap(), port_of("https://h/").unwrap()), (80, 443));
+        assert!(
+            url.starts_with("http://127.0.0.1:") && port_of(&url).unwrap() > 0,
+            "{url}"
+        );
+        assert_eq!(
+            with_port("http://localhost:81/x").unwrap(),
+            "http://localhost:81/x"
+        );
+        assert_eq!(
+            (port_of("http://h").unwrap(), port_of("https://h/").unwrap()),
+            (80, 443)
+        );
     }
 }

@@ -50,7 +50,11 @@ impl Log {
     }
 
     /// Reads a stream to its end on a thread of its own, so that the process never waits for its reader.
-    pub(super) fn follow(self: &Arc<Self>, stream: impl Read + Send + 'static, name: &'static str) -> JoinHandle<()> {
+    pub(super) fn follow(
+        self: &Arc<Self>,
+        stream: impl Read + Send + 'static,
+        name: &'static str,
+    ) -> JoinHandle<()> {
         let log = Arc::clone(self);
         thread::spawn(move || {
             let mut stream = BufReader::new(stream);
@@ -140,14 +144,15 @@ fn escaped(text: &str) -> String {
         (c.is_control() && c != '\t')
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        if acts(c) {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
-        }
-        out
-    })
+    text.chars()
+        .fold(String::with_capacity(text.len()), |mut out, c| {
+            if acts(c) {
+                out.extend(c.escape_default());
+            } else {
+                out.push(c);
+            }
+            out
+        })
 }
 
 #[cfg(test)]
@@ -179,7 +184,8 @@ mod tests {
         drop(log);
         let written = fs::read_to_string(dir.join(FILE)).unwrap();
         assert!(
-            written.contains("a\\u{1b}[31mred\\u{7} \u{fffd} key=***\n") && written.contains("err  later \\u{202e}"),
+            written.contains("a\\u{1b}[31mred\\u{7} \u{fffd} key=***\n")
+                && written.contains("err  later \\u{202e}"),
             "{written}"
         );
         assert!(!written.contains('\u{1b}') && !written.contains("hunter2"));
@@ -192,17 +198,27 @@ mod tests {
         let dir = folder("endless");
         let line = "x".repeat(100_000);
         for _ in 0..30 {
-            log.follow(Cursor::new(line.clone().into_bytes()), "err").join().unwrap();
+            log.follow(Cursor::new(line.clone().into_bytes()), "err")
+                .join()
+                .unwrap();
         }
         log.keep_in(&dir).unwrap();
         for _ in 0..30 {
-            log.follow(Cursor::new(line.clone().into_bytes()), "err").join().unwrap();
+            log.follow(Cursor::new(line.clone().into_bytes()), "err")
+                .join()
+                .unwrap();
         }
-        assert_eq!(log.last_lines().lines().filter(|l| l.contains('x')).count(), LAST_LINES);
+        assert_eq!(
+            log.last_lines().lines().filter(|l| l.contains('x')).count(),
+            LAST_LINES
+        );
         drop(log);
         let written = fs::read_to_string(dir.join(FILE)).unwrap();
         assert!(written.len() <= BYTES_MAX + 100, "{}", written.len());
-        assert!(written.ends_with("lines more, which are not kept\n"), "the end is told");
+        assert!(
+            written.ends_with("lines more, which are not kept\n"),
+            "the end is told"
+        );
         fs::remove_dir_all(dir).unwrap();
     }
 }
