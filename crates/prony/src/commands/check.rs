@@ -91,7 +91,7 @@ fn plan(suite: &mut Suite, surface: &Surface, only: &[String]) {
             .iter()
             .copied()
             .filter(|def| suite.run.budget >= def.from_budget)
-            .filter(|def| is_asked_unless_chosen(def.name, suite))
+            .filter(|def| is_asked_unchosen(def, suite))
             .collect()
     } else {
         prony_experiments::with_needed(only.iter().map(String::as_str))
@@ -109,9 +109,10 @@ fn plan(suite: &mut Suite, surface: &Surface, only: &[String]) {
     }
 }
 
-/// Those that stop the target are for one that was started for it.
-fn is_asked_unless_chosen(name: &str, suite: &Suite) -> bool {
-    !OF_A_PROCESS.contains(&name) || !suite.target.command.is_empty()
+/// Those that stop the target are for one that was started for it. What should outlive it only a suite can name.
+fn is_asked_unchosen(def: &ExperimentDef, suite: &Suite) -> bool {
+    let stops = OF_A_PROCESS.contains(&def.name);
+    def.name != "persistence" && (!stops || !suite.target.command.is_empty())
 }
 
 /// The plan in words.
