@@ -22,7 +22,7 @@ MOODS = {
     "hypercorn": ({"SERVER": "hypercorn"}, []),
     "cuts": ({"ON_TERM": "cut"}, []),
     "ignores": ({"ON_TERM": "ignore"}, ["--stop-timeout", "1s"]),
-    "eager": ({"EAGER": "1", "LOAD_S": "1.5"}, []),
+    "eager": ({"EAGER": "1", "LOAD_AGAIN_S": "5"}, []),
 }
 
 
@@ -223,7 +223,7 @@ def test_state_over_a_restart(start, prony, report, tmp_path):
     assert unset.code == 64 and "KEY_OF_MINE" in unset.err, unset
 
 
-def test_the_prefix_cache_of_the_backend_survives_where_it_is_kept(prony, report, tmp_path):
+def test_the_prefix_cache_of_the_backend_survives_where_it_is_kept(start, report, tmp_path):
     prompt = "the quick brown fox jumps over the lazy dog and comes back again " * 20
     state = {
         "name": "prefix cache",
@@ -232,7 +232,8 @@ def test_the_prefix_cache_of_the_backend_survives_where_it_is_kept(prony, report
     }
     body = {"model": "gemma-3-12b-it", "max_tokens": 2, "messages": [{"role": "user", "content": prompt}]}
     state["ask"]["json"] = body
-    for knobs, word in ((["--set", f"cache_dir={tmp_path / 'kv'}"], "persists"), ([], "is lost")):
+    begun = {}
+    for word, knobs in (("persists", ["--set", f"cache_dir={tmp_path / 'kv'}"]), ("is lost", [])):
         suite = {
             "target": {
                 "url": "http://127.0.0.1:0",
@@ -240,11 +241,12 @@ def test_the_prefix_cache_of_the_backend_survives_where_it_is_kept(prony, report
             },
             "run": {"seed": 1},
         }
-        path = tmp_path / "cache.toml"
+        path = tmp_path / f"{word}.toml"
         path.write_text(toml(suite) + f"[[experiment.persistence.state]]\n{inline(state)}")
-        out = tmp_path / f"out-{len(knobs)}"
-        prony("run", path, "-o", out).ended(0)
-        assert word in finding(report(out), "persistence")["title"]
+        begun[word] = start("run", path, "-o", tmp_path / word)
+    for word, running in begun.items():
+        running.wait(120).sane().ended(0)
+        assert word in finding(report(tmp_path / word), "persistence")["title"]
 
 
 def toml(tables):

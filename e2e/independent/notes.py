@@ -7,6 +7,7 @@ switch of its environment:
 
 LISTEN_AFTER_S   seconds before it listens.
 LOAD_S           seconds that the model loads afterwards, in the background: /livez says yes meanwhile, /readyz does not.
+LOAD_AGAIN_S     seconds that it loads where PIDFILE is there from an earlier start; those of LOAD_S by default.
 EAGER=1          /readyz says yes before the model is loaded.
 ON_TERM          `finish` (the default) ends what is in flight, `cut` dies at once, `ignore` goes on.
 SERVER           `uvicorn` (the default) or `hypercorn`.
@@ -29,6 +30,10 @@ from pydantic import BaseModel, Field
 WORK_S = 0.15
 ON_TERM = os.environ.get("ON_TERM", "finish")
 STORE = os.environ.get("STORE")
+PIDFILE = os.environ.get("PIDFILE")
+LOAD_S = float(os.environ.get("LOAD_S", "0"))
+if PIDFILE and Path(PIDFILE).exists():
+    LOAD_S = float(os.environ.get("LOAD_AGAIN_S", LOAD_S))
 state = {"notes": 0, "loaded": False}
 
 
@@ -45,7 +50,7 @@ async def life(app):
 
 async def load():
     print("\x1b[33mloading the model\x1b[0m", flush=True)
-    await asyncio.sleep(float(os.environ.get("LOAD_S", "0")))
+    await asyncio.sleep(LOAD_S)
     state["loaded"] = True
     print("the model is loaded, key", os.environ.get("NOTES_KEY", "none"), file=sys.stderr, flush=True)
 
@@ -123,7 +128,7 @@ if __name__ == "__main__":
     asked = argparse.ArgumentParser()
     asked.add_argument("--port", type=int, required=True)
     port = asked.parse_args().port
-    if "PIDFILE" in os.environ:
-        Path(os.environ["PIDFILE"]).write_text(str(os.getpid()))
+    if PIDFILE:
+        Path(PIDFILE).write_text(str(os.getpid()))
     time.sleep(float(os.environ.get("LISTEN_AFTER_S", "0")))
     {"uvicorn": with_uvicorn, "hypercorn": with_hypercorn}[os.environ.get("SERVER", "uvicorn")](port)
