@@ -103,6 +103,7 @@ SETTINGS = {
     "readiness.timeout_s": 3,
     "readiness.period_s": 5,
     "readiness.failures": 2,
+    "termination.grace_s": 45,
     "memory.limit_bytes": 2**31,
     "alert.p95_s": 0.48,
     "alert.in_flight": 6.4,

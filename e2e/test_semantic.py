@@ -154,6 +154,17 @@ def test_each_claim_of_the_document_is_answered(suite):
         assert results[name]["upheld"] == "not-decided", results[name]
 
 
+def test_the_process_is_asked_too(suite):
+    done, found, spec = suite
+    by_id = {f["id"]: f for f in found.findings()}
+    starts = [e["figure"] for e in by_id["startup"]["evidence"] if "figure" in e and e["figure"]["label"] == "start to ready, slowest"]
+    # Each fresh phase is a start; from ten a start-up probe follows.
+    assert starts and starts[0]["n"] >= sum(phase.get("fresh", False) for phase in spec["phase"]) >= 10, starts
+    assert any(s["key"] == "startup.failures" for s in found.data["advice"]["settings"])
+    assert by_id["drain"]["verdict"] == "pass" and by_id["stop-in-time"]["verdict"] == "pass", by_id["drain"]
+    assert "is lost" in by_id["persistence"]["title"], "it keeps nothing on disk"
+
+
 def test_a_suite_is_pointed_elsewhere_by_flags(prony, backend, tmp_path):
     server = backend("semantic-fixed", "decode_base_us=1000", "decode_seq_us=10")
     done = prony(

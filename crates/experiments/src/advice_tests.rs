@@ -373,3 +373,46 @@ fn a_port_is_read_from_any_address() {
     }
     assert_eq!(super::probes::address(&run, "sim:service=5ms"), None);
 }
+
+/// A process that was started and stopped: how long it needs for either decides the probe and the time to stop.
+#[test]
+fn starts_and_stops_of_the_process_are_allowed_for() {
+    let started = |n| {
+        finding(
+            "startup",
+            "",
+            &[("start to ready or answering, slowest", 42.0, None, n)],
+        )
+    };
+    let stopped = |killed| {
+        let figures = [
+            ("times that it had to be killed", killed, None, 2),
+            ("time to stop, longest", 20.0, None, 2),
+        ];
+        finding("stop-in-time", "", &figures)
+    };
+    let value = |findings: &[Finding], key: &str| {
+        let advice = judged(&[], findings, &Objective::default());
+        advice.setting(key).map(|s| s.value)
+    };
+    let all = [started(10), stopped(0.0)];
+    assert_eq!(value(&all, "startup.failures"), Some(13.0), "1.5 x 42 / 5");
+    assert_eq!(value(&all, "termination.grace_s"), Some(45.0), "2 x 20 + 5");
+    let few = [started(9), stopped(1.0)];
+    assert_eq!(value(&few, "startup.failures"), None);
+    assert_eq!(
+        value(&few, "termination.grace_s"),
+        None,
+        "one that was killed shows no time to stop"
+    );
+    let advice = judged(&[], &few, &Objective::default());
+    let first = |what: &str| {
+        advice
+            .unmeasured
+            .iter()
+            .find(|u| u.what == what)
+            .map(|u| u.first.as_str())
+    };
+    assert!(first("start-up probe").unwrap().contains("starts = 10"));
+    assert!(first("time to stop").is_some());
+}

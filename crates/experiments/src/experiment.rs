@@ -116,10 +116,20 @@ pub trait Experiment {
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "phases are few: some dozens in a run")]
 pub enum Step {
     /// Run this phase.
     Run(Phase),
+    /// Start the target's process anew and run this phase on it. Among its readings is the course of the start, `start`, at the
+    /// moment of it. Where the target cannot be started, the experiment is over.
+    Restarted(Phase),
+    /// Run this phase and tell the target's process to stop in the middle. Among its readings is the end of the process, `stop`,
+    /// at the moment of the signal. Where the target cannot be started again, the experiment is over.
+    Stopped {
+        /// The phase. Its requests go on after the signal.
+        phase: Phase,
+        /// The signal comes so long after its beginning.
+        after_ms: u64,
+    },
     /// Nothing more to run.
     Done,
 }

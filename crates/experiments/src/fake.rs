@@ -70,7 +70,7 @@ pub(crate) fn run(
                 shared_host: true,
             };
             match experiment.next(&view) {
-                Step::Run(phase) => {
+                Step::Run(phase) | Step::Restarted(phase) | Step::Stopped { phase, .. } => {
                     assert_eq!(phase.experiment, *name);
                     let result = perform(&phase, phases.len() as u16, &mut target);
                     phases.push(result);

@@ -21,6 +21,7 @@ mod coverage;
 mod diversity;
 mod downloads;
 mod draft;
+mod drain;
 pub mod dzi;
 mod errors;
 mod experiment;
@@ -42,13 +43,16 @@ mod metric;
 mod mutation;
 mod objective;
 mod overload;
+mod persistence;
 mod primary;
+mod process_life;
 mod rate;
 mod rate_limit;
 mod recovery;
 mod relation;
 mod server_metrics;
 mod side_by_side;
+mod startup;
 mod status;
 mod streamed;
 mod streams;
@@ -108,7 +112,13 @@ pub static EXPERIMENTS: &[&ExperimentDef] = &[
     &recovery::DEF,
     &lockout::DEF,
     &errors::DEF,
+    &startup::DEF,
+    &persistence::DEF,
+    &drain::DEF,
 ];
+
+/// Experiments that stop and start the target's process: they come last, and are asked of a target only that was started for it.
+pub static OF_A_PROCESS: &[&str] = &["startup", "persistence", "drain"];
 
 /// The experiments of those names and all that they need, in the order in which a run performs them.
 pub fn with_needed<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<&'static ExperimentDef> {

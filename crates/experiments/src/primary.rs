@@ -64,6 +64,19 @@ pub(crate) fn heaviest<'a>(run: &RunView<'a>, max: usize) -> Vec<&'a Endpoint> {
     endpoints
 }
 
+/// The endpoint that does the most work of those that answered at first, whatever became of them since: for a process that is
+/// started anew.
+pub(crate) fn restartable<'a>(run: &RunView<'a>) -> Option<&'a Endpoint> {
+    run.working_endpoints()
+        .into_iter()
+        .filter(|e| is_wanted(run, e) && !requests(run, e).is_empty())
+        .min_by_key(|e| {
+            let solo = Nanos::from_millis_f64(solo_ms(run, e).unwrap_or(0.0));
+            let of_one = e.path.contains('{') && generates(run, e);
+            (of_one, rank(e.role), std::cmp::Reverse(solo))
+        })
+}
+
 /// Whether a rate limit refused it before.
 fn is_limited(run: &RunView<'_>, endpoint: &Endpoint) -> bool {
     run.phases.iter().any(|phase| {

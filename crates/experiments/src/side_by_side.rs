@@ -450,7 +450,7 @@ mod tests {
             };
             match experiment.next(&run) {
                 Step::Run(phase) => phase,
-                Step::Done => panic!("nothing to run"),
+                Step::Restarted(_) | Step::Stopped { .. } | Step::Done => panic!("nothing to run"),
             }
         };
         let together: Vec<_> = (0..4).map(|k| (0, k, 0.0, 0.0, ends_ms[k as usize])).collect();

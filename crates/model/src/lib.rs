@@ -9,6 +9,7 @@ mod form;
 mod http_version;
 mod judgement;
 mod origin;
+mod launch;
 mod outcome;
 mod placeholder;
 mod plan;
@@ -32,6 +33,7 @@ pub use form::{ImageFormat, ImageKind, ImageSpec, PartSpec};
 pub use http_version::HttpVersion;
 pub use judgement::{ClaimResult, GateResult, Upheld};
 pub use origin::{OriginSpec, S3Sign, SignSpec};
+pub use launch::{LaunchSpec, StopSignal};
 pub use outcome::{Outcome, OutcomeClass};
 pub use placeholder::{Piece, Placeholder, Slot, pieces};
 pub use plan::{

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AnthropicSpec, Capture, Carry, Endpoint, Expect, Feed, Header, HttpVersion, ImageSpec, JsonText, Limits,
-    OpenaiSpec, Order, OriginSpec, PartSpec, Retry, Shape, Until,
+    AnthropicSpec, Capture, Carry, Endpoint, Expect, Feed, Header, HttpVersion, ImageSpec, JsonText,
+    LaunchSpec, Limits, OpenaiSpec, Order, OriginSpec, PartSpec, Retry, Shape, Until,
 };
 
 /// A suite file.
@@ -65,6 +65,13 @@ pub struct TargetSpec {
     /// `http://host:port/base`, `demo:NAME` for the embedded reference backend, or `stdio:COMMAND ARGUMENT...` for an MCP server
     /// over standard input and output.
     pub url: String,
+    /// Program and arguments of the target, which Prony starts, watches and stops: `["python", "server.py", "--port", "{port}"]`.
+    /// `{port}` stands for the URL's port; where that is 0, a free one is taken. The word `prony` at its beginning is this program.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// How `command` is started, waited for and stopped.
+    #[serde(default, skip_serializing_if = "LaunchSpec::is_default")]
+    pub launch: LaunchSpec,
     /// Knobs of the embedded backend (`demo:NAME` only).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub knobs: BTreeMap<String, String>,
@@ -426,7 +433,7 @@ pub struct PhaseSpec {
     /// Whether its failures only warn.
     #[serde(default)]
     pub advisory: bool,
-    /// Start the target anew before it, where Prony started it (`demo:NAME`): what the phases before it left behind is gone.
+    /// Start the target anew before it, where Prony started it (`demo:NAME`, or `command`): what the phases before it left behind is gone.
     /// Another target stays as it is, and the report says so.
     #[serde(default, skip_serializing_if = "is_false")]
     pub fresh: bool,

@@ -7,6 +7,7 @@ mod expand;
 mod explain;
 mod form;
 mod origins;
+mod launch;
 mod print;
 mod prompts;
 mod read;
@@ -16,6 +17,7 @@ mod template;
 mod validate;
 
 pub(crate) use expand::expand;
+pub(crate) use launch::check_launch;
 pub(crate) use print::print;
 pub(crate) use read::{SuiteFile, read};
 

@@ -28,6 +28,7 @@ use prony_model::{Captured, Endpoint, Expect, Request, Role, SampleRequest, Surf
 use harvest::Harvest;
 use openapi::Operation;
 pub(crate) use told::Told;
+pub(crate) use places::health_paths;
 pub(crate) use uploads::Preparation;
 
 use crate::text;

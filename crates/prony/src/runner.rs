@@ -9,13 +9,18 @@ mod demo;
 mod files;
 mod host;
 mod journal;
+mod lifecycle;
 mod live;
 mod outcome;
 mod pairs;
 mod patience;
 mod preparation;
+mod process;
+mod readiness;
 mod refusals;
+mod started;
 mod stdio;
+mod target_log;
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -123,6 +128,7 @@ pub(crate) fn perform(
         },
     );
     let journal = Journal::create(&dir, &header, live)?;
+    connection.keep_log(&dir)?;
     let mut run = Run {
         connection,
         journal,
@@ -135,6 +141,8 @@ pub(crate) fn perform(
         repeats_left: REPEATS_MAX,
         watched,
         watch: None,
+        is_down: false,
+        is_closed: false,
         waiting: Vec::new(),
         deadline: request.duration_max.map(|d| Instant::now() + d),
         session,
@@ -226,6 +234,10 @@ struct Run<'a> {
     repeats_left: u32,
     watched: Watched,
     watch: Option<Watch>,
+    /// The target was stopped for a question, and not started again yet.
+    is_down: bool,
+    /// The state after the load has been recorded.
+    is_closed: bool,
     /// Readings that belong to the phase which comes next.
     waiting: Vec<Reading>,
     deadline: Option<Instant>,
@@ -257,13 +269,17 @@ impl Run<'_> {
             );
             self.journal.event(&Event::Noted { text });
         }
+        if let Some(text) = self.connection.started_by_command() {
+            self.journal.event(&Event::Noted { text });
+        }
         self.snapshot("before");
         self.watch = self
             .watched
             .is_something()
             .then(|| Watch::start(self.watched.clone(), WATCH_EVERY, self.connection.epoch));
+        self.waiting = self.connection.take_starts();
         if let Some(behind) = &mut self.connection.behind {
-            self.waiting = behind.references();
+            self.waiting.extend(behind.references());
             self.waiting.extend(behind.counts());
         }
         for phase in phases {
@@ -275,8 +291,10 @@ impl Run<'_> {
                 {
                     self.restart(&phase.name)?;
                 }
-                self.phase(phase)?;
-                self.refusals(suite);
+                if self.cut.is_none() {
+                    self.phase(phase)?;
+                    self.refusals(suite);
+                }
             }
         }
         self.prepare(&suite.run.limits)?;
@@ -286,7 +304,7 @@ impl Run<'_> {
         for reading in self.watch.take().map(Watch::stop).unwrap_or_default() {
             self.journal.event(&Event::ReadingTaken(reading));
         }
-        self.snapshot("after");
+        self.snapshot_after();
         if let Some(why) = self.cut.take() {
             self.journal.event(&Event::Noted { text: why });
         }
@@ -315,7 +333,11 @@ impl Run<'_> {
     /// Starts the target anew, where it was started here.
     fn restart(&mut self, phase: &str) -> Result<()> {
         let phase = clean(phase, 80);
-        let text = match self.connection.restart()? {
+        let took = self.up_again()?;
+        if self.cut.is_some() {
+            return Ok(());
+        }
+        let text = match took {
             Some(took) => format!(
                 "The target was stopped and started anew before '{phase}'; until it was ready again that took {} ms.",
                 took.as_millis()
@@ -365,7 +387,11 @@ impl Run<'_> {
         while self.may_go_on() {
             match experiment.next(&self.view()) {
                 Step::Run(phase) => self.phase(phase)?,
-                Step::Done => break,
+                Step::Restarted(phase) if self.started_anew(&phase.experiment)? => self.phase(phase)?,
+                Step::Stopped { phase, after_ms } if self.can_be_stopped(&phase.experiment) => {
+                    self.stopped(phase, after_ms)?;
+                }
+                Step::Restarted(_) | Step::Stopped { .. } | Step::Done => break,
             }
         }
         for finding in experiment.conclude(&self.view()) {
@@ -431,6 +457,9 @@ impl Run<'_> {
 
     /// Runs a phase under the next index.
     fn measure(&mut self, phase: Phase) -> Result<PhaseResult> {
+        if self.is_down {
+            self.up_again()?;
+        }
         let index = self.next_index();
         let at = self.connection.engine.now();
         self.journal.event(&Event::PhaseStarted {

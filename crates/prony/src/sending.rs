@@ -8,7 +8,7 @@ use prony_engine::monitors::{EngineMetrics, Scrape};
 use prony_model::{HttpVersion, Role, Secret, Suite, Surface, TargetSpec};
 use prony_wire::TlsOptions;
 
-use crate::cli::{AccessArgs, SendArgs};
+use crate::cli::{AccessArgs, LaunchArgs, SendArgs};
 use crate::diagnostic::Diagnostic;
 use crate::session::is_sensitive;
 use crate::target_url;
@@ -75,6 +75,24 @@ pub(crate) fn apply(send: &SendArgs, suite: &mut Suite) -> Result<Secrets, Diagn
         secrets.push(("x-api-key".to_owned(), Secret::new(variable(name)?)));
     }
     Ok(secrets)
+}
+
+/// Writes the flags that say how to start and stop it into the target.
+pub(crate) fn launch(args: &LaunchArgs, target: &mut TargetSpec) {
+    let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1);
+    if let Some(words) = &args.command {
+        target.command.clone_from(&words.0);
+    }
+    let launch = &mut target.launch;
+    launch.cwd = args
+        .cwd
+        .as_ref()
+        .map(|dir| dir.display().to_string())
+        .or(launch.cwd.take());
+    launch.ready = args.ready.clone().or(launch.ready.take());
+    launch.start_timeout_ms = args.start_timeout.map_or(launch.start_timeout_ms, millis);
+    launch.stop_signal = args.stop_signal.unwrap_or(launch.stop_signal);
+    launch.stop_timeout_ms = args.stop_timeout.map_or(launch.stop_timeout_ms, millis);
 }
 
 /// Writes the flags that say where to connect, whom to trust and who to be into the target.

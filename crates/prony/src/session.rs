@@ -110,7 +110,8 @@ fn redact(arg: &str) -> String {
     arg.to_owned()
 }
 
-fn quote(word: &str) -> String {
+/// A word as a shell takes it.
+pub(crate) fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+*".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()

@@ -57,13 +57,25 @@ fn page(report: &Report) -> String {
     out
 }
 
+/// New requests go elsewhere before the process is told to stop.
+const PRE_STOP: &str =
+    "          lifecycle:\n            preStop:\n              sleep:\n                seconds: 5\n";
+
 fn deployment(out: &mut String, advice: &Advice, name: &str) {
     let _ = write!(
         out,
         "---\napiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {name}\nspec:\n  selector:\n    matchLabels:\n      \
-         app: {name}\n  template:\n    metadata:\n      labels:\n        app: {name}\n    spec:\n      containers:\n        - \
-         name: {name}\n"
+         app: {name}\n  template:\n    metadata:\n      labels:\n        app: {name}\n    spec:\n"
     );
+    let grace = advice.setting("termination.grace_s");
+    if let Some(grace) = grace {
+        explain(out, 6, grace);
+        let _ = writeln!(out, "      terminationGracePeriodSeconds: {:.0}", grace.value);
+    }
+    let _ = write!(out, "      containers:\n        - name: {name}\n");
+    if grace.is_some() {
+        out.push_str(PRE_STOP);
+    }
     probe(out, advice, "startup", "startupProbe");
     probe(out, advice, "liveness", "livenessProbe");
     probe(out, advice, "readiness", "readinessProbe");

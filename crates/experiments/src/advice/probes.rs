@@ -1,4 +1,4 @@
-//! Start-up, liveness and readiness probes, from health calls beside load and not from idle ones.
+//! Start-up, liveness and readiness probes, from health calls beside load and not from idle ones; and the time to stop.
 
 use prony_model::{Endpoint, Figure, ProbeAddress, Role, Surface};
 
@@ -12,6 +12,12 @@ use crate::wording::{digits, ms};
 
 /// Starts that must have been seen before a start-up probe follows from them.
 const STARTS_MIN: u64 = 10;
+/// Shortest time to stop (the platform's default), and the part of it that passes before the signal, while the platform takes the
+/// instance out, in s.
+const GRACE_S_MIN: f64 = 30.0;
+const PRE_STOP_S: f64 = 5.0;
+/// Fewest failures that end a start (the platform's default): the first probe comes with the process.
+const STARTUP_FAILURES_MIN: f64 = 3.0;
 /// Period of the start-up and the readiness probe, in s.
 const SHORT_PERIOD_S: f64 = 5.0;
 /// Period of the liveness probe, in s (the platform's default).
@@ -29,6 +35,7 @@ const LOAD_WANTED: f64 = 1.5;
 
 pub(super) fn advise(facts: &Facts<'_>, page: &mut Page) {
     startup(facts, page);
+    termination(facts, page);
     match &facts.health {
         Some(health) if health.calls().count() >= CALLS_MIN => under_load(facts, health, page),
         health => {
@@ -51,20 +58,27 @@ pub(super) fn advise(facts: &Facts<'_>, page: &mut Page) {
 
 fn startup(facts: &Facts<'_>, page: &mut Page) {
     // Only where starting was seen: else the slowest request after idleness is a request like others.
-    let slowest = facts
+    let cold = facts
         .found("cold-start", "cold start")
-        .and_then(|_| facts.found("cold-start", "request after idleness, slowest"))
-        .filter(|f| f.n >= STARTS_MIN)
+        .and_then(|_| facts.found("cold-start", "request after idleness, slowest"));
+    let process = facts.found("startup", "start to ready or answering, slowest");
+    let enough = |figure: &Figure| figure.n >= STARTS_MIN;
+    let slowest = cold
+        .filter(enough)
+        .or_else(|| process.clone().filter(enough))
         .map(in_seconds);
     let Some(slowest) = slowest else {
-        page.lacks(
-            "start-up probe",
-            "the times of at least 10 starts",
-            "run `cold-start`",
-        );
+        let first = if process.is_some() {
+            "run `startup` with `starts = 10`"
+        } else {
+            "run `cold-start`"
+        };
+        page.lacks("start-up probe", "the times of at least 10 starts", first);
         return;
     };
-    let failures = (1.5 * slowest.value / SHORT_PERIOD_S).ceil().max(1.0);
+    let failures = (1.5 * slowest.value / SHORT_PERIOD_S)
+        .ceil()
+        .max(STARTUP_FAILURES_MIN);
     for (key, value, says) in [
         (
             "startup.period_s",
@@ -74,7 +88,9 @@ fn startup(facts: &Facts<'_>, page: &mut Page) {
         (
             "startup.failures",
             failures,
-            format!("Give up on a start after {failures:.0} failures: 1.5 times the slowest start seen."),
+            format!(
+                "Give up on a start after {failures:.0} failures: at least 1.5 times the slowest start seen."
+            ),
         ),
     ] {
         page.set(Line {
@@ -86,11 +102,45 @@ fn startup(facts: &Facts<'_>, page: &mut Page) {
                 "failures"
             },
             says,
-            formula: format!("1.5 x {} s / 5 s, rounded up", digits(slowest.value)),
+            formula: format!(
+                "1.5 x {} s / 5 s, rounded up, at least {STARTUP_FAILURES_MIN:.0}",
+                digits(slowest.value)
+            ),
             evidence: vec![slowest.clone()],
             caveat: String::new(),
         });
     }
+}
+
+/// The time that a platform gives an instance to stop: from stops that were measured, and only if all came to an end.
+fn termination(facts: &Facts<'_>, page: &mut Page) {
+    let killed = facts.found("stop-in-time", "times that it had to be killed");
+    let Some(killed) = killed else { return };
+    let longest = facts
+        .found("stop-in-time", "time to stop, longest")
+        .map(in_seconds);
+    let Some(longest) = longest.filter(|_| killed.value < 0.5) else {
+        page.lacks(
+            "time to stop",
+            "a stop that came to an end by itself",
+            "let the target end when it is told to, then run `drain`",
+        );
+        return;
+    };
+    let grace_s = (2.0 * longest.value + PRE_STOP_S).ceil().max(GRACE_S_MIN);
+    page.set(Line {
+        key: "termination.grace_s",
+        value: grace_s,
+        unit: "s",
+        says: format!("Give an instance {grace_s:.0} s to stop before it is killed, {PRE_STOP_S:.0} s of which pass before the signal."),
+        formula: format!(
+            "max({GRACE_S_MIN:.0} s, 2 x longest time to stop + {PRE_STOP_S:.0} s) = max({GRACE_S_MIN:.0} s, 2 x {} + {PRE_STOP_S:.0} s)",
+            ms(1000.0 * longest.value)
+        ),
+        evidence: vec![longest],
+        caveat: "Requests that take longer than those measured need more: at least as long as the longest that may be in flight."
+            .to_owned(),
+    });
 }
 
 fn under_load(facts: &Facts<'_>, health: &Health<'_>, page: &mut Page) {

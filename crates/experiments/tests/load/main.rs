@@ -36,7 +36,8 @@ fn run(
                     let result = simulation.perform(phases.len() as u16, &phase);
                     phases.push(result);
                 }
-                Step::Done => break,
+                // There is no process behind a simulation.
+                Step::Restarted(_) | Step::Stopped { .. } | Step::Done => break,
             }
         }
         if *name != "coverage" {

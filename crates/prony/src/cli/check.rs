@@ -8,8 +8,8 @@ use clap::builder::PossibleValuesParser;
 use prony_experiments::EXPERIMENTS;
 use prony_model::{Budget, Objective};
 
-use super::SendArgs;
 use super::units::{duration, rate, share};
+use super::{LaunchArgs, SendArgs};
 
 /// Finds out what a backend offers, measures it, and gives a verdict.
 ///
@@ -26,6 +26,8 @@ use super::units::{duration, rate, share};
   prony check http://127.0.0.1:8000/classify -F image=@   one that takes pictures in a form
   prony check demo                                    the embedded demo backend, which carries planted faults
   prony check demo:enso-fixed -o out/fixed            the same backend without the faults; report in out/fixed
+  prony check http://127.0.0.1:0 --command 'python server.py --port {port}'
+                                                      start it, and ask too how it starts and stops
   prony check http://127.0.0.1:8000 --plan > my.toml  print the plan, edit it, then: prony run my.toml
   prony check https://api.example.org --allow-host api.example.org --bearer-env TOKEN --max-rate 20")]
 pub(crate) struct CheckArgs {
@@ -70,6 +72,9 @@ pub(crate) struct CheckArgs {
     /// What the endpoint at the URL takes, where no document says so.
     #[command(flatten)]
     pub told: ToldArgs,
+    /// How to start the target.
+    #[command(flatten)]
+    pub launch: LaunchArgs,
     /// The shared flags.
     #[command(flatten)]
     pub send: SendArgs,

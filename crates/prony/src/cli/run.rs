@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::SendArgs;
 use super::units::key_value;
+use super::{LaunchArgs, SendArgs};
 
 /// Runs a suite: scenarios, load shapes, experiments, gates and claims from a TOML file.
 ///
@@ -37,6 +37,9 @@ pub(crate) struct RunArgs {
     /// Check the file and say what it would do, but send nothing.
     #[arg(long)]
     pub dry_run: bool,
+    /// How to start the target.
+    #[command(flatten)]
+    pub launch: LaunchArgs,
     /// The shared flags.
     #[command(flatten)]
     pub send: SendArgs,

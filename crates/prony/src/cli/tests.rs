@@ -68,14 +68,33 @@ fn examples_in_the_help_parse() {
                 .split([';', '|', '>'])
                 .next()
                 .unwrap();
-            let words = command.split_whitespace().map(|w| w.trim_matches('\''));
-            let matches = Cli::tree().try_get_matches_from(std::iter::once("prony").chain(words));
+            let words = shlex::split(command).unwrap();
+            let matches = Cli::tree().try_get_matches_from(std::iter::once("prony".to_owned()).chain(words));
             let cli = matches.and_then(|m| Cli::from_arg_matches(&m));
             assert!(cli.is_ok(), "{line}: {}", cli.unwrap_err());
             parsed += 1;
         }
     }
     assert!(parsed >= 25, "{parsed}");
+}
+
+#[test]
+fn a_target_to_be_started_is_a_command_in_words() {
+    let line = "prony check http://h --command 'python \"my server.py\" -p {port}' --stop-signal INT --stop-timeout 2s";
+    let cli = Cli::tree()
+        .try_get_matches_from(shlex::split(line).unwrap())
+        .and_then(|m| Cli::from_arg_matches(&m));
+    let Command::Check(args) = cli.unwrap().command else {
+        panic!("it is a check");
+    };
+    let mut target = prony_model::TargetSpec::default();
+    crate::sending::launch(&args.launch, &mut target);
+    assert_eq!(target.command, ["python", "my server.py", "-p", "{port}"]);
+    assert_eq!(target.launch.stop_signal, prony_model::StopSignal::Int);
+    assert_eq!(
+        (target.launch.stop_timeout_ms, target.launch.start_timeout_ms),
+        (2_000, 60_000)
+    );
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use prony_model::{BodyCheck, Header, JsonText, StreamProtocol};
 
+use super::launch::Words;
+
 /// Units of time, longest suffix first.
 const UNITS: [(&str, f64); 5] = [
     ("us", 0.000_001),
@@ -191,6 +193,15 @@ pub(crate) fn key_value(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// A command line in its words, with the quotes of a shell.
+pub(crate) fn words(text: &str) -> Result<Words, String> {
+    match shlex::split(text) {
+        Some(words) if !words.is_empty() => Ok(Words(words)),
+        Some(_) => Err("the command is empty; write 'python server.py'".to_owned()),
+        None => Err(format!("a quote in {text:?} is not closed")),
+    }
+}
+
 /// Whether `name` is a token of RFC 9110, section 5.6.2.
 pub(crate) fn is_token(name: &str) -> bool {
     !name.is_empty()
@@ -215,7 +226,7 @@ mod tests {
 
     use prony_model::BodyCheck;
 
-    use super::{at_once, body_check, duration, header, key_value, rate, share, spin};
+    use super::{at_once, body_check, duration, header, key_value, rate, share, spin, words};
 
     #[test]
     fn shares_as_fractions_and_in_per_cent() {
@@ -224,6 +235,13 @@ mod tests {
         for wrong in ["1", "0", "100%", "99", "much", "-0.5"] {
             assert!(share(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn commands_in_words() {
+        assert_eq!(words("a 'b c' d\\ e").unwrap().0, ["a", "b c", "d e"]);
+        assert!(words("  ").unwrap_err().contains("empty"));
+        assert!(words("a 'b").unwrap_err().contains("not closed"));
     }
 
     #[test]

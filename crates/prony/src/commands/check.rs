@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use prony_experiments::{EXPERIMENTS, ExperimentDef};
+use prony_experiments::{EXPERIMENTS, ExperimentDef, OF_A_PROCESS};
 use prony_model::{ExitCode, Role, RunSpec, Suite, Surface, TargetSpec};
 
 use crate::cli::{CheckArgs, ToldArgs};
@@ -39,6 +39,8 @@ pub(crate) fn run(args: &CheckArgs, session: &Session) -> Result<ExitCode> {
         objective: args.objective(),
         ..Suite::default()
     };
+    sending::launch(&args.launch, &mut suite.target);
+    config::check_launch(&suite.target)?;
     let secrets = sending::apply(&args.send, &mut suite)?;
     let mut connection = Connection::open(&suite, &secrets, session)?;
     let told = told(&args.told)?;
@@ -122,6 +124,7 @@ fn plan(suite: &mut Suite, surface: &Surface, only: &[String]) {
             .iter()
             .copied()
             .filter(|def| suite.run.budget >= def.from_budget)
+            .filter(|def| is_asked_unchosen(def, suite))
             .collect()
     } else {
         prony_experiments::with_needed(only.iter().map(String::as_str))
@@ -137,6 +140,12 @@ fn plan(suite: &mut Suite, surface: &Surface, only: &[String]) {
             }
         }
     }
+}
+
+/// Those that stop the target are for one that was started for it. What should outlive it only a suite can name.
+fn is_asked_unchosen(def: &ExperimentDef, suite: &Suite) -> bool {
+    let stops = OF_A_PROCESS.contains(&def.name);
+    def.name != "persistence" && (!stops || !suite.target.command.is_empty())
 }
 
 /// The plan in words.

@@ -1,6 +1,6 @@
 //! `prony run`: a suite file, with the flags laid over it, handed to the runner.
 
-use prony_model::{ExitCode, Suite};
+use prony_model::{ExitCode, LaunchSpec, Suite};
 
 use crate::cli::RunArgs;
 use crate::diagnostic::{Diagnostic, nearest};
@@ -17,11 +17,19 @@ pub(crate) fn run(args: &RunArgs, session: &Session) -> anyhow::Result<ExitCode>
         if target_url::preset(url).is_none() {
             suite.target.knobs.clear();
         }
+        // It would start another target than this.
+        suite.target.command.clear();
+        suite.target.launch = LaunchSpec::default();
     }
+    if let Some(cwd) = &mut suite.target.launch.cwd {
+        *cwd = base_dir.join(&*cwd).display().to_string();
+    }
+    sending::launch(&args.launch, &mut suite.target);
     if let Some(cacert) = &mut suite.target.cacert {
         *cacert = base_dir.join(&*cacert).display().to_string();
     }
     origins::settle(&mut suite, &base_dir);
+    config::check_launch(&suite.target)?;
     let secrets = sending::apply(&args.send, &mut suite)?;
     keep_phases(&mut suite, &args.phases)?;
     if args.dry_run {

@@ -12,7 +12,7 @@ use prony_model::{
 
 use super::document::Document;
 use super::explain::explain_params;
-use super::{form, origins, shape, template};
+use super::{form, launch, origins, shape, template};
 use crate::cli::{SPIN_MAX, is_token};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::target_url;
@@ -67,6 +67,12 @@ fn target(suite: &Suite, document: &Document) -> Checked {
         return Err(document
             .error("target.knobs", "knobs are for the embedded backend only")
             .next("remove them, or use `url = \"demo:enso\"`"));
+    }
+    if let Some((key, diagnostic)) = launch::wrong(spec) {
+        return Err(Diagnostic {
+            place: document.error(&format!("target.{key}"), "").place,
+            ..diagnostic
+        });
     }
     if let Some(text) = &spec.connect_to {
         target_url::host_and_port(text).map_err(|why| document.error("target.connect_to", why))?;

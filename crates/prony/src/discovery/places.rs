@@ -49,6 +49,12 @@ pub(super) const WELL_KNOWN: &[(&str, Role)] = &[
     ("/v1/models", Role::Listing),
 ];
 
+/// Those of them that tell health.
+pub(crate) fn health_paths() -> impl Iterator<Item = &'static str> {
+    let is_health = |(path, role): &(&'static str, Role)| (*role == Role::Health).then_some(*path);
+    WELL_KNOWN.iter().filter_map(is_health)
+}
+
 /// What the target answers to a path that cannot exist, when that is a success: single-page applications and
 /// catch-all handlers answer 200 to anything, which proves nothing.
 pub(super) fn catch_all(fetch: &mut dyn Fetch) -> Option<Captured> {

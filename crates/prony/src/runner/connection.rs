@@ -1,6 +1,7 @@
 //! A target that answers: the engine bound to it, and the process behind it when that is on this host.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -9,11 +10,16 @@ use anyhow::{Context, Result};
 use prony_engine::monitors::{self, Watched};
 use prony_engine::null_target::NullTarget;
 use prony_engine::{Engine, EngineOptions, Target};
-use prony_model::{Captured, Limits, Outcome, Request, Secret, Suite, Surface, TargetSpec};
+use prony_model::{
+    Captured, ExitCode, Limits, Nanos, Outcome, Reading, Request, Secret, Suite, Surface, TargetSpec,
+};
 
 use super::behind::Behind;
-use super::demo::{self, Demo};
 use super::patience::Patience;
+use super::demo;
+use super::process::End;
+use super::readiness::{self, Failure, Probes};
+use super::started::{self, Started};
 use super::stdio::{self, Bridge};
 use super::{NullEngine, null_phase};
 use crate::diagnostic::Diagnostic;
@@ -50,25 +56,35 @@ pub(crate) struct Connection {
     target: Target,
     limits: Limits,
     stop: Arc<AtomicBool>,
-    demo: Option<Demo>,
+    /// What was started here, and whether its starts are watched.
+    started: Option<Started>,
+    watches_starts: bool,
+    /// The course of each start since these were taken last.
+    starts: Vec<Reading>,
     bridge: Option<Bridge>,
 }
 
 impl Connection {
-    /// Starts the demo if the target is one, and binds an engine to the target. Sends nothing yet.
+    /// Starts the target where it is a demo or a command, and binds an engine to it. Sends nothing yet but what tells whether a
+    /// command is ready.
     pub(crate) fn open(suite: &Suite, secrets: &[(String, Secret)], session: &Session) -> Result<Self> {
         let spec = &suite.target;
         let demo = match preset(&spec.url) {
-            Some(preset) => Some(Demo::start(preset, &spec.knobs)?),
+            Some(preset) => Some(Started::demo(preset, spec)?),
             None => None,
         };
         let bridge = bridge(spec, demo.as_ref())?;
-        let started = bridge.as_ref().map(|bridge| bridge.url.as_str());
-        let started = started.or(demo.as_ref().map(|demo| demo.url.as_str()));
-        let url = started.unwrap_or(spec.url.as_str());
+        let begun = bridge.as_ref().map(|bridge| bridge.url.as_str());
+        let begun = begun.or(demo.as_ref().map(|demo| demo.url.as_str()));
+        let is_command = !spec.command.is_empty();
+        let url = match begun {
+            Some(url) => url.to_owned(),
+            None if is_command => started::with_port(&spec.url)?,
+            None => spec.url.clone(),
+        };
         let own = preset(&spec.url).and_then(|name| own_credential(name, spec, secrets));
         let secrets = [secrets, own.as_slice()].concat();
-        let mut target = sending::target(url, spec, &secrets)?;
+        let mut target = sending::target(&url, spec, &secrets)?;
         target.others = origins::targets(suite, demo.as_ref().map(|demo| &demo.beside))?;
         target.masked.extend(origins::secrets(&target.others));
         let epoch = Instant::now();
@@ -83,6 +99,10 @@ impl Connection {
         };
         let engine = Engine::new(&target, options)?;
         let is_local = engine.shares_host();
+        let started = match demo {
+            None if is_command => Some(begin(spec, &url, &engine, &secrets)?),
+            demo => demo,
+        };
         let listening = || {
             let port = engine.peer().port().filter(|_| is_local);
             port.and_then(monitors::listening_pid)
@@ -92,16 +112,15 @@ impl Connection {
             .pid
             .or_else(contained)
             .or_else(|| bridge.as_ref().and_then(Bridge::pid))
-            .or_else(|| demo.as_ref().map(Demo::pid))
+            .or_else(|| started.as_ref().map(Started::pid))
             .or_else(listening);
-        let behind = spec.upstream.as_deref().or(demo
-            .as_ref()
-            .and_then(|demo| demo.beside.get("upstream"))
-            .map(String::as_str));
+        let beside = started.as_ref().and_then(|one| one.beside.get("upstream"));
+        let behind = spec.upstream.as_ref().or(beside).map(String::as_str);
         let behind = behind
             .map(|url| Behind::open(url, &spec.allow_hosts, epoch))
             .transpose()?;
-        Ok(Self {
+        let asks_of_starts = |name: &&str| suite.experiment.contains_key(*name);
+        let mut connection = Self {
             behind,
             engine,
             url: target.origin.to_string(),
@@ -112,23 +131,36 @@ impl Connection {
             limits: suite.run.limits.clone(),
             stop: Arc::clone(&session.stop),
             target,
-            demo,
+            watches_starts: is_command || prony_experiments::OF_A_PROCESS.iter().any(asks_of_starts),
+            started,
+            starts: Vec::new(),
             bridge,
-        })
+        };
+        if let Some(started) = connection.started.as_ref().filter(|_| is_command) {
+            let (typed, pid) = (clean(&started.typed(), 300), started.pid());
+            session.note(&format!(
+                "started `{typed}` (process {pid}); waiting until it is ready on {}",
+                connection.url
+            ));
+            connection.watch_start(None)?;
+        }
+        Ok(connection)
     }
 
     /// Starts the target anew on the same address, if it was started here: how long it took until it was ready again.
-    pub(super) fn restart(&mut self) -> Result<Option<Duration>> {
+    pub(super) fn restart(&mut self, surface: &Surface) -> Result<Option<Duration>> {
         if self.bridge.is_some() {
             return Ok(None);
         }
-        let Some(demo) = self.demo.take() else {
+        let Some(started) = &mut self.started else {
             return Ok(None);
         };
         let began = Instant::now();
-        let demo = demo.again()?;
-        self.pid = Some(demo.pid());
-        self.demo = Some(demo);
+        started.again(&self.stop)?;
+        self.pid = Some(started.pid());
+        if self.watches_starts {
+            self.watch_start(Some(surface))?;
+        }
         Ok(Some(began.elapsed()))
     }
 
@@ -141,6 +173,50 @@ impl Connection {
     pub(super) fn others(&self) -> Vec<(String, String)> {
         let shown = |(name, other): &(String, Target)| (name.clone(), other.origin.to_string());
         self.target.others.iter().map(shown).collect()
+    }
+
+    /// Follows the start until the target is ready. An error says why it is not, and what to do.
+    fn watch_start(&mut self, surface: Option<&Surface>) -> Result<()> {
+        let Some(started) = &mut self.started else {
+            return Ok(());
+        };
+        let probes = Probes::of(surface, started.launch.ready.as_deref());
+        let (timeout, _) = started.timeouts();
+        let course = readiness::watch(started.process(), &mut self.engine, &probes, timeout, &self.stop);
+        match course {
+            Ok(course) => {
+                let at = Nanos::from(started.spawned().saturating_duration_since(self.epoch));
+                self.starts.push(course.reading(at));
+                Ok(())
+            }
+            Err(failure) => Err(not_started(started, &self.url, failure).into()),
+        }
+    }
+
+    /// A sentence for the report where the target is a command of the person's.
+    pub(super) fn started_by_command(&self) -> Option<String> {
+        let started = self.started.as_ref().filter(|started| started.is_command())?;
+        Some(format!(
+            "Prony started the target itself: `{}`. What it printed is in target.log beside this report.",
+            clean(&started.typed(), 300)
+        ))
+    }
+
+    /// The courses of the starts since this was asked last.
+    pub(super) fn take_starts(&mut self) -> Vec<Reading> {
+        std::mem::take(&mut self.starts)
+    }
+
+    /// The target that was started here, to be stopped elsewhere.
+    pub(super) fn started(&mut self) -> &mut Option<Started> {
+        &mut self.started
+    }
+
+    /// Keeps what the person's command prints in that folder.
+    pub(super) fn keep_log(&self, dir: &Path) -> Result<()> {
+        self.started
+            .as_ref()
+            .map_or(Ok(()), |started| started.keep_log(dir))
     }
 
     /// What of the target can be watched while it is under load.
@@ -219,14 +295,74 @@ impl Connection {
     }
 }
 
+/// Starts the person's command, where nothing is there already that would be taken for it.
+fn begin(spec: &TargetSpec, url: &str, engine: &Engine, secrets: &[(String, Secret)]) -> Result<Started> {
+    if !engine.shares_host() {
+        let what = format!("the command starts a process on this machine, and {url} is not on its loopback");
+        return Err(Diagnostic::usage(what)
+            .next("give the address on which it listens here: http://127.0.0.1:8000")
+            .into());
+    }
+    if readiness::listens(engine.peer()) {
+        let what = format!(
+            "something listens on {url} already: it would be measured, and not what the command starts"
+        );
+        return Err(Diagnostic::usage(what)
+            .next("stop it, or leave the command out")
+            .next("http://127.0.0.1:0 takes a free port, which stands for {port} in the command")
+            .into());
+    }
+    Started::command(
+        spec,
+        url,
+        secrets.iter().map(|(_, secret)| secret.clone()).collect(),
+    )
+}
+
+/// A start that came to nothing: what happened, what was printed, what to do next.
+fn not_started(started: &Started, url: &str, failure: Failure) -> Diagnostic {
+    let typed = clean(&started.typed(), 300);
+    let printed = match started.last_lines() {
+        lines if lines.is_empty() => "; it printed nothing".to_owned(),
+        lines => format!("; it printed:{lines}"),
+    };
+    match failure {
+        Failure::Stopped => Diagnostic {
+            code: ExitCode::Interrupted,
+            what: format!("stopped before `{typed}` was ready"),
+            place: None,
+            next: Vec::new(),
+        },
+        Failure::Ended(end) => {
+            let how = match end {
+                End::Code(code) => format!("ended with exit code {code}"),
+                End::Signal(signal) => format!("was ended by signal {signal}"),
+            };
+            Diagnostic::unreachable(format!("`{typed}` {how} before it was ready on {url}{printed}"))
+                .next(format!("run it by itself until it stays up: {typed}"))
+                .next("a server that goes to the background must be told to stay in the foreground")
+        }
+        Failure::Late(last) => {
+            let seconds = started.launch.start_timeout_ms as f64 / 1000.0;
+            let last = clean(&last, 200);
+            Diagnostic::unreachable(format!("`{typed}` was not ready on {url} within {seconds} s: {last}{printed}"))
+                .next(format!("make sure that it listens on {url}"))
+                .next(
+                    "--start-timeout gives it more time, and --ready names the path that tells when it is ready (in a suite: \
+                     `start_timeout_ms` and `ready` in `[target.launch]`)",
+                )
+        }
+    }
+}
+
 /// Starts the processes of a target over standard input and output. Those of a preset share the service behind one that is
 /// served over HTTP.
-fn bridge(spec: &TargetSpec, demo: Option<&Demo>) -> Result<Option<Bridge>> {
+fn bridge(spec: &TargetSpec, demo: Option<&Started>) -> Result<Option<Bridge>> {
     let Some(mut command) = stdio::command(&spec.url) else {
         return Ok(None);
     };
     if let (Some(preset), Some(demo)) = (preset(&spec.url), demo) {
-        let upstream = demo.upstream.as_deref();
+        let upstream = demo.beside.get("upstream");
         let upstream = upstream.with_context(|| {
             format!("the preset '{preset}' does not speak over standard input and output")
         })?;

@@ -3,7 +3,7 @@
 use prony_model::{Advice, Figure, MetricNames, ProbeAddress, Setting, Source, Unmeasured};
 
 /// Keys, values and units of every setting that there is.
-const SETTINGS: [(&str, f64, &str); 24] = [
+const SETTINGS: [(&str, f64, &str); 25] = [
     ("plan.per_s", 33.6, "1/s"),
     ("concurrency.limit", 8.0, "requests"),
     ("queue.length", 60.0, "requests"),
@@ -24,6 +24,7 @@ const SETTINGS: [(&str, f64, &str); 24] = [
     ("readiness.timeout_s", 3.0, "s"),
     ("readiness.period_s", 5.0, "s"),
     ("readiness.failures", 2.0, "failures"),
+    ("termination.grace_s", 45.0, "s"),
     ("memory.limit_bytes", 2_147_483_648.0, "B"),
     ("alert.p95_s", 0.4812, "s"),
     ("alert.in_flight", 6.4, "requests"),

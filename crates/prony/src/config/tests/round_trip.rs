@@ -6,9 +6,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use prony_model::{
     Arrivals, Body, BodyCheck, Budget, Capture, Carry, Claim, DziPick, DziSpec, Endpoint, Expect, Feed,
     FeedOrder, FeedPer, Gate, Generate, Header, HttpSpec, HttpVersion, ImageFormat, ImageKind, ImageSpec,
-    JsonText, Limits, Objective, Order, OriginSpec, Outcome, Parameter, PartSpec, PhaseSpec, Place, Request,
-    Retry, RetryOn, Role, RunSpec, S3Sign, SampleRequest, ScenarioSpec, Shape, SignSpec, Stage, StepSpec,
-    Suite, TargetSpec, TimeUnit, Until,
+    JsonText, LaunchSpec, Limits, Objective, Order, OriginSpec, Outcome, Parameter, PartSpec, PhaseSpec, Place,
+    Request, Retry, RetryOn, Role, RunSpec, S3Sign, SampleRequest, ScenarioSpec, Shape, SignSpec, Stage, StepSpec,
+    StopSignal, Suite, TargetSpec, TimeUnit, Until,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -338,6 +338,20 @@ fn target() -> impl Strategy<Value = TargetSpec> {
         .prop_map(
             |(url, knobs, headers, bearer_env, insecure, allow_hosts)| TargetSpec {
                 url,
+                command: allow_hosts.clone(),
+                launch: LaunchSpec {
+                    cwd: bearer_env.clone(),
+                    env: knobs.clone(),
+                    env_from: knobs.clone(),
+                    ready: bearer_env.clone(),
+                    start_timeout_ms: allow_hosts.len() as u64,
+                    stop_signal: if insecure {
+                        StopSignal::Quit
+                    } else {
+                        StopSignal::Term
+                    },
+                    stop_timeout_ms: 30_000,
+                },
                 knobs,
                 headers,
                 api_key_env: bearer_env.clone(),
