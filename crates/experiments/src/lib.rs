@@ -33,6 +33,7 @@ mod image_header;
 pub mod imported;
 mod input_validation;
 mod integrity;
+mod interactivity;
 mod job_lifecycle;
 mod ladder;
 mod leaf;
@@ -49,6 +50,7 @@ mod recovery;
 mod relation;
 mod server_metrics;
 mod side_by_side;
+mod slo;
 mod status;
 mod streamed;
 mod streams;
@@ -62,6 +64,7 @@ mod view;
 mod wording;
 mod worker_id;
 mod workers;
+mod workload;
 
 pub use advice::advise;
 pub use claim::judge_claim;
@@ -72,6 +75,7 @@ pub use gate::{
 };
 pub use metric::{METRIC_FORMS, Metric, Span, StreamSpan, Unit};
 pub use server_metrics::{ServerMetrics, server_metrics};
+pub use slo::{Goodput, Slo, check_slo};
 pub use view::RunView;
 
 /// Every experiment, in the order in which a run performs them. Adding one is one file and one line here.
@@ -92,6 +96,7 @@ pub static EXPERIMENTS: &[&ExperimentDef] = &[
     &auth::DEF,
     &streams::DEF,
     &cancellation::DEF,
+    &interactivity::DEF,
     &burst::DEF,
     &ladder::DEF,
     &workers::DEF,

@@ -14,7 +14,7 @@ mod shape;
 mod template;
 mod validate;
 
-pub(crate) use expand::expand;
+pub(crate) use expand::{expand, for_experiments, scenarios_of};
 pub(crate) use print::print;
 pub(crate) use read::{SuiteFile, read};
 

@@ -135,7 +135,8 @@ fn of_record(record: &StreamRecord, span: StreamSpan, open_loop: bool) -> Vec<f6
     one.into_iter().collect()
 }
 
-fn gaps_ms(record: &StreamRecord) -> Vec<f64> {
+/// The gaps between its tokens, in ms: a chunk of k tokens after a gap g is k values of g / k.
+pub(crate) fn gaps_ms(record: &StreamRecord) -> Vec<f64> {
     let mut last: Option<Nanos> = None;
     let mut gaps = Vec::new();
     for event in record.timeline.events(record.sent).filter(|e| e.kind.is_token()) {
