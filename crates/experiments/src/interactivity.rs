@@ -13,6 +13,7 @@ use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 
 use crate::experiment::params;
+use crate::reset::{self, Reset};
 use crate::streamed::streaming;
 use crate::workload::{self, Workload};
 use crate::{Basis, Experiment, ExperimentDef, ParamError, RunView, Step, Time};
@@ -35,6 +36,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     time: Time::Filled([12.0, 40.0, 120.0]),
     build: |context, value| {
         let asked: InteractivityParams = params(value)?;
+        asked.reset.as_ref().map_or(Ok(()), Reset::check)?;
         workload::check(asked.scenarios.as_deref())?;
         let top = match context.budget {
             Budget::Quick => 4,
@@ -58,6 +60,8 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
             duration_s: asked.duration_s.unwrap_or(context.time_s),
             seed: context.seed,
             limits: context.limits.clone(),
+            reset: asked.reset,
+            held: None,
             plan: None,
             at: (0, 0),
         }))
@@ -78,6 +82,9 @@ pub(crate) struct InteractivityParams {
     pub scenarios: Option<Vec<String>>,
     /// Whether to leave out higher steps once two in a row surely brought no more tokens. By default yes.
     pub stop: Option<bool>,
+    /// Request that empties the server's cache, sent before each step: "vllm", "sglang", or
+    /// `{ method = "POST", path = "/..." }`. By default none is sent.
+    pub reset: Option<Reset>,
     /// Seconds for all of it. By default 12, 40 or 120.
     pub duration_s: Option<f64>,
 }
@@ -90,16 +97,28 @@ struct Interactivity {
     seed: u64,
     limits: Limits,
     plan: Option<Vec<Scenario>>,
+    /// What empties the cache, and the phase that waits for it.
+    reset: Option<Reset>,
+    held: Option<Phase>,
     /// Which scenario and which step come next.
     at: (usize, usize),
 }
 
 impl Experiment for Interactivity {
     fn next(&mut self, run: &RunView<'_>) -> Step {
+        if let Some(phase) = self.held.take() {
+            return Step::Run(phase);
+        }
         let plan = self.plan.take().unwrap_or_else(|| self.plan(run));
         let step = self.step(run, &plan);
         self.plan = Some(plan);
-        step
+        match (&self.reset, step) {
+            (Some(reset), Step::Run(phase)) => {
+                self.held = Some(phase);
+                Step::Run(reset.phase(run, NAME, &self.limits))
+            }
+            (_, step) => step,
+        }
     }
 
     fn conclude(&self, run: &RunView<'_>) -> Vec<Finding> {
@@ -109,6 +128,7 @@ impl Experiment for Interactivity {
         }
         plan.iter()
             .map(|scenario| report::finding(run, &scenario.name, &self.connections))
+            .chain(reset::finding(run, NAME))
             .collect()
     }
 }

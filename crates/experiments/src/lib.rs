@@ -48,6 +48,7 @@ mod rate;
 mod rate_limit;
 mod recovery;
 mod relation;
+mod reset;
 mod server_metrics;
 mod side_by_side;
 mod slo;

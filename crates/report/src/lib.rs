@@ -6,6 +6,7 @@
 
 mod alerts;
 mod build;
+mod curves;
 pub mod definitions;
 mod error;
 mod escape;
@@ -17,10 +18,12 @@ pub mod peers;
 mod record;
 mod report;
 mod streams;
+mod svg;
 pub mod terminal;
 mod verdict;
 mod yaml;
 
+pub use curves::{Curve, CurvePoint};
 pub use error::RenderError;
 pub use json::json_schema;
 pub use record::{ExperimentTitle, Finished, RunRecord, StartedPhase};
@@ -55,6 +58,7 @@ pub static FORMATS: &[&FormatDef] = &[
     &json::DEF,
     &kubernetes::DEF,
     &alerts::DEF,
+    &svg::DEF,
 ];
 
 /// The format of that name.

@@ -88,6 +88,63 @@ fn in_an_open_loop_an_objective_counts_from_the_schedule() {
     assert_eq!(Report::build(&run).streams[0].goodput.as_ref().unwrap().good, 0);
 }
 
+/// The run with the one phase three times, at 1, 2 and 4 at once; 4 brings fewer tokens than 2.
+fn swept() -> prony_report::RunRecord {
+    let mut run = run();
+    let first = run.phases[0].clone();
+    run.phases.clear();
+    run.streams.clear();
+    for (index, (connections, per_s, tpot_ms)) in [(1, 30.0, 5.0), (2, 50.0, 8.0), (4, 45.0, 20.0)]
+        .into_iter()
+        .enumerate()
+    {
+        let mut phase = first.clone();
+        phase.index = index as u16;
+        phase.experiment = "interactivity".into();
+        let stream = &mut phase.streams[0];
+        stream.scenario = "chat <b>&".into();
+        stream.connections = connections;
+        stream.tokens_per_s = per_s;
+        stream.tpot.mean_ns = tpot_ms * 1e6;
+        run.phases.push(phase);
+    }
+    run
+}
+
+#[test]
+fn a_sweep_is_a_curve_with_its_pareto_points() {
+    let report = Report::build(&swept());
+    let [curve] = report.curves.as_slice() else {
+        panic!("{:?}", report.curves)
+    };
+    let points: Vec<(u32, f64, bool)> = curve
+        .points
+        .iter()
+        .map(|p| (p.connections, p.user_tokens_per_s.round(), p.is_pareto))
+        .collect();
+    assert_eq!(points, [(1, 200.0, true), (2, 125.0, true), (4, 50.0, false)]);
+    let rendered = |format: &str| (find(format).unwrap().render)(&report, TerminalStyle::default()).unwrap();
+    let chart = rendered("svg");
+    // Three points, two of them filled; the scenario's name is text.
+    assert_eq!(chart.matches("<circle").count(), 3);
+    assert_eq!(chart.matches("r=\"5\" fill=\"#1f6feb\"").count(), 2);
+    assert!(
+        chart.contains("chat &lt;b&gt;&amp;") && !chart.contains("<b>"),
+        "{chart}"
+    );
+    insta::assert_snapshot!("streams-curves-svg", chart);
+    let page = rendered("markdown");
+    assert!(
+        page.contains("## Throughput against interactivity") && page.contains("| yes |"),
+        "{page}"
+    );
+    assert!(rendered("terminal").contains("Pareto"));
+    // One concurrency is no curve.
+    let mut alone = swept();
+    alone.phases.truncate(1);
+    assert!(Report::build(&alone).curves.is_empty());
+}
+
 #[test]
 fn objectives_have_a_form() {
     assert_eq!("ttft:300".parse::<Slo>().unwrap().to_string(), "ttft <= 300 ms");

@@ -69,8 +69,7 @@ fn point<'a>(phase: &'a PhaseResult, scenario: &str) -> Option<Point<'a>> {
 }
 
 /// Tokens per second between the first token and the last request sent (the last token, where all were sent before the first
-/// came): mean of equal stretches and its standard error. Where usage counts more tokens than events carry, each event of an
-/// answer carries as many more.
+/// came): mean of equal stretches and its standard error.
 fn throughput(records: &[&StreamRecord]) -> Option<(f64, f64)> {
     let from = records.iter().map(|r| r.first_token).min()?;
     let sent = records.iter().map(|r| r.sent).max()?;
@@ -85,12 +84,9 @@ fn throughput(records: &[&StreamRecord]) -> Option<(f64, f64)> {
     }
     let mut tokens = [0.0; STRETCHES];
     for record in records {
-        let each = f64::from(record.output_tokens()) / f64::from(record.event_tokens.max(1));
-        for event in record.timeline.events(record.sent).filter(|e| e.kind.is_token()) {
-            if event.at >= from && event.at < end {
-                let place = ((event.at - from).0 as f64 / length) as usize;
-                tokens[place.min(STRETCHES - 1)] += each * f64::from(event.tokens.max(1));
-            }
+        for (at, count) in record.token_times().filter(|(at, _)| (from..end).contains(at)) {
+            let place = ((at - from).0 as f64 / length) as usize;
+            tokens[place.min(STRETCHES - 1)] += count as f64;
         }
     }
     let rates: Vec<f64> = tokens.iter().map(|n| n * 1e9 / length).collect();

@@ -82,6 +82,8 @@ pub(crate) enum FormatArg {
     Kubernetes,
     /// Prometheus alert rules, as YAML.
     Alerts,
+    /// Charts of throughput against interactivity, as SVG.
+    Svg,
     /// The result file of vllm bench serve, of one table of streams.
     VllmJson,
     /// The result file of AIPerf, of one table of streams.
@@ -99,6 +101,7 @@ impl FormatArg {
             Self::Json => "json",
             Self::Kubernetes => "kubernetes",
             Self::Alerts => "alerts",
+            Self::Svg => "svg",
             Self::VllmJson => "vllm-json",
             Self::AiperfJson => "aiperf-json",
             Self::GuidellmJson => "guidellm-json",

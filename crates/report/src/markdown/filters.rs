@@ -42,6 +42,9 @@ fn add_numbers(env: &mut Environment<'_>) {
         let value = number::with_unit(value, unit);
         safe(escape::markdown(&value, CELL_CHARS_MAX))
     });
+    env.add_filter("optional_ms", |ms: Option<f64>| {
+        safe(ms.map_or_else(|| "-".to_owned(), |ms| number::with_unit(ms, "ms")))
+    });
     env.add_filter("percent", |share: f64| safe(number::percent(share)));
     env.add_filter("span", |ns: u64| safe(number::span(Nanos(ns))));
     env.add_filter("time", |ns: u64| safe(Nanos(ns).to_string()));
