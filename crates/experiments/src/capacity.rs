@@ -261,6 +261,7 @@ impl Capacity {
         };
         let highest = slots
             .map(|s| s.x_max)
+            .or_else(|| steps.and_then(shape::throughput))
             .or_else(|| alone_ms.map(|ms| 1000.0 / ms))?;
         // A start that is the same every time would favour some capacities: the rates tried would straddle them.
         let chance = mix(self.seed ^ 0x0043_4150) as f64 / u64::MAX as f64;

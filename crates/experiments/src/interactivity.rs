@@ -7,6 +7,8 @@
 mod curve;
 mod report;
 mod requests;
+#[cfg(test)]
+mod tests;
 
 use prony_model::{Budget, Capture, Finding, Limits, Phase, Scenario, Shape};
 use schemars::{JsonSchema, schema_for};

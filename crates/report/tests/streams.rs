@@ -146,6 +146,29 @@ fn a_sweep_is_a_curve_with_its_pareto_points() {
 }
 
 #[test]
+fn the_phases_of_a_first_token_add_up() {
+    let mut run = run();
+    // Every request is 2 ms late; of the first one 1.5 are the connection, 0.5 of them TLS.
+    let first = &mut run.streams.get_mut(&0).unwrap().streams[0];
+    (first.connect, first.tls) = (prony_model::Nanos(1_500_000), prony_model::Nanos(500_000));
+    let report = Report::build(&run);
+    let value = |key: &str| report.streams[0].line(key).unwrap().value.unwrap();
+    let close = |key: &str, wanted: f64| assert!((value(key) - wanted).abs() < 1e-9, "{key} {}", value(key));
+    close("ttft_split_connect_ms", 1.0 / 9.0);
+    close("ttft_split_tls_ms", 0.5 / 9.0);
+    close("ttft_split_late_ms", (8.0 * 2.0 + 0.5) / 9.0);
+    close("ttft_split_wait_ms", 1.0);
+    close("ttft_split_setup_ms", 0.0);
+    close("ttft_split_token_ms", 49.0);
+    let parts = ["late", "connect", "tls", "wait", "setup", "token"];
+    let sum: f64 = parts
+        .iter()
+        .map(|part| value(&format!("ttft_split_{part}_ms")))
+        .sum();
+    assert!((sum - value("ttft_scheduled_mean_ms")).abs() < 1e-6, "{sum}");
+}
+
+#[test]
 fn objectives_have_a_form() {
     assert_eq!("ttft:300".parse::<Slo>().unwrap().to_string(), "ttft <= 300 ms");
     for wrong in ["", "ttft", "ttft:", "ttft:-1", "ttft:inf", "ttfb:3", "ttft:3ms"] {

@@ -316,3 +316,155 @@ impl<'a> Records<'a> {
         self.0.get(&sample.seq).copied()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prony_model::{Outcome, PhaseResult, Sample, Scenario};
+    use serde_json::{Value, json};
+
+    use super::{Asked, Promise};
+    use crate::capacity::CapacityParams;
+    use crate::experiment::params;
+    use crate::fake::streamed::{Answer, ENDPOINT, phase};
+    use crate::workload::Workload;
+
+    fn asked(value: &Value) -> Result<Asked, String> {
+        let given: CapacityParams = params(value).map_err(|e| e.message)?;
+        Asked::parse(&given).map_err(|e| e.message)
+    }
+
+    /// A phase of two scenarios in turn, with a sample for each answer.
+    fn mixed(answers: &[Answer]) -> PhaseResult {
+        let mut phase = phase("capacity", "x", answers, Vec::new());
+        let items = phase.phase.scenarios[0].items.clone();
+        phase.phase.scenarios = vec![
+            Scenario::new("chat", items.clone()),
+            Scenario::new("batch", items),
+        ];
+        for (k, record) in phase.streams.iter_mut().enumerate() {
+            record.scenario = (k % 2) as u16;
+        }
+        let sample = |record: &prony_model::StreamRecord| Sample {
+            seq: record.seq,
+            scenario: record.scenario,
+            intended: record.intended,
+            sent: record.sent,
+            done: record.end,
+            outcome: record.outcome,
+            ..Sample::default()
+        };
+        phase.samples = phase.streams.iter().map(sample).collect();
+        phase
+    }
+
+    fn workload(phase: &PhaseResult) -> Workload {
+        Workload {
+            name: "chat + batch".into(),
+            scenarios: phase.phase.scenarios.clone(),
+            is_streamed: true,
+            is_endpoint: false,
+        }
+    }
+
+    #[test]
+    fn each_class_is_held_to_its_own_limits() {
+        // TTFT 10, 20, 30 ... ms, every second one of `batch`; one of `chat` failed, and one was our own doing.
+        let mut answers: Vec<Answer> = (1..=10)
+            .map(|k| Answer::new(f64::from(k) * 100.0, f64::from(k) * 10.0, 1.0))
+            .collect();
+        answers[0].outcome = Outcome::StreamError;
+        answers[2].outcome = Outcome::Interrupted;
+        let phase = mixed(&answers);
+        let slo = json!({
+            "scenarios": ["chat", "batch"],
+            "slo": {"ttft_p90_ms": 65},
+            "class": {"batch": {"ttft_ms": 85, "e2e_ms": 200}},
+        });
+        let promise = asked(&slo).unwrap().promise(&workload(&phase), None).unwrap();
+        assert!((promise.allowed() - 0.1).abs() < 1e-9);
+        let samples: Vec<&Sample> = phase.samples.iter().collect();
+        let stretch = [(&phase, samples)];
+        let all = promise.count(&stretch);
+        // chat: 10 failed, 30 own, 50 good, 70 and 90 late; batch: 20, 40, 60, 80 good, 100 late.
+        assert_eq!((all.n, all.over), (9, 4));
+        let Promise::Streams(streams) = &promise else {
+            panic!("{promise:?}")
+        };
+        let rows: Vec<(String, String, usize, usize)> = streams
+            .each(&stretch)
+            .into_iter()
+            .map(|(class, limit, let_down)| (class, limit, let_down.n, let_down.over))
+            .collect();
+        let row = |class: &str, limit: &str, n, over| (class.to_owned(), limit.to_owned(), n, over);
+        assert_eq!(
+            rows,
+            [
+                row("chat", "TTFT <= 65.0 ms", 4, 3),
+                row("chat", "all of them", 4, 3),
+                row("batch", "TTFT <= 85.0 ms", 5, 1),
+                row("batch", "E2E <= 200 ms", 5, 0),
+                row("batch", "all of them", 5, 1),
+            ]
+        );
+        // Twenty tokens in each of the five good ones.
+        assert_eq!(streams.good_tokens(&stretch), 100);
+        assert!(
+            promise
+                .label()
+                .contains("chat: TTFT <= 65.0 ms; batch: TTFT <= 85.0 ms and E2E"),
+            "{}",
+            promise.label()
+        );
+    }
+
+    #[test]
+    fn an_answer_whose_record_was_not_kept_counts_for_nothing() {
+        let answers: Vec<Answer> = (0..8)
+            .map(|k| Answer::new(f64::from(k) * 100.0, 50.0, 1.0))
+            .collect();
+        let mut phase = mixed(&answers);
+        phase.streams.truncate(6);
+        let slo = json!({"scenarios": ["chat", "batch"], "slo": {"ttft_ms": 40}});
+        let promise = asked(&slo).unwrap().promise(&workload(&phase), None).unwrap();
+        let all = promise.count(&[(&phase, phase.samples.iter().collect())]);
+        assert_eq!((all.n, all.over), (6, 6));
+    }
+
+    #[test]
+    fn limits_follow_from_answers_alone_where_none_are_given() {
+        let answers: Vec<Answer> = (0..9)
+            .map(|k| Answer::new(f64::from(k) * 500.0, 50.0, 4.0))
+            .collect();
+        let alone = phase("capacity", "closed ladder", &answers, Vec::new());
+        let load = Workload {
+            name: ENDPOINT.into(),
+            scenarios: alone.phase.scenarios.clone(),
+            is_streamed: true,
+            is_endpoint: true,
+        };
+        let promise = asked(&json!({})).unwrap().promise(&load, Some(&alone)).unwrap();
+        assert_eq!(
+            promise.label(),
+            "95 % of requests with TTFT <= 300 ms and TPOT <= 12.0 ms"
+        );
+        assert!(promise.is_derived() && promise.response().is_none());
+        assert_eq!(asked(&json!({})).unwrap().promise(&load, None), None);
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        for (bad, part) in [
+            (json!({"slo": {"ttft_ms": 1}, "slo_ms": 5}), "give one of them"),
+            (
+                json!({"slo": {"ttft_p99_ms": 1}, "slo_quantile": 0.9}),
+                "give one of them",
+            ),
+            (json!({"class": {"chat": {"ttft_ms": 1}}}), "none of `scenarios`"),
+            (json!({"scenarios": ["chat"], "class": {"chat": {}}}), "no limit"),
+            (json!({"slo": {"speed": 1}}), "no limit of a stream"),
+        ] {
+            let error = asked(&bad).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

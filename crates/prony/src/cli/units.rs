@@ -79,7 +79,10 @@ pub(crate) fn limits(text: &str) -> Result<Slo, String> {
             )
         })?;
         let limit = duration(time)?;
-        slo.insert(format!("{}_ms", name.trim()), 1000.0 * limit.as_secs_f64());
+        let before = slo.insert(format!("{}_ms", name.trim()), 1000.0 * limit.as_secs_f64());
+        if before.is_some() {
+            return Err(format!("`{}` is limited twice", name.trim()));
+        }
     }
     check_slo(&slo).map_err(|error| error.message)?;
     Ok(slo)

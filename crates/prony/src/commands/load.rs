@@ -39,6 +39,7 @@ pub(crate) fn run(args: &LoadArgs, session: &Session) -> anyhow::Result<ExitCode
             .into());
     }
     let mut plan = Plan::new(args)?;
+    search::check(args, &plan.suite)?;
     let secrets = sending::apply(&args.send, &mut plan.suite)?;
     if args.search || args.sweep {
         return search::run(args, plan, secrets, session);

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use prony_model::{ExitCode, Secret};
+use prony_model::{ExitCode, Secret, Suite};
 use serde_json::{Value, json};
 
 use super::plan::Plan;
@@ -25,17 +25,6 @@ pub(super) fn run(
 ) -> anyhow::Result<ExitCode> {
     let mut suite = plan.suite;
     let scenario = &suite.scenario[0];
-    let streams = scenario
-        .http
-        .as_ref()
-        .map_or(!args.prompts.no_stream, |http| http.expect.stream.is_some());
-    if !streams {
-        return Err(
-            Diagnostic::usage("--search and --sweep are for streams of tokens")
-                .next("add --stream openai-chat, or --openai MODEL without --no-stream")
-                .into(),
-        );
-    }
     let (name, params) = experiment(args, &scenario.name);
     suite.phase.clear();
     suite.experiment.insert(name.to_owned(), params);
@@ -51,6 +40,20 @@ pub(super) fn run(
             duration_max: None,
         },
         session,
+    )
+}
+
+/// Limits, a search and a sweep are of streams only.
+pub(super) fn check(args: &LoadArgs, suite: &Suite) -> Result<(), Diagnostic> {
+    let asked = args.slo.is_some() || args.search || args.sweep;
+    let http = suite.scenario[0].http.as_ref();
+    let streams = http.map_or(!args.prompts.no_stream, |http| http.expect.stream.is_some());
+    if !asked || streams {
+        return Ok(());
+    }
+    Err(
+        Diagnostic::usage("--slo, --search and --sweep are for streams of tokens")
+            .next("add --stream openai-chat, or --openai MODEL without --no-stream"),
     )
 }
 
