@@ -55,6 +55,12 @@ pub struct CurvePoint {
 pub(crate) fn build(run: &RunRecord) -> Vec<Curve> {
     let mut curves: Vec<(String, Curve)> = Vec::new();
     for phase in &run.phases {
+        let mut names = phase.streams.iter().map(|s| &s.scenario);
+        let first = names.next();
+        if names.any(|name| Some(name) != first) {
+            // Of a mix it is not known how many of each were at once.
+            continue;
+        }
         for summary in phase.streams.iter().filter(|s| s.connections > 0) {
             let Some(point) = point(phase, summary) else {
                 continue;
@@ -95,8 +101,9 @@ fn place(run: &RunRecord, phase: &PhaseSummary) -> (String, String) {
     if phase.experiment == BY_PHASES {
         (BY_PHASES.to_owned(), BY_PHASES.to_owned())
     } else {
+        // A phase that was measured once more has the name of the first attempt.
         (
-            phase_anchor(phase.index),
+            format!("{} {}", phase.experiment, phase.name),
             phase_label(run, &phase.experiment, &phase.name),
         )
     }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use crate::curves::{Curve, CurvePoint};
 use crate::escape::plain;
 use crate::number::number;
-use crate::{FormatDef, RenderError, Report, TerminalStyle};
+use crate::{FormatDef, Report};
 
 /// Registry entry.
 pub(crate) static DEF: FormatDef = FormatDef {
@@ -14,7 +14,7 @@ pub(crate) static DEF: FormatDef = FormatDef {
     file: "curves.svg",
     description: "charts of throughput against interactivity, where streams were measured at several concurrencies",
     applies: |report| !report.curves.is_empty(),
-    render,
+    render: |report, _| Ok(render(report)),
 };
 
 const WIDTH: f64 = 720.0;
@@ -28,7 +28,7 @@ const TICKS: usize = 5;
 /// Longest title in characters.
 const TITLE_CHARS_MAX: usize = 90;
 
-fn render(report: &Report, _: TerminalStyle) -> Result<String, RenderError> {
+fn render(report: &Report) -> String {
     let height = PANEL * report.curves.len().max(1) as f64;
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\" \
@@ -46,7 +46,7 @@ fn render(report: &Report, _: TerminalStyle) -> Result<String, RenderError> {
         );
     }
     out.push_str("</svg>\n");
-    Ok(out)
+    out
 }
 
 fn panel(out: &mut String, curve: &Curve, top: f64) {

@@ -219,18 +219,17 @@ impl Streams {
         let share = (self.share * 1e5).round() / 1e3;
         let mut distinct: Vec<&Limits> = self.classes.iter().map(|(_, limits)| limits).collect();
         distinct.dedup();
-        let limits = match distinct.as_slice() {
-            [one] => format!("with {}", one.label()),
-            _ => {
-                let each = self.classes.iter().map(|(name, limits)| {
-                    if limits.is_empty() {
-                        format!("{name}: answered")
-                    } else {
-                        format!("{name}: {}", limits.label())
-                    }
-                });
-                format!("({})", each.collect::<Vec<_>>().join("; "))
-            }
+        let limits = if let [one] = distinct.as_slice() {
+            format!("with {}", one.label())
+        } else {
+            let each = self.classes.iter().map(|(name, limits)| {
+                if limits.is_empty() {
+                    format!("{name}: answered")
+                } else {
+                    format!("{name}: {}", limits.label())
+                }
+            });
+            format!("({})", each.collect::<Vec<_>>().join("; "))
         };
         format!("{share} % of requests {limits}")
     }

@@ -153,12 +153,8 @@ fn promised(draft: Draft, promise: &Promise, phases: &[&PhaseResult], rate: f64,
             limit.clone(),
             let_down.n.to_string(),
             (let_down.n - let_down.over).to_string(),
-            digits(100.0 * (1.0 - let_down.share())),
-            format!(
-                "{} to {}",
-                digits(100.0 * (1.0 - high)),
-                digits(100.0 * (1.0 - low))
-            ),
+            format!("{:.2}", 100.0 * (1.0 - let_down.share())),
+            format!("{:.2} to {:.2}", 100.0 * (1.0 - high), 100.0 * (1.0 - low)),
         ]
     };
     draft

@@ -1,13 +1,15 @@
 //! The points of a curve of throughput over concurrency, which of them nobody would give up, and where it is flat. Arithmetic on
 //! recorded phases, no words.
 
-use prony_model::{PhaseResult, Shape, StreamRecord, StreamSummary};
+use prony_model::{Nanos, PhaseResult, Shape, StreamRecord, StreamSummary};
 use prony_stats::{mean, student, variance};
 
 use super::NAME;
 use crate::RunView;
 use crate::streamed::good;
 
+/// Share of a step that is left out at its start: all its streams begin at once, and take some time to mix.
+const LEAD: f64 = 0.2;
 /// Stretches of a step that its throughput is measured in.
 const STRETCHES: usize = 10;
 /// Good answers that a step needs, and for each stream at once.
@@ -69,7 +71,7 @@ fn point<'a>(phase: &'a PhaseResult, scenario: &str) -> Option<Point<'a>> {
 }
 
 /// Tokens per second between the first token and the last request sent (the last token, where all were sent before the first
-/// came): mean of equal stretches and its standard error.
+/// came), the first fifth left out: mean of equal stretches and its standard error.
 fn throughput(records: &[&StreamRecord]) -> Option<(f64, f64)> {
     let from = records.iter().map(|r| r.first_token).min()?;
     let sent = records.iter().map(|r| r.sent).max()?;
@@ -78,6 +80,7 @@ fn throughput(records: &[&StreamRecord]) -> Option<(f64, f64)> {
     } else {
         records.iter().map(|r| r.last_token).max()?
     };
+    let from = from + Nanos((LEAD * (end - from).0 as f64) as u64);
     let length = (end - from).0 as f64 / STRETCHES as f64;
     if length <= 0.0 {
         return None;

@@ -75,7 +75,7 @@ pub(super) fn finding(run: &RunView<'_>, scenario: &str, planned: &[u32]) -> Fin
     let draft = figures(draft, best, fewest, &evidence);
     let mut detail = vec![
         "A closed loop at each step. The tokens in all are those of good answers between the first token and the last request sent, in \
-         ten stretches; a user's speed is 1 over the mean TPOT. A step is on the Pareto front when no other gives as much of both."
+         ten stretches after the first fifth; a user's speed is 1 over the mean TPOT. A step is on the Pareto front when no other gives as much of both."
             .to_owned(),
     ];
     if stopped {
