@@ -6,6 +6,7 @@ use std::time::Duration;
 use prony_model::{Captured, Nanos, Progress, Sample, StreamRecord};
 use prony_wire::Clock;
 
+use crate::backlog::Backlog;
 use crate::books::Books;
 use crate::streams::StreamBooks;
 use crate::worker::{Message, Report};
@@ -56,10 +57,12 @@ pub(crate) struct Collector<'s> {
     last_second: Vec<u64>,
     since: Nanos,
     in_flight: Vec<u32>,
+    /// Watches for a backlog that grows for good, where that is to end the phase.
+    pub(crate) backlog: Option<Backlog>,
 }
 
 impl<'s> Collector<'s> {
-    pub(crate) fn new(index: u16, clock: Clock, sink: &'s mut dyn Sink) -> Self {
+    pub(crate) fn new(index: u16, clock: Clock, sink: &'s mut dyn Sink, backlog: Option<Backlog>) -> Self {
         Self {
             index,
             clock,
@@ -75,6 +78,7 @@ impl<'s> Collector<'s> {
             last_second: Vec::new(),
             since: clock.now(),
             in_flight: Vec::new(),
+            backlog,
         }
     }
 
@@ -103,8 +107,15 @@ impl<'s> Collector<'s> {
         Some(sum)
     }
 
-    /// Receives until `workers` workers ended. `ready` is called when as many are ready as are alive.
-    pub(crate) fn gather(&mut self, receiver: &Receiver<Message>, workers: u32, mut ready: impl FnMut()) {
+    /// Receives until `workers` workers ended. `ready` is called when as many are ready as are alive, `enough` when the backlog
+    /// is known to grow for good.
+    pub(crate) fn gather(
+        &mut self,
+        receiver: &Receiver<Message>,
+        workers: u32,
+        mut ready: impl FnMut(),
+        mut enough: impl FnMut(),
+    ) {
         let (mut ended, mut told) = (0, 0);
         let mut started = false;
         self.in_flight = vec![0; workers as usize];
@@ -124,6 +135,7 @@ impl<'s> Collector<'s> {
                 }
                 Ok(Message::Progress {
                     worker,
+                    at,
                     in_flight,
                     done,
                     failed,
@@ -134,6 +146,12 @@ impl<'s> Collector<'s> {
                     }
                     self.progress.done += done;
                     self.progress.failed += failed;
+                    if let Some(backlog) = &mut self.backlog {
+                        let waiting = self.in_flight.iter().sum();
+                        if backlog.grows(at, waiting, &responses) {
+                            enough();
+                        }
+                    }
                     self.last_second
                         .extend(responses.iter().map(|response| response.0));
                 }

@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 
 use prony_model::{
     Capture, Captured, Expect, Item, Limits, Nanos, Outcome, Phase, PhaseResult, Request, Scenario, Shape,
+    Validity,
 };
 use prony_wire::{Clock, Peer};
 
+use crate::backlog::Backlog;
 use crate::choice::{Chooser, mix};
 use crate::collector::{Collector, NoSink, Sink};
 use crate::leg::{Leg, legs};
@@ -165,7 +167,7 @@ impl Engine {
             &phase,
             &legs,
             trace,
-            Collector::new(index, self.clock, sink),
+            Collector::new(index, self.clock, sink, Backlog::of(&phase)),
         );
         course.run()?;
         let Course {
@@ -182,6 +184,7 @@ impl Engine {
             captures,
             streams: records,
             reports,
+            backlog,
             ..
         } = collector;
         samples.sort_unstable_by_key(|s| (s.intended, s.seq));
@@ -209,6 +212,9 @@ impl Engine {
         let spans = (summary.in_flight_mean * (ended - started).0 as f64) as u128;
         let counted = reports.iter().map(|r| r.flight).sum();
         validity::add_little(&mut summary.validity, counted, spans, summary.ok + summary.failed);
+        if let Some(found) = backlog.and_then(|b| b.found()) {
+            summary.validity.tell(false, Validity::SATURATED, found.says());
+        }
         if dead {
             let says = "no connection to the target succeeded; the phase was ended early".to_owned();
             summary.validity.tell(false, "dead-target", says);
@@ -401,10 +407,12 @@ impl<'a, 's> Course<'a, 's> {
         let streams = self.engine.route.streams;
         let workers = leg.workers(threads, streams);
         let start = AtomicU64::new(0);
+        let saturated = AtomicBool::new(false);
         let shared = Shared {
             prepared: self.prepared,
             leg,
             stop: &self.engine.options.stop,
+            saturated: &saturated,
             begun: clock.now(),
             start: &start,
             rate_max: self.engine.options.rate_max,
@@ -447,10 +455,12 @@ impl<'a, 's> Course<'a, 's> {
                 }
             }
             drop(sender);
-            self.collector.gather(&receiver, workers, || {
+            let ready = || {
                 let at = (clock.now() + START_LEAD).max(earliest).max(Nanos(1));
                 start.store(at.0, Ordering::Release);
-            });
+            };
+            let enough = || saturated.store(true, Ordering::Relaxed);
+            self.collector.gather(&receiver, workers, ready, enough);
             Ok(())
         })?;
         for report in &self.collector.reports[first_report..] {

@@ -3,6 +3,7 @@
 //! One OS thread per worker, each with its own edge-triggered loop; nothing is shared between them. The engine knows
 //! phases and their shapes, not experiments or verdicts, and stores nothing: a [`Sink`] hears what happens.
 
+mod backlog;
 mod bodies;
 mod books;
 mod choice;

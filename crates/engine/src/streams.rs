@@ -23,10 +23,6 @@ const METRICS: usize = 8;
 /// Gaps above so many median gaps are stalls.
 const STALL_MEDIANS: u64 = 5;
 
-/// From so many tokens per event on, the server's count says that events carry several tokens each. Below, the difference
-/// is the token that ends an answer and has no text, or the like.
-const SEVERAL_FROM: f64 = 1.2;
-
 /// Values of a series from which its dependence is estimated.
 const SERIES_MAX: usize = 1 << 13;
 
@@ -44,17 +40,6 @@ fn times(record: &StreamRecord) -> [Option<Nanos>; METRICS] {
         record.e2e(),
         since(record.end),
     ]
-}
-
-/// Tokens of each event on average where the server counted several and the events do not say how many; else 1.
-pub(crate) fn tokens_per_event(record: &StreamRecord) -> f64 {
-    match record.usage.output {
-        Some(output) if record.event_tokens == record.token_events && record.token_events > 0 => {
-            let each = f64::from(output) / f64::from(record.token_events);
-            if each >= SEVERAL_FROM { each } else { 1.0 }
-        }
-        _ => 1.0,
-    }
 }
 
 /// Scenario and step.
@@ -178,21 +163,12 @@ impl Line {
     }
 
     fn add_events(&mut self, record: &StreamRecord) {
-        let each = tokens_per_event(record);
         let mut before: Option<Nanos> = None;
-        // Tokens that were shared out, exactly and in whole ones.
-        let (mut exact, mut whole) = (0.0, 0_u64);
         let mut together = 0_u64;
-        for event in record.timeline.events(record.sent) {
-            if !event.kind.is_token() {
-                continue;
-            }
-            exact += f64::from(event.tokens.max(1)) * each;
-            let tokens = (exact.round() as u64).saturating_sub(whole).max(1);
-            whole += tokens;
-            self.ticks.add(event.at, tokens);
-            if let Some(before) = before.replace(event.at) {
-                let gap = event.at - before;
+        for (at, tokens) in record.token_times() {
+            self.ticks.add(at, tokens);
+            if let Some(before) = before.replace(at) {
+                let gap = at - before;
                 if tokens == 1 && gap == Nanos::ZERO {
                     together += 1;
                 } else if tokens == 1 {

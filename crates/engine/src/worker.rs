@@ -78,11 +78,20 @@ pub(crate) struct Shared<'a> {
     pub(crate) prepared: &'a Prepared,
     pub(crate) leg: &'a Leg,
     pub(crate) stop: &'a AtomicBool,
+    /// Set once the backlog is known to grow for good.
+    pub(crate) saturated: &'a AtomicBool,
     /// When the workers were started.
     pub(crate) begun: Nanos,
     /// Start of the leg in nanoseconds; 0 until it is known.
     pub(crate) start: &'a AtomicU64,
     pub(crate) rate_max: f64,
+}
+
+impl Shared<'_> {
+    /// Whether the phase is to end now.
+    fn is_ended(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) || self.saturated.load(Ordering::Relaxed)
+    }
 }
 
 /// Runs a worker's share of a leg on the current thread, to its end.
@@ -308,13 +317,13 @@ impl<'a> Worker<'a> {
             self.look_for_start(now);
         }
         if let Some(source) = &mut self.source {
-            if self.shared.stop.load(Ordering::Relaxed) && self.cut_at > now {
+            if self.shared.is_ended() && self.cut_at > now {
                 source.close();
                 self.report.stopped = true;
                 self.cut_at = now;
             }
             now = self.issue_due(now);
-        } else if self.shared.stop.load(Ordering::Relaxed) {
+        } else if self.shared.is_ended() {
             self.report.stopped = true;
             return Ok(false);
         }
@@ -407,7 +416,7 @@ impl<'a> Worker<'a> {
             self.cut_off(now);
         }
         if now >= self.next_hand_over {
-            self.outbox.hand_over(self.flight.now);
+            self.outbox.hand_over(now, self.flight.now);
             self.next_hand_over = now + IDLE_TICK;
         }
     }

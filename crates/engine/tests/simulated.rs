@@ -216,3 +216,65 @@ fn a_simulated_server_that_is_described_wrongly_says_what_to_write() {
     let error = Target::new("sim:workers=none").unwrap_err().to_string();
     assert!(error.contains("workers=4"), "{error}");
 }
+
+/// Ends a load on four workers of 20 ms when its backlog grows for good.
+fn until_saturated(rate: f64, seed: u64) -> PhaseResult {
+    let phase = Phase {
+        name: "p".to_owned(),
+        experiment: "test".to_owned(),
+        scenarios: vec![Scenario::new(
+            "s",
+            vec![Item {
+                request: Request::get("/"),
+                expect: Expect::default(),
+            }],
+        )],
+        shape: open(rate, Arrivals::Poisson, 60.0),
+        limits: Limits {
+            stop_saturated: true,
+            ..Limits::default()
+        },
+        capture: Capture::NONE,
+    };
+    let target = format!("sim:service=20ms,spread=exponential,workers=4,seed={seed}");
+    let options = EngineOptions {
+        seed,
+        ..EngineOptions::default()
+    };
+    Engine::new(&Target::new(&target).unwrap(), options)
+        .unwrap()
+        .run(0, phase, &mut NoSink)
+        .unwrap()
+}
+
+#[test]
+fn a_load_that_no_server_of_that_size_can_take_is_ended_early() {
+    // 200 a second is all that four workers can do. Where no queue is endless, none may be called so: none of 100 seeds was.
+    for seed in 0..30 {
+        let result = until_saturated(180.0, seed);
+        assert!(
+            !result.summary.validity.is_saturated(),
+            "90 %, seed {seed}: {:?}",
+            result.summary.validity
+        );
+        assert!(!result.summary.partial);
+    }
+    for seed in 0..8 {
+        let result = until_saturated(240.0, seed);
+        let validity = &result.summary.validity;
+        assert!(
+            validity.is_saturated() && result.summary.partial,
+            "120 %, seed {seed}"
+        );
+        assert!(
+            validity.warnings.iter().any(|w| w.says.contains("stay behind")),
+            "{validity:?}"
+        );
+        // It ends after 14,400 arrivals otherwise.
+        assert!(
+            result.summary.offered < 13_000,
+            "{} arrivals, seed {seed}",
+            result.summary.offered
+        );
+    }
+}

@@ -16,6 +16,7 @@ use serde::Deserialize;
 use crate::experiment::params;
 use crate::mutation::{json_body, with_query};
 use crate::primary::{heaviest, requests};
+use crate::reset::{self, Reset};
 use crate::text_slot::text_slots;
 use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 use effect::{Effect, LOOKS, LOOKS_MAX};
@@ -49,6 +50,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     },
     build: |context, value| {
         let asked: CacheParams = params(value)?;
+        asked.reset.as_ref().map_or(Ok(()), Reset::check)?;
         let (lengths, endpoints, repeats) = match context.budget {
             Budget::Quick => (vec![64, 512], 1, 60),
             Budget::Standard => (vec![64, 256, 1024, 2048, 4096], 1, 100),
@@ -66,6 +68,8 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
             seed: context.seed,
             limits: context.limits.clone(),
             courses: None,
+            reset: asked.reset,
+            held: None,
         }))
     },
     schema: || schema_for!(CacheParams),
@@ -83,6 +87,9 @@ pub(crate) struct CacheParams {
     pub endpoints: Option<usize>,
     /// Repeated prompts from which the hit rate is told. By default 60 (quick), 100 (standard) or 400 (thorough).
     pub repeats: Option<u32>,
+    /// Request that empties the server's cache, sent before each part of the measurement: "vllm", "sglang", or
+    /// `{ method = "POST", path = "/..." }`. By default none is sent.
+    pub reset: Option<Reset>,
     /// Seconds for all of it. By default 6, 15 or 240.
     pub duration_s: Option<f64>,
 }
@@ -96,6 +103,10 @@ struct Cache {
     limits: Limits,
     /// What is done to each endpoint, in turn; `None` before the first phase.
     courses: Option<Vec<Course>>,
+    /// What empties the cache.
+    reset: Option<Reset>,
+    /// The phase that waits for it.
+    held: Option<Phase>,
 }
 
 /// What a phase is for.
@@ -119,18 +130,29 @@ enum Purpose {
 
 impl Experiment for Cache {
     fn next(&mut self, run: &RunView<'_>) -> Step {
+        if let Some(phase) = self.held.take() {
+            return Step::Run(phase);
+        }
         let mut courses = self.courses.take().unwrap_or_else(|| self.choose(run));
         let share_s = self.duration_s / courses.len().max(1) as f64;
         let phase = courses
             .iter_mut()
             .find_map(|course| self.next_of(course, run, share_s));
         self.courses = Some(courses);
-        phase.map_or(Step::Done, Step::Run)
+        match (&self.reset, phase) {
+            (Some(reset), Some(phase)) => {
+                self.held = Some(phase);
+                Step::Run(reset.phase(run, NAME, &self.limits))
+            }
+            (_, phase) => phase.map_or(Step::Done, Step::Run),
+        }
     }
 
     fn conclude(&self, run: &RunView<'_>) -> Vec<Finding> {
         let courses = self.courses.as_deref().unwrap_or_default();
-        report::findings(run, courses, self.seed)
+        let mut findings = report::findings(run, courses, self.seed);
+        findings.extend(reset::finding(run, NAME));
+        findings
     }
 }
 

@@ -5,20 +5,26 @@
 //! words. It must not know what answers mean, and never calls a rate sustained that fresh requests did not confirm.
 
 mod probe;
+mod promise;
 mod report;
 mod search;
 mod shape;
 mod tier;
 
-use prony_model::{Arrivals, Budget, Capture, Endpoint, Finding, Limits, Phase, PhaseResult, Shape, Stage};
+use std::collections::BTreeMap;
+
+use prony_model::{Arrivals, Budget, Capture, Finding, Limits, Phase, PhaseResult, Shape, Stage};
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 
 use crate::dzi::mix;
 use crate::experiment::params;
 use crate::objective::Objective;
-use crate::primary::{heaviest, scenario, solo_ms};
+use crate::primary::solo_ms;
+use crate::slo::Slo;
+use crate::workload::{self, Workload};
 use crate::{Basis, Experiment, ExperimentDef, ParamError, RunView, Step, Time};
+use promise::{Asked, Promise};
 use search::{Action, Attempt, Purpose, Search};
 use shape::Slots;
 use tier::{Tier, TierName};
@@ -52,7 +58,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     question: "How many requests per second can it take within the objective?",
     from_budget: Budget::Thorough,
     basis: Basis::Times,
-    needs: &["coverage", "baseline", "ladder"],
+    needs: &["coverage", "baseline", "streams", "ladder"],
     time: Time::Bounded {
         usual_s: [15.0, 30.0, 120.0],
         most_s: [20.0, 40.0, 240.0],
@@ -60,6 +66,8 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     build: |context, value| {
         let asked: CapacityParams = params(value)?;
         Objective::check(asked.slo_quantile, asked.slo_ms)?;
+        workload::check(asked.scenarios.as_deref())?;
+        let limits = Asked::parse(&asked)?;
         let positive = |x: Option<f64>| x.is_none_or(|x| x > 0.0 && x.is_finite());
         if !positive(asked.rate_max) || !positive(asked.duration_s) {
             return Err(ParamError {
@@ -71,6 +79,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
             tier: asked.tier.unwrap_or(TierName::of(context.budget)),
             rate_max: asked.rate_max.unwrap_or(RATE_MAX),
             asked,
+            slo: limits,
             seed: context.seed,
             limits: context.limits.clone(),
             laddered: false,
@@ -78,17 +87,26 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
         }))
     },
     schema: || schema_for!(CapacityParams),
-    example: "[experiment.capacity]\nslo_quantile = 0.95\nslo_ms = 500\ntier = \"quick\"\nduration_s = 60\n",
+    example: "[experiment.capacity]\nslo_quantile = 0.95\nslo_ms = 500                # of streams in its place: slo = { ttft_p99_ms = 200, \
+              itl_p99_ms = 50 }\ntier = \"quick\"\nduration_s = 60\n",
 };
 
 /// Parameters of the capacity search.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct CapacityParams {
     /// Limit of the response, from the intended start, in ms. By default 6 times the median of a request alone, at least 10.
     pub slo_ms: Option<f64>,
     /// Share of requests that must keep it. By default 0.95.
     pub slo_quantile: Option<f64>,
+    /// Limits of the times of streams in place of `slo_ms`: `ttft_ms`, `tpot_ms`, `itl_ms` (the answer's own 99th percentile),
+    /// `e2e_s`. A request must hold all of them. With a percentile in the name (`ttft_p99_ms`) it is the share of requests
+    /// that must; the highest counts for all. On streaming endpoints limits follow from an answer alone where none are given.
+    pub slo: Option<Slo>,
+    /// Limits of single scenarios, by their names; the others have those of `slo`, or must only be answered.
+    pub class: Option<BTreeMap<String, Slo>>,
+    /// Scenarios of the suite to send, by their weights. By default the requests of the endpoint that does the most work.
+    pub scenarios: Option<Vec<String>>,
     /// How firm the answer is to be. By default sketch (quick), quick (standard) or standard (thorough).
     pub tier: Option<TierName>,
     /// Seconds for all of it. By default 20 (quick), 40 (standard) or 240 (thorough). What it found when they are over is
@@ -102,6 +120,7 @@ pub(crate) struct CapacityParams {
 
 struct Capacity {
     asked: CapacityParams,
+    slo: Asked,
     duration_s: f64,
     tier: TierName,
     rate_max: f64,
@@ -114,8 +133,9 @@ struct Capacity {
 /// A search under way.
 #[derive(Clone, Debug)]
 struct Course {
+    /// What is loaded, by name.
     endpoint: String,
-    objective: Objective,
+    promise: Promise,
     errors_max: f64,
     search: Search,
     /// What was asked for last.
@@ -126,14 +146,14 @@ struct Course {
 
 impl Experiment for Capacity {
     fn next(&mut self, run: &RunView<'_>) -> Step {
-        let Some(endpoint) = heaviest(run, 1).into_iter().next() else {
+        let Some(workload) = self.workload(run) else {
             return Step::Done;
         };
         if self.course.is_none() {
-            if ladder(run, &endpoint.name).is_none() && !std::mem::replace(&mut self.laddered, true) {
-                return Step::Run(self.ladder_phase(run, endpoint));
+            if ladder(run, &workload).is_none() && !std::mem::replace(&mut self.laddered, true) {
+                return Step::Run(self.ladder_phase(workload));
             }
-            self.course = self.begin(run, endpoint);
+            self.course = self.begin(run, &workload);
         }
         let left_s = self.duration_s - spent_s(run);
         let Some(course) = &mut self.course else {
@@ -157,7 +177,7 @@ impl Experiment for Capacity {
                     duration_s: search::seconds(requests, rate),
                     in_flight_max: in_flight_max(requests),
                 };
-                Step::Run(self.phase(run, endpoint, &course, name, shape))
+                Step::Run(self.phase(workload, &course, name, shape))
             }
             Action::Descend { rate } => {
                 let unit_s = course.search.descent_unit_s(rate);
@@ -175,7 +195,7 @@ impl Experiment for Capacity {
                     arrivals: Arrivals::Poisson,
                     in_flight_max: in_flight_max((5.0 * unit_s * rate) as usize),
                 };
-                Step::Run(self.phase(run, endpoint, &course, DESCENT.to_owned(), shape))
+                Step::Run(self.phase(workload, &course, DESCENT.to_owned(), shape))
             }
             Action::Stop => Step::Done,
         }
@@ -183,41 +203,85 @@ impl Experiment for Capacity {
 
     fn conclude(&self, run: &RunView<'_>) -> Vec<Finding> {
         let Some(course) = &self.course else {
-            return vec![report::nothing(run)];
+            let why = self.why_nothing(run);
+            return vec![report::nothing(&why)];
         };
         let mut course = course.clone();
         course.take_in(run);
-        report::findings(run, &course, self.seed)
+        report::findings(run, &course, self.workload(run).as_ref(), self.seed)
     }
 }
 
 impl Capacity {
-    fn begin(&self, run: &RunView<'_>, endpoint: &Endpoint) -> Option<Course> {
-        let slots = ladder(run, &endpoint.name).and_then(Slots::of);
-        let alone_ms = solo_ms(run, endpoint).or_else(|| slots.as_ref().map(|s| 1000.0 * s.alone_s));
-        let objective = Objective::new(self.asked.slo_quantile, self.asked.slo_ms, alone_ms)?;
+    /// What is sent: the scenarios asked for, else the heaviest endpoint's requests; as streams unless a limit of whole answers
+    /// was given.
+    fn workload(&self, run: &RunView<'_>) -> Option<Workload> {
+        match &self.asked.scenarios {
+            Some(names) => Workload::of_suite(run, names),
+            None => Workload::heaviest(run, self.asked.slo_ms.is_none()),
+        }
+    }
+
+    /// Why no search could be planned.
+    fn why_nothing(&self, run: &RunView<'_>) -> String {
+        let Some(workload) = self.workload(run) else {
+            return match &self.asked.scenarios {
+                Some(names) => format!("the suite has not all of the scenarios {}", names.join(", ")),
+                None => "no endpoint that does work answered correctly".to_owned(),
+            };
+        };
+        if self.slo.is_given() && !workload.is_streamed {
+            format!(
+                "{} does not answer with streams, and limits of streams were given",
+                workload.name
+            )
+        } else {
+            "nothing says how long a request takes alone, or how many the target takes at most".to_owned()
+        }
+    }
+
+    fn begin(&self, run: &RunView<'_>, workload: &Workload) -> Option<Course> {
+        let steps = ladder(run, workload);
+        let slots = steps.and_then(Slots::of);
+        let promises_streams = workload.is_streamed && self.asked.slo_ms.is_none();
+        if self.slo.is_given() && !promises_streams {
+            // Nothing here is a stream that could keep it.
+            return None;
+        }
+        let endpoint = run.surface.endpoints.iter().find(|e| e.name == workload.name);
+        let solo = endpoint
+            .filter(|_| workload.is_endpoint && !workload.is_streamed)
+            .and_then(|endpoint| solo_ms(run, endpoint));
+        let alone_ms = solo.or_else(|| slots.as_ref().map(|s| 1000.0 * s.alone_s));
+        let promise = if promises_streams {
+            self.slo.promise(workload, steps)?
+        } else {
+            let objective = Objective::new(self.asked.slo_quantile, self.asked.slo_ms, alone_ms)?;
+            Promise::Response(objective)
+        };
         let highest = slots
             .map(|s| s.x_max)
+            .or_else(|| steps.and_then(shape::throughput))
             .or_else(|| alone_ms.map(|ms| 1000.0 / ms))?;
         // A start that is the same every time would favour some capacities: the rates tried would straddle them.
         let chance = mix(self.seed ^ 0x0043_4150) as f64 / u64::MAX as f64;
         let start = START * highest * 1.5_f64.powf(chance - 0.5);
         Some(Course {
-            endpoint: endpoint.name.clone(),
-            objective,
+            endpoint: workload.name.clone(),
+            search: Search::new(Tier::new(self.tier, promise.allowed()), start, self.rate_max),
+            promise,
             errors_max: self.asked.errors_max.unwrap_or(ERRORS_MAX),
-            search: Search::new(Tier::new(self.tier, &objective), start, self.rate_max),
             pending: None,
             seen: run.of(NAME).count(),
         })
     }
 
-    fn ladder_phase(&self, run: &RunView<'_>, endpoint: &Endpoint) -> Phase {
+    fn ladder_phase(&self, workload: Workload) -> Phase {
         let step_s = LADDER_SHARE * self.duration_s / LADDER_STEPS.len() as f64;
         Phase {
             name: LADDER.to_owned(),
             experiment: NAME.to_owned(),
-            scenarios: vec![scenario(run, endpoint)],
+            scenarios: workload.scenarios,
             shape: Shape::Ladder {
                 connections: LADDER_STEPS.to_vec(),
                 requests_each: Some(LADDER_REQUESTS_EACH),
@@ -229,23 +293,24 @@ impl Capacity {
         }
     }
 
-    fn phase(
-        &self,
-        run: &RunView<'_>,
-        endpoint: &Endpoint,
-        course: &Course,
-        name: String,
-        shape: Shape,
-    ) -> Phase {
+    fn phase(&self, workload: Workload, course: &Course, name: String, shape: Shape) -> Phase {
+        let limits = match course.promise.response() {
+            Some(objective) => Limits {
+                timeout_ms: patience_ms(&self.limits, objective),
+                ..self.limits.clone()
+            },
+            // A stream that is late is not given up: whoever reads waits for its end.
+            None => Limits {
+                stop_saturated: true,
+                ..self.limits.clone()
+            },
+        };
         Phase {
             name,
             experiment: NAME.to_owned(),
-            scenarios: vec![scenario(run, endpoint)],
+            scenarios: workload.scenarios,
             shape,
-            limits: Limits {
-                timeout_ms: patience_ms(&self.limits, &course.objective),
-                ..self.limits.clone()
-            },
+            limits,
             capture: Capture::NONE,
         }
     }
@@ -287,7 +352,7 @@ impl Course {
             purpose,
             planned: rate,
             requests: asked + requests,
-            probe: probe::judge(&results, purpose.level(), rate, &self.objective, self.errors_max),
+            probe: probe::judge(&results, purpose.level(), rate, &self.promise, self.errors_max),
             phases,
         });
     }
@@ -325,7 +390,8 @@ pub(crate) fn sustained_rate(run: &RunView<'_>, endpoint: &str, objective: &Obje
                 .filter(|(other, _)| other.total_cmp(rate).is_eq())
                 .map(|(_, phase)| *phase)
                 .collect();
-            probe::judge(&phases, Purpose::Confirm.level(), *rate, objective, ERRORS_MAX)
+            let promise = Promise::Response(*objective);
+            probe::judge(&phases, Purpose::Confirm.level(), *rate, &promise, ERRORS_MAX)
         })
         .filter(|p| p.trusted && p.answer == probe::Answer::Pass)
         .map(|p| p.rate)
@@ -345,13 +411,18 @@ fn in_flight_max(requests: usize) -> u32 {
         .clamp(1000, 20_000)
 }
 
-/// The ladder of an endpoint: the other experiment's, else our own.
-fn ladder<'a>(run: &RunView<'a>, endpoint: &str) -> Option<&'a PhaseResult> {
-    let own = || {
-        run.phase(NAME, LADDER)
-            .filter(|p| p.phase.scenarios[0].name == endpoint)
-    };
-    run.phase("ladder", endpoint).or_else(own)
+/// The ladder of a workload: the other experiment's where that sent the same, else our own.
+fn ladder<'a>(run: &RunView<'a>, workload: &Workload) -> Option<&'a PhaseResult> {
+    let theirs = run
+        .phase("ladder", &workload.name)
+        .filter(|_| workload.is_endpoint && !workload.is_streamed);
+    theirs.or_else(|| {
+        let own = run.phase(NAME, LADDER)?;
+        let names = own.phase.scenarios.iter().map(|s| &s.name);
+        names
+            .eq(workload.scenarios.iter().map(|s| &s.name))
+            .then_some(own)
+    })
 }
 
 fn by_index<'a>(run: &RunView<'a>, indices: &[u16]) -> Vec<&'a PhaseResult> {

@@ -34,6 +34,7 @@ mod image_header;
 pub mod imported;
 mod input_validation;
 mod integrity;
+mod interactivity;
 mod job_lifecycle;
 mod ladder;
 mod leaf;
@@ -50,8 +51,10 @@ mod rate;
 mod rate_limit;
 mod recovery;
 mod relation;
+mod reset;
 mod server_metrics;
 mod side_by_side;
+mod slo;
 mod startup;
 mod status;
 mod streamed;
@@ -66,6 +69,7 @@ mod view;
 mod wording;
 mod worker_id;
 mod workers;
+mod workload;
 
 pub use advice::advise;
 pub use claim::judge_claim;
@@ -76,6 +80,7 @@ pub use gate::{
 };
 pub use metric::{METRIC_FORMS, Metric, Span, StreamSpan, Unit};
 pub use server_metrics::{ServerMetrics, server_metrics};
+pub use slo::{Goodput, Slo, check_slo};
 pub use view::RunView;
 
 /// Every experiment, in the order in which a run performs them. Adding one is one file and one line here.
@@ -96,6 +101,7 @@ pub static EXPERIMENTS: &[&ExperimentDef] = &[
     &auth::DEF,
     &streams::DEF,
     &cancellation::DEF,
+    &interactivity::DEF,
     &burst::DEF,
     &ladder::DEF,
     &workers::DEF,

@@ -7,6 +7,7 @@ mod streamed;
 use prony_model::{Nanos, Outcome, PhaseResult, Sample, SummaryRow};
 use prony_stats::{autocorrelation, binomial, mean, order, student, variance};
 
+pub(crate) use streamed::gaps_ms;
 pub use streamed::{StreamSpan, Unit};
 
 /// Confidence of every interval.

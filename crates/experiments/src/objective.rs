@@ -93,13 +93,7 @@ impl Objective {
                     .collect()
             })
             .collect();
-        let n = stretches.iter().map(Vec::len).sum();
-        let over = stretches.iter().flatten().filter(|r| **r > self.limit_ms).count();
-        let n_eff = stretches
-            .iter()
-            .map(|s| order::effective_size(s, self.limit_ms))
-            .sum();
-        LetDown { n, over, n_eff }
+        LetDown::of(&stretches, self.limit_ms)
     }
 }
 
@@ -124,6 +118,15 @@ pub(crate) struct LetDown {
 }
 
 impl LetDown {
+    /// Those whose value is over a limit, in stretches of one load, each in the order of the schedule.
+    pub(crate) fn of(stretches: &[Vec<f64>], limit: f64) -> Self {
+        Self {
+            n: stretches.iter().map(Vec::len).sum(),
+            over: stretches.iter().flatten().filter(|value| **value > limit).count(),
+            n_eff: stretches.iter().map(|s| order::effective_size(s, limit)).sum(),
+        }
+    }
+
     /// The share of them.
     pub(crate) fn share(&self) -> f64 {
         self.over as f64 / self.n.max(1) as f64

@@ -558,6 +558,10 @@ pub struct Limits {
     pub spin_us: u32,
     /// Redirects to follow, on the same host only.
     pub redirects_max: u32,
+    /// End an open loop of one rate once a test says that the backlog goes on growing: more load would only show a longer
+    /// queue. The phase is then marked as cut short, with the slope in a warning.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stop_saturated: bool,
 }
 
 impl Default for Limits {
@@ -572,6 +576,7 @@ impl Default for Limits {
             connect_rate: 0.0,
             spin_us: 0,
             redirects_max: 0,
+            stop_saturated: false,
         }
     }
 }

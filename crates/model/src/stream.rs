@@ -363,6 +363,35 @@ impl StreamRecord {
         self.usage.output.unwrap_or(self.event_tokens)
     }
 
+    /// Tokens of each event on average where the server counted several and the events do not say how many; else 1.
+    pub fn tokens_per_event(&self) -> f64 {
+        match self.usage.output {
+            Some(output) if self.event_tokens == self.token_events && self.token_events > 0 => {
+                let each = f64::from(output) / f64::from(self.token_events);
+                if each >= Self::SEVERAL_FROM { each } else { 1.0 }
+            }
+            _ => 1.0,
+        }
+    }
+
+    /// From so many tokens per event on, the server's count says that events carry several tokens each. Below, the difference
+    /// is the token that ends an answer and has no text, or the like.
+    const SEVERAL_FROM: f64 = 1.2;
+
+    /// When tokens came, and how many, event by event: those that only the server's count knows are shared out evenly.
+    pub fn token_times(&self) -> impl Iterator<Item = (Nanos, u64)> + '_ {
+        let each = self.tokens_per_event();
+        // Tokens that were shared out, exactly and in whole ones.
+        let (mut exact, mut whole) = (0.0, 0_u64);
+        let events = self.timeline.events(self.sent).filter(|e| e.kind.is_token());
+        events.map(move |event| {
+            exact += f64::from(event.tokens.max(1)) * each;
+            let tokens = (exact.round() as u64).saturating_sub(whole).max(1);
+            whole += tokens;
+            (event.at, tokens)
+        })
+    }
+
     /// Time per output token in nanoseconds: first to last token over the tokens after the first event. `None` when
     /// there is none.
     pub fn tpot_ns(&self) -> Option<f64> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Expect, Item, JsonText, Request};
+use crate::{Expect, Item, JsonText, Request, Scenario};
 
 /// Everything discovery found out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +36,10 @@ pub struct Surface {
     /// experiment loads them unless the person chose them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keeps: Vec<String>,
+    /// Scenarios of the suite that an experiment was told to send. They live as long as the process: the phases that send them
+    /// are recorded.
+    #[serde(skip)]
+    pub scenarios: Vec<Scenario>,
 }
 
 /// An interface to jobs: one request starts the work, another tells how it is.

@@ -47,6 +47,14 @@ pub struct Validity {
 }
 
 impl Validity {
+    /// Name of the warning that a phase was ended because its backlog went on growing.
+    pub const SATURATED: &'static str = "saturated";
+
+    /// Whether it was ended for that.
+    pub fn is_saturated(&self) -> bool {
+        self.warnings.iter().any(|issue| issue.name == Self::SATURATED)
+    }
+
     /// Whether its numbers may be trusted.
     pub fn is_valid(&self) -> bool {
         self.invalid.is_empty()
@@ -70,7 +78,7 @@ impl Validity {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ValidityIssue {
     /// Stable name: `late-sends`, `shed`, `rate`, `worker-busy`, `steal`, `timer`, `dropped`, `little`, `late-reads`,
-    /// `streams`, `coordinated-omission`, `shared-host`.
+    /// `streams`, `coordinated-omission`, `shared-host`, `saturated`.
     pub name: String,
     /// What was measured against which bound, in words.
     pub says: String,

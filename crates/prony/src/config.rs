@@ -16,7 +16,7 @@ mod shape;
 mod template;
 mod validate;
 
-pub(crate) use expand::expand;
+pub(crate) use expand::{expand, for_experiments, scenarios_of};
 pub(crate) use launch::check_launch;
 pub(crate) use print::print;
 pub(crate) use read::{SuiteFile, read};

@@ -72,21 +72,26 @@ pub(crate) fn record(stored: &StoredRun) -> Result<RunRecord> {
     Ok(record)
 }
 
-/// The records of a phase, each with the time that its sample took to connect.
+/// The records of a phase, each with the time that its sample took to connect and for TLS.
 fn streams(stored: &StoredRun, phase: u16) -> Result<PhaseStreams> {
     let (records, cut) = stored.streams(phase, RECORDS_MAX)?;
     let (samples, _) = stored.samples(phase, SAMPLES_MAX)?;
     // A flow's requests share their number: when they were sent tells them apart.
-    let connects: HashMap<(u64, Nanos), u32> = samples
+    let connects: HashMap<(u64, Nanos), (u32, u32)> = samples
         .iter()
         .filter(|s| s.connect_us > 0)
-        .map(|s| ((s.seq, s.sent), s.connect_us))
+        .map(|s| ((s.seq, s.sent), (s.connect_us, s.tls_us)))
         .collect();
-    let streams = records.into_iter().map(|record| RecordedStream {
-        connect: connects
+    let streams = records.into_iter().map(|record| {
+        let (connect_us, tls_us) = connects
             .get(&(record.seq, record.sent))
-            .map_or(Nanos::ZERO, |us| Nanos(u64::from(*us) * 1000)),
-        record,
+            .copied()
+            .unwrap_or_default();
+        RecordedStream {
+            connect: Nanos(u64::from(connect_us) * 1000),
+            tls: Nanos(u64::from(tls_us) * 1000),
+            record,
+        }
     });
     Ok(PhaseStreams {
         streams: streams.collect(),

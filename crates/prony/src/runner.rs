@@ -109,6 +109,12 @@ pub(crate) fn perform(
         &mut |path: &str| connection.get(path),
         &mut |said: &str| session.note(said),
     )?;
+    surface.scenarios = config::for_experiments(
+        &request.suite,
+        &request.base_dir,
+        &mut |path: &str| connection.get(path),
+        &mut |said: &str| session.note(said),
+    )?;
     let watched = connection.watched(&request.suite.target, &surface)?;
     let id = host::run_id(request.suite.run.seed);
     let dir = request
@@ -167,7 +173,12 @@ fn surface_for(connection: &mut Connection, suite: &Suite) -> Result<Discovery> 
             ..Surface::default()
         }));
     }
-    if suite.experiment.is_empty() {
+    // Experiments that are told what to send need no endpoints.
+    let all_told = suite
+        .experiment
+        .values()
+        .all(|params| config::scenarios_of(params).next().is_some());
+    if all_told {
         connection.reach()?;
         Ok(without_preparation(Surface::default()))
     } else {

@@ -30,6 +30,7 @@ impl Report {
             target: target_facts(run),
             system: system::build(&run.snapshots),
             streams: crate::streams::build(run),
+            curves: crate::curves::build(run),
             claims: claims(run),
             gates: run.gates.clone(),
             recommendations: recommendations(&findings),

@@ -32,6 +32,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("sections", include_str!("html/sections.html.j2")),
     ("phase", include_str!("html/phase.html.j2")),
     ("streams", include_str!("html/streams.html.j2")),
+    ("curves", include_str!("html/curves.html.j2")),
     ("judgements", include_str!("html/judgements.html.j2")),
     ("configuration", include_str!("html/configuration.html.j2")),
     ("gaps", include_str!("html/gaps.html.j2")),

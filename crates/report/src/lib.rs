@@ -9,6 +9,7 @@ mod benchmark;
 mod build;
 mod chart;
 mod csv;
+mod curves;
 pub mod definitions;
 mod error;
 mod escape;
@@ -22,11 +23,13 @@ pub mod peers;
 mod record;
 mod report;
 mod streams;
+mod svg;
 mod template;
 pub mod terminal;
 mod verdict;
 mod yaml;
 
+pub use curves::{Curve, CurvePoint};
 pub use error::RenderError;
 pub use json::json_schema;
 pub use record::{ExperimentTitle, Finished, RunRecord, StartedPhase};
@@ -65,6 +68,7 @@ pub static FORMATS: &[&FormatDef] = &[
     &kubernetes::DEF,
     &alerts::DEF,
     &benchmark::DEF,
+    &svg::DEF,
 ];
 
 /// The format of that name.

@@ -27,6 +27,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("system", include_str!("markdown/system.md.j2")),
     ("sections", include_str!("markdown/sections.md.j2")),
     ("streams", include_str!("markdown/streams.md.j2")),
+    ("curves", include_str!("markdown/curves.md.j2")),
     ("judgements", include_str!("markdown/judgements.md.j2")),
     ("configuration", include_str!("markdown/configuration.md.j2")),
     ("issues", include_str!("markdown/issues.md.j2")),

@@ -11,6 +11,7 @@ use prony_model::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::curves::Curve;
 use crate::record::ExperimentTitle;
 use crate::streams::StreamTable;
 
@@ -40,6 +41,9 @@ pub struct Report {
     /// Streams of tokens: one table for each scenario and step whose answers are streams.
     #[serde(default)]
     pub streams: Vec<StreamTable>,
+    /// Throughput against interactivity: scenarios that were streamed at two concurrencies or more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub curves: Vec<Curve>,
     /// Claims of others held against the measurements.
     pub claims: Vec<ClaimEntry>,
     /// Gates.

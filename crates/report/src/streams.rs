@@ -6,6 +6,7 @@ mod build;
 mod counts;
 mod goodput;
 mod lines;
+mod split;
 mod strata;
 mod warnings;
 

@@ -52,7 +52,11 @@ pub(crate) fn render(
     }
     Ok(env
         .get_template("report")?
-        .render(context! { report => Value::from(Serde(report)) })?)
+        .render(context! {
+            report => Value::from(Serde(report)),
+            // What is empty is not in the report's own form.
+            curves => Value::from(Serde(&report.curves)),
+        })?)
 }
 
 /// Names of the phases that have an anchor, by index: what evidence may link to.

@@ -88,6 +88,86 @@ fn in_an_open_loop_an_objective_counts_from_the_schedule() {
     assert_eq!(Report::build(&run).streams[0].goodput.as_ref().unwrap().good, 0);
 }
 
+/// The run with the one phase three times, at 1, 2 and 4 at once; 4 brings fewer tokens than 2.
+fn swept() -> prony_report::RunRecord {
+    let mut run = run();
+    let first = run.phases[0].clone();
+    run.phases.clear();
+    run.streams.clear();
+    for (index, (connections, per_s, tpot_ms)) in [(1, 30.0, 5.0), (2, 50.0, 8.0), (4, 45.0, 20.0)]
+        .into_iter()
+        .enumerate()
+    {
+        let mut phase = first.clone();
+        phase.index = index as u16;
+        phase.experiment = "interactivity".into();
+        let stream = &mut phase.streams[0];
+        stream.scenario = "chat <b>&".into();
+        stream.connections = connections;
+        stream.tokens_per_s = per_s;
+        stream.tpot.mean_ns = tpot_ms * 1e6;
+        run.phases.push(phase);
+    }
+    run
+}
+
+#[test]
+fn a_sweep_is_a_curve_with_its_pareto_points() {
+    let report = Report::build(&swept());
+    let [curve] = report.curves.as_slice() else {
+        panic!("{:?}", report.curves)
+    };
+    let points: Vec<(u32, f64, bool)> = curve
+        .points
+        .iter()
+        .map(|p| (p.connections, p.user_tokens_per_s.round(), p.is_pareto))
+        .collect();
+    assert_eq!(points, [(1, 200.0, true), (2, 125.0, true), (4, 50.0, false)]);
+    let rendered = |format: &str| (find(format).unwrap().render)(&report, TerminalStyle::default()).unwrap();
+    let chart = rendered("svg");
+    // Three points, two of them filled; the scenario's name is text.
+    assert_eq!(chart.matches("<circle").count(), 3);
+    assert_eq!(chart.matches("r=\"5\" fill=\"#1f6feb\"").count(), 2);
+    assert!(
+        chart.contains("chat &lt;b&gt;&amp;") && !chart.contains("<b>"),
+        "{chart}"
+    );
+    insta::assert_snapshot!("streams-curves-svg", chart);
+    let page = rendered("markdown");
+    assert!(
+        page.contains("## Throughput against interactivity") && page.contains("| yes |"),
+        "{page}"
+    );
+    assert!(rendered("terminal").contains("Pareto"));
+    // One concurrency is no curve.
+    let mut alone = swept();
+    alone.phases.truncate(1);
+    assert!(Report::build(&alone).curves.is_empty());
+}
+
+#[test]
+fn the_phases_of_a_first_token_add_up() {
+    let mut run = run();
+    // Every request is 2 ms late; of the first one 1.5 are the connection, 0.5 of them TLS.
+    let first = &mut run.streams.get_mut(&0).unwrap().streams[0];
+    (first.connect, first.tls) = (prony_model::Nanos(1_500_000), prony_model::Nanos(500_000));
+    let report = Report::build(&run);
+    let value = |key: &str| report.streams[0].line(key).unwrap().value.unwrap();
+    let close = |key: &str, wanted: f64| assert!((value(key) - wanted).abs() < 1e-9, "{key} {}", value(key));
+    close("ttft_split_connect_ms", 1.0 / 9.0);
+    close("ttft_split_tls_ms", 0.5 / 9.0);
+    close("ttft_split_late_ms", (8.0 * 2.0 + 0.5) / 9.0);
+    close("ttft_split_wait_ms", 1.0);
+    close("ttft_split_setup_ms", 0.0);
+    close("ttft_split_token_ms", 49.0);
+    let parts = ["late", "connect", "tls", "wait", "setup", "token"];
+    let sum: f64 = parts
+        .iter()
+        .map(|part| value(&format!("ttft_split_{part}_ms")))
+        .sum();
+    assert!((sum - value("ttft_scheduled_mean_ms")).abs() < 1e-6, "{sum}");
+}
+
 #[test]
 fn objectives_have_a_form() {
     assert_eq!("ttft:300".parse::<Slo>().unwrap().to_string(), "ttft <= 300 ms");

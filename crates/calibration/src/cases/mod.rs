@@ -4,6 +4,7 @@ mod access;
 mod cache;
 mod capacity;
 mod cold_start;
+mod goodput;
 mod integrity;
 mod leak;
 mod load;
@@ -43,6 +44,7 @@ pub(crate) static CASES: &[Case] = &[
     access::RATE_LIMITS,
     capacity::SEARCH,
     capacity::CURVE,
+    goodput::SEARCH,
     overload::CLASSES,
     overload::GOODPUT,
     verdicts::LIMITS,

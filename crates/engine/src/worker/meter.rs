@@ -8,8 +8,6 @@ use prony_wire::http1::Head;
 use prony_wire::sse::SseDecoder;
 use prony_wire::tokens::TokenDecoder;
 
-use crate::streams::tokens_per_event;
-
 /// What an event stream says that it is.
 const EVENT_STREAM: &[u8] = b"text/event-stream";
 
@@ -312,7 +310,7 @@ impl Meter {
             timeline: std::mem::take(&mut account.timeline),
         };
         // Where events carry several tokens each and do not say how many, the first is taken to be like the others.
-        let each = tokens_per_event(&record);
+        let each = record.tokens_per_event();
         if each > 1.0 {
             record.first_tokens = each.round() as u32;
         }

@@ -35,6 +35,8 @@ pub(crate) enum Message {
     /// How far a worker is.
     Progress {
         worker: u16,
+        /// When; zero for the last of a worker.
+        at: Nanos,
         in_flight: u32,
         /// Finished since the last message, and how many of them failed.
         done: u64,
@@ -230,12 +232,13 @@ impl Outbox {
     }
 
     /// Hands over what there is, without waiting, and says how far the worker is.
-    pub(super) fn hand_over(&mut self, in_flight: u32) {
+    pub(super) fn hand_over(&mut self, at: Nanos, in_flight: u32) {
         self.settle();
         self.settle_streams();
         if self.waiting.len() < WAITING_MAX {
             self.waiting.push_back(Message::Progress {
                 worker: self.worker,
+                at,
                 in_flight,
                 done: std::mem::take(&mut self.done),
                 failed: std::mem::take(&mut self.failed),
@@ -291,7 +294,7 @@ impl Outbox {
 
     /// Hands over everything, waiting for room: the load is over.
     pub(super) fn finish(mut self, mut report: Report) {
-        self.hand_over(0);
+        self.hand_over(Nanos::ZERO, 0);
         report.dropped = self.dropped;
         report.kept = self.kept;
         report.books = self.books.take();

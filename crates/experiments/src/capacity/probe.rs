@@ -2,7 +2,8 @@
 
 use prony_model::{PhaseResult, Sample, Shape};
 
-use crate::objective::{LetDown, Objective};
+use super::promise::{Promise, Stretch};
+use crate::objective::LetDown;
 use crate::sustained::in_flight_growth;
 
 /// Share of each stretch that is left out at its start: the queue was empty, and close to the capacity it takes some hundred
@@ -41,6 +42,8 @@ pub(super) struct Probe {
     pub is_kept: bool,
     /// Whether the number in flight kept growing.
     pub backlog: bool,
+    /// Whether it was ended early for that.
+    pub saturated: bool,
     /// Whether the generator kept its promise throughout.
     pub trusted: bool,
     /// The largest disagreement of requests in flight with rate x time (Little's law), as a share.
@@ -76,36 +79,48 @@ pub(super) fn judge(
     phases: &[&PhaseResult],
     level: Level,
     rate: f64,
-    objective: &Objective,
+    promise: &Promise,
     errors_max: f64,
 ) -> Probe {
-    let stretches: Vec<Vec<&Sample>> = phases.iter().map(|p| settled(p)).collect();
-    let let_down = objective.count(&stretches);
+    let stretches: Vec<Stretch<'_>> = phases.iter().map(|p| (*p, settled(p))).collect();
+    let let_down = promise.count(&stretches);
     let failed = stretches
         .iter()
-        .flatten()
+        .flat_map(|(_, samples)| samples)
         .filter(|s| s.outcome.is_failure())
         .count();
     let backlog = stretches
         .iter()
+        .map(|(_, samples)| samples)
         .max_by_key(|s| s.len())
         .is_some_and(|s| s.len() >= GROWTH_REQUESTS_MIN && grows(s));
+    let saturated = phases.iter().any(|p| p.summary.validity.is_saturated());
     let seconds: f64 = phases.iter().map(|p| seconds(p)).sum();
     let offered: u64 = phases.iter().map(|p| p.summary.offered).sum();
     Probe {
-        rate: really_offered(rate, offered as f64, seconds),
-        answer: answer(
-            &let_down,
-            failed,
-            backlog,
-            objective,
-            errors_max,
-            level.confidence(phases.len()),
-        ),
-        is_kept: let_down.share() <= objective.allowed(),
+        rate: if saturated {
+            // It was ended before all that was planned was due.
+            rate
+        } else {
+            really_offered(rate, offered as f64, seconds)
+        },
+        answer: if saturated {
+            Answer::Fail
+        } else {
+            answer(
+                &let_down,
+                failed,
+                backlog,
+                promise.allowed(),
+                errors_max,
+                level.confidence(phases.len()),
+            )
+        },
+        is_kept: let_down.share() <= promise.allowed(),
         let_down,
         failed,
         backlog,
+        saturated,
         trusted: phases.iter().all(|p| p.summary.validity.is_valid()),
         little: phases
             .iter()
@@ -119,7 +134,7 @@ fn answer(
     let_down: &LetDown,
     failed: usize,
     backlog: bool,
-    objective: &Objective,
+    allowed: f64,
     errors_max: f64,
     confidence: f64,
 ) -> Answer {
@@ -131,16 +146,16 @@ fn answer(
     let errs = failures.interval_at(confidence).0 > errors_max || failures.share() > FAILED_STOP;
     if let_down.n == 0 {
         Answer::Undecided
-    } else if errs || low >= objective.allowed() {
+    } else if errs || low >= allowed {
         Answer::Fail
-    } else if high <= objective.allowed() && !backlog {
+    } else if high <= allowed && !backlog {
         Answer::Pass
     } else {
         Answer::Undecided
     }
 }
 
-/// The planned rate, unless far fewer arrivals came than it promises: then someone capped it.
+/// Arrivals per second: the planned rate, unless far fewer arrivals came than it promises: then someone capped it.
 fn really_offered(planned: f64, offered: f64, seconds: f64) -> f64 {
     let expected = planned * seconds;
     if offered < expected - 5.0 * expected.sqrt() {

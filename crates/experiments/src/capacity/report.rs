@@ -2,16 +2,17 @@
 
 use prony_model::{Finding, PhaseResult, Severity, Shape, Source, Verdict};
 
-use super::probe::{Answer, LEAD};
+use super::probe::{Answer, LEAD, settled};
+use super::promise::{Promise, Stretch};
 use super::search::Attempt;
 use super::shape::{Curve, Peak, Slots};
 use super::tier::{Tier, TierName};
 use super::{Course, DESCENT, NAME, by_index, ladder};
 use crate::RunView;
 use crate::draft::{Draft, source};
-use crate::objective::{LetDown, Objective};
-use crate::primary::primary;
+use crate::objective::LetDown;
 use crate::wording::{digits, ms, resting_on};
+use crate::workload::Workload;
 
 /// Share of the confirmed rate to plan for.
 const PLAN: f64 = 0.8;
@@ -19,8 +20,15 @@ const PLAN: f64 = 0.8;
 const LITTLE_MAX: f64 = 0.02;
 
 /// The findings of a search.
-pub(super) fn findings(run: &RunView<'_>, course: &Course, seed: u64) -> Vec<Finding> {
-    let slots = ladder(run, &course.endpoint).and_then(|phase| Some((phase, Slots::of(phase)?)));
+pub(super) fn findings(
+    run: &RunView<'_>,
+    course: &Course,
+    workload: Option<&Workload>,
+    seed: u64,
+) -> Vec<Finding> {
+    let slots = workload
+        .and_then(|workload| ladder(run, workload))
+        .and_then(|phase| Some((phase, Slots::of(phase)?)));
     let mut findings = vec![match course.search.confirmed() {
         Some(confirmed) => sustained(run, course, confirmed, slots.as_ref()),
         None => unconfirmed(run, course, slots.as_ref()),
@@ -31,12 +39,7 @@ pub(super) fn findings(run: &RunView<'_>, course: &Course, seed: u64) -> Vec<Fin
 }
 
 /// Nothing could be planned.
-pub(super) fn nothing(run: &RunView<'_>) -> Finding {
-    let why = if primary(run, 1).is_empty() {
-        "no endpoint that does work answered correctly"
-    } else {
-        "nothing says how long a request takes alone, or how many the target takes at most"
-    };
+pub(super) fn nothing(why: &str) -> Finding {
     Draft::new(NAME, NAME, "")
         .verdict(Verdict::Inconclusive, Severity::Low)
         .advisory()
@@ -56,7 +59,7 @@ fn sustained(
 ) -> Finding {
     let Course {
         endpoint,
-        objective,
+        promise,
         search,
         ..
     } = course;
@@ -70,12 +73,12 @@ fn sustained(
         "{}{endpoint} sustains {} requests per second with {} (confirmed by {} requests in {}{end}). Plan for {}",
         if full { "" } else { "Indicative: " },
         digits(rate),
-        objective.label(),
+        promise.label(),
         confirmed.probe.let_down.n,
         ms(1000.0 * (1.0 - LEAD) * confirmed.probe.seconds),
         digits(PLAN * rate),
     );
-    let mut detail = vec![objective.origin(), course.conditions()];
+    let mut detail = vec![promise.origin(), course.conditions()];
     // Only a rate that surely failed bounds the capacity from above.
     let bracket = fails
         .filter(|f| f.probe.trusted && f.probe.answer == Answer::Fail)
@@ -100,7 +103,6 @@ fn sustained(
             let_down.n,
             &evidence,
         )
-        .figure("response limit", objective.limit_ms, "ms", let_down.n, &evidence)
         .figure("rate to plan for", PLAN * rate, "1/s", let_down.n, &evidence)
         .figure(
             "Little's law, disagreement",
@@ -109,15 +111,9 @@ fn sustained(
             let_down.n,
             &evidence,
         );
+    draft = promised(draft, promise, &phases, rate, &evidence);
     if let Some((phase, slots)) = slots {
-        draft = behaves_like(
-            draft,
-            &mut detail,
-            rate,
-            objective,
-            slots,
-            &source(phase, endpoint),
-        );
+        draft = behaves_like(draft, &mut detail, rate, promise, slots, &source(phase, endpoint));
     }
     if !full {
         detail.push(indicative(course, rate));
@@ -134,11 +130,73 @@ fn sustained(
     little(resting_on(draft.done(), &rests_on), confirmed)
 }
 
+/// The limits, and of streams how many held each.
+fn promised(draft: Draft, promise: &Promise, phases: &[&PhaseResult], rate: f64, evidence: &Source) -> Draft {
+    let streams = match promise {
+        Promise::Response(objective) => {
+            let n = phases.iter().map(|p| p.samples.len()).sum();
+            return draft.figure("response limit", objective.limit_ms, "ms", n, evidence);
+        }
+        Promise::Streams(streams) => streams,
+    };
+    let stretches: Vec<Stretch<'_>> = phases.iter().map(|p| (*p, settled(p))).collect();
+    let all = promise.count(&stretches);
+    let (low, high) = all.interval();
+    let good = all.n - all.over;
+    let tokens = streams.good_tokens(&stretches) as f64 / good.max(1) as f64;
+    let goodput = 1.0 - all.share();
+    let rows = streams.each(&stretches);
+    let row = |(class, limit, let_down): &(String, String, LetDown)| {
+        let (low, high) = let_down.interval();
+        vec![
+            class.clone(),
+            limit.clone(),
+            let_down.n.to_string(),
+            (let_down.n - let_down.over).to_string(),
+            format!("{:.2}", 100.0 * (1.0 - let_down.share())),
+            format!("{:.2} to {:.2}", 100.0 * (1.0 - high), 100.0 * (1.0 - low)),
+        ]
+    };
+    draft
+        .measured(
+            "goodput",
+            100.0 * goodput,
+            "%",
+            Some((100.0 * (1.0 - high), 100.0 * (1.0 - low))),
+            all.n,
+            evidence,
+        )
+        .figure("good requests per second", goodput * rate, "1/s", all.n, evidence)
+        .figure(
+            "output tokens of good requests per second",
+            goodput * rate * tokens,
+            "1/s",
+            good,
+            evidence,
+        )
+        .table(
+            "Requests that held each limit, at the confirmed rate",
+            &[
+                "Class",
+                "Limit",
+                "Requests",
+                "Held",
+                "Held, %",
+                "95 % interval, %",
+            ],
+            rows.iter().map(row).collect(),
+            evidence,
+        )
+}
+
 /// What is known of the rates above.
 fn end(course: &Course, rate: f64, fails: Option<&Attempt>) -> String {
     match fails {
         _ if course.search.is_capped(rate) => "; nothing higher was allowed".to_owned(),
         Some(f) if !f.probe.trusted => "; above that the generator did not keep its promise".to_owned(),
+        Some(f) if f.probe.saturated => {
+            format!("; at {} the backlog goes on growing", digits(f.probe.rate))
+        }
         Some(f) if f.probe.answer == Answer::Fail => format!("; fails at {}", digits(f.probe.rate)),
         Some(f) => format!("; not surely at {}", digits(f.probe.rate)),
         None => String::new(),
@@ -148,7 +206,7 @@ fn end(course: &Course, rate: f64, fails: Option<&Attempt>) -> String {
 /// What a firmer search would take.
 fn indicative(course: &Course, rate: f64) -> String {
     let wanted = match course.search.tier.name {
-        TierName::Sketch => Tier::new(TierName::Quick, &course.objective),
+        TierName::Sketch => Tier::new(TierName::Quick, course.promise.allowed()),
         _ => course.search.tier,
     };
     format!(
@@ -164,7 +222,7 @@ fn behaves_like(
     draft: Draft,
     detail: &mut Vec<String>,
     rate: f64,
-    objective: &Objective,
+    promise: &Promise,
     slots: &Slots,
     evidence: &Source,
 ) -> Draft {
@@ -175,6 +233,15 @@ fn behaves_like(
         slots.count()
     ));
     let mut draft = draft.figure("parallel slots", slots.knee(), "requests", n, evidence);
+    let Some(objective) = promise.response() else {
+        return draft.advice(
+            &format!(
+                "Plan for {} requests per second for each instance.",
+                digits(PLAN * rate)
+            ),
+            &format!("{PLAN} x {}", digits(rate)),
+        );
+    };
     if let Some(model) = slots.model_rate(objective) {
         detail.push(format!(
             "A queue of that many slots with exponential times (M/M/c) would sustain {}: the target reaches {} % of it.",
@@ -208,7 +275,7 @@ fn behaves_like(
 fn unconfirmed(run: &RunView<'_>, course: &Course, slots: Option<&(&PhaseResult, Slots)>) -> Finding {
     let Course {
         endpoint,
-        objective,
+        promise,
         search,
         ..
     } = course;
@@ -227,11 +294,11 @@ fn unconfirmed(run: &RunView<'_>, course: &Course, slots: Option<&(&PhaseResult,
     let draft =
         Draft::new(NAME, NAME, endpoint).table("Rates tried, open loop", &COLUMNS, rows(course), &evidence);
     let draft = match never {
-        Some(lowest) if !objective.is_derived => draft
+        Some(lowest) if !promise.is_derived() => draft
             .verdict(Verdict::Fail, Severity::High)
             .title(format!(
                 "{endpoint} misses {} even at {} requests per second",
-                objective.label(),
+                promise.label(),
                 digits(lowest.probe.rate)
             ))
             .advice(
@@ -243,7 +310,7 @@ fn unconfirmed(run: &RunView<'_>, course: &Course, slots: Option<&(&PhaseResult,
             .advisory()
             .title(format!(
                 "No sustained rate was found for {endpoint}: {} does not hold even at {} requests per second",
-                objective.label(),
+                promise.label(),
                 digits(lowest.probe.rate)
             )),
         None => draft
@@ -273,7 +340,7 @@ fn unconfirmed(run: &RunView<'_>, course: &Course, slots: Option<&(&PhaseResult,
                 ),
             ),
     };
-    let mut detail = vec![objective.origin(), course.conditions()];
+    let mut detail = vec![promise.origin(), course.conditions()];
     if let Some((_, slots)) = slots {
         detail.push(format!(
             "The ladder suggests about {} parallel slots of {}.",
@@ -305,11 +372,11 @@ fn descent(run: &RunView<'_>, course: &Course) -> Option<Finding> {
     let Shape::Stages { stages, .. } = &phase.phase.shape else {
         return None;
     };
-    let (endpoint, objective) = (&course.endpoint, &course.objective);
-    let again = second_half(phase, 1, objective);
-    let below = second_half(phase, 2, objective);
+    let (endpoint, promise) = (&course.endpoint, &course.promise);
+    let again = second_half(phase, 1, promise);
+    let below = second_half(phase, 2, promise);
     let evidence = source(phase, endpoint);
-    let allowed = objective.allowed();
+    let allowed = promise.allowed();
     let bad = |let_down: &LetDown| let_down.interval().0 > allowed;
     let percent = |let_down: &LetDown| {
         let (low, high) = let_down.interval();
@@ -354,7 +421,7 @@ fn descent(run: &RunView<'_>, course: &Course) -> Option<Finding> {
             .verdict(Verdict::Warn, Severity::Medium)
             .title(format!(
                 "After too much load {endpoint} did not return to {} at {} per second",
-                objective.label(),
+                promise.label(),
                 rate(2)
             ))
             .advice(
@@ -378,14 +445,14 @@ fn descent(run: &RunView<'_>, course: &Course) -> Option<Finding> {
 }
 
 /// Who was let down among the arrivals of the second half of a stage.
-fn second_half(phase: &PhaseResult, step: u16, objective: &Objective) -> LetDown {
+fn second_half(phase: &PhaseResult, step: u16, promise: &Promise) -> LetDown {
     let arrivals: Vec<_> = phase
         .samples
         .iter()
         .filter(|s| s.is_arrival() && s.step == step)
         .collect();
     let half = arrivals.len() / 2;
-    objective.count(&[arrivals[half..].to_vec()])
+    promise.count(&[(phase, arrivals[half..].to_vec())])
 }
 
 /// The curve over concurrency.
@@ -439,14 +506,31 @@ fn peak(phase: &PhaseResult, endpoint: &str, slots: &Slots, seed: u64) -> Option
 impl Course {
     fn conditions(&self) -> String {
         format!(
-            "Open loop, Poisson arrivals; tier {}: probes of {} to {} requests, of which the first {:.0} % of the time do not count, \
+            "{}Open loop, Poisson arrivals; tier {}: probes of {} to {} requests, of which the first {:.0} % of the time do not count, \
              until the rates that pass and fail are within {:.0} %, then fresh requests to confirm. A request that failed counts as \
              too late.",
+            self.saturation(),
             self.search.tier.name.label(),
             self.search.tier.first,
             self.search.tier.probe_max(),
             100.0 * LEAD,
             100.0 * (self.search.tier.bracket - 1.0)
+        )
+    }
+}
+
+impl Course {
+    /// How often load was ended because more would only have shown a longer queue.
+    fn saturation(&self) -> String {
+        let rates = self.search.attempts.iter().filter(|a| a.probe.saturated);
+        let rates: Vec<String> = rates.map(|a| digits(a.probe.rate)).collect();
+        if rates.is_empty() {
+            return String::new();
+        }
+        format!(
+            "At {} per second the load was ended early: the number in flight went on growing by a tested slope, so more of it would \
+             only have shown a longer queue. ",
+            rates.join(", ")
         )
     }
 }
@@ -479,6 +563,9 @@ fn rows(course: &Course) -> Vec<Vec<String>> {
                 a.probe.failed.to_string(),
                 match (a.probe.trusted, a.probe.answer) {
                     (false, _) => "not to be trusted",
+                    (_, Answer::Fail) if a.probe.saturated => {
+                        "fails: the backlog goes on growing, ended early"
+                    }
                     (_, Answer::Fail) => "fails",
                     (_, Answer::Undecided) if a.probe.backlog => "undecided: the backlog grows",
                     (_, Answer::Pass) => "passes",

@@ -277,11 +277,10 @@ mod tests {
     use super::{Action, Attempt, Purpose, Search, passes};
     use crate::capacity::probe::{Answer, Probe};
     use crate::capacity::tier::{Tier, TierName};
-    use crate::objective::{LetDown, Objective};
+    use crate::objective::LetDown;
 
     fn search(start: f64, rate_max: f64) -> Search {
-        let objective = Objective::new(None, Some(100.0), None).unwrap();
-        Search::new(Tier::new(TierName::Quick, &objective), start, rate_max)
+        Search::new(Tier::new(TierName::Quick, 0.05), start, rate_max)
     }
 
     /// Runs a search to its end against a target that answers `of(rate)`.
@@ -315,6 +314,7 @@ mod tests {
                             let_down: LetDown::default(),
                             failed: 0,
                             backlog: false,
+                            saturated: false,
                             is_kept: true,
                             trusted: true,
                             little: 0.0,

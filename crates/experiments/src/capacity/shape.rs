@@ -1,12 +1,13 @@
 //! What a closed-loop ladder says of a target beside its highest throughput: the curve over concurrency and its peak, and
 //! the queue in closed form that would behave alike. Arithmetic, no words.
 
-use prony_model::PhaseResult;
+use prony_model::{PhaseResult, Shape};
 use prony_stats::erlang::Queue;
 use prony_stats::usl::{self, Intervals, Usl};
 
 use crate::ladder::{LadderStep, steps};
 use crate::objective::Objective;
+use crate::timings::Timings;
 
 /// Resamples of the curve's intervals.
 const RESAMPLES: usize = 1000;
@@ -97,6 +98,22 @@ impl Slots {
             n_max: n.iter().copied().fold(0.0, f64::max),
         })
     }
+}
+
+/// Good answers of a step, at least, for a throughput that only says where to begin.
+const ROUGH_ANSWERS_MIN: usize = 3;
+
+/// The highest throughput of a ladder by steps that may be too thin for a curve, per second: of streams that take seconds, a step
+/// has few.
+pub(super) fn throughput(ladder: &PhaseResult) -> Option<f64> {
+    let Shape::Ladder { connections, .. } = &ladder.phase.shape else {
+        return None;
+    };
+    let per_s = |step: usize| {
+        let times = Timings::all(ladder).step(step as u16);
+        (times.good().count() >= ROUGH_ANSWERS_MIN).then(|| times.per_s())
+    };
+    (0..connections.len()).filter_map(per_s).max_by(f64::total_cmp)
 }
 
 impl Curve {

@@ -4,8 +4,6 @@ use prony_model::Budget;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::objective::Objective;
-
 /// How firm a capacity is to be. What each promises was counted on a queue of known capacity: docs/calibration.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -59,15 +57,15 @@ impl TierName {
 }
 
 impl Tier {
-    /// The sizes are for p95; a higher quantile needs as many requests on its thin side.
-    pub(super) fn new(name: TierName, objective: &Objective) -> Self {
+    /// The sizes are for p95, 5 % that may be let down; a higher quantile needs as many requests on its thin side.
+    pub(super) fn new(name: TierName, allowed: f64) -> Self {
         let (first, doublings, bracket, confirm, confirm_at, total) = match name {
             TierName::Sketch => (100, 2, 1.15, 500, 0.93, 2_300),
             TierName::Quick => (100, 3, 1.15, 1_000, 0.93, 4_000),
             TierName::Standard => (300, 3, 1.07, 3_000, 1.0, 14_000),
             TierName::Deep => (500, 4, 1.05, 10_000, 1.0, 42_000),
         };
-        let thin = (0.05 / objective.allowed()).max(1.0);
+        let thin = (0.05 / allowed).max(1.0);
         let scaled = |n: usize| (n as f64 * thin).ceil() as usize;
         Self {
             name,

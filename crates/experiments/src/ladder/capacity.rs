@@ -263,8 +263,12 @@ fn rungs(phase: &PhaseResult, work_ms: f64, floor_ms: f64) -> Vec<Rung> {
 }
 
 fn rung(phase: &PhaseResult, step: u16, n: u32, (work_ms, floor_ms): (f64, f64)) -> Option<Rung> {
-    let scenario = &phase.phase.scenarios.first()?.name;
-    let times = Timings::of(phase, scenario).step(step);
+    let times = match phase.phase.scenarios.as_slice() {
+        [one] => Timings::of(phase, &one.name),
+        // Of a mix the throughput is that of all.
+        _ => Timings::all(phase),
+    };
+    let times = times.step(step);
     let response = times.response_ms();
     let least = if n == 1 { ALONE_MIN } else { ANSWERS_MIN };
     if response.len() < least.max(n as usize) {

@@ -135,13 +135,13 @@ fn of_record(record: &StreamRecord, span: StreamSpan, open_loop: bool) -> Vec<f6
     one.into_iter().collect()
 }
 
-fn gaps_ms(record: &StreamRecord) -> Vec<f64> {
+/// The gaps between its tokens, in ms: a chunk of k tokens after a gap g is k values of g / k.
+pub(crate) fn gaps_ms(record: &StreamRecord) -> Vec<f64> {
     let mut last: Option<Nanos> = None;
     let mut gaps = Vec::new();
-    for event in record.timeline.events(record.sent).filter(|e| e.kind.is_token()) {
-        if let Some(last) = last.replace(event.at) {
-            let tokens = event.tokens.max(1);
-            let each = (event.at - last).as_millis_f64() / f64::from(tokens);
+    for (at, tokens) in record.token_times() {
+        if let Some(last) = last.replace(at) {
+            let each = (at - last).as_millis_f64() / tokens as f64;
             gaps.extend(std::iter::repeat_n(each, tokens as usize));
         }
     }

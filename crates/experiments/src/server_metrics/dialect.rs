@@ -26,10 +26,34 @@ pub(super) struct Dialect {
     pub prefix_queries: &'static [&'static str],
     /// Requests that were put back to make room, counted.
     pub preemptions: &'static [&'static str],
+    /// Speculative decoding.
+    pub speculation: Speculation,
     /// Time to first token.
     pub ttft: Option<Histogram>,
     /// Time in the queue.
     pub queue: Option<Histogram>,
+}
+
+/// How speculative decoding is told: by counters, or as a ready ratio.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Speculation {
+    /// Guesses made, one for each sequence and step, counted.
+    pub drafts: &'static [&'static str],
+    /// Tokens guessed, counted.
+    pub drafted: &'static [&'static str],
+    /// Tokens of them that were right, counted.
+    pub accepted: &'static [&'static str],
+    /// Tokens that a step gave, on average: a gauge.
+    pub length: &'static [&'static str],
+}
+
+impl Speculation {
+    const NONE: Self = Self {
+        drafts: &[],
+        drafted: &[],
+        accepted: &[],
+        length: &[],
+    };
 }
 
 const fn seconds(name: &'static str) -> Histogram {
@@ -49,6 +73,12 @@ pub(super) static DIALECTS: &[Dialect] = &[
             "vllm:gpu_prefix_cache_queries_total",
         ],
         preemptions: &["vllm:num_preemptions_total"],
+        speculation: Speculation {
+            drafts: &["vllm:spec_decode_num_drafts_total"],
+            drafted: &["vllm:spec_decode_num_draft_tokens_total"],
+            accepted: &["vllm:spec_decode_num_accepted_tokens_total"],
+            length: &[],
+        },
         ttft: Some(seconds("vllm:time_to_first_token_seconds")),
         queue: Some(seconds("vllm:request_queue_time_seconds")),
     },
@@ -63,6 +93,10 @@ pub(super) static DIALECTS: &[Dialect] = &[
             "sglang:num_retracted_requests_total",
             "sglang:num_retracted_reqs_total",
         ],
+        speculation: Speculation {
+            length: &["sglang:spec_accept_length"],
+            ..Speculation::NONE
+        },
         ttft: Some(seconds("sglang:time_to_first_token_seconds")),
         queue: Some(seconds("sglang:queue_time_seconds")),
     },
@@ -74,6 +108,7 @@ pub(super) static DIALECTS: &[Dialect] = &[
         prefix_hits: &[],
         prefix_queries: &[],
         preemptions: &[],
+        speculation: Speculation::NONE,
         ttft: None,
         queue: Some(seconds("tgi_request_queue_duration")),
     },
@@ -85,6 +120,7 @@ pub(super) static DIALECTS: &[Dialect] = &[
         prefix_hits: &[],
         prefix_queries: &[],
         preemptions: &[],
+        speculation: Speculation::NONE,
         ttft: Some(Histogram {
             name: "nv_inference_first_response_histogram_ms",
             unit_ms: 1.0,
@@ -99,6 +135,7 @@ pub(super) static DIALECTS: &[Dialect] = &[
         prefix_hits: &[],
         prefix_queries: &[],
         preemptions: &[],
+        speculation: Speculation::NONE,
         ttft: None,
         queue: None,
     },
@@ -110,6 +147,7 @@ pub(super) static DIALECTS: &[Dialect] = &[
         prefix_hits: &[],
         prefix_queries: &[],
         preemptions: &[],
+        speculation: Speculation::NONE,
         ttft: Some(seconds("dynamo_frontend_time_to_first_token_seconds")),
         queue: None,
     },
@@ -136,10 +174,14 @@ pub fn server_metrics() -> ServerMetrics {
             dialect.prefix_hits,
             dialect.prefix_queries,
             dialect.preemptions,
+            dialect.speculation.drafts,
+            dialect.speculation.drafted,
+            dialect.speculation.accepted,
         ] {
             wanted.sums.extend(names);
         }
         wanted.peaks.extend(dialect.kv_share);
+        wanted.peaks.extend(dialect.speculation.length);
         let histograms = [dialect.ttft, dialect.queue];
         wanted
             .histograms

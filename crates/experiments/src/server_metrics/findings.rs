@@ -39,6 +39,7 @@ pub(super) fn of(told: &Told, phases: &[&PhaseResult]) -> Vec<Finding> {
         preemption(told, &source),
         kv(told, &source),
         cache(told, phases, &source),
+        speculation(told, phases, &source),
     ]
     .into_iter()
     .flatten()
@@ -288,6 +289,52 @@ fn cache(told: &Told, phases: &[&PhaseResult], source: &Source) -> Option<Findin
             .title(format!("{:.0} % of the prompt tokens came from the prefix cache", share * 100.0))
             .done(),
     })
+}
+
+/// Speculative decoding: tokens that a step gives, beside tokens that an event carries.
+fn speculation(told: &Told, phases: &[&PhaseResult], source: &Source) -> Option<Finding> {
+    let found = told.speculation?;
+    let n = if found.steps > 0.0 {
+        found.steps as usize
+    } else {
+        told.readings
+    };
+    let mut draft =
+        draft("speculative-decoding").figure("acceptance length", found.length, "tokens", n, source);
+    if let Some(share) = found.accepted_share {
+        draft = draft.figure("guessed tokens that were right", share, "share", n, source);
+    }
+    let good: Vec<&StreamRecord> = phases
+        .iter()
+        .flat_map(|p| &p.streams)
+        .filter(|r| r.outcome == Outcome::Ok)
+        .collect();
+    if let Some((per_event, answers)) = ratio(&good, |r| Some((r.usage.output?, r.token_events))) {
+        draft = draft.figure(
+            "output tokens in an event, by usage",
+            per_event,
+            "tokens",
+            answers,
+            source,
+        );
+    }
+    let from = if found.steps > 0.0 {
+        "1 + right guesses / steps, between the first and the last reading of its counters"
+    } else {
+        "as its gauge says, which it computes over a time of its own"
+    };
+    Some(
+        draft
+            .title(format!(
+                "{} decodes speculatively: a step gives {:.2} tokens",
+                told.engine, found.length
+            ))
+            .detail(format!(
+                "The acceptance length is {from}. Single gaps between events are then steps and not tokens; the time per output token \
+                 is not touched."
+            ))
+            .done(),
+    )
 }
 
 /// A share over answers that know both numbers, with how many they are.

@@ -30,10 +30,23 @@ pub(super) struct Told {
     pub prefix: Option<(f64, f64)>,
     /// Requests put back to make room.
     pub preemptions: Option<f64>,
+    /// Speculative decoding.
+    pub speculation: Option<Speculated>,
     /// Time to first token.
     pub ttft: Option<Times>,
     /// Time in the queue.
     pub queue: Option<Times>,
+}
+
+/// What speculative decoding brought.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Speculated {
+    /// Tokens that a step of a sequence gave, on average: one, and the guesses that were right.
+    pub length: f64,
+    /// Share of the guessed tokens that were right; `None` where only the length is told.
+    pub accepted_share: Option<f64>,
+    /// Steps that it is of; 0 where only the length is told.
+    pub steps: f64,
 }
 
 /// What a histogram gained.
@@ -102,8 +115,31 @@ fn of(dialect: &Dialect, all: &[&Reading]) -> Option<Told> {
         kv_share_max: most(dialect.kv_share),
         prefix: gained(dialect.prefix_hits).zip(gained(dialect.prefix_queries)),
         preemptions: gained(dialect.preemptions),
+        speculation: speculated(dialect, &readings),
         ttft: dialect.ttft.and_then(|h| times(h, first, last)),
         queue: dialect.queue.and_then(|h| times(h, first, last)),
+    })
+}
+
+/// By counters between the first and the last reading; else by the last gauge that is not zero.
+fn speculated(dialect: &Dialect, readings: &[&Reading]) -> Option<Speculated> {
+    let names = dialect.speculation;
+    let (first, last) = (*readings.first()?, *readings.last()?);
+    let gained = |names: &[&str]| gain(value(first, names), value(last, names));
+    if let Some((steps, right)) = gained(names.drafts).zip(gained(names.accepted)) {
+        let drafted = gained(names.drafted).filter(|n| *n > 0.0);
+        return (steps > 0.0).then(|| Speculated {
+            length: 1.0 + right / steps,
+            accepted_share: drafted.map(|n| right / n),
+            steps,
+        });
+    }
+    let told = readings.iter().rev().filter_map(|r| value(r, names.length));
+    let length = told.into_iter().find(|length| *length > 0.0)?;
+    Some(Speculated {
+        length,
+        accepted_share: None,
+        steps: 0.0,
     })
 }
 

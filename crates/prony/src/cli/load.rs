@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, ValueEnum};
+use prony_experiments::Slo;
 use prony_model::Arrivals;
 
-use super::units::rate;
+use super::units::{limits, rate};
 use super::{PromptArgs, RequestArgs, SendArgs};
 
 /// Sends load to one URL and says what came back.
@@ -30,6 +31,8 @@ use super::{PromptArgs, RequestArgs, SendArgs};
   prony load http://127.0.0.1:8000/score -T application/json -b '{\"id\":7}'
   prony load http://127.0.0.1:8000 --openai MODEL --prompt-tokens 512 -c 32 -n 256
   prony load http://127.0.0.1:8000/health --json | jq .latency.response.p99_ms
+  prony load http://127.0.0.1:8000 --openai MODEL --search --slo ttft=200ms,itl=50ms
+  prony load http://127.0.0.1:8000 --openai MODEL --sweep
   prony load null: -c 64                                       what this machine can drive at most
   prony load sim:service=5ms,workers=4 --rate 700 -d 1h        a queue in simulated time: seconds
 
@@ -164,6 +167,27 @@ pub(crate) struct LoadArgs {
     /// Share of requests that may fail before the exit code is 1. 0.01 is one in a hundred.
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share, help_heading = "Judging")]
     pub allow_failures: f64,
+
+    /// Limits that a streamed answer must all hold to be good: ttft=200ms,itl=50ms,e2e=5s (also tpot; itl is the answer's own 99th
+    /// percentile). The summary then tells how many were.
+    #[arg(long, value_name = "LIMITS", value_parser = limits, help_heading = "Stream")]
+    pub slo: Option<Slo>,
+    /// Search the highest rate at which 95 % of requests hold the limits of --slo: up, down and between, each rate judged with its
+    /// interval, and the last confirmed on fresh requests. --duration bounds the search (5 minutes by default).
+    #[arg(
+        long,
+        requires = "slo",
+        conflicts_with_all = ["connections", "requests", "rate", "burst", "ramp", "replay", "sweep"],
+        help_heading = "Stream"
+    )]
+    pub search: bool,
+    /// Sweep the concurrency, 1, 2, 4, 8 ..., and show tokens per second in all against those of each user.
+    #[arg(
+        long,
+        conflicts_with_all = ["connections", "requests", "rate", "burst", "ramp", "replay"],
+        help_heading = "Stream"
+    )]
+    pub sweep: bool,
 
     /// The shared flags.
     #[command(flatten)]

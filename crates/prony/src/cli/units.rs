@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use prony_experiments::{Slo, check_slo};
 use prony_model::{BodyCheck, Header, JsonText, StreamProtocol};
 
 use super::launch::Words;
@@ -68,6 +69,43 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         return Err(format!("{text:?} is over a week"));
     }
     Ok(Duration::from_secs_f64(total))
+}
+
+/// Limits of the times of a stream: `ttft=200ms,itl=50ms`, as a suite would write them.
+pub(crate) fn limits(text: &str) -> Result<Slo, String> {
+    let mut slo = Slo::new();
+    for part in text.split(',') {
+        let (name, time) = part.split_once('=').ok_or_else(|| {
+            format!(
+                "{part:?} is no limit; write ttft, tpot, itl or e2e and a time, as in ttft=200ms,itl=50ms"
+            )
+        })?;
+        let limit = duration(time)?;
+        let before = slo.insert(format!("{}_ms", name.trim()), 1000.0 * limit.as_secs_f64());
+        if before.is_some() {
+            return Err(format!("`{}` is limited twice", name.trim()));
+        }
+    }
+    check_slo(&slo).map_err(|error| error.message)?;
+    Ok(slo)
+}
+
+/// What users accept: the longest response, or limits of the times of a stream.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Accepted {
+    /// `500ms`.
+    Response(Duration),
+    /// `ttft=200ms,itl=50ms`.
+    Streams(Slo),
+}
+
+/// `500ms`, or `ttft=200ms,itl=50ms`.
+pub(crate) fn accepted(text: &str) -> Result<Accepted, String> {
+    if text.contains('=') {
+        limits(text).map(Accepted::Streams)
+    } else {
+        duration(text).map(Accepted::Response)
+    }
 }
 
 /// A protocol of streams, by name.

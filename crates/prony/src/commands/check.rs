@@ -22,6 +22,9 @@ use crate::timetable::Timetable;
 /// Experiments that ask which rate keeps the objective; without one they derive it from the target.
 const SEARCH_FOR_THE_OBJECTIVE: [&str; 2] = ["capacity", "overload"];
 
+/// The one that can keep to limits of streams.
+const SEARCH_FOR_GOODPUT: &str = "capacity";
+
 /// Runs the command.
 pub(crate) fn run(args: &CheckArgs, session: &Session) -> Result<ExitCode> {
     let (url, path) = split(&args.target);
@@ -50,6 +53,11 @@ pub(crate) fn run(args: &CheckArgs, session: &Session) -> Result<ExitCode> {
     }
     let Discovery { surface, preparation } = connection.discover(&path, &told)?;
     plan(&mut suite, &surface, &args.only);
+    if let Some(slo) = args.stream_slo()
+        && let Some(params) = suite.experiment.get_mut(SEARCH_FOR_GOODPUT)
+    {
+        params["slo"] = serde_json::json!(slo);
+    }
     if args.plan {
         if preparation.is_some() {
             // The ids of what is uploaded are other ones in every run: it finds out itself.

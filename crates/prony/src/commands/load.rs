@@ -5,6 +5,7 @@ mod live;
 pub(in crate::commands) mod plan;
 mod prompts;
 mod recording;
+mod search;
 mod streams;
 mod summary;
 
@@ -38,7 +39,11 @@ pub(crate) fn run(args: &LoadArgs, session: &Session) -> anyhow::Result<ExitCode
             .into());
     }
     let mut plan = Plan::new(args)?;
+    search::check(args, &plan.suite)?;
     let secrets = sending::apply(&args.send, &mut plan.suite)?;
+    if args.search || args.sweep {
+        return search::run(args, plan, secrets, session);
+    }
     let phase = plan.phase_with(&mut |said| session.note(said))?;
     let mut engine = engine(&plan.suite, &secrets, session)?;
     let streams = args
@@ -67,7 +72,8 @@ pub(crate) fn run(args: &LoadArgs, session: &Session) -> anyhow::Result<ExitCode
     let stored = recording.finish(&result, verdict, interrupted, engine.now());
 
     let reached = Reached::of(&engine);
-    let document = LoadDocument::new(&plan.url, &reached, &result, verdict, interrupted);
+    let document = LoadDocument::new(&plan.url, &reached, &result, verdict, interrupted)
+        .with_goodput(&result, args.slo.as_ref())?;
     if args.send.json {
         session.print(&(serde_json::to_string_pretty(&document)? + "\n"))?;
     } else {

@@ -27,15 +27,45 @@ pub(crate) fn expand(
     fetch: &mut dyn FnMut(&str) -> Captured,
     note: &mut dyn FnMut(&str),
 ) -> Result<Vec<Phase>, Diagnostic> {
+    let used = |name: &String| suite.phase.iter().any(|phase| phase.scenarios.contains(name));
+    let made = scenarios(suite, base_dir, &used, fetch, note)?;
+    suite
+        .phase
+        .iter()
+        .map(|spec| phase(spec, suite, base_dir, &made))
+        .collect()
+}
+
+/// The scenarios that experiments of a suite name in their `scenarios`, in its order.
+pub(crate) fn for_experiments(
+    suite: &Suite,
+    base_dir: &Path,
+    fetch: &mut dyn FnMut(&str) -> Captured,
+    note: &mut dyn FnMut(&str),
+) -> Result<Vec<Scenario>, Diagnostic> {
+    let named: Vec<&str> = suite.experiment.values().flat_map(scenarios_of).collect();
+    let used = |name: &String| named.contains(&name.as_str());
+    Ok(scenarios(suite, base_dir, &used, fetch, note)?
+        .into_values()
+        .collect())
+}
+
+/// The scenarios that the parameters of an experiment name.
+pub(crate) fn scenarios_of(params: &serde_json::Value) -> impl Iterator<Item = &str> {
+    let names = params.get("scenarios").and_then(serde_json::Value::as_array);
+    names.into_iter().flatten().filter_map(serde_json::Value::as_str)
+}
+
+fn scenarios<'a>(
+    suite: &'a Suite,
+    base_dir: &Path,
+    used: &dyn Fn(&String) -> bool,
+    fetch: &mut dyn FnMut(&str) -> Captured,
+    note: &mut dyn FnMut(&str),
+) -> Result<BTreeMap<&'a str, Scenario>, Diagnostic> {
     let mut descriptors = BTreeMap::new();
     let mut made: BTreeMap<&str, Scenario> = BTreeMap::new();
-    let used = |spec: &&ScenarioSpec| {
-        suite
-            .phase
-            .iter()
-            .any(|phase| phase.scenarios.contains(&spec.name))
-    };
-    for spec in suite.scenario.iter().filter(used) {
+    for spec in suite.scenario.iter().filter(|spec| used(&spec.name)) {
         let items = match spec.kind() {
             Some(ScenarioKind::Openai(_) | ScenarioKind::Anthropic(_)) => {
                 let workload = super::prompts::workload(spec, base_dir, suite.run.seed);
@@ -63,11 +93,7 @@ pub(crate) fn expand(
         };
         made.insert(&spec.name, scenario(spec, items, suite, base_dir));
     }
-    suite
-        .phase
-        .iter()
-        .map(|spec| phase(spec, suite, base_dir, &made))
-        .collect()
+    Ok(made)
 }
 
 /// The scenario of a suite that sends these items.

@@ -217,6 +217,9 @@ fn experiments(suite: &Suite, document: &Document) -> Checked {
             seed: suite.run.seed,
             limits: &suite.run.limits,
         };
+        for (k, wanted) in super::scenarios_of(params).enumerate() {
+            known_scenario(suite, wanted, document, &format!("{path}.scenarios.{k}"))?;
+        }
         if let Err(error) = (def.build)(&context, params) {
             return Err(
                 explain_params(document, &path, &error.message).next(format!("an example:\n{}", def.example))

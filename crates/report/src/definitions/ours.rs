@@ -24,10 +24,11 @@ fn see(of: &RecordedStream) -> Seen {
     let events = of.token_events();
     let kept = events.len() == record.token_events as usize;
     let gaps = gaps_ms(events.iter().map(|e| e.at));
-    let weighted = gaps.iter().zip(events.iter().skip(1)).flat_map(|(gap, event)| {
-        let tokens = event.tokens.max(1);
-        std::iter::repeat_n(gap / f64::from(tokens), tokens as usize)
-    });
+    let tokens = record.token_times().skip(1).map(|(_, tokens)| tokens);
+    let weighted = gaps
+        .iter()
+        .zip(tokens)
+        .flat_map(|(gap, tokens)| std::iter::repeat_n(gap / tokens as f64, tokens as usize));
     Seen {
         ok: record.outcome == Outcome::Ok && record.token_events > 0,
         start: record.sent,

@@ -9,6 +9,8 @@ pub struct RecordedStream {
     pub record: StreamRecord,
     /// Time to connect (TCP and TLS) before it was sent; zero on a reused connection.
     pub connect: Nanos,
+    /// The TLS handshake in it.
+    pub tls: Nanos,
 }
 
 impl RecordedStream {
@@ -17,6 +19,7 @@ impl RecordedStream {
         Self {
             record,
             connect: Nanos::ZERO,
+            tls: Nanos::ZERO,
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use prony_model::{Body, Outcome, PhaseSummary, StreamRecord, StreamSummary};
 
 use super::counts::{self, Source};
-use super::{OtherTool, PhaseStreams, StreamTable, goodput, lines, strata, warnings};
+use super::{OtherTool, PhaseStreams, StreamTable, goodput, lines, split, strata, warnings};
 use crate::build::{phase_anchor, phase_label};
 use crate::definitions::{
     Compared, DEFINITIONS, Definition, Group, OURS, RecordedStream, Restated, compare, restate,
@@ -50,6 +50,8 @@ fn table(run: &RunRecord, phase: &PhaseSummary, summary: &StreamSummary, number:
     };
     let mut groups = vec![counts::totals(&source)];
     groups.extend(lines::times(summary, phase.open_loop));
+    let good_streams = mine.iter().copied().filter(|s| s.record.outcome == Outcome::Ok);
+    groups.extend(split::group(&good_streams.collect::<Vec<_>>()));
     groups.extend(counts::details(&source));
     let (others, restated) = others(run, phase, summary, &mine);
     StreamTable {

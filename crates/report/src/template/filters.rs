@@ -8,9 +8,10 @@ use serde::Deserialize;
 
 use super::Markup;
 use crate::build::phase_anchor;
+use crate::curves::Curve;
 use crate::report::{Section, SystemView};
 use crate::streams::StreamLine;
-use crate::{chart, number};
+use crate::{chart, number, svg};
 
 /// Longest text of a table cell or a quotation.
 const CELL_CHARS_MAX: usize = 240;
@@ -45,6 +46,9 @@ fn add_numbers(env: &mut Environment<'_>, markup: &'static Markup) {
     env.add_filter("quantity", move |value: f64, unit: &str| {
         let value = number::with_unit(value, unit);
         safe((markup.text)(&value, CELL_CHARS_MAX))
+    });
+    env.add_filter("optional_ms", |ms: Option<f64>| {
+        safe(ms.map_or_else(|| "-".to_owned(), |ms| number::with_unit(ms, "ms")))
     });
     env.add_filter("percent", |share: f64| safe(number::percent(share)));
     env.add_filter("span", |ns: u64| safe(number::span(Nanos(ns))));
@@ -82,6 +86,9 @@ fn add_measurements(env: &mut Environment<'_>, markup: &'static Markup) {
 fn add_charts(env: &mut Environment<'_>) {
     env.add_filter("charts", |v: Value| {
         read::<Section>(v).map(|section| safe(chart::section(&section)))
+    });
+    env.add_filter("curve_chart", |v: Value| {
+        read::<Curve>(v).map(|curve| safe(svg::one(&curve)))
     });
     env.add_filter("memory_chart", |v: Value| {
         read::<SystemView>(v).map(|system| safe(chart::memory(&system)))

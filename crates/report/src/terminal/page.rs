@@ -36,6 +36,7 @@ pub(super) fn page(report: &Report, style: TerminalStyle) -> String {
     passed(&mut out, report, style);
     phases(&mut out, report, style);
     super::streams::tables(&mut out, report, style);
+    super::streams::curves(&mut out, report, style);
     judged(&mut out, report, style);
     configured(&mut out, report, style);
     untested(&mut out, report, style);

@@ -7,7 +7,7 @@ use super::page::wrapped;
 use super::paint::Paint;
 use crate::definitions::Compared;
 use crate::escape::plain;
-use crate::number::{count, percent, stream_value, with_unit};
+use crate::number::{count, number, percent, stream_value, with_unit};
 use crate::report::Report;
 use crate::streams::{OtherTool, Stratum, StreamTable};
 
@@ -58,6 +58,34 @@ fn overview(out: &mut String, report: &Report, style: TerminalStyle) {
         out,
         "Each in full, with what other tools would print, in the Markdown report.\n"
     );
+}
+
+/// Throughput against interactivity, a line for each concurrency.
+pub(super) fn curves(out: &mut String, report: &Report, style: TerminalStyle) {
+    let paint = Paint(style.color);
+    for curve in &report.curves {
+        let name = plain(&format!("{}, {}", curve.label, curve.scenario), 60);
+        let head = format!(
+            "{name}\n  {:>7} {:>10} {:>14} {:>10} {:>10} {:>10}",
+            "at once", "tokens/s", "of a user/s", "TTFT p50", "TTFT p99", "ITL p99"
+        );
+        let _ = writeln!(out, "{}", paint.bold(&head));
+        for point in &curve.points {
+            let ms = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |ms| with_unit(ms, "ms"));
+            let text = format!(
+                "  {:>7} {:>10} {:>14} {:>10} {:>10} {:>10}  {}",
+                point.connections,
+                number(point.tokens_per_s),
+                number(point.user_tokens_per_s),
+                ms(point.ttft_p50_ms),
+                ms(point.ttft_p99_ms),
+                ms(point.itl_p99_ms),
+                if point.is_pareto { "Pareto" } else { "" }
+            );
+            let _ = writeln!(out, "{}", text.trim_end());
+        }
+        out.push('\n');
+    }
 }
 
 /// What a table is of.

@@ -2,12 +2,13 @@
 //! and the nearest-rank percentiles of the last line.
 
 use prony_engine::Engine;
+use prony_experiments::{Goodput, ParamError, Slo};
 use prony_model::{Distribution, Nanos, Outcome, PhaseResult, Quantile, SummaryRow, Validity, Verdict};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::nearest_rank;
-use super::streams::StreamFigures;
+use super::streams::{GoodputFigures, StreamFigures};
 use crate::text::clean;
 
 /// The result of `prony load`. Times are milliseconds.
@@ -45,6 +46,8 @@ pub(crate) struct LoadDocument {
     pub latency: Latency,
     /// How the good answers streamed, for each step; empty without --stream.
     pub streams: Vec<StreamFigures>,
+    /// How many streamed answers held the limits of --slo; null without.
+    pub goodput: Option<GoodputFigures>,
     /// Percentiles of the last line: nearest rank of the response times of good answers, where there are enough to
     /// have one value beyond it; null otherwise. They carry no interval.
     pub percentiles: Percentiles,
@@ -232,6 +235,18 @@ pub(crate) struct InFlight {
 }
 
 impl LoadDocument {
+    /// With how many streams held the limits, where some were given.
+    pub(super) fn with_goodput(
+        mut self,
+        result: &PhaseResult,
+        slo: Option<&Slo>,
+    ) -> Result<Self, ParamError> {
+        if let Some(slo) = slo {
+            self.goodput = Goodput::of(result, slo)?.as_ref().map(GoodputFigures::of);
+        }
+        Ok(self)
+    }
+
     /// The current format.
     pub(crate) const FORMAT: u32 = 1;
 
@@ -284,6 +299,7 @@ impl LoadDocument {
             outcomes: outcomes(&summary.rows, reached),
             latency: ok.map(Latency::of).unwrap_or_default(),
             streams: summary.streams.iter().map(StreamFigures::of).collect(),
+            goodput: None,
             percentiles: Percentiles::of(result, ok),
             transfer: Transfer {
                 bytes_in: summary.bytes_in,

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use prony_experiments::Goodput;
 use prony_model::StreamSummary;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -112,6 +113,75 @@ impl StreamFigures {
             warning: warning(tokens_per_event, each(s.joined)),
         }
     }
+}
+
+/// How many requests held every limit.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(crate) struct GoodputFigures {
+    /// Requests that held all of them.
+    pub good: u64,
+    /// Requests that ended, well or not.
+    pub of: u64,
+    /// Share of good ones.
+    pub share: f64,
+    /// Lower end of its exact 95 % interval.
+    pub share_lo: f64,
+    /// Upper end of it.
+    pub share_hi: f64,
+    /// Good requests per second.
+    pub per_s: f64,
+    /// Each limit, and how many held it.
+    pub limits: Vec<LimitFigures>,
+}
+
+/// One limit.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(crate) struct LimitFigures {
+    /// In words.
+    pub limit: String,
+    /// Requests that held it.
+    pub held: u64,
+}
+
+impl GoodputFigures {
+    pub(super) fn of(goodput: &Goodput) -> Self {
+        Self {
+            good: goodput.good,
+            of: goodput.of,
+            share: goodput.good as f64 / goodput.of.max(1) as f64,
+            share_lo: goodput.interval.0,
+            share_hi: goodput.interval.1,
+            per_s: goodput.per_s,
+            limits: goodput
+                .each
+                .iter()
+                .map(|(limit, held)| LimitFigures {
+                    limit: limit.clone(),
+                    held: *held,
+                })
+                .collect(),
+        }
+    }
+}
+
+/// The line of the text summary.
+pub(super) fn write_goodput(out: &mut String, goodput: &GoodputFigures) {
+    let each: Vec<String> = goodput
+        .limits
+        .iter()
+        .map(|l| format!("{}: {}", l.limit, l.held))
+        .collect();
+    let _ = writeln!(
+        out,
+        "goodput    {} of {} requests held every limit, {:.2} % (95 % interval {:.2} to {:.2}), {}/s; {}",
+        goodput.good,
+        goodput.of,
+        100.0 * goodput.share,
+        100.0 * goodput.share_lo,
+        100.0 * goodput.share_hi,
+        number(goodput.per_s),
+        each.join(", ")
+    );
 }
 
 fn warning(tokens_per_event: Option<f64>, joined: Option<f64>) -> Option<String> {

@@ -14,6 +14,9 @@ pub(super) fn text(document: &LoadDocument, color: bool) -> String {
     outcomes(&mut out, &document.outcomes);
     latency(&mut out, document);
     streams::write(&mut out, &document.streams);
+    if let Some(goodput) = &document.goodput {
+        streams::write_goodput(&mut out, goodput);
+    }
     transfer(&mut out, document);
     validity(&mut out, document, color);
     let _ = writeln!(out, "\n{}", last_line(document));
