@@ -293,7 +293,7 @@ class AIPerf(Client):
             return (document.get(name) or {}).get(key)
 
         said = Said(int(value("request_count") or 0), int(value("error_request_count") or 0))
-        said.tokens = value("total_output_tokens")
+        said.tokens = value("total_osl")
         said.ttft_mean, said.ttft_p99 = value("time_to_first_token"), value("time_to_first_token", "p99")
         said.itl_mean, said.itl_p99 = value("inter_token_latency"), value("inter_token_latency", "p99")
         said.gap_p99 = value("inter_chunk_latency", "p99")
