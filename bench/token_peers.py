@@ -53,8 +53,8 @@ FAULTS = (
     ("all in `reasoning_content`", {"stream_fault": "reasoning-content=all"}, True),
     ("4 tokens in each chunk", {"stream_chunk": "4"}, True),
 )
-# Requests of 1,000 tokens in a burst that keep each client busy for about three seconds.
-BURST = {"prony": 8000, "vllm-rs bench": 2000, "sglang-bench (Rust)": 1500, "vllm bench serve": 500, "GuideLLM": 100, "AIPerf": 80}
+# Requests of 1,000 tokens in a burst that keep each client but the first busy for about two seconds.
+BURST = {"prony": 8000, "vllm-rs bench": 1400, "sglang-bench (Rust)": 1000, "vllm bench serve": 400, "GuideLLM": 70, "AIPerf": 60}
 
 
 class Truth:
@@ -195,7 +195,7 @@ def truth(bench):
     with Truth(stream_ttft_ms=50, stream_itl_ms=5) as server:
         for pair in ENV.get("ROUNDS", "1:1 32:1 256:3").split():
             streams, rounds = map(int, pair.split(":"))
-            tokens, requests = (40, max(16, streams * 10)) if streams < 100 else (200, streams * 3)
+            tokens, requests = (40, max(8, streams * 10)) if streams < 100 else (200, streams * 2)
             runs = {client.name: [] for client in bench.clients}
             for _ in range(rounds):
                 for client in bench.clients:
