@@ -1,4 +1,5 @@
-//! Starts the benchmarks. What they do is written in `bench/peers.py` and `bench/tokens.py`.
+//! Starts the benchmarks. What they do is written in `bench/peers.py`, `bench/tokens.py` and
+//! `bench/token_peers.py`.
 
 use std::path::Path;
 use std::process::Command;

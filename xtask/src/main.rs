@@ -17,6 +17,8 @@ Chores of the project.
                       measure prony beside wrk, h2load, oha, ab, hey, k6 and others (bench/peers.py)
   cargo xtask bench tokens [truth|ceiling|open|start|faults|memory]...
                       hold streams of tokens against a server of known truth (bench/tokens.py)
+  cargo xtask bench token-peers [faults|truth|ceiling|open]... [CLIENT...]
+                      the same beside vLLM's, SGLang's, GuideLLM's and AIPerf's clients (bench/token_peers.py)
   cargo xtask calibrate [--short] [QUESTION...]
                       count how often conclusions are right, in simulated time (docs/calibration.md)
   cargo xtask ground-truth [--seeds N] [--preset NAMES] [--page]
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         ["icount"] => chore("icount", icount::run()),
         ["bench", "peers", words @ ..] => chore("bench", bench::run("peers.py", words)),
         ["bench", "tokens", words @ ..] => chore("bench", bench::run("tokens.py", words)),
+        ["bench", "token-peers", words @ ..] => chore("bench", bench::run("token_peers.py", words)),
         ["calibrate", words @ ..] => chore("calibrate", calibrate::run(words)),
         ["ground-truth", words @ ..] => chore("ground-truth", ground_truth::run(words)),
         [] | ["help" | "--help" | "-h"] => {

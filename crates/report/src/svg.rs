@@ -165,7 +165,7 @@ fn nice(value: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{escaped, nice};
+    use super::nice;
 
     #[test]
     fn an_axis_ends_at_a_round_number() {
