@@ -143,7 +143,9 @@ def everything(checked, prony, tmp_path):
 def test_hostile_text_stays_text(everything):
     found = kubernetes(everything)
     assert found.keys() == {"Deployment", "HorizontalPodAutoscaler"}
-    container = found["Deployment"]["spec"]["template"]["spec"]["containers"][0]
+    pod = found["Deployment"]["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    assert pod["terminationGracePeriodSeconds"] == 45 and container["lifecycle"] == {"preStop": {"sleep": {"seconds": 5}}}
     assert container["livenessProbe"]["httpGet"]["path"].startswith("/livex\" --- kind: Secret")
     assert container["resources"]["limits"] == {"memory": "2048Mi"}
     spec = found["HorizontalPodAutoscaler"]["spec"]

@@ -92,7 +92,7 @@ impl Experiment for Drain {
             return Step::Restarted(self.phase(run, endpoint, format!("{ALONE} {round}"), shape));
         }
         let alone = run.phase(NAME, &format!("{ALONE} {round}"));
-        let Some(solo_ms) = alone.and_then(|phase| solo_ms(phase, endpoint)) else {
+        let Some(solo_ms) = alone.and_then(|phase| solo_ms(phase, &endpoint.name)) else {
             return Step::Done;
         };
         let after_ms = (BEFORE * solo_ms).max(BEFORE_MS_MIN);
@@ -110,13 +110,10 @@ impl Experiment for Drain {
     }
 
     fn conclude(&self, run: &RunView<'_>) -> Vec<Finding> {
-        let stopped: Vec<(&PhaseResult, Stop<'_>)> = run
-            .of(NAME)
-            .filter_map(|phase| Some((phase, Stop::of(phase)?)))
-            .collect();
+        let rounds: Vec<findings::Round<'_>> = run.of(NAME).filter_map(|phase| round(run, phase)).collect();
         let began = run.of(NAME).next();
-        match (stopped.is_empty(), began) {
-            (false, _) => findings::judge(&stopped),
+        match (rounds.is_empty(), began) {
+            (false, _) => findings::judge(&rounds),
             (true, Some(phase)) => vec![findings::undecided(phase)],
             (true, None) => Vec::new(),
         }
@@ -136,9 +133,19 @@ impl Drain {
     }
 }
 
+/// The stop in a phase, if there was one.
+fn round<'a>(run: &RunView<'a>, phase: &'a PhaseResult) -> Option<findings::Round<'a>> {
+    let stop = Stop::of(phase)?;
+    let number = phase.phase.name.strip_prefix(STOPPING)?;
+    let alone = run.phase(NAME, &format!("{ALONE}{number}"))?;
+    let endpoint = phase.phase.scenarios[0].name.as_str();
+    let solo_ms = solo_ms(alone, endpoint)?;
+    Some(findings::Round { phase, stop, solo_ms })
+}
+
 /// What one request takes alone, in ms.
-fn solo_ms(alone: &PhaseResult, endpoint: &Endpoint) -> Option<f64> {
-    let mut times = Timings::of(alone, &endpoint.name).service_ms();
+fn solo_ms(alone: &PhaseResult, endpoint: &str) -> Option<f64> {
+    let mut times = Timings::of(alone, endpoint).service_ms();
     (!times.is_empty()).then(|| median(&mut times).max(0.1))
 }
 

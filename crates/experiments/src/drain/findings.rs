@@ -7,8 +7,40 @@ use crate::draft::{Draft, source};
 use crate::process_life::Stop;
 use crate::wording::{digits, ms};
 
-/// Fewest requests in flight at the signal from which it follows that they are finished.
-const IN_FLIGHT_MIN: usize = 3;
+/// Fewest requests that were surely in work at the signal from which it follows that they are finished.
+const IN_WORK_MIN: usize = 3;
+/// Surely in work is what was sent less than such a share of the time of one request before the signal, where that time is at least so
+/// many milliseconds: an answer may have been given before, and read only afterwards.
+const IN_WORK_SHARE: f64 = 0.8;
+const SOLO_MS_MIN: f64 = 20.0;
+/// Requests that may be lost at each stop in the moment in which the listening socket is closed: the kernel has accepted them and the
+/// server has not, which no server can rule out.
+const AT_CLOSING_MAX: usize = 2;
+
+/// One stop.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Round<'a> {
+    /// The requests around the signal.
+    pub(super) phase: &'a PhaseResult,
+    /// The signal, and the end.
+    pub(super) stop: Stop<'a>,
+    /// What one request takes alone, in ms.
+    pub(super) solo_ms: f64,
+}
+
+impl Round<'_> {
+    /// Requests that were surely worked on at the signal, and are finished.
+    fn finished_in_work(&self) -> usize {
+        if self.solo_ms < SOLO_MS_MIN {
+            return 0;
+        }
+        let recent = |s: &&Sample| (self.stop.at - s.sent).as_millis_f64() < IN_WORK_SHARE * self.solo_ms;
+        in_flight(self.phase, self.stop.at)
+            .filter(|s| s.outcome == Outcome::Ok)
+            .filter(recent)
+            .count()
+    }
+}
 
 /// What became of some requests.
 #[derive(Clone, Debug, Default)]
@@ -94,16 +126,16 @@ pub(super) fn undecided(phase: &PhaseResult) -> Finding {
 }
 
 /// All that the stops show.
-pub(super) fn judge(stopped: &[(&PhaseResult, Stop<'_>)]) -> Vec<Finding> {
-    if let Some((phase, _)) = stopped.iter().find(|(_, stop)| stop.is_early()) {
-        return vec![ended_early(phase)];
+pub(super) fn judge(rounds: &[Round<'_>]) -> Vec<Finding> {
+    if let Some(round) = rounds.iter().find(|round| round.stop.is_early()) {
+        return vec![ended_early(round.phase)];
     }
-    let held = Fates::of(stopped.iter().flat_map(|(phase, stop)| in_flight(phase, stop.at)));
-    let late = Fates::of(stopped.iter().flat_map(|(phase, stop)| later(phase, stop.at)));
+    let held = Fates::of(rounds.iter().flat_map(|r| in_flight(r.phase, r.stop.at)));
+    let late = Fates::of(rounds.iter().flat_map(|r| later(r.phase, r.stop.at)));
     vec![
-        finished(stopped, &held, &late),
-        in_time(stopped),
-        refused_well(stopped, &late),
+        finished(rounds, &held, &late),
+        in_time(rounds),
+        refused_well(rounds, &late),
     ]
 }
 
@@ -118,8 +150,8 @@ fn ended_early(phase: &PhaseResult) -> Finding {
         .done()
 }
 
-fn finished(stopped: &[(&PhaseResult, Stop<'_>)], held: &Fates, late: &Fates) -> Finding {
-    let phase = stopped[0].0;
+fn finished(rounds: &[Round<'_>], held: &Fates, late: &Fates) -> Finding {
+    let phase = rounds[0].phase;
     let endpoint = phase.phase.scenarios[0].name.as_str();
     let here = source(phase, endpoint);
     let (n, lost) = (held.all(), held.lost());
@@ -140,7 +172,7 @@ fn finished(stopped: &[(&PhaseResult, Stop<'_>)], held: &Fates, late: &Fates) ->
             vec![held.row("before the signal, in flight"), late.row("after it")],
             &here,
         );
-    let times = match stopped.len() {
+    let times = match rounds.len() {
         1 => "when it is told to stop".to_owned(),
         k => format!("when it is told to stop ({k} times)"),
     };
@@ -161,11 +193,19 @@ fn finished(stopped: &[(&PhaseResult, Stop<'_>)], held: &Fates, late: &Fates) ->
             )
             .done();
     }
-    if n < IN_FLIGHT_MIN {
+    let in_work: usize = rounds.iter().map(Round::finished_in_work).sum();
+    if held.refused == 0 && in_work < IN_WORK_MIN {
         return draft
             .verdict(Verdict::Inconclusive, Severity::Low)
-            .title(format!("Only {n} requests were in flight to {endpoint} when it was told to stop: too few to say that they are finished"))
-            .detail("Requests this short are hardly ever in flight at a given moment. Name a slower one with --endpoint, or repeat it: `rounds`.")
+            .advisory()
+            .title(format!(
+                "Whether requests in flight to {endpoint} are finished when it is told to stop cannot be told: they are too short"
+            ))
+            .detail(format!(
+                "One takes {} alone, and only {in_work} were surely worked on at the signal. The answer to such a request may have been given \
+                 before the signal and read after it. Name a slower endpoint with --endpoint, or repeat it: `rounds`.",
+                ms(rounds[0].solo_ms)
+            ))
             .done();
     }
     if held.refused > 0 {
@@ -186,11 +226,11 @@ fn finished(stopped: &[(&PhaseResult, Stop<'_>)], held: &Fates, late: &Fates) ->
         .done()
 }
 
-fn in_time(stopped: &[(&PhaseResult, Stop<'_>)]) -> Finding {
-    let here = source(stopped[0].0, "");
-    let n = stopped.len();
-    let given = stopped[0].1.given_ms();
-    let took: Vec<f64> = stopped.iter().filter_map(|(_, stop)| stop.took_ms()).collect();
+fn in_time(rounds: &[Round<'_>]) -> Finding {
+    let here = source(rounds[0].phase, "");
+    let n = rounds.len();
+    let given = rounds[0].stop.given_ms();
+    let took: Vec<f64> = rounds.iter().filter_map(|r| r.stop.took_ms()).collect();
     let killed = n - took.len();
     let longest = took.iter().copied().fold(0.0, f64::max);
     let mut draft = Draft::new(NAME, "stop-in-time", "")
@@ -216,7 +256,7 @@ fn in_time(stopped: &[(&PhaseResult, Stop<'_>)]) -> Finding {
             )
             .done();
     }
-    let odd = stopped.iter().find_map(|(_, stop)| is_odd(*stop));
+    let odd = rounds.iter().find_map(|r| is_odd(r.stop));
     let span = format!("The process ends {} after it is told to", ms(longest));
     match odd {
         Some(how) => draft
@@ -228,7 +268,7 @@ fn in_time(stopped: &[(&PhaseResult, Stop<'_>)]) -> Finding {
         None => draft
             .title(format!(
                 "{span} at the latest ({n} times), {}",
-                ended(stopped[0].1)
+                ended(rounds[0].stop)
             ))
             .done(),
     }
@@ -255,8 +295,8 @@ fn is_odd(stop: Stop<'_>) -> Option<String> {
     (!is_usual).then(|| ended(stop))
 }
 
-fn refused_well(stopped: &[(&PhaseResult, Stop<'_>)], late: &Fates) -> Finding {
-    let phase = stopped[0].0;
+fn refused_well(rounds: &[Round<'_>], late: &Fates) -> Finding {
+    let phase = rounds[0].phase;
     let endpoint = phase.phase.scenarios[0].name.as_str();
     let here = source(phase, endpoint);
     let n = late.all();
@@ -274,6 +314,20 @@ fn refused_well(stopped: &[(&PhaseResult, Stop<'_>)], late: &Fates) -> Finding {
             .title(format!("No request to {endpoint} came after the signal"))
             .done();
     }
+    let wait = "Wait some seconds before the signal reaches the server, while the platform takes the instance out (in Kubernetes a \
+                `preStop` hook that sleeps 5 s); then close the listening socket before connections are closed.";
+    if broken > 0 && late.silent == 0 && broken <= AT_CLOSING_MAX * rounds.len() {
+        return draft
+            .title(format!(
+                "Of {n} requests to {endpoint} that come after the signal {broken} are lost in the moment of closing, and no others"
+            ))
+            .detail(
+                "The kernel accepts connections until the listening socket is closed, and resets those that the server has not taken by \
+                 then: any server may lose so few.",
+            )
+            .advice(wait, "")
+            .done();
+    }
     if broken > 0 {
         let share = digits(100.0 * broken as f64 / n as f64);
         return draft
@@ -285,11 +339,7 @@ fn refused_well(stopped: &[(&PhaseResult, Stop<'_>)], late: &Fates) -> Finding {
                  on, and may not repeat it.",
                 late.cut, late.silent
             ))
-            .advice(
-                "Wait some seconds before the signal reaches the server, while the platform takes the instance out (in Kubernetes a \
-                 `preStop` hook that sleeps 5 s); then close the listening socket before connections are closed.",
-                "",
-            )
+            .advice(wait, "")
             .done();
     }
     draft

@@ -7,6 +7,7 @@ use prony_model::{
     Scenario, Shape, Verdict,
 };
 
+use super::findings::{Round, judge};
 use super::{NAME, STOPPING};
 use crate::fake::summary;
 use crate::process_life::Stop;
@@ -61,17 +62,24 @@ fn recorded(samples: Vec<Sample>, end: &[(&str, f64)]) -> PhaseResult {
     }
 }
 
-/// Four in flight at the signal with those ends, and two after it with those.
+/// Four in flight at the signal with those ends, and six after it with those.
 fn judged(held: (Outcome, u16), late: (Outcome, u16), end: &[(&str, f64)]) -> BTreeMap<String, Finding> {
     let mut samples: Vec<Sample> = (0..4).map(|i| request(900 + i, 1200, held.0, held.1)).collect();
     samples.push(request(100, 300, Outcome::Ok, 200));
-    samples.extend((0..2).map(|i| request(1100 + i, 1300, late.0, late.1)));
+    samples.extend((0..6).map(|i| request(1100 + i, 1300, late.0, late.1)));
     let phase = recorded(samples, end);
-    let stop = Stop::of(&phase).unwrap();
-    super::findings::judge(&[(&phase, stop)])
+    judge(&[round(&phase, 150.0)])
         .into_iter()
         .map(|f| (f.id.clone(), f))
         .collect()
+}
+
+fn round(phase: &PhaseResult, solo_ms: f64) -> Round<'_> {
+    Round {
+        phase,
+        stop: Stop::of(phase).unwrap(),
+        solo_ms,
+    }
 }
 
 const GOOD: (Outcome, u16) = (Outcome::Ok, 200);
@@ -151,14 +159,51 @@ fn an_odd_end_is_told() {
 }
 
 #[test]
-fn too_few_in_flight_decide_nothing() {
-    let phase = recorded(vec![request(999, 1001, Outcome::Ok, 200)], ENDED);
-    let found = super::findings::judge(&[(&phase, Stop::of(&phase).unwrap())]);
+fn so_few_lost_while_the_socket_closes_are_no_reproach() {
+    let mut samples: Vec<Sample> = (0..4).map(|i| request(900 + i, 1200, Outcome::Ok, 200)).collect();
+    samples.extend((0..2).map(|i| request(1001 + i, 1003, Outcome::Reset, 0)));
+    samples.extend((0..20).map(|i| request(1010 + i, 1011 + i, Outcome::Refused, 0)));
+    let phase = recorded(samples.clone(), ENDED);
+    let found = judge(&[round(&phase, 150.0)]);
+    assert_eq!(found[2].verdict, Verdict::Pass, "{found:?}");
+    assert!(
+        found[2].title.contains("2 are lost in the moment of closing"),
+        "{}",
+        found[2].title
+    );
+    samples.push(request(1003, 1004, Outcome::Reset, 0));
+    let phase = recorded(samples, ENDED);
+    assert_eq!(judge(&[round(&phase, 150.0)])[2].verdict, Verdict::Warn);
+}
+
+#[test]
+fn requests_too_short_to_be_caught_in_work_decide_nothing() {
+    // Sent just before the signal and read just after it: the answers may be older than the signal.
+    let short: Vec<Sample> = (0..5)
+        .map(|i| request(995 + i, 1004 + i, Outcome::Ok, 200))
+        .collect();
+    let phase = recorded(short, ENDED);
+    assert_eq!(judge(&[round(&phase, 1.0)])[0].verdict, Verdict::Inconclusive);
+    // Long ones of which only two had not been sent a whole time of one before.
+    let old = [100, 200, 300, 950, 960].map(|sent| request(sent, 1004, Outcome::Ok, 200));
+    let phase = recorded(old.to_vec(), ENDED);
+    let found = judge(&[round(&phase, 100.0)]);
     assert_eq!(found[0].verdict, Verdict::Inconclusive, "{found:?}");
+    assert_eq!(found[0].counted(), Verdict::Warn);
+    // One that loses even short ones is found all the same.
+    let lost: Vec<Sample> = (0..5)
+        .map(|i| request(995 + i, 1004 + i, Outcome::Reset, 0))
+        .collect();
+    let phase = recorded(lost, ENDED);
+    assert_eq!(judge(&[round(&phase, 1.0)])[0].verdict, Verdict::Fail);
+}
+
+#[test]
+fn one_that_ends_by_itself_is_told() {
     let early = recorded(
         Vec::new(),
         &[("early", 1.0), ("exit_ms", 0.0), ("exit_code", 1.0)],
     );
-    let found = super::findings::judge(&[(&early, Stop::of(&early).unwrap())]);
+    let found = judge(&[round(&early, 100.0)]);
     assert_eq!((found.len(), found[0].verdict), (1, Verdict::Fail));
 }
