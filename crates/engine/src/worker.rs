@@ -595,15 +595,7 @@ impl<'a> Worker<'a> {
             self.slowest = self.slowest.max(now - call.sent);
         }
         let digest = call.answer.digest();
-        // What was read late was over before.
-        let done = match call.answer.meter.as_ref().and_then(|meter| meter.over()) {
-            Some(over) => {
-                self.flight.was_over(now - over);
-                over
-            }
-            None => now,
-        };
-        let sample = Sample {
+        let mut sample = Sample {
             seq: call.order.seq,
             intended: call.order.intended,
             sent: if never_sent {
@@ -612,7 +604,7 @@ impl<'a> Worker<'a> {
                 call.sent
             },
             first_byte: call.first_byte,
-            done,
+            done: now,
             digest: if self.prepared.capture.digests { digest } else { 0 },
             bytes_in: u32::try_from(ending.body_bytes).unwrap_or(u32::MAX),
             item: call.item,
@@ -627,13 +619,18 @@ impl<'a> Worker<'a> {
             outcome: ending.outcome,
             flags: call.flags,
         };
-        self.outbox.push(sample);
         if let Some(meter) = &mut call.answer.meter {
+            if let Some(over) = meter.over() {
+                // What was read late was over before.
+                self.flight.was_over(now - over);
+                sample.done = over;
+            }
             let (by_kernel, by_read) = meter.stamped();
             self.watch.ended(by_kernel, by_read);
             let record = self.outbox.stream(meter.record(&sample));
             meter.take_back(record.timeline);
         }
+        self.outbox.push(sample);
         if call.flags.contains(SampleFlags::CAPTURED) {
             let script = self.prepared.script(call.scenario);
             let secrets = script.map_or_else(Vec::new, |script| {
