@@ -338,10 +338,14 @@ fn paths_in(first: &Captured) -> Vec<String> {
                 }
             }
             serde_json::Value::Array(list) if depth > 0 => {
-                list.iter().for_each(|v| collect(v, depth - 1, found))
+                for inner in list {
+                    collect(inner, depth - 1, found);
+                }
             }
             serde_json::Value::Object(map) if depth > 0 => {
-                map.values().for_each(|v| collect(v, depth - 1, found))
+                for inner in map.values() {
+                    collect(inner, depth - 1, found);
+                }
             }
             _ => {}
         }

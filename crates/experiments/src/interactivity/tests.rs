@@ -65,6 +65,7 @@ fn run(surface: &Surface, params: &Value, slots: u32) -> (Vec<PhaseResult>, Vec<
         match experiment.next(&view) {
             Step::Run(phase) => phases.push(perform(&phase, phases.len() as u16, slots, 5.0)),
             Step::Done => break,
+            step => panic!("no step of this experiment: {step:?}"),
         }
     }
     let findings = experiment.conclude(&view(surface, &phases));

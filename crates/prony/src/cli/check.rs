@@ -22,7 +22,7 @@ use super::{LaunchArgs, SendArgs};
   prony check http://127.0.0.1:8000 --quick           about half a minute
   prony check http://127.0.0.1:8000 --only ladder     one question, with what it needs to know first
   prony check http://127.0.0.1:8000 --endpoint /v1/infer   load this one
-  prony check http://127.0.0.1:8000/predict -b '{\"text\": \"hello\"}'   one that no document names
+  prony check http://127.0.0.1:8000/predict -b '{\"text\":\"hello\"}'   one that no document names
   prony check http://127.0.0.1:8000/classify -F image=@   one that takes pictures in a form
   prony check demo                                    the embedded demo backend, which carries planted faults
   prony check demo:enso-fixed -o out/fixed            the same backend without the faults; report in out/fixed
