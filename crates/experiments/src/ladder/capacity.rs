@@ -26,6 +26,9 @@ const TOP_MIN: u32 = 8;
 const REACH_MIN: f64 = 4.0;
 /// First answer of a burst over the time alone, from which on requests were not taken in turns.
 const TOGETHER_FROM: f64 = 1.6;
+/// Time from one end of a burst to the next over the work of one, from which on requests were taken in turns whenever the first
+/// ended: work that is shared ends together, or at most half a work apart.
+const TREAD_OF_TURNS: f64 = 0.75;
 /// Smallest step whose first answer tells whether its requests were taken in turns.
 const STEP_TOGETHER_MIN: u32 = 4;
 /// Good answers that a step needs at least.
@@ -130,6 +133,13 @@ impl Capacity {
         self.top().response_ms / self.solo_ms
     }
 
+    /// Whether the answers of a burst end one work apart, as those of requests that take turns do. A server that reads all
+    /// requests before it begins with the first makes that one late, and the rest follow one by one all the same.
+    pub(super) fn ends_in_turns(&self) -> bool {
+        self.staircase
+            .is_some_and(|stairs| stairs.interval.0 >= TREAD_OF_TURNS * self.work_ms())
+    }
+
     /// Concurrency at which throughput is about used up: X_max R(1) (the knee of the asymptotic bounds).
     pub(super) fn knee(&self) -> f64 {
         self.best().per_s * self.solo_ms / 1000.0
@@ -232,7 +242,7 @@ fn diagnose(capacity: &Capacity) -> Diagnosis {
     let proportional = capacity.growth() >= PROPORTION_MIN * f64::from(top.n) / path;
     if high < SERIAL_BELOW && flat && proportional {
         return match capacity.first_of_burst {
-            Some(ratio) if ratio >= TOGETHER_FROM => Diagnosis::Shared,
+            Some(ratio) if ratio >= TOGETHER_FROM && !capacity.ends_in_turns() => Diagnosis::Shared,
             _ => Diagnosis::Serial,
         };
     }

@@ -75,15 +75,20 @@ fn service(run: &RunView<'_>, phase: &PhaseResult, capacity: &Capacity) -> Findi
     };
     let top = capacity.top();
     let best = capacity.best();
-    let draft = Draft::new(NAME, "serial-service", endpoint)
-        .measured(
+    let draft = Draft::new(NAME, "serial-service", endpoint);
+    let draft = match capacity.diagnosis {
+        // Nothing is left of the work of one to multiply by.
+        Diagnosis::TooFast => draft,
+        _ => draft.measured(
             "requests really served at once",
             served,
             "requests",
             Some((low, high)),
             top.good,
             &evidence,
-        )
+        ),
+    };
+    let draft = draft
         .figure("highest throughput", best.per_s, "1/s", best.good, &evidence)
         .figure(
             "throughput gained over one at a time",
@@ -314,13 +319,17 @@ fn yardstick(capacity: &Capacity) -> String {
 
 /// What else would look like one at a time.
 fn caveat(run: &RunView<'_>, capacity: &Capacity) -> String {
-    let turns = match capacity.first_of_burst {
-        Some(ratio) => format!(
+    let turns = match (capacity.first_of_burst, capacity.staircase) {
+        (_, Some(stairs)) if capacity.ends_in_turns() => format!(
+            " The answers of a burst ended {} apart, about the work of one, so requests take turns and do not merely share a processor.",
+            ms(stairs.tread_ms)
+        ),
+        (Some(ratio), _) => format!(
             " The first answer of a burst took {} times as long as a request alone, so requests take turns and do not merely share \
              a processor.",
             digits(ratio)
         ),
-        None => " Requests that share one processor would look alike.".to_owned(),
+        (None, _) => " Requests that share one processor would look alike.".to_owned(),
     };
     format!("{turns}{}", host(run))
 }

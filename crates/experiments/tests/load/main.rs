@@ -127,6 +127,21 @@ fn a_serial_target_is_called_serial() {
 }
 
 #[test]
+fn a_serial_target_that_reads_all_of_a_burst_first_is_called_serial() {
+    let target = Target {
+        slots: 1,
+        variation: 0.1,
+        intake_ms: 2.5,
+        ..Target::default()
+    };
+    let (serial, parallel) = serial_verdicts(target, 100);
+    assert!(
+        serial >= 98 && parallel == 0,
+        "{serial} of 100 serial, {parallel} parallel"
+    );
+}
+
+#[test]
 fn a_parallel_target_is_never_called_serial() {
     for slots in [2, 4, 8] {
         let target = Target {

@@ -26,6 +26,8 @@ pub(crate) struct Target {
     pub(crate) variation: f64,
     /// Network and framework of every request, in ms.
     pub(crate) path_ms: f64,
+    /// What reading one request takes, in ms: all of a burst are read before the first is worked on.
+    pub(crate) intake_ms: f64,
     /// Whether the health endpoint waits like the others.
     pub(crate) health_queues: bool,
     /// Extra work of the very first request to the work endpoint, in ms.
@@ -50,6 +52,7 @@ impl Default for Target {
             work_ms: 20.0,
             variation: 0.5,
             path_ms: 0.3,
+            intake_ms: 0.0,
             health_queues: false,
             first_extra_ms: 0.0,
             new_input_ms: 0.0,
@@ -233,6 +236,10 @@ impl Simulation {
         for connection in 0..stretch.connections.min(left as u32) {
             left -= 1;
             first.push(self.job(recording, phase, 0, connection, stretch.step, self.now_ms));
+        }
+        let others = first.len().saturating_sub(1) as f64;
+        if let Some(job) = first.first_mut() {
+            job.left_ms += others * self.target.intake_ms;
         }
         self.serve(first, recording, |simulation, recording, ended| {
             if left == 0 || simulation.now_ms >= stretch.until_ms {
