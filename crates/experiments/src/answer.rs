@@ -131,6 +131,33 @@ pub(crate) fn bounded_to(text: &str, chars_max: usize) -> String {
     clean
 }
 
+/// Whether an answer tells of an error and of nothing else: `{"error": ...}`, with what usually stands beside it.
+pub(crate) fn is_only_error(body: &Value) -> bool {
+    const BESIDE: [&str; 12] = [
+        "error",
+        "error_code",
+        "code",
+        "status",
+        "message",
+        "detail",
+        "details",
+        "success",
+        "ok",
+        "type",
+        "timestamp",
+        "request_id",
+    ];
+    let Some(object) = body.as_object() else {
+        return false;
+    };
+    let says = match object.get("error") {
+        Some(Value::String(text)) => !text.trim().is_empty(),
+        Some(Value::Object(inner)) => !inner.is_empty(),
+        _ => false,
+    };
+    says && object.keys().all(|key| BESIDE.contains(&key.as_str()))
+}
+
 /// The human part of the usual JSON error envelopes (`detail`, `message`, `error`, `title`, `msg`).
 fn error_message(body: &Value) -> Option<String> {
     match body {

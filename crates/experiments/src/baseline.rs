@@ -82,8 +82,17 @@ impl Experiment for Baseline {
                 Draft::new(NAME, NAME, "")
                     .verdict(Verdict::Inconclusive, Severity::Medium)
                     .title("Nothing could be timed")
-                    .detail("No endpoint that does the target's work gave a correct answer before, so there is nothing to time.")
-                    .advice("Name an endpoint and a valid request for it in the suite.", "")
+                    .detail(if run.working_endpoints().iter().any(|e| e.is_work()) {
+                        "The endpoints that do the target's work leave something behind, or promise to do it later (202): load would \
+                         pile that up, so it was not applied."
+                    } else {
+                        "No endpoint that does the target's work gave a correct answer before, so there is nothing to time."
+                    })
+                    .advice(
+                        "Name an endpoint and a valid request for it in the suite, or with --endpoint one that may be loaded whatever it \
+                         leaves behind.",
+                        "",
+                    )
                     .done(),
             );
         }

@@ -3,6 +3,8 @@
 //! Other experiments read its one phase, `preflight`: which endpoints work, what a good answer looks like, and how
 //! long the very first request of an endpoint took. It must not know what any particular target means by its answers.
 
+mod unread;
+
 use prony_model::{
     Budget, Capture, Endpoint, Finding, Item, Limits, Outcome, Phase, PhaseResult, Protection, Role,
     Scenario, Severity, Shape, Source, Surface, Verdict,
@@ -100,9 +102,13 @@ impl Experiment for Coverage {
                 Draft::new(NAME, "coverage", "")
                     .verdict(Verdict::Inconclusive, Severity::Medium)
                     .title("No endpoint could be called")
-                    .detail("No endpoint with a request that could be sent was found, so nothing was tested.")
+                    .detail(format!(
+                        "No endpoint with a request that could be sent was found, so nothing was tested.{}",
+                        found_by(run.surface)
+                    ))
                     .advice(
-                        "Name the endpoints and a valid request for each in the suite.",
+                        "Give the URL of an endpoint and a body that it answers well (`-b`), or name the endpoints and a valid \
+                         request for each in a suite.",
                         "",
                     )
                     .done(),
@@ -120,7 +126,11 @@ impl Experiment for Coverage {
             findings.extend(found.map(|f| with_credentials(run.surface, endpoint, state, f)));
             findings.extend(undocumented(endpoint, &seen, phase));
         }
+        findings.extend(unread::not_json(run.surface, phase));
+        findings.extend(unread::only_errors(run.surface, phase));
+        findings.extend(unread::cut_images(run.surface, phase));
         findings.extend(undescribed(run.surface));
+        findings.extend(unread::nothing_to_measure(run.surface));
         findings.insert(0, summary(run.surface, rows, working, &findings, phase));
         findings
     }
@@ -334,6 +344,15 @@ fn row(endpoint: &Endpoint, seen: &[Answer<'_>], state: State) -> Vec<String> {
     ]
 }
 
+/// What discovery tells of what it found.
+fn found_by(surface: &Surface) -> String {
+    if surface.found_by.is_empty() {
+        String::new()
+    } else {
+        format!(" What was found: {}.", surface.found_by.join("; "))
+    }
+}
+
 fn summary(
     surface: &Surface,
     rows: Vec<Vec<String>>,
@@ -344,11 +363,7 @@ fn summary(
     let all = surface.endpoints.len();
     let verdict = Verdict::worst(findings.iter().map(Finding::counted));
     let requests = phase.samples.len();
-    let documents = if surface.found_by.is_empty() {
-        String::new()
-    } else {
-        format!(" The endpoints were found by: {}.", surface.found_by.join("; "))
-    };
+    let documents = found_by(surface);
     Draft::new(NAME, "coverage", "")
         .verdict(verdict, Severity::Info)
         .advisory()

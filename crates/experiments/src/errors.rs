@@ -2,6 +2,8 @@
 //!
 //! It must not know any endpoint, nor which form is right: only that one endpoint ought to have one.
 
+mod disguised;
+
 use std::collections::BTreeSet;
 
 use prony_model::{
@@ -55,7 +57,8 @@ impl Experiment for Errors {
 
     fn conclude(&self, run: &RunView<'_>) -> Vec<Finding> {
         let errors = collect(run);
-        envelopes(&errors).into_iter().chain(come_back(&errors)).collect()
+        let forms = envelopes(&errors).into_iter().chain(come_back(&errors));
+        forms.chain(disguised::findings(run)).collect()
     }
 }
 
@@ -177,7 +180,7 @@ fn envelopes(errors: &[Seen<'_>]) -> Option<Finding> {
         return Some(
             draft
                 .title(format!(
-                    "The errors of each endpoint have one form: {n} of {} endpoints",
+                    "The errors of each endpoint have one form: {n} errors, {} endpoints",
                     endpoints.len()
                 ))
                 .figure("errors looked at", f64::from(n), "", n as usize, here)

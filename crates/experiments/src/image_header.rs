@@ -1,10 +1,28 @@
-//! Width and height of an image from its first bytes: PNG and JPEG. Bounded reads; hostile bytes give nothing.
+//! Width and height of an image from its first bytes, and whether its end is there: PNG and JPEG. Bounded reads; hostile bytes give
+//! nothing.
+
+use prony_model::Captured;
 
 /// Width and height in pixels of a PNG or JPEG whose first bytes are given in hexadecimal; `None` when they do not
 /// tell.
 pub(crate) fn image_size(head_hex: &str) -> Option<(u32, u32)> {
     let bytes = from_hex(head_hex)?;
     png(&bytes).or_else(|| jpeg(&bytes))
+}
+
+/// Whether the answer is a PNG or JPEG, kept whole, that ends before its image does. One inside another, as a preview in a
+/// photograph, may hide it.
+pub(crate) fn is_cut_image(answer: &Captured) -> bool {
+    let bytes = answer.bytes.as_slice();
+    if bytes.len() as u64 != answer.body_bytes {
+        return false;
+    }
+    let has = |mark: &[u8]| bytes.windows(mark.len()).any(|window| window == mark);
+    if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+        !has(b"IEND")
+    } else {
+        bytes.starts_with(b"\xff\xd8\xff") && !has(b"\xff\xd9")
+    }
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {

@@ -35,7 +35,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     name: NAME,
     title: "Integrity",
     question: "Did everyone get their own, whole answer?",
-    from_budget: Budget::Standard,
+    from_budget: Budget::Quick,
     basis: Basis::Answers,
     needs: &["coverage", "baseline"],
     time: Time::Bounded {
@@ -146,7 +146,7 @@ impl Experiment for Integrity {
             .collect();
         findings.extend(self.parts.as_ref().and_then(|parts| parts.finding(run)));
         if findings.is_empty() {
-            findings.push(judge::nothing());
+            findings.push(judge::nothing(run));
         }
         findings
     }

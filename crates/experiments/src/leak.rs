@@ -6,7 +6,7 @@
 
 mod judge;
 mod report;
-mod series;
+pub(crate) mod series;
 mod units;
 
 use prony_model::{Arrivals, Budget, Capture, Endpoint, Finding, Limits, Phase, PhaseResult, Shape};

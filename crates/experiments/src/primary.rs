@@ -28,10 +28,22 @@ pub(crate) fn primary<'a>(run: &RunView<'a>, max: usize) -> Vec<&'a Endpoint> {
 fn is_wanted(run: &RunView<'_>, endpoint: &Endpoint) -> bool {
     if run.surface.chosen.is_empty() {
         let keeps = run.surface.keeps.contains(&endpoint.name);
-        endpoint.is_work() && !endpoint.creates() && !is_destructive(&endpoint.method) && !keeps
+        let leaves =
+            endpoint.creates() || is_destructive(&endpoint.method) || keeps || only_accepts(run, endpoint);
+        endpoint.is_work() && !leaves
     } else {
         run.surface.chosen.contains(&endpoint.name)
     }
+}
+
+/// Whether it answers that it will do the work later (202): load would pile up work that nobody waits for.
+fn only_accepts(run: &RunView<'_>, endpoint: &Endpoint) -> bool {
+    let Some(preflight) = run.phase("coverage", "preflight") else {
+        return false;
+    };
+    let times = Timings::of(preflight, &endpoint.name);
+    let mut good = times.samples().filter(|s| s.outcome == Outcome::Ok).peekable();
+    good.peek().is_some() && good.all(|s| s.status == 202)
 }
 
 /// Up to `max` of the primary endpoints, within a role those first that take longest: load tells most about them. Those that a

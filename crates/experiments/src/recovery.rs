@@ -1,9 +1,10 @@
 //! Is the target after the run as it was before? Requests that it answered at first are sent again when nothing else runs, with
 //! a rest before it is called broken, and what it says of its own utilisation is read before and after.
 //!
-//! `recovery/gauge.rs` reads utilisations. It must not know what a pool is, nor any endpoint by name.
+//! `recovery/gauge.rs` reads utilisations, `recovery/memory.rs` the memory over the whole run. It must not know what a pool is, nor any endpoint by name.
 
 mod gauge;
+mod memory;
 
 use prony_model::{
     Budget, Capture, Endpoint, Finding, Item, Limits, Outcome, Phase, PhaseResult, Role, Scenario, Severity,
@@ -118,6 +119,7 @@ impl Experiment for Recovery {
         if risen.is_empty() && !courses.is_empty() {
             findings.push(released(&courses));
         }
+        findings.extend(memory::growth(run));
         findings
     }
 }

@@ -63,6 +63,11 @@ pub struct PhaseSummary {
 }
 
 impl PhaseSummary {
+    /// Whether the generator sent it to its own null target, to know its own floor, and not to the target.
+    pub fn is_of_null_target(&self) -> bool {
+        self.experiment == "client-floor" && self.name == "null"
+    }
+
     /// Requests on the wire for each that had to be made: 1 without retries.
     pub fn amplification(&self) -> f64 {
         let first = self.attempts.saturating_sub(self.retried);

@@ -416,6 +416,7 @@ fn png((width, height): (u32, u32), level: u32, col: u32, row: u32) -> Vec<u8> {
         bytes.extend(part.to_be_bytes());
     }
     bytes.resize(100, 0xff);
+    bytes.extend(b"IEND");
     bytes
 }
 

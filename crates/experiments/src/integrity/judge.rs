@@ -352,11 +352,16 @@ fn said(kind: &Kind, before: &Counts, now: &Counts, at_once: u32, overlap: f64) 
 }
 
 /// Said when no endpoint could be tried.
-pub(super) fn nothing() -> Finding {
+pub(super) fn nothing(run: &RunView<'_>) -> Finding {
+    let title = if run.working_endpoints().iter().any(|e| e.is_work()) {
+        "No endpoint may be loaded, so no answers of many at once were held against their requests"
+    } else {
+        "No endpoint that does the target's work answered well, so no answer could be held against its request"
+    };
     Draft::new(NAME, NAME, "")
         .verdict(Verdict::Inconclusive, Severity::Low)
         .advisory()
-        .title("No endpoint that does the target's work answered well, so no answer could be held against its request")
+        .title(title)
         .advice("Name an endpoint and a valid request for it in the suite.", "")
         .done()
 }

@@ -22,7 +22,7 @@ const SOURCES: [(&str, &str, &str); 3] = [
 
 /// The target's memory over its work.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Series {
+pub(crate) struct Series {
     /// What was read.
     pub what: &'static str,
     /// Requests answered before each reading, ascending.
@@ -39,7 +39,7 @@ pub(super) struct Series {
 
 /// Something that begins memory anew.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Interruption {
+pub(crate) enum Interruption {
     /// The process started again, after so many requests.
     Restart(f64),
     /// The kernel killed processes of the group for want of memory, so many.
@@ -49,14 +49,14 @@ pub(super) enum Interruption {
 }
 
 /// Whether a phase has readings of the target's memory.
-pub(super) fn shows_memory(phase: &PhaseResult) -> bool {
+pub(crate) fn shows_memory(phase: &PhaseResult) -> bool {
     SOURCES
         .iter()
         .any(|(monitor, value, _)| readings(phase, monitor, value).next().is_some())
 }
 
 /// The series over phases that follow one another; `None` when memory was not read.
-pub(super) fn of(phases: &[&PhaseResult]) -> Option<Series> {
+pub(crate) fn of(phases: &[&PhaseResult]) -> Option<Series> {
     let (monitor, value, what) = SOURCES
         .into_iter()
         .find(|(monitor, value, _)| count(phases, monitor, value) >= READINGS_MIN)?;

@@ -8,7 +8,7 @@ use super::{MALFORMED, NAME, OUTSIDE, Pyramid, VALID};
 use crate::answer::{Answer, answers};
 use crate::draft::{Draft, source};
 use crate::dzi::Tile;
-use crate::image_header::image_size;
+use crate::image_header::{image_size, is_cut_image};
 
 /// Pixels by which a tile may differ: makers of pyramids round the sides of the levels differently.
 const PIXELS_OFF: u32 = 1;
@@ -24,6 +24,7 @@ pub(super) fn findings(pyramid: &Pyramid, phase: &PhaseResult) -> Vec<Finding> {
     let mut found: Vec<Finding> = [
         missing(pyramid, &valid, phase),
         wrong_size(pyramid, &valid, phase),
+        cut(pyramid, &valid, phase),
     ]
     .into_iter()
     .flatten()
@@ -97,6 +98,30 @@ fn wrong_size(pyramid: &Pyramid, valid: &[(Tile, Answer<'_>)], phase: &PhaseResu
                 "Cut edge tiles to the pixels that are there, and add the overlap at inner edges only.",
                 "",
             )
+            .done(),
+    )
+}
+
+/// Tiles whose image does not end, though the answer does.
+fn cut(pyramid: &Pyramid, valid: &[(Tile, Answer<'_>)], phase: &PhaseResult) -> Option<Finding> {
+    let good = || valid.iter().filter(|(_, a)| a.is_ok());
+    let bad: Vec<&Tile> = good()
+        .filter(|(_, a)| a.captured.is_some_and(is_cut_image))
+        .map(|(tile, _)| tile)
+        .collect();
+    let first = bad.first()?;
+    let here = source(phase, VALID);
+    Some(
+        Draft::new(NAME, "tile-cut-short", &pyramid.endpoint)
+            .verdict(Verdict::Fail, Severity::High)
+            .title(format!("{} of {} tiles end before their image does", bad.len(), good().count()))
+            .detail(format!(
+                "The status is good and the length is as declared, but the image has no end: for example tile {}/{}_{}. A viewer shows \
+                 part of it, or nothing.",
+                first.level, first.col, first.row
+            ))
+            .figure("tiles that are cut", bad.len() as f64, "", good().count(), &here)
+            .advice("Look for tiles that were written half, and for a cache that keeps them.", "")
             .done(),
     )
 }

@@ -8,7 +8,9 @@ use crate::record::RunRecord;
 use crate::report::{Counts, RunEnd, RunFacts, Summary};
 
 pub(super) fn build(run: &RunRecord, facts: &RunFacts) -> Summary {
-    let total = |field: fn(&prony_model::PhaseSummary) -> u64| run.phases.iter().map(field).sum::<u64>();
+    // What the generator sent to its own null target says nothing about this one.
+    let phases = || run.phases.iter().filter(|p| !p.is_of_null_target());
+    let total = |field: fn(&prony_model::PhaseSummary) -> u64| phases().map(field).sum::<u64>();
     let mut summary = Summary {
         findings: Counts::of(run.findings.iter().map(Finding::counted)),
         gates: Counts::of(run.gates.iter().map(|g| g.verdict)),
@@ -123,7 +125,10 @@ fn load(run: &RunRecord, facts: &RunFacts, summary: &Summary) -> String {
         "Within {}, {} were sent in {}: {} answered as expected, {} not.{own}",
         span(facts.duration),
         plural(summary.ok + summary.failed, "request"),
-        plural(run.phases.len() as u64, "phase"),
+        plural(
+            run.phases.iter().filter(|p| !p.is_of_null_target()).count() as u64,
+            "phase"
+        ),
         were(summary.ok),
         were(summary.failed),
     )
