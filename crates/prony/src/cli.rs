@@ -22,7 +22,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use prony_model::ExitCode;
 
 pub(crate) use access::AccessArgs;
-pub(crate) use check::CheckArgs;
+pub(crate) use check::{CheckArgs, ToldArgs};
 pub(crate) use compare::CompareArgs;
 pub(crate) use completions::CompletionsArgs;
 pub(crate) use judge::{JudgeArgs, KindArg};

@@ -17,6 +17,7 @@ mod runpod;
 mod s3;
 mod tensors;
 mod tiles;
+mod told;
 mod uploads;
 mod value;
 
@@ -26,6 +27,7 @@ use prony_model::{Captured, Endpoint, Expect, Request, Role, SampleRequest, Surf
 
 use harvest::Harvest;
 use openapi::Operation;
+pub(crate) use told::Told;
 pub(crate) use uploads::Preparation;
 
 use crate::text;
@@ -56,10 +58,10 @@ pub(crate) struct Discovery {
     pub preparation: Option<Preparation>,
 }
 
-/// Finds the endpoints of a target. `path` is the path of the URL the user gave.
+/// Finds the endpoints of a target. `path` is the path of the URL the user gave, `told` what they said of it.
 ///
 /// Returns the answer to the first request instead when nobody answers at all.
-pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str) -> Result<Discovery, Box<Captured>> {
+pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str, told: &Told) -> Result<Discovery, Box<Captured>> {
     let first = fetch.fetch(&Request::get(path));
     if first.status == 0 && first.outcome.is_failure() {
         return Err(Box::new(first));
@@ -69,7 +71,8 @@ pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str) -> Result<Discovery, B
     let documents = places::documents(fetch, path, &first);
     let mut harvest = Harvest::default();
     let mut preparation = None;
-    let kserve = protocols::kserve_models(fetch, &mut harvest, &mut surface);
+    let mut pages = vec![first.body.clone()];
+    let kserve = protocols::kserve_models(fetch, path, &mut harvest, &mut surface);
 
     if let Some((place, document)) = documents {
         surface.found_by.push(format!("OpenAPI document at {place}"));
@@ -77,7 +80,7 @@ pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str) -> Result<Discovery, B
         below(&mut api.operations, path, &place);
         surface.name = text::clean(&api.title, 80);
         surface.version = text::clean(&api.version, 40);
-        listings(fetch, &api.operations, &mut harvest, &mut surface);
+        pages.extend(listings(fetch, &api.operations, &mut harvest, &mut surface));
         surface.jobs = jobs::find(&api.operations);
         let kept = api.operations.iter().filter(|o| uploads::is_upload(o));
         let submits = surface.jobs.iter().map(|job| job.submit.clone());
@@ -86,7 +89,7 @@ pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str) -> Result<Discovery, B
         preparation = uploads::plan(&api.operations, &harvest);
     }
     well_known(fetch, catch_all.as_ref(), &mut surface);
-    protocols::dzi(fetch, path, &first, &mut surface);
+    protocols::dzi(fetch, path, &first, &pages, &mut surface);
     tiles::plan(fetch, &mut surface);
     protocols::kserve(fetch, kserve.as_ref(), &mut surface);
     let models = llm::Models::ask(fetch);
@@ -95,7 +98,11 @@ pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str) -> Result<Discovery, B
     runpod::undocumented(fetch, path, &mut surface);
     s3::recognise(&first, &mut surface);
     mcp::tools(fetch, path, &first, &mut surface);
-    the_url_itself(path, &first, &mut surface);
+    if told.is_empty() {
+        the_url_itself(path, &first, &mut surface);
+    } else {
+        as_told(told, path, &mut surface);
+    }
     bound(&mut surface);
     Ok(Discovery { surface, preparation })
 }
@@ -116,8 +123,14 @@ fn below(operations: &mut [Operation], path: &str, place: &str) {
     }
 }
 
-/// Asks the listings of the document for the values that other endpoints take.
-fn listings(fetch: &mut dyn Fetch, operations: &[Operation], harvest: &mut Harvest, surface: &mut Surface) {
+/// Asks the listings of the document for the values that other endpoints take. Returns what they answered.
+fn listings(
+    fetch: &mut dyn Fetch,
+    operations: &[Operation],
+    harvest: &mut Harvest,
+    surface: &mut Surface,
+) -> Vec<String> {
+    let mut answered = Vec::new();
     let listings = operations
         .iter()
         .filter(|o| role::of(o) == Role::Listing)
@@ -134,8 +147,10 @@ fn listings(fetch: &mut dyn Fetch, operations: &[Operation], harvest: &mut Harve
                     text::clean(&operation.path, 80)
                 ));
             }
+            answered.push(answer.body);
         }
     }
+    answered
 }
 
 /// Makes endpoints of a document's operations.
@@ -264,7 +279,17 @@ fn bare(path: &str, role: Role) -> Endpoint {
     }
 }
 
-/// The URL that the user gave is an endpoint too, unless it is the root of a documented API.
+/// The endpoint that the user described takes the place of what was found of it.
+fn as_told(told: &Told, path: &str, surface: &mut Surface) {
+    let endpoint = told::endpoint(told, path);
+    surface
+        .found_by
+        .push(format!("{} as told", text::clean(&endpoint.name, 80)));
+    surface.endpoints.retain(|e| e.name != endpoint.name);
+    surface.endpoints.push(endpoint);
+}
+
+/// The URL that the user gave is an endpoint too, unless it is the root of a documented API. One that fails is one to report.
 fn the_url_itself(path: &str, first: &Captured, surface: &mut Surface) {
     let known = surface
         .endpoints
@@ -273,12 +298,62 @@ fn the_url_itself(path: &str, first: &Captured, surface: &mut Surface) {
     if known || (path == "/" && surface.endpoints.iter().any(Endpoint::is_work)) {
         return;
     }
-    if (200..300).contains(&first.status) {
+    if (200..300).contains(&first.status) || first.status >= 500 {
         surface
             .found_by
             .push(format!("the URL given: GET {}", text::clean(path, 80)));
         surface.endpoints.push(bare(path, Role::Resource));
+        let named = paths_in(first);
+        if !named.is_empty() {
+            surface.found_by.push(format!(
+                "it names {}, and not what they take: give one of them as the URL, with -b for its body",
+                named.join(", ")
+            ));
+        }
+    } else if let Some(elsewhere) = first
+        .header("location")
+        .filter(|_| (300..400).contains(&first.status))
+    {
+        surface.found_by.push(format!(
+            "the URL given answers {} and points to {}, which was not followed: give that URL instead",
+            first.status,
+            text::clean(elsewhere, 80)
+        ));
     }
+}
+
+/// Paths that a front page in JSON names.
+fn paths_in(first: &Captured) -> Vec<String> {
+    const PATHS_MAX: usize = 10;
+    fn collect(value: &serde_json::Value, depth: u32, found: &mut Vec<String>) {
+        match value {
+            serde_json::Value::String(text) => {
+                // `POST /predict` or `/predict`.
+                let path = text.rsplit(' ').next().unwrap_or_default();
+                let plain =
+                    path.len() > 1 && path.len() <= 80 && path.starts_with('/') && !path.starts_with("//");
+                if plain && found.len() < PATHS_MAX {
+                    found.push(text::clean(path, 80));
+                }
+            }
+            serde_json::Value::Array(list) if depth > 0 => {
+                for inner in list {
+                    collect(inner, depth - 1, found);
+                }
+            }
+            serde_json::Value::Object(map) if depth > 0 => {
+                for inner in map.values() {
+                    collect(inner, depth - 1, found);
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    if let Some(json) = first.json() {
+        collect(&json, 4, &mut found);
+    }
+    found
 }
 
 /// Drops duplicates and what is beyond the bound.

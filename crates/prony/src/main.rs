@@ -95,11 +95,25 @@ fn explain(error: &anyhow::Error, color: bool) -> ExitCode {
     }
     let diagnostic = match error.downcast_ref::<Diagnostic>() {
         Some(diagnostic) => diagnostic.clone(),
-        None if is_unreachable(error) => Diagnostic::unreachable(format!("{error:#}")),
-        None => Diagnostic::usage(format!("{error:#}")),
+        None if is_unreachable(error) => Diagnostic::unreachable(said(error)),
+        None => Diagnostic::usage(said(error)),
     };
     eprint!("{}", diagnostic.render(color));
     diagnostic.code
+}
+
+/// An error with its causes, but for those that its own words hold already.
+fn said(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |text, cause| {
+        let cause = cause.to_string();
+        if text.is_empty() {
+            cause
+        } else if text.ends_with(&cause) {
+            text
+        } else {
+            format!("{text}: {cause}")
+        }
+    })
 }
 
 /// Whether the error is that the target is not there: nothing is wrong with the command line then.

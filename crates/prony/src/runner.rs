@@ -12,6 +12,7 @@ mod journal;
 mod live;
 mod outcome;
 mod pairs;
+mod patience;
 mod preparation;
 mod stdio;
 
@@ -33,7 +34,7 @@ use prony_report::TerminalStyle;
 
 use crate::config;
 use crate::diagnostic::{Diagnostic, nearest};
-use crate::discovery::{Discovery, Preparation};
+use crate::discovery::{Discovery, Preparation, Told};
 use crate::session::Session;
 use crate::text::clean;
 use crate::timetable::Timetable;
@@ -161,7 +162,7 @@ fn surface_for(connection: &mut Connection, suite: &Suite) -> Result<Discovery> 
         connection.reach()?;
         Ok(without_preparation(Surface::default()))
     } else {
-        connection.discover("/")
+        connection.discover("/", &Told::default())
     }
 }
 

@@ -1,5 +1,6 @@
 //! `prony check`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -21,6 +22,8 @@ use super::units::{duration, rate, share};
   prony check http://127.0.0.1:8000 --quick           about half a minute
   prony check http://127.0.0.1:8000 --only ladder     one question, with what it needs to know first
   prony check http://127.0.0.1:8000 --endpoint /v1/infer   load this one
+  prony check http://127.0.0.1:8000/predict -b '{\"text\":\"hello\"}'   one that no document names
+  prony check http://127.0.0.1:8000/classify -F image=@   one that takes pictures in a form
   prony check demo                                    the embedded demo backend, which carries planted faults
   prony check demo:enso-fixed -o out/fixed            the same backend without the faults; report in out/fixed
   prony check http://127.0.0.1:8000 --plan > my.toml  print the plan, edit it, then: prony run my.toml
@@ -64,9 +67,51 @@ pub(crate) struct CheckArgs {
     /// Most requests per second expected, over all replicas. The number of replicas follows from it.
     #[arg(long, value_name = "PER_SECOND", value_parser = rate, help_heading = "Objective")]
     pub peak_rate: Option<f64>,
+    /// What the endpoint at the URL takes, where no document says so.
+    #[command(flatten)]
+    pub told: ToldArgs,
     /// The shared flags.
     #[command(flatten)]
     pub send: SendArgs,
+}
+
+/// Flags that describe the endpoint at the path of the URL.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct ToldArgs {
+    /// Body that the endpoint at the URL answers well, for one that no document names: it is sent with POST. Of a JSON object
+    /// the texts are varied. Repeat for more; then all are sent as they are.
+    #[arg(short = 'b', long = "body", value_name = "TEXT", help_heading = "Request")]
+    pub bodies: Vec<String>,
+    /// File that holds such a body. Repeat for more.
+    #[arg(
+        short = 'f',
+        long = "body-file",
+        value_name = "FILE",
+        help_heading = "Request"
+    )]
+    pub body_files: Vec<PathBuf>,
+    /// Content type of these bodies. Default application/json where they are JSON, else text/plain.
+    #[arg(short = 'T', long, value_name = "TYPE", help_heading = "Request")]
+    pub content_type: Option<String>,
+    /// Field of a form that the endpoint at the URL takes, as 'name=value'; '@' in place of the value is a picture, another in
+    /// each request. Repeat for more.
+    #[arg(
+        short = 'F',
+        long,
+        value_name = "NAME=VALUE",
+        value_parser = form_field,
+        conflicts_with_all = ["bodies", "body_files", "content_type"],
+        help_heading = "Request"
+    )]
+    pub form: Vec<(String, String)>,
+}
+
+/// `name=value`.
+fn form_field(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write it as name=value, or name=@ for a picture".to_owned()),
+    }
 }
 
 impl CheckArgs {

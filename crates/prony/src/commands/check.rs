@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Result;
 use prony_experiments::{EXPERIMENTS, ExperimentDef};
 use prony_model::{ExitCode, Role, RunSpec, Suite, Surface, TargetSpec};
 
-use crate::cli::CheckArgs;
+use crate::cli::{CheckArgs, ToldArgs};
 use crate::config;
-use crate::discovery::Discovery;
+use crate::diagnostic::Diagnostic;
+use crate::discovery::{Discovery, Told};
 use crate::runner::{self, Connection, RunRequest};
 use crate::sending;
 use crate::session::Session;
@@ -39,7 +41,12 @@ pub(crate) fn run(args: &CheckArgs, session: &Session) -> Result<ExitCode> {
     };
     let secrets = sending::apply(&args.send, &mut suite)?;
     let mut connection = Connection::open(&suite, &secrets, session)?;
-    let Discovery { surface, preparation } = connection.discover(&path)?;
+    let told = told(&args.told)?;
+    if !told.is_empty() && suite.run.endpoints.is_empty() {
+        let path = path.split('?').next().unwrap_or_default();
+        suite.run.endpoints.push(format!("POST {path}"));
+    }
+    let Discovery { surface, preparation } = connection.discover(&path, &told)?;
     plan(&mut suite, &surface, &args.only);
     if args.plan {
         if preparation.is_some() {
@@ -61,6 +68,32 @@ pub(crate) fn run(args: &CheckArgs, session: &Session) -> Result<ExitCode> {
         preparation,
     };
     runner::perform(connection, request, session)
+}
+
+/// What the flags say of the endpoint at the URL given.
+fn told(args: &ToldArgs) -> Result<Told> {
+    let mut bodies = args.bodies.clone();
+    for file in &args.body_files {
+        let read = fs::read_to_string(file).map_err(|e| {
+            Diagnostic::usage(format!("cannot read {}: {e}", file.display()))
+                .next("check the path; a body must be text")
+        })?;
+        bodies.push(read);
+    }
+    for body in bodies.iter().filter(|_| args.content_type.is_none()) {
+        let says_json = body.trim_start().starts_with(['{', '[']);
+        if says_json && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(body) {
+            let wrong = Diagnostic::usage(format!("the body begins as JSON and is none: {error}"));
+            return Err(wrong
+                .next("mend it, or say with --content-type what it is")
+                .into());
+        }
+    }
+    Ok(Told {
+        bodies,
+        content_type: args.content_type.clone(),
+        form: args.form.clone(),
+    })
 }
 
 /// Origin and path of a URL: paths of a plan count from the root. What is no URL stays whole; the engine explains it.
@@ -122,7 +155,7 @@ fn describe(url: &str, surface: &Surface, suite: &Suite, args: &CheckArgs) -> St
         surface.endpoints.len()
     );
     for line in &surface.found_by {
-        let _ = write!(text, "\n       {}", clean(line, 100));
+        let _ = write!(text, "\n       {}", clean(line, 200));
     }
     let experiments: Vec<&ExperimentDef> = EXPERIMENTS
         .iter()

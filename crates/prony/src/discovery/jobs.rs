@@ -45,7 +45,7 @@ fn interface(submit: &Operation, operations: &[Operation]) -> Option<JobApi> {
     let keys = id_keys(&submit.success_schema);
     let mut found: Vec<(usize, JobApi)> = operations
         .iter()
-        .filter(|o| o.method == "GET" && tells_status(&o.success_schema))
+        .filter(|o| o.method == "GET" && may_tell_status(submit, o))
         .filter_map(|status| {
             let (parameter, id_key) = joined(status, &keys)?;
             let shared = submit
@@ -67,6 +67,16 @@ fn interface(submit: &Operation, operations: &[Operation]) -> Option<JobApi> {
     // The one that is nearest in the tree of paths.
     found.sort_by_key(|(shared, _)| std::cmp::Reverse(*shared));
     found.into_iter().next().map(|(_, api)| api)
+}
+
+/// Whether a document says that the operation tells a status, or says nothing of its answers where the submission promises to
+/// do the work later.
+fn may_tell_status(submit: &Operation, status: &Operation) -> bool {
+    let says_nothing = match &status.success_schema {
+        Value::Object(schema) => schema.is_empty(),
+        schema => schema.is_null(),
+    };
+    tells_status(&status.success_schema) || (says_nothing && submit.statuses.contains(&202))
 }
 
 /// The parameter of a status operation, its only one, and the key of the submission's answer that fills it.
@@ -179,6 +189,22 @@ mod tests {
             (found[0].id_key.as_str(), found[0].parameter.as_str()),
             ("id", "task_id")
         );
+    }
+
+    #[test]
+    fn an_answer_that_is_not_described_may_tell_a_status_where_work_is_done_later() {
+        let job = json!({"properties": {"job_id": {}, "status": {"type": "string"}}});
+        let mut told = document("/v1/jobs/{job_id}", "job_id", &job);
+        told["paths"]["/v1/jobs/{job_id}"]["get"]["responses"] = json!({"200": {"description": "the state"}});
+        let found = find(&read(&told).operations);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(
+            (found[0].id_key.as_str(), found[0].status.as_str()),
+            ("job_id", "/v1/jobs/{job_id}")
+        );
+        told["paths"]["/v1/scans"]["post"]["responses"] =
+            json!({"200": {"content": {"application/json": {"schema": job}}}});
+        assert!(find(&read(&told).operations).is_empty());
     }
 
     #[test]

@@ -62,6 +62,8 @@ pub(super) fn find(fetch: &mut dyn Fetch, models: &Models, surface: &mut Surface
                  header x-api-key"
                     .to_owned(),
             );
+            // They are asked all the same, so that the report says that they were not tested, and why.
+            put(there, "unknown", surface);
         }
         return;
     };
@@ -79,7 +81,11 @@ pub(super) fn find(fetch: &mut dyn Fetch, models: &Models, surface: &mut Surface
         "OpenAI-compatible: model {} at /v1/models",
         text::clean(model, 60)
     ));
-    for known in found {
+    put(found, model, surface);
+}
+
+fn put(known: Vec<&Known>, model: &str, surface: &mut Surface) {
+    for known in known {
         llm::put(surface, known.path, known.check, known.input, |prompt| {
             Request::json("POST", known.path, &(known.body)(model, prompt))
         });

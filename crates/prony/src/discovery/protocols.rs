@@ -25,14 +25,26 @@ pub(super) const PROMPTS: &[&str] = &[
     "Which animal is known for its long neck?",
 ];
 
-/// A deep zoom descriptor at the URL itself: tiles become an endpoint. Descriptors of a documented API are found
-/// through its own endpoints.
-pub(super) fn dzi(fetch: &mut dyn Fetch, path: &str, first: &Captured, surface: &mut Surface) {
+/// A deep zoom descriptor at the URL itself, or one that a page or a listing names: tiles become an endpoint. Descriptors of a
+/// documented API are found through its own endpoints.
+pub(super) fn dzi(
+    fetch: &mut dyn Fetch,
+    path: &str,
+    first: &Captured,
+    pages: &[String],
+    surface: &mut Surface,
+) {
     let mut descriptor_path = path.to_owned();
     let mut answer = first.clone();
     if Descriptor::parse(&answer.body).is_err() {
+        if surface.endpoints.iter().any(|e| e.role == Role::Tile) {
+            return;
+        }
         // A viewer page names its descriptor.
-        let Some(named) = first.body.split(['"', '\'']).map(str::trim).find(|q| {
+        let mut quoted = pages
+            .iter()
+            .flat_map(|page| page.split(['"', '\'']).map(str::trim));
+        let Some(named) = quoted.find(|q| {
             q.len() <= 200 && has_extension(q, "dzi") && !q.contains("://") && !q.starts_with("//")
         }) else {
             return;
@@ -93,9 +105,11 @@ pub(super) struct Kserve {
     models: Vec<String>,
 }
 
-/// KServe V2 (Open Inference Protocol): server metadata at `/v2`, names of the models from the repository index.
+/// KServe V2 (Open Inference Protocol): server metadata at `/v2`, names of the models from the repository index, which is an
+/// extension, and from the URL that the user gave.
 pub(super) fn kserve_models(
     fetch: &mut dyn Fetch,
+    path: &str,
     harvest: &mut Harvest,
     surface: &mut Surface,
 ) -> Option<Kserve> {
@@ -113,14 +127,27 @@ pub(super) fn kserve_models(
     let mut listed: Vec<&Value> = index.as_array().into_iter().flatten().collect();
     listed.sort_by_key(|model| !is_ready(model));
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    let models: Vec<String> = listed
+    let given = path
+        .strip_prefix("/v2/models/")
+        .and_then(|rest| rest.split(['/', '?']).next());
+    let others = listed
         .iter()
         .filter_map(|model| model.get("name").and_then(Value::as_str))
+        .filter(|name| Some(*name) != given);
+    let models: Vec<String> = given
+        .into_iter()
+        .chain(others)
         .filter(|name| !name.is_empty() && name.len() <= 200 && name.chars().all(plain))
         .map(str::to_owned)
         .collect();
     let names: Vec<Value> = models.iter().map(|name| json!({ "name": name })).collect();
     harvest.read("/v2/models", &json!(names));
+    if models.is_empty() {
+        surface.found_by.push(
+            "it does not list its models: give the URL of one, as in http://host:port/v2/models/NAME"
+                .to_owned(),
+        );
+    }
     Some(Kserve { models })
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use prony_model::{Captured, Endpoint, Outcome, Request, Role, Surface};
 use serde_json::json;
 
-use super::discover;
+use super::{Told, discover};
 
 /// A target made of `path -> (status, body)`; everything else is 404.
 struct Fake {
@@ -48,7 +48,9 @@ impl Fake {
 
     fn discover(&mut self, path: &str) -> Surface {
         let mut fetch = |request: &Request| self.answer(request);
-        discover(&mut fetch, path).expect("the fake answers").surface
+        discover(&mut fetch, path, &Told::default())
+            .expect("the fake answers")
+            .surface
     }
 }
 
@@ -352,7 +354,10 @@ fn nobody_answers() {
         answer.outcome = Outcome::Refused;
         answer
     };
-    assert_eq!(discover(&mut fetch, "/").unwrap_err().outcome, Outcome::Refused);
+    assert_eq!(
+        discover(&mut fetch, "/", &Told::default()).unwrap_err().outcome,
+        Outcome::Refused
+    );
 }
 
 /// A service that wants a picture uploaded before it looks at one.
@@ -395,7 +400,7 @@ fn what_must_be_uploaded_first_is_planned_and_its_ids_are_used() {
             ("/images", 200, json!({"images": [], "total": 0}).to_string()),
         ]);
         let mut fetch = |request: &Request| fake.answer(request);
-        let found = discover(&mut fetch, "/").expect("the fake answers");
+        let found = discover(&mut fetch, "/", &Told::default()).expect("the fake answers");
         let (mut surface, mut preparation) = (found.surface, found.preparation.expect("an upload"));
         assert_eq!(surface.keeps, ["POST /images"]);
         let sendings = preparation.sendings();
@@ -446,9 +451,77 @@ fn nothing_is_uploaded_where_the_target_lists_what_it_has() {
     ]);
     let mut fetch = |request: &Request| fake.answer(request);
     assert!(
-        discover(&mut fetch, "/")
+        discover(&mut fetch, "/", &Told::default())
             .expect("the fake answers")
             .preparation
             .is_none()
+    );
+}
+
+#[test]
+fn a_front_page_that_fails_is_an_endpoint_and_one_that_names_paths_says_which() {
+    let mut failing = Fake::new(&[("/", 500, String::new())]);
+    assert_eq!(endpoint(&failing.discover("/"), "GET /").role, Role::Resource);
+    let page = json!({"service": "x", "endpoints": ["/labels", "POST /predict"], "home": "//elsewhere"});
+    let mut naming = Fake::new(&[("/", 200, page.to_string())]);
+    let said = naming.discover("/").found_by.join("\n");
+    assert!(said.contains("it names /labels, /predict, and not"), "{said}");
+}
+
+#[test]
+fn an_endpoint_that_was_told_takes_the_place_of_the_url() {
+    let mut fake = Fake::new(&[("/", 200, "hello".to_owned())]);
+    let told = Told {
+        bodies: vec![json!({"text": "hello"}).to_string()],
+        ..Told::default()
+    };
+    let mut fetch = |request: &Request| fake.answer(request);
+    let surface = discover(&mut fetch, "/predict", &told)
+        .expect("the fake answers")
+        .surface;
+    let names: Vec<&str> = surface.endpoints.iter().map(|e| e.name.as_str()).collect();
+    assert_eq!(names, ["POST /predict"]);
+    assert_eq!(surface.endpoints[0].samples.len(), 8);
+}
+
+#[test]
+fn a_listing_names_its_descriptors() {
+    let document = json!({"openapi": "3.0.0", "paths": {"/images": {"get": {"responses": {"200": {}}}}}});
+    let descriptor = r#"<?xml version="1.0"?><Image xmlns="http://schemas.microsoft.com/deepzoom/2008" Format="jpeg" Overlap="0" TileSize="256"><Size Width="900" Height="700"/></Image>"#;
+    let mut fake = Fake::new(&[
+        ("/openapi.json", 200, document.to_string()),
+        (
+            "/images",
+            200,
+            json!([{"id": "a", "dzi": "/images/a.dzi"}]).to_string(),
+        ),
+        ("/images/a.dzi", 200, descriptor.to_owned()),
+    ]);
+    let surface = fake.discover("/");
+    assert!(
+        surface.endpoints.iter().any(|e| e.role == Role::Tile),
+        "{:?}",
+        surface.found_by
+    );
+}
+
+#[test]
+fn a_model_that_no_index_lists_is_known_by_its_url() {
+    let mut fake = Fake::new(&[
+        ("/v2", 200, json!({"name": "m", "extensions": []}).to_string()),
+        (
+            "/v2/models/iris",
+            200,
+            json!({"name": "iris", "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}]})
+                .to_string(),
+        ),
+    ]);
+    let said = fake.discover("/").found_by.join("\n");
+    assert!(said.contains("does not list its models"), "{said}");
+    let surface = fake.discover("/v2/models/iris");
+    assert!(
+        !endpoint(&surface, "POST /v2/models/iris/infer")
+            .samples
+            .is_empty()
     );
 }

@@ -34,6 +34,8 @@ const TEXTS: &[&str] = &[
     "The night train to the coast leaves at nine.",
     "Glass is made of sand, soda and lime.",
 ];
+/// Numbers for features and measures, another in each sample.
+const NUMBERS: [f64; 8] = [0.5, 1.5, 0.25, 2.5, 0.75, 4.0, 0.1, 6.5];
 /// Short phrases, for search terms and names.
 const PHRASES: &[&str] = &[
     "red apple",
@@ -246,7 +248,7 @@ impl Maker<'_> {
             Kind::Object => self.object(schema, depth),
             Kind::Array => self.array(name, schema, depth),
             Kind::Whole => Some(Self::whole(name, schema)),
-            Kind::Number => Some(json!(number(schema, 0.5))),
+            Kind::Number => Some(json!(number(schema, NUMBERS[self.k % NUMBERS.len()]))),
             Kind::Flag => Some(json!(false)),
             Kind::Text | Kind::Any => Some(Value::String(self.text(name, schema))),
         }
@@ -317,7 +319,9 @@ impl Maker<'_> {
             next.value(name, items, depth - 1)
         };
         let first = item(0)?;
-        let others = (1..count).map(|j| if j < listed { item(j) } else { Some(first.clone()) });
+        // Features differ from one another; of other things one is as good as many.
+        let differ = |j: u64| j < listed || kind(items) == Kind::Number;
+        let others = (1..count).map(|j| if differ(j) { item(j) } else { Some(first.clone()) });
         let others: Option<Vec<Value>> = others.collect();
         Some(std::iter::once(first.clone()).chain(others?).collect())
     }

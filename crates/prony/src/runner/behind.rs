@@ -8,7 +8,7 @@ use anyhow::Result;
 use prony_engine::{Engine, EngineOptions, Target};
 use prony_model::{Captured, Endpoint, Header, Limits, Nanos, Outcome, Reading, Request, Role};
 
-use crate::discovery;
+use crate::discovery::{self, Told};
 
 /// Longest answer that is read.
 const BYTES_MAX: u32 = 4 << 20;
@@ -44,7 +44,7 @@ impl Behind {
         )?;
         let limits = Limits::default();
         let mut fetch = |request: &Request| engine.fetch(request, &limits, BYTES_MAX);
-        let surface = discovery::discover(&mut fetch, "/")
+        let surface = discovery::discover(&mut fetch, "/", &Told::default())
             .map_err(|answer| super::connection::unreachable(url, &answer))?
             .surface;
         let metrics = surface

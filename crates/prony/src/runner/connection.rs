@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -13,10 +13,11 @@ use prony_model::{Captured, Limits, Outcome, Request, Secret, Suite, Surface, Ta
 
 use super::behind::Behind;
 use super::demo::{self, Demo};
+use super::patience::Patience;
 use super::stdio::{self, Bridge};
 use super::{NullEngine, null_phase};
 use crate::diagnostic::Diagnostic;
-use crate::discovery::{self, Discovery};
+use crate::discovery::{self, Discovery, Told};
 use crate::sending;
 use crate::session::Session;
 use crate::text::clean;
@@ -138,15 +139,28 @@ impl Connection {
 
     /// Finds out what the target offers. An error says why nobody answered, and what to do.
     ///
-    /// `path` is where the user pointed, below the target's base.
-    pub(crate) fn discover(&mut self, path: &str) -> Result<Discovery> {
+    /// `path` is where the user pointed, below the target's base; `told` is what they said of it.
+    pub(crate) fn discover(&mut self, path: &str, told: &Told) -> Result<Discovery> {
         let limits = Limits {
             redirects_max: 5,
             ..self.limits.clone()
         };
         let engine = &mut self.engine;
-        let mut fetch = |request: &Request| engine.fetch(request, &limits, DOCUMENT_BYTES_MAX);
-        discovery::discover(&mut fetch, path).map_err(|answer| unreachable(&self.url, &answer).into())
+        let stop = &self.stop;
+        let began = Instant::now();
+        let mut patience = Patience::default();
+        let mut fetch = |request: &Request| {
+            if stop.load(Ordering::Relaxed) || !patience.lasts(began.elapsed()) {
+                return Patience::no_answer(request);
+            }
+            let answer = engine.fetch(request, &patience.limits(&limits), DOCUMENT_BYTES_MAX);
+            patience.saw(answer.outcome);
+            answer
+        };
+        let mut found =
+            discovery::discover(&mut fetch, path, told).map_err(|answer| unreachable(&self.url, &answer))?;
+        found.surface.found_by.extend(patience.says());
+        Ok(found)
     }
 
     /// Makes sure that somebody listens, whatever the answer. An error says why nobody does, and what to do.

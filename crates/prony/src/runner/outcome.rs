@@ -19,15 +19,20 @@ pub(crate) fn publish(
     style: TerminalStyle,
     session: &Session,
 ) -> Result<ExitCode> {
-    let report = write_reports(dir, style)?;
+    let report = read(dir)?;
+    let written = write(&report, dir, style);
     if json {
-        let path = dir.join("report.json");
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        session.print(&text)?;
+        let format = FORMATS.iter().find(|f| f.name == "json");
+        let text = format.map(|f| (f.render)(&report, style)).transpose()?;
+        session.print(&text.unwrap_or_default())?;
     } else {
-        let path = dir.join("report.md").display().to_string();
-        session.print(&terminal::closing(&report, style, Some(&path)))?;
+        // What was found is told also where the disk is full.
+        let path = written
+            .is_ok()
+            .then(|| dir.join("report.md").display().to_string());
+        session.print(&terminal::closing(&report, style, path.as_deref()))?;
     }
+    written?;
     Ok(exit_code(&report, interrupted))
 }
 
@@ -43,17 +48,26 @@ fn exit_code(report: &Report, interrupted: bool) -> ExitCode {
 /// Renders the recording in `dir` from what was stored, so that a later `prony report` gives the same. Every format but
 /// the terminal's becomes a file beside the recording.
 pub(crate) fn write_reports(dir: &Path, style: TerminalStyle) -> Result<Report> {
+    let report = read(dir)?;
+    write(&report, dir, style)?;
+    Ok(report)
+}
+
+fn read(dir: &Path) -> Result<Report> {
     let stored = StoredRun::open(dir)?;
-    let report = Report::build(&replay::record(&stored)?);
+    Ok(Report::build(&replay::record(&stored)?))
+}
+
+fn write(report: &Report, dir: &Path, style: TerminalStyle) -> Result<()> {
     for format in FORMATS
         .iter()
-        .filter(|f| f.name != "terminal" && (f.applies)(&report))
+        .filter(|f| f.name != "terminal" && (f.applies)(report))
     {
-        let text = (format.render)(&report, style)?;
+        let text = (format.render)(report, style)?;
         let path = dir.join(format.file);
         fs::write(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    Ok(report)
+    Ok(())
 }
 
 #[cfg(test)]

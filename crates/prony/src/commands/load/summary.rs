@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use prony_model::{Nanos, Verdict};
 
-use super::document::{LoadDocument, OutcomeCount, Times};
+use super::document::{LoadDocument, OutcomeCount, QuantileMs, Times};
 use super::streams;
 
 /// The summary, ending in the one line that scripts read.
@@ -156,9 +156,15 @@ fn latency(out: &mut String, d: &LoadDocument) {
         .map(|q| format!("p{} needs {}", percent(q.p), q.needs_n))
         .collect();
     if !missing.is_empty() {
+        let enough_by_number = |q: &QuantileMs| q.needs_n > 0 && q.needs_n <= response.n;
+        let why = if response.quantiles.iter().any(enough_by_number) {
+            "; those close in time depend on one another"
+        } else {
+            ""
+        };
         let _ = writeln!(
             out,
-            "not estimable from {} answers: {} independent ones",
+            "not estimable from {} answers: {} independent ones{why}",
             response.n,
             missing.join(", ")
         );

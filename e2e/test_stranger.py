@@ -1,0 +1,125 @@
+"""What a stranger points the tool at: small servers of the standard library, written here, each with one trait."""
+
+import json
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+PASS, FAIL, WARN, INCONCLUSIVE = 0, 1, 2, 3
+
+
+@contextmanager
+def serving(answer):
+    """A server whose `answer(method, path, body)` gives status, content type and bytes."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def reply(self):
+            length = int(self.headers.get("content-length") or 0)
+            status, kind, body = answer(self.command, self.path, self.rfile.read(length))
+            self.send_response(status)
+            self.send_header("content-type", kind)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = reply
+
+        def log_message(self, *args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def scorer(good):
+    """Front page, health, and one endpoint that takes `{"text": ...}`, which no document names."""
+
+    def answer(method, path, body):
+        if (method, path) == ("GET", "/"):
+            return 200, "application/json", b'{"endpoints": ["/health", "POST /score"]}'
+        if (method, path) == ("GET", "/health"):
+            return 200, "application/json", b'{"status": "ok"}'
+        if (method, path) != ("POST", "/score"):
+            return 404, "application/json", b'{"error": "no such path"}'
+        try:
+            text = json.loads(body)["text"]
+            assert isinstance(text, str) and text
+        except (ValueError, KeyError, TypeError, AssertionError):
+            return 400, "application/json", b'{"error": "text is missing"}'
+        return 200, "application/json", good(text)
+
+    return answer
+
+
+def score(text):
+    return json.dumps({"score": sum(map(ord, text)) / 1000, "words": text.split()}).encode()
+
+
+def check(prony, report, out, *args):
+    done = prony("check", *args, "--quick", "-o", out, timeout=120)
+    return done, {entry["finding"]["id"]: entry["finding"] for entry in report(out).data["findings"]}
+
+
+def test_a_front_page_is_no_work_and_what_it_names_is_told(prony, report, tmp_path):
+    with serving(scorer(score)) as url:
+        done, found = check(prony, report, tmp_path / "out", url, "--only", "coverage")
+    done.ended(INCONCLUSIVE)
+    assert found["nothing-to-measure"]["verdict"] == "inconclusive"
+    assert "/score" in found["nothing-to-measure"]["detail"]
+
+
+def test_an_endpoint_that_no_document_names_is_told_by_a_body(prony, report, tmp_path):
+    body = json.dumps({"text": "a word"})
+    with serving(scorer(score)) as url:
+        done, found = check(prony, report, tmp_path / "a", f"{url}/score", "-b", body, "--only", "diversity,input-validation")
+        done.ended(PASS, WARN)
+        assert found["diversity"]["title"] == "The answers depend on 1 of the 1 inputs that could be judged"
+        assert "bad inputs" in found["input-validation"]["title"]
+    with serving(scorer(lambda text: b'{"score": 0.5, "label": "calm", "model": "v1", "version": "2024-03"}')) as url:
+        done, found = check(prony, report, tmp_path / "b", f"{url}/score", "-b", body, "--only", "diversity")
+        done.ended(FAIL)
+        assert found["input-ignored"]["title"] == "The answer of POST /score does not depend on `text`"
+
+
+def test_a_form_with_a_picture_is_told_by_its_fields(prony, report, tmp_path):
+    def answer(method, path, body):
+        if (method, path) == ("POST", "/classify"):
+            picture = b'name="image"' in body and b"\x89PNG" in body and b'name="top"\r\n\r\n2' in body
+            return (200, "application/json", b'{"label": "cat"}') if picture else (400, "application/json", b'{"error": "no"}')
+        return 404, "text/plain", b"no such path"
+
+    with serving(answer) as url:
+        done, found = check(
+            prony, report, tmp_path / "out", f"{url}/classify", "-F", "image=@", "-F", "top=2", "--only", "coverage"
+        )
+    done.ended(PASS)
+    assert found["coverage"]["title"] == "1 of 1 endpoints answered correctly"
+
+
+def test_answers_that_only_look_good_fail(prony, report, tmp_path):
+    body = json.dumps({"text": "a word"})
+    for name, good, wanted in [
+        ("nan", b'{"score": NaN}', "not-json"),
+        ("cut", b'{"score": 0.5, "words": [', "not-json"),
+        ("error", b'{"error": "model is not loaded"}', "error-for-an-answer"),
+    ]:
+        with serving(scorer(lambda text, good=good: good)) as url:
+            done, found = check(prony, report, tmp_path / name, f"{url}/score", "-b", body, "--only", "coverage")
+        done.ended(FAIL)
+        assert found[wanted]["verdict"] == "fail", name
+
+
+def test_a_target_that_answers_500_to_everything_fails(prony, report, tmp_path):
+    with serving(lambda *_: (500, "text/plain", b"oops")) as url:
+        done, found = check(prony, report, tmp_path / "out", url, "--only", "coverage")
+    done.ended(FAIL)
+    assert found["endpoint-fails"]["title"] == "GET / gives no correct answer: 500"
