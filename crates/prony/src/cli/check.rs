@@ -1,14 +1,13 @@
 //! `prony check`.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use prony_experiments::{EXPERIMENTS, Slo};
 use prony_model::{Budget, Objective};
 
-use super::units::{Accepted, accepted, duration, rate, share};
+use super::units::{Accepted, accepted, rate, share};
 use super::{LaunchArgs, SendArgs};
 
 /// Finds out what a backend offers, measures it, and gives a verdict.
