@@ -58,7 +58,7 @@ pub(crate) struct PreparedItem {
     pub(crate) http2: Option<http2::Request>,
     /// Request target as sent.
     pub(crate) target: String,
-    /// Where it goes: see [`Prepared::route`].
+    /// Where it goes: see [`Prepared::route()`].
     pub(crate) route: u16,
     /// Whether it is signed when it is sent.
     pub(crate) signed: bool,

@@ -42,7 +42,7 @@ pub(super) struct Call {
     pub(super) order: Order,
     pub(super) scenario: u16,
     pub(super) item: u32,
-    /// The way that its request takes: see [`crate::prepared::Prepared::route`].
+    /// The way that its request takes: see [`crate::prepared::Prepared::route()`].
     pub(super) route: u16,
     /// Number among the arrivals of its scenario.
     pub(super) turn: u64,

@@ -31,7 +31,7 @@ pub(super) enum Stage {
 pub(super) struct Connection {
     pub(super) stream: Stream,
     pub(super) stage: Stage,
-    /// The way it takes: see [`crate::prepared::Prepared::route`].
+    /// The way it takes: see [`crate::prepared::Prepared::route()`].
     pub(super) route: u16,
     pub(super) parser: ResponseParser,
     /// When it was asked for.
