@@ -160,14 +160,14 @@ def test_a_suite_searches_goodput_and_sweeps(engine, measure, prony, tmp_path):
     ]
     mine = [s for s in stored(found.folder) if s.phase == confirmed_in]
     begin, end = min(s.intended for s in mine), max(s.intended for s in mine)
-    counted = [s for s in mine if s.intended >= begin + 0.2 * (end - begin)]
+    settled = [s for s in mine if s.intended >= begin + 0.2 * (end - begin)]
     limits = {"chat": lambda s: (s.first_token - s.intended) / 1e6 <= 300, "batch": lambda s: (s.last_token - s.intended) / 1e9 <= 2}
-    good = sum(limits[names[s.scenario]](s) for s in counted if s.finish)
+    good = sum(limits[names[s.scenario]](s) for s in settled if s.finish)
     # A confirmation that was made longer has a second phase.
-    if figures["goodput"]["n"] == len(counted):
-        assert abs(figures["goodput"]["value"] - 100 * good / len(counted)) < 1e-6
+    if figures["goodput"]["n"] == len(settled):
+        assert abs(figures["goodput"]["value"] - 100 * good / len(settled)) < 1e-6
     else:
-        assert figures["goodput"]["n"] > len(counted)
+        assert figures["goodput"]["n"] > len(settled)
 
     # The curve: its Pareto points by their definition, in the report and in the chart.
     [curve] = [c for c in found.data["curves"] if c["label"] == "interactivity"]
