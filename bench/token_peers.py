@@ -53,8 +53,8 @@ FAULTS = (
     ("all in `reasoning_content`", {"stream_fault": "reasoning-content=all"}, True),
     ("4 tokens in each chunk", {"stream_chunk": "4"}, True),
 )
-# Requests of 1,000 tokens in a burst that keep each client but the first busy for about two seconds.
-BURST = {"prony": 8000, "vllm-rs bench": 1400, "sglang-bench (Rust)": 1000, "vllm bench serve": 400, "GuideLLM": 70, "AIPerf": 60}
+# Requests of 1,000 tokens in a burst that keep each client but the first busy for two seconds or more.
+BURST = {"prony": 8000, "vllm-rs bench": 1400, "sglang-bench (Rust)": 1000, "vllm bench serve": 400, "GuideLLM": 120, "AIPerf": 80}
 
 
 class Truth:
@@ -237,16 +237,18 @@ def said_of(said, which, quantile):
 
 def ceiling(bench):
     found = {client.name: {"burst": [], "paced": []} for client in bench.clients}
-    errors = {}
+    remarks = {client.name: [] for client in bench.clients}
 
     def made(client, pace, load, what):
         with alone.Server(*pace) as server:
             load.url = f"http://127.0.0.1:{server.port}"
             done = bench.run(client, load, f"ceiling-{what}")
             delivered = server.truth()["tok"]
-        if done.said is None or done.said.ok < load.requests:
-            errors[client.name] = done.error or f"{done.said.ok} of {load.requests} ok"
+        if done.said is None or not done.said.ok:
+            remarks[client.name].append(f"{what}: {done.error or 'no good answer'}")
             return None
+        if done.said.ok < load.requests:
+            remarks[client.name].append(f"{what}: {done.said.ok} of {load.requests} ok")
         return delivered, done.cpu_s
 
     for _ in range(REPEATS):
@@ -257,11 +259,14 @@ def ceiling(bench):
                 much, little = made(client, pace, load, what), start[client.name]
                 if much and little:
                     more = much[1] - little[1]
-                    found[client.name][what].append((much[0] - little[0]) / more if more > 0 else None)
+                    if more > 0:
+                        found[client.name][what].append((much[0] - little[0]) / more)
+                    else:
+                        remarks[client.name].append(f"{what}: not more CPU than the start alone, so nothing can be said")
     rows = []
     for name, of in found.items():
         cells = ["-" if (rate := median(of[what])) is None else f"{rate / 1e3:,.0f} k" for what in ("burst", "paced")]
-        rows.append([name, *cells, errors.get(name, "")])
+        rows.append([name, *cells, "; ".join(remarks[name])])
     title = f"ceiling: output tokens for each CPU-second of the client, medians of {REPEATS}"
     table(title, ["client", "bursts, 32 streams", "paced at 5 ms, 256 streams", "remarks"], rows)
 
