@@ -118,8 +118,36 @@ def test_answers_that_only_look_good_fail(prony, report, tmp_path):
         assert found[wanted]["verdict"] == "fail", name
 
 
+def test_tiles_that_end_before_their_image_are_found_by_the_descriptor_that_a_listing_names(prony, report, tmp_path):
+    descriptor = (
+        b'<?xml version="1.0"?><Image xmlns="http://schemas.microsoft.com/deepzoom/2008" Format="jpeg" Overlap="0" TileSize="256">'
+        b'<Size Width="900" Height="700"/></Image>'
+    )
+    listing = {"openapi": "3.0.0", "paths": {"/maps": {"get": {"responses": {"200": {"description": "all"}}}}}}
+
+    def answer(method, path, body):
+        if path == "/openapi.json":
+            return 200, "application/json", json.dumps(listing).encode()
+        if path == "/maps":
+            return 200, "application/json", b'[{"id": "a", "dzi": "/maps/a.dzi"}]'
+        if path == "/maps/a.dzi":
+            return 200, "application/xml", descriptor
+        if path.startswith("/maps/a_files/10/"):
+            return 200, "image/jpeg", b"\xff\xd8\xff\xe0 half of a picture"
+        if path.startswith("/maps/a_files/"):
+            return 200, "image/jpeg", b"\xff\xd8\xff\xe0 a picture \xff\xd9"
+        return 404, "text/plain", b"no such path"
+
+    with serving(answer) as url:
+        done, found = check(prony, report, tmp_path / "out", url, "--only", "tiles")
+    done.ended(FAIL)
+    assert "end before their image does" in found["tile-cut-short"]["title"]
+
+
 def test_a_target_that_answers_500_to_everything_fails(prony, report, tmp_path):
     with serving(lambda *_: (500, "text/plain", b"oops")) as url:
-        done, found = check(prony, report, tmp_path / "out", url, "--only", "coverage")
+        done, found = check(prony, report, tmp_path / "out", url, "--only", "coverage,client-floor")
     done.ended(FAIL)
     assert found["endpoint-fails"]["title"] == "GET / gives no correct answer: 500"
+    # What went to the generator's own null target is no answer of this one.
+    assert report(tmp_path / "out").data["summary"]["ok"] == 0
