@@ -161,7 +161,10 @@ def test_the_process_is_asked_too(suite):
     # Each fresh phase is a start; from ten a start-up probe follows.
     assert starts and starts[0]["n"] >= sum(phase.get("fresh", False) for phase in spec["phase"]) >= 10, starts
     assert any(s["key"] == "startup.failures" for s in found.data["advice"]["settings"])
-    assert by_id["drain"]["verdict"] == "pass" and by_id["stop-in-time"]["verdict"] == "pass", by_id["drain"]
+    # It finishes what it has taken; what is on its way at the signal may be told 503, which is no loss.
+    lost = [e["figure"]["value"] for e in by_id["drain"]["evidence"] if "figure" in e and e["figure"]["label"] == "of these, lost"]
+    assert lost == [0] and by_id["drain"]["verdict"] in ("pass", "warn"), by_id["drain"]
+    assert by_id["stop-in-time"]["verdict"] == "pass", by_id["stop-in-time"]
     assert "is lost" in by_id["persistence"]["title"], "it keeps nothing on disk"
 
 
