@@ -8,8 +8,8 @@ mod finding;
 mod form;
 mod http_version;
 mod judgement;
-mod origin;
 mod launch;
+mod origin;
 mod outcome;
 mod placeholder;
 mod plan;
@@ -32,8 +32,8 @@ pub use finding::{Evidence, Figure, Finding, Recommendation, Severity, Source, T
 pub use form::{ImageFormat, ImageKind, ImageSpec, PartSpec};
 pub use http_version::HttpVersion;
 pub use judgement::{ClaimResult, GateResult, Upheld};
-pub use origin::{OriginSpec, S3Sign, SignSpec};
 pub use launch::{LaunchSpec, StopSignal};
+pub use origin::{OriginSpec, S3Sign, SignSpec};
 pub use outcome::{Outcome, OutcomeClass};
 pub use placeholder::{Piece, Placeholder, Slot, pieces};
 pub use plan::{

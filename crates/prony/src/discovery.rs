@@ -27,8 +27,8 @@ use prony_model::{Captured, Endpoint, Expect, Request, Role, SampleRequest, Surf
 
 use harvest::Harvest;
 use openapi::Operation;
-pub(crate) use told::Told;
 pub(crate) use places::health_paths;
+pub(crate) use told::Told;
 pub(crate) use uploads::Preparation;
 
 use crate::text;

@@ -50,13 +50,11 @@ pub(crate) fn render(
     for (name, source) in templates {
         env.add_template(name, source)?;
     }
-    Ok(env
-        .get_template("report")?
-        .render(context! {
-            report => Value::from(Serde(report)),
-            // What is empty is not in the report's own form.
-            curves => Value::from(Serde(&report.curves)),
-        })?)
+    Ok(env.get_template("report")?.render(context! {
+        report => Value::from(Serde(report)),
+        // What is empty is not in the report's own form.
+        curves => Value::from(Serde(&report.curves)),
+    })?)
 }
 
 /// Names of the phases that have an anchor, by index: what evidence may link to.

@@ -36,12 +36,24 @@ struct Seen {
 enum Idle {
     /// There is none, or there was too little work to tell.
     None,
+    /// Nothing waited, so nobody was missed.
+    NoQueue,
     /// They were not there for long enough to be given any.
     Brief(usize),
     /// These were there all the time, each of them.
     Always(Vec<String>),
     /// One of these was always there: idle ones are stopped and others started in their place.
     InTurn(Vec<String>),
+}
+
+impl Idle {
+    /// Those that were there and got nothing.
+    fn names(&self) -> &[String] {
+        match self {
+            Self::Always(names) | Self::InTurn(names) => names,
+            Self::None | Self::NoQueue | Self::Brief(_) => &[],
+        }
+    }
 }
 
 /// Who got nothing; times since the phase began, which lasted `length_s`.
@@ -110,11 +122,12 @@ pub(super) fn finding(run: &RunView<'_>) -> Option<Finding> {
     }
     let middle = median(&mut response);
     let waited = middle > WAIT_MIN * solo;
-    let idle = if waited { idle(&seen, length_s) } else { Idle::None };
-    let named: &[String] = match &idle {
-        Idle::Always(names) | Idle::InTurn(names) => names,
-        Idle::None | Idle::Brief(_) => &[],
+    let idle = if waited {
+        idle(&seen, length_s)
+    } else {
+        Idle::NoQueue
     };
+    let named = idle.names();
     let evidence = source(phase, endpoint);
     let rows = seen
         .iter()
@@ -160,34 +173,78 @@ pub(super) fn finding(run: &RunView<'_>) -> Option<Finding> {
         ms(middle),
         ms(solo)
     );
-    let draft = match (&idle, named.first()) {
-        (_, Some(name)) => {
-            let how = if matches!(idle, Idle::InTurn(_)) {
-                format!("`{name}` and those that took its place, one of which answered health checks with 200 at all times")
-            } else {
-                format!("`{name}`, which answered health checks with 200 all the time")
-            };
-            draft
-                .verdict(Verdict::Warn, Severity::High)
-                .title(format!(
-                    "{} of {} workers of {endpoint} gets no request while others wait: `{name}` is healthy and idle",
-                    named.len(),
-                    seen.len()
-                ))
-                .detail(format!("{beside} By their header `{header}`, every one was done by other workers than {how}."))
-                .advice("Look at how the balancer chooses: a worker that is paid for and does nothing is capacity lost.", "")
-        }
-        (Idle::Brief(n), None) => draft
-            .title(format!("Every worker that was there for long does work for {endpoint}"))
-            .detail(format!(
-                "{beside} {n} of {} workers that {health} shows did none, and were not there for long enough to be given any.",
-                seen.len()
-            )),
-        (_, None) => draft
-            .title(format!("All {} workers that {health} shows do work for {endpoint}", seen.len()))
-            .detail(beside),
+    let said = Said {
+        endpoint,
+        health,
+        header: &header,
+        beside,
+        workers: seen.len(),
     };
-    Some(resting_on(draft.done(), &[phase]))
+    Some(resting_on(said.of(&idle, draft).done(), &[phase]))
+}
+
+/// What the words of the finding are made of.
+struct Said<'a> {
+    endpoint: &'a str,
+    health: &'a str,
+    header: &'a str,
+    /// How much was measured.
+    beside: String,
+    workers: usize,
+}
+
+impl Said<'_> {
+    fn of(&self, idle: &Idle, draft: Draft) -> Draft {
+        let Self {
+            endpoint,
+            health,
+            header,
+            beside,
+            workers,
+        } = self;
+        let taken_turns = match idle {
+            Idle::Always(_) => "which answered health checks with 200 all the time",
+            Idle::InTurn(_) => {
+                "nor by those that took its place, one of which answered health checks with 200 at all times"
+            }
+            Idle::None => {
+                return draft
+                    .title(format!(
+                        "All {workers} workers that {health} shows do work for {endpoint}"
+                    ))
+                    .detail(beside);
+            }
+            Idle::NoQueue => {
+                return draft
+                    .title(format!(
+                        "Requests to {endpoint} hardly wait, so no worker is missed"
+                    ))
+                    .detail(beside);
+            }
+            Idle::Brief(n) => {
+                return draft
+                    .title(format!("Every worker that was there for long does work for {endpoint}"))
+                    .detail(format!(
+                        "{beside} {n} of {workers} workers that {health} shows did none, and were not there for long enough to be \
+                         given any."
+                    ));
+            }
+        };
+        let (names, name) = (idle.names(), &idle.names()[0]);
+        draft
+            .verdict(Verdict::Warn, Severity::High)
+            .title(format!(
+                "{} of {workers} workers of {endpoint} gets no request while others wait: `{name}` is healthy and idle",
+                names.len()
+            ))
+            .detail(format!(
+                "{beside} By their header `{header}`, none was done by `{name}`, {taken_turns}."
+            ))
+            .advice(
+                "Look at how the balancer chooses: a worker that is paid for and does nothing is capacity lost.",
+                "",
+            )
+    }
 }
 
 /// What each worker did in the phase.

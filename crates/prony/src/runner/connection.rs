@@ -15,8 +15,8 @@ use prony_model::{
 };
 
 use super::behind::Behind;
-use super::patience::Patience;
 use super::demo;
+use super::patience::Patience;
 use super::process::End;
 use super::readiness::{self, Failure, Probes};
 use super::started::{self, Started};

@@ -6,9 +6,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use prony_model::{
     Arrivals, Body, BodyCheck, Budget, Capture, Carry, Claim, DziPick, DziSpec, Endpoint, Expect, Feed,
     FeedOrder, FeedPer, Gate, Generate, Header, HttpSpec, HttpVersion, ImageFormat, ImageKind, ImageSpec,
-    JsonText, LaunchSpec, Limits, Objective, Order, OriginSpec, Outcome, Parameter, PartSpec, PhaseSpec, Place,
-    Request, Retry, RetryOn, Role, RunSpec, S3Sign, SampleRequest, ScenarioSpec, Shape, SignSpec, Stage, StepSpec,
-    StopSignal, Suite, TargetSpec, TimeUnit, Until,
+    JsonText, LaunchSpec, Limits, Objective, Order, OriginSpec, Outcome, Parameter, PartSpec, PhaseSpec,
+    Place, Request, Retry, RetryOn, Role, RunSpec, S3Sign, SampleRequest, ScenarioSpec, Shape, SignSpec,
+    Stage, StepSpec, StopSignal, Suite, TargetSpec, TimeUnit, Until,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
