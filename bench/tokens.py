@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Streams of tokens against a server whose truth is known (bench/sse.c): are the reported times right, and what does a token cost?
 
-    cargo xtask bench tokens [truth|ceiling|open|start|faults|memory]...      (all without a word)
+    cargo xtask bench tokens [truth|ceiling|open|start|faults|memory|slow]...      (all without a word)
 
     truth    paced streams: reported TTFT and ITL beside the server's own, at each gap (ITLS) and number of streams (STREAMS)
     ceiling  output tokens recorded per CPU-second of the client: in bursts, and paced at 5 ms. Marginal between two lengths of
@@ -10,6 +10,7 @@
     start    from launch to the first request
     faults   each fault of the server: the outcome and figures that are reported
     memory   greatest resident memory after so many tokens
+    slow     the same with ten thousand streams of a token a second
 
 The client is pinned to one core (CPU_CLIENT, 0), the server to another (CPU_SERVER, 1). PRIORITY=1 runs both before all others
 (nice -20), where that is allowed: for machines that others use too. Not at real-time priority: the server never sleeps, and Linux
@@ -28,6 +29,7 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 HERE = Path(__file__).resolve().parent
 ENV = os.environ
@@ -183,13 +185,29 @@ def faults():
 
 
 def memory():
-    for requests in (1000, 10_000):
+    for requests in (5_000, 10_000, 30_000):
         with Server(0, 0, 1000) as server:
             document, _, rss = load(server, "-c", 32, "-n", requests, tokens=1000)
         print(f"{document['streams'][0]['event_tokens'] / 1e6:.0f} M tokens: {rss:.1f} MiB at most", flush=True)
 
 
-MODES = {"truth": truth, "ceiling": ceiling, "open": arrivals, "start": start, "faults": faults, "memory": memory}
+def slow():
+    """Ten thousand streams of a token a second, from the reference backend: what holding them open costs."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        server = SimpleNamespace(port=free.getsockname()[1])
+    words = [PRONY, "serve", "truth", "--port", "0", "--admin-port", "0", "--until-stdin-closes"]
+    for knob in (f"stream_port={server.port}", "stream_ttft_ms=100", "stream_itl_ms=1000"):
+        words += ["--set", knob]
+    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    if not process.stdout.readline().startswith("ready"):
+        raise SystemExit("the server did not start")
+    document, _, rss = load(server, "-c", 10_000, "-n", 10_000, "--timeout", "100s", "--connect-rate", 2000, tokens=25)
+    process.stdin.close()
+    process.wait(20)
+    print(f"{document['streams'][0]['ok']:,} streams at once, {verdict(document)}: {rss:.1f} MiB at most", flush=True)
+
+
+MODES = {"truth": truth, "ceiling": ceiling, "open": arrivals, "start": start, "faults": faults, "memory": memory, "slow": slow}
 
 if __name__ == "__main__":
     wanted = sys.argv[1:] or list(MODES)

@@ -244,7 +244,7 @@ def same(a, b) -> bool:
 
 
 def test_triton_clients_get_the_same_over_both_protocols(triton):
-    http, grpc, one = triton()
+    http, grpc, one = triton("vision-fixed", "preload=yolo11_nano")
     for client in (http, grpc):
         assert client.is_server_live() and client.is_server_ready() and client.is_model_ready("yolo11_nano", "1")
         assert not client.is_model_ready("yolo11_small")

@@ -170,7 +170,9 @@ def test_sessions_grow_and_belong_together(prony, asked, tmp_path, kind):
     # Six conversations, each held twice, each time in three turns that begin with what was said before.
     assert len(turns) == 6
     for sent in turns.values():
-        assert sorted(map(len, sent)) == [2, 2, 4, 4, 6, 6], [len(s) for s in sent]
+        lengths = Counter(map(len, sent))
+        # A phase that the machine spoiled is made again, as a whole.
+        assert set(lengths) == {2, 4, 6} and len(set(lengths.values())) == 1 and lengths[2] % 2 == 0, lengths
         longest = max(sent, key=len)
         assert all(said == longest[: len(said)] for said in sent)
 

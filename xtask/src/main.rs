@@ -15,7 +15,7 @@ Chores of the project.
   cargo xtask icount  count instructions per request under callgrind, against xtask/icount.toml
   cargo xtask bench peers [closed|file|pace|co|idle|rss] [TOOL...]
                       measure prony beside wrk, h2load, oha, ab, hey, k6 and others (bench/peers.py)
-  cargo xtask bench tokens [truth|ceiling|open|start|faults|memory]...
+  cargo xtask bench tokens [truth|ceiling|open|start|faults|memory|slow]...
                       hold streams of tokens against a server of known truth (bench/tokens.py)
   cargo xtask bench token-peers [faults|truth|ceiling|open]... [CLIENT...]
                       the same beside vLLM's, SGLang's, GuideLLM's and AIPerf's clients (bench/token_peers.py)

@@ -257,7 +257,7 @@ const TABLE: [(KnobDef, &str); COUNT] = [
             "512",
             "most memory of all models; the one used longest ago is unloaded to make room",
         ),
-        "512",
+        "1024",
     ),
     (
         knob(
