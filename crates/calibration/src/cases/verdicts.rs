@@ -4,7 +4,7 @@
 mod emulator;
 
 use prony_engine::{Engine, EngineOptions, Target};
-use prony_experiments::{EXPERIMENTS, judge_gate, judge_gates};
+use prony_experiments::{EXPERIMENTS, OF_A_PROCESS, judge_gate, judge_gates};
 use prony_model::{
     Arrivals, Budget, Capture, Expect, Finding, Gate, GateResult, Item, Limits, Phase, PhaseResult, Request,
     Scenario, Shape, Verdict,
@@ -189,6 +189,8 @@ fn driven(fault: Fault, seed: u64) -> Driven {
     let surface = surface();
     let names: Vec<(&str, serde_json::Value)> = EXPERIMENTS
         .iter()
+        // A scripted server has no process to stop and start.
+        .filter(|def| !OF_A_PROCESS.contains(&def.name))
         .filter(|def| def.from_budget == Budget::Quick)
         .map(|def| (def.name, serde_json::json!({})))
         .collect();
