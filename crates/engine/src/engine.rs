@@ -272,28 +272,12 @@ impl Engine {
             },
         };
         let result = self.run(0, phase, &mut NoSink);
-        let unsent = |error: String| Captured {
-            seq: 0,
-            scenario: 0,
-            item: 0,
-            status: 0,
-            outcome: Outcome::Interrupted,
-            headers: Vec::new(),
-            body: String::new(),
-            head: String::new(),
-            bytes: Vec::new(),
-            body_bytes: 0,
-            cut: false,
-            binary: false,
-            digest: String::new(),
-            error,
-        };
         match result {
             Ok(mut result) => result
                 .captures
                 .pop()
-                .unwrap_or_else(|| unsent("stopped before it was sent".to_owned())),
-            Err(error) => unsent(error.to_string()),
+                .unwrap_or_else(|| Captured::unsent("stopped before it was sent")),
+            Err(error) => Captured::unsent(error.to_string()),
         }
     }
 }

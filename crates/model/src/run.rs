@@ -186,6 +186,26 @@ pub struct Captured {
 }
 
 impl Captured {
+    /// What stands for the answer to a request that was never sent, and why it was not.
+    pub fn unsent(error: impl Into<String>) -> Self {
+        Self {
+            seq: 0,
+            scenario: 0,
+            item: 0,
+            status: 0,
+            outcome: crate::Outcome::Interrupted,
+            headers: Vec::new(),
+            body: String::new(),
+            body_bytes: 0,
+            cut: false,
+            binary: false,
+            head: String::new(),
+            bytes: Vec::new(),
+            digest: String::new(),
+            error: error.into(),
+        }
+    }
+
     /// Most bytes kept in `head`.
     pub const HEAD_BYTES_MAX: usize = 1024;
     /// Most bytes kept in `bytes`.

@@ -9,4 +9,7 @@ pub enum RenderError {
     /// The view model could not be written as JSON.
     #[error("the report could not be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
+    /// The view model could not be written as CSV.
+    #[error("the report could not be written as CSV: {0}")]
+    Csv(#[from] csv::Error),
 }

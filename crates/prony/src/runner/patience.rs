@@ -49,22 +49,7 @@ impl Patience {
 
     /// What stands for the answer to a question that was not asked.
     pub(super) fn no_answer(request: &Request) -> Captured {
-        Captured {
-            seq: 0,
-            scenario: 0,
-            item: 0,
-            status: 0,
-            outcome: Outcome::Interrupted,
-            headers: Vec::new(),
-            body: String::new(),
-            body_bytes: 0,
-            cut: false,
-            binary: false,
-            head: String::new(),
-            bytes: Vec::new(),
-            digest: String::new(),
-            error: format!("{} {} was not asked", request.method, request.path),
-        }
+        Captured::unsent(format!("{} {} was not asked", request.method, request.path))
     }
 
     /// What to tell of it, where anything was left out.

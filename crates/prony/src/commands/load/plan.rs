@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use prony_engine::Trace;
 use prony_model::{
-    Capture, Captured, Expect, Header, HttpSpec, Order, Outcome, Phase, PhaseSpec, Retry, ScenarioSpec,
-    Shape, StreamExpect, StreamProtocol, Suite, TargetSpec, TimeUnit,
+    Capture, Captured, Expect, Header, HttpSpec, Order, Phase, PhaseSpec, Retry, ScenarioSpec, Shape,
+    StreamExpect, StreamProtocol, Suite, TargetSpec, TimeUnit,
 };
 use serde_json::json;
 use url::Position;
@@ -108,7 +108,9 @@ impl Plan {
 
     /// The same; `note` hears what is to be known of prompts that were made.
     pub(super) fn phase_with(&self, note: &mut dyn FnMut(&str)) -> Result<Phase, Diagnostic> {
-        let mut phases = config::expand(&self.suite, Path::new(""), &mut |_| nothing(), note)?;
+        // Such a plan holds no deep-zoom scenario, so nothing is ever fetched.
+        let mut fetch = |_: &str| Captured::unsent("nothing is fetched");
+        let mut phases = config::expand(&self.suite, Path::new(""), &mut fetch, note)?;
         let mut phase = phases
             .pop()
             .ok_or_else(|| Diagnostic::usage("there is nothing to send"))?;
@@ -138,26 +140,6 @@ impl Plan {
             Shape::Burst { size, .. } => (Some(u64::from(size)), None),
             _ => (None, None),
         }
-    }
-}
-
-/// A plan of `prony load` holds no deep-zoom scenario, so nothing is ever fetched.
-fn nothing() -> Captured {
-    Captured {
-        seq: 0,
-        scenario: 0,
-        item: 0,
-        status: 0,
-        outcome: Outcome::Interrupted,
-        headers: Vec::new(),
-        body: String::new(),
-        head: String::new(),
-        bytes: Vec::new(),
-        body_bytes: 0,
-        cut: false,
-        binary: false,
-        digest: String::new(),
-        error: String::new(),
     }
 }
 
