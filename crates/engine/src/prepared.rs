@@ -110,6 +110,19 @@ impl Prepared {
             .any(|item| item.checks.stream().is_some())
     }
 
+    /// Whether nothing waits for an answer, so that the instant at which it arrived is all that matters, and the kernel can say
+    /// that: one request per arrival, HTTP/1.1 over TCP, real time.
+    pub(crate) fn answers_may_rest(&self) -> bool {
+        let plain = |route: &Route| {
+            route.http == HttpVersion::Http1 && matches!(route.peer, Peer::Tcp(_)) && route.signer.is_none()
+        };
+        plain(&self.route)
+            && self.others.iter().all(|(_, other)| plain(other))
+            && self.scripts.iter().flatten().all(|script| !script.composite)
+            && self.limits.redirects_max == 0
+            && !self.clock.is_simulated()
+    }
+
     /// `seed` decides the values that are filled in.
     pub(crate) fn new(
         index: u16,

@@ -25,6 +25,6 @@ pub use dial::Peer;
 pub use error::WireError;
 pub use inner::InnerStream;
 pub use origin::{Origin, Scheme};
-pub use pace::{Timer, Waits};
+pub use pace::{Timer, Waits, no_timer_slack, sleep_until};
 pub use stream::{Link, LinkError, Received, Stream};
 pub use tls::TlsOptions;

@@ -351,7 +351,7 @@ impl Account {
 
 /// When something arrived, if that can be: not before what came before it, nor after it was read, but for what the clocks may
 /// be apart.
-fn credible(arrived: Option<Nanos>, earliest: Nanos, read: Nanos) -> Option<Nanos> {
+pub(super) fn credible(arrived: Option<Nanos>, earliest: Nanos, read: Nanos) -> Option<Nanos> {
     let arrived = arrived?;
     let can_be = arrived + CLOCKS_APART >= earliest && arrived <= read + CLOCKS_APART;
     can_be.then(|| arrived.max(earliest).min(read))
