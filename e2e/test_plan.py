@@ -3,6 +3,10 @@
 import json
 import re
 
+import pytest
+
+pytestmark = pytest.mark.alone
+
 
 def planned(done):
     """Experiments of the printed plan, and its seconds."""

@@ -7,6 +7,8 @@ import pytest
 
 from conftest import INVALID, ROOT, Report, Running
 
+pytestmark = pytest.mark.alone
+
 SUITE = ROOT / "suites" / "semantic.toml"
 GENERATES = "POST /v1/messages"
 # What is planted, and the findings any of which says so: of that experiment, or any where none is named.
