@@ -32,14 +32,21 @@ pub struct Surface {
     /// Interfaces to work that goes on after its request was answered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub jobs: Vec<JobApi>,
-    /// Names of the endpoints each call of which leaves something behind on the target, such as a stored file or a job. No
-    /// experiment loads them unless the person chose them.
+    /// Names of the endpoints each call of which leaves something behind on the target, such as a stored file or a job. Ask
+    /// [`Surface::leaves_behind`], which knows of others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keeps: Vec<String>,
     /// Scenarios of the suite that an experiment was told to send. They live as long as the process: the phases that send them
     /// are recorded.
     #[serde(skip)]
     pub scenarios: Vec<Scenario>,
+}
+
+impl Surface {
+    /// Whether each call of an endpoint leaves something behind on the target: no experiment loads it unless the person chose it.
+    pub fn leaves_behind(&self, endpoint: &Endpoint) -> bool {
+        endpoint.creates() || self.keeps.contains(&endpoint.name)
+    }
 }
 
 /// An interface to jobs: one request starts the work, another tells how it is.
@@ -113,7 +120,8 @@ impl Endpoint {
             .collect()
     }
 
-    /// Whether it makes something that can exist only once: a success is "created", and a second of the same name a conflict.
+    /// Whether it makes something that can exist only once: a success is "created", and a second of the same name a conflict. So the
+    /// same request is not answered well twice, which other endpoints that leave something behind may well do.
     pub fn creates(&self) -> bool {
         let declares = |status: u16| self.declared_statuses.contains(&status);
         self.method == "POST" && declares(201) && declares(409)
