@@ -9,6 +9,8 @@ use crate::text::clean;
 const SLACK: f64 = 1.07;
 /// Requests one after another in whose time a plan can ask all of its questions.
 const REQUESTS_OF_A_PLAN: f64 = 80.0;
+/// The experiment that gives a target which fails the rest that it asks for, on top of the plan.
+const RESTS: &str = "recovery";
 
 /// The end that was promised, and what did not fit before it.
 #[derive(Clone, Debug)]
@@ -31,7 +33,7 @@ impl Promise {
         }
     }
 
-    /// A phase that this machine disturbed is measured once more, which nobody promised to be quick about.
+    /// So much later, for what no plan can know: a phase that this machine disturbed is measured once more.
     pub(super) fn disturbed(&mut self, seconds: f64) {
         self.end_s = self.end_s.map(|end_s| end_s + seconds);
     }
@@ -46,6 +48,9 @@ impl Promise {
         gone_s: f64,
         results: &[PhaseResult],
     ) -> bool {
+        if experiment == RESTS {
+            self.disturbed(rest_s(shape));
+        }
         let Some(end_s) = self.end_s else { return true };
         let solo_s: Vec<f64> = scenarios.iter().map(|s| alone_s(results, &s.name)).collect();
         if gone_s + longest_s(scenarios, &solo_s, shape) <= end_s {
@@ -117,6 +122,22 @@ fn alone_s(results: &[PhaseResult], scenario: &str) -> f64 {
         .map_or(0.0, |times| prony_stats::mean(&times))
 }
 
+/// Seconds for which the user of a phase with so many requests waits between them.
+fn rest_s(shape: &Shape) -> f64 {
+    match shape {
+        Shape::Closed {
+            connections,
+            requests: Some(requests),
+            think_ms,
+            ..
+        } => {
+            let rests = requests.saturating_sub(1) / u64::from((*connections).max(1));
+            rests as f64 * think_ms / 1000.0
+        }
+        _ => 0.0,
+    }
+}
+
 /// The longest that a phase takes, in s, by requests that take so long and are served one at a time; what a target needs longer than
 /// that is its own affair.
 fn longest_s(scenarios: &[Scenario], solo_s: &[f64], shape: &Shape) -> f64 {
@@ -136,13 +157,8 @@ fn longest_s(scenarios: &[Scenario], solo_s: &[f64], shape: &Shape) -> f64 {
             connections,
             requests,
             duration_s,
-            think_ms,
-        } => {
-            let rest_s = requests.map_or(0.0, |n| {
-                n as f64 * think_ms / 1000.0 / f64::from((*connections).max(1))
-            });
-            (by_count(*requests) + rest_s).min(by_time(*duration_s, *connections))
-        }
+            ..
+        } => (by_count(*requests) + rest_s(shape)).min(by_time(*duration_s, *connections)),
         Shape::Burst {
             size,
             count,
@@ -236,6 +252,14 @@ mod tests {
             said.title.ends_with("done: ladder") && said.verdict == Verdict::Inconclusive,
             "{said:?}"
         );
+        let rest = Shape::Closed {
+            connections: 1,
+            requests: Some(2),
+            duration_s: None,
+            think_ms: 30_000.0,
+        };
+        assert!(!promise.allows("job-lifecycle", &[scenario(1)], &rest, 100.0, &[]));
+        assert!(promise.allows("recovery", &[scenario(1)], &rest, 100.0, &[]));
         assert!(Promise::new(None).allows("ladder", &[scenario(1)], &once, 1e9, &[]));
     }
 }
