@@ -66,8 +66,8 @@ def score(text):
     return json.dumps({"score": sum(map(ord, text)) / 1000, "words": text.split()}).encode()
 
 
-def check(prony, report, out, *args):
-    done = prony("check", *args, "--quick", "-o", out, timeout=120)
+def check(prony, report, out, *args, budget=("--quick",)):
+    done = prony("check", *args, *budget, "-o", out, timeout=180)
     return done, {entry["finding"]["id"]: entry["finding"] for entry in report(out).data["findings"]}
 
 
@@ -208,14 +208,16 @@ def search(kept_by):
 
 
 def test_a_cache_that_ignores_an_optional_field_is_found_and_a_field_without_effect_is_not_accused(prony, report, tmp_path):
+    # How many inputs there is time for depends on the machine; `hits` is the first of them.
     with serving(search(["query"])) as url:
-        done, found = check(prony, report, tmp_path / "a", url, "--only", "cache")
+        done, found = check(prony, report, tmp_path / "a", url, "--only", "cache", budget=())
     done.ended(FAIL)
-    assert found["cache-key"]["verdict"] == "fail" and "ignores `hits`, `seed`:" in found["cache-key"]["title"], found["cache-key"]
+    accused = found["cache-key"]
+    assert accused["verdict"] == "fail" and "ignores `hits`" in accused["title"] and "`style`" not in accused["title"], accused
     with serving(search(["query", "hits", "seed"])) as url:
-        done, found = check(prony, report, tmp_path / "b", url, "--only", "cache")
-    assert found["cache-key"]["verdict"] == "pass", found["cache-key"]
-    assert "across values of `hits`, `seed`" in found["cache-key"]["title"], found["cache-key"]
+        done, found = check(prony, report, tmp_path / "b", url, "--only", "cache", budget=())
+    sound = found["cache-key"]
+    assert sound["verdict"] == "pass" and "across values of `hits`" in sound["title"], sound
 
 
 def test_load_on_a_tile_server_goes_to_its_tiles(prony, report, tmp_path):

@@ -38,7 +38,7 @@ const STEP_WORDS: u32 = 16;
 /// Between two lengths, one without an effect and one with, so many more are tried.
 const REFINEMENTS_MAX: usize = 3;
 /// Share of an endpoint's time that may go into its optional inputs.
-const INPUTS_SHARE: f64 = 0.25;
+const INPUTS_SHARE: f64 = 0.4;
 /// Different prompts that are repeated to learn how often they meet the cache.
 const REPEATED_PROMPTS: u32 = 8;
 
