@@ -32,8 +32,8 @@ pub struct Surface {
     /// Interfaces to work that goes on after its request was answered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub jobs: Vec<JobApi>,
-    /// Names of the endpoints each call of which leaves something behind on the target, such as a stored file or a job. Ask
-    /// [`Surface::leaves_behind`], which knows of others.
+    /// Names of the endpoints each call of which leaves something behind on the target, such as a stored file or a job. No
+    /// experiment loads them unless the person chose them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keeps: Vec<String>,
     /// Scenarios of the suite that an experiment was told to send. They live as long as the process: the phases that send them
