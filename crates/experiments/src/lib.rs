@@ -27,6 +27,7 @@ mod errors;
 mod experiment;
 #[cfg(test)]
 mod fake;
+mod field;
 mod first_call;
 mod gate;
 mod identity;

@@ -98,7 +98,14 @@ pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str, told: &Told) -> Result
     anthropic::find(fetch, &models, &mut surface);
     runpod::undocumented(fetch, path, &mut surface);
     s3::recognise(&first, &mut surface);
-    mcp::tools(fetch, path, &first, &mut surface);
+    let hints = mcp::Hints {
+        path,
+        first: &first,
+        catch_all: catch_all.as_ref(),
+        pages: &pages,
+        is_told: !told.is_empty(),
+    };
+    mcp::tools(fetch, &hints, &mut surface);
     if told.is_empty() {
         the_url_itself(path, &first, &mut surface);
     } else {
