@@ -287,8 +287,13 @@ def sagemaker(method, path, body, headers):
     raise Refusal(404, b"<html>404</html>", "text/html")
 
 
-def mlflow(columns):
+def mlflow(columns, described=False):
+    none = {"responses": {"200": {"content": {JSON: {"schema": {}}}}}}
+
     def answer(method, path, body, headers):
+        if described and (method, path) == ("GET", "/openapi.json"):
+            paths = {"/ping": {"get": none}, "/version": {"get": none}, "/invocations": {"post": none}}
+            return good(document(paths, "FastAPI"))
         if (method, path) == ("GET", "/ping"):
             return 200, JSON, b"\n"
         if (method, path) == ("GET", "/version"):
@@ -466,6 +471,8 @@ SHAPES = {
     "sagemaker": (sagemaker, "gunicorn", "", ("POST /invocations",)),
     "mlflow": (mlflow([]), "gunicorn", "", ("POST /invocations",)),
     "mlflow with columns": (mlflow(["alcohol", "ash"]), "gunicorn", "", ("POST /invocations",)),
+    "mlflow 3": (mlflow([], True), "uvicorn", "", ("POST /invocations",)),
+    "mlflow 3 with columns": (mlflow(["alcohol", "ash"], True), "uvicorn", "", ("POST /invocations",)),
     "kserve v1": (kserve_v1, "", "", ("POST /v1/models/iris:predict",)),
     "cog": (cog, "uvicorn", "", ("POST /predictions",)),
     "litserve": (litserve, "uvicorn", "", ("POST /predict",)),

@@ -184,7 +184,19 @@ pub(super) fn undescribed(fetch: &mut dyn Fetch, surface: &mut Surface) {
             Shape::field("prompt", Holds::Text),
             Shape::field("instances", Holds::Rows),
         ];
-        match requests(fetch, &path, &shapes) {
+        // MLflow since version 3 has a document that does not say what this takes.
+        let of_mlflow = [
+            Shape::field("inputs", Holds::Rows),
+            Shape::field("inputs", Holds::Texts),
+            Shape::field("instances", Holds::Rows),
+            Shape::field("inputs", Holds::Text),
+        ];
+        let shapes = if path.ends_with("/invocations") {
+            &of_mlflow[..]
+        } else {
+            &shapes
+        };
+        match requests(fetch, &path, shapes) {
             Ok((samples, line)) => {
                 surface.found_by.push(line);
                 for endpoint in surface
