@@ -224,11 +224,10 @@ fn says_why(protocol: StreamProtocol) -> bool {
 fn text_keys(protocol: StreamProtocol) -> &'static [&'static str] {
     match protocol {
         StreamProtocol::OpenaiChat => &["content", "reasoning_content", "reasoning", "arguments"],
-        StreamProtocol::OpenaiCompletions => &["text"],
+        StreamProtocol::OpenaiCompletions | StreamProtocol::TgiGenerate => &["text"],
         StreamProtocol::OpenaiResponses => &["delta"],
         StreamProtocol::AnthropicMessages => &["text", "thinking", "partial_json"],
         StreamProtocol::KserveGenerate => &["text_output"],
-        StreamProtocol::TgiGenerate => &["text"],
         StreamProtocol::LlamacppCompletion => &["content"],
         StreamProtocol::Ollama => &["response", "content"],
         StreamProtocol::Sse => &[],
