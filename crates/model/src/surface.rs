@@ -162,10 +162,11 @@ pub enum Role {
 
 impl Role {
     /// Path segments, lower case, that mean liveness or readiness: such an endpoint does no work.
-    pub const HEALTH_SEGMENTS: [&str; 12] = [
+    pub const HEALTH_SEGMENTS: [&str; 13] = [
         "health",
         "healthz",
         "healthcheck",
+        "health-check",
         "livez",
         "readyz",
         "live",

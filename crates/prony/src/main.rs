@@ -13,6 +13,7 @@ mod replay;
 mod runner;
 mod sending;
 mod session;
+mod sounds;
 mod target_url;
 mod text;
 mod timetable;

@@ -11,6 +11,7 @@ mod error;
 pub mod http1;
 pub mod http2;
 mod inner;
+pub mod lines;
 mod origin;
 mod pace;
 pub mod sigv4;

@@ -205,6 +205,9 @@ fn path_of(protocol: StreamProtocol) -> &'static str {
         StreamProtocol::OpenaiResponses => "/v1/responses",
         StreamProtocol::AnthropicMessages => "/v1/messages",
         StreamProtocol::KserveGenerate => "/v2/models/default/generate_stream",
+        StreamProtocol::TgiGenerate => "/generate_stream",
+        StreamProtocol::LlamacppCompletion => "/completion",
+        StreamProtocol::Ollama => "/api/chat",
         StreamProtocol::Sse => "/",
     }
 }
@@ -230,6 +233,13 @@ fn asks(protocol: StreamProtocol, args: &RequestArgs) -> String {
         }),
         StreamProtocol::KserveGenerate => json!({
             "text_input": PROMPT, "parameters": {"max_tokens": tokens, "stream": true},
+        }),
+        StreamProtocol::TgiGenerate => json!({
+            "inputs": PROMPT, "parameters": {"max_new_tokens": tokens, "details": true},
+        }),
+        StreamProtocol::LlamacppCompletion => json!({"prompt": PROMPT, "n_predict": tokens, "stream": true}),
+        StreamProtocol::Ollama => json!({
+            "model": model, "messages": messages, "options": {"num_predict": tokens}, "stream": true,
         }),
         StreamProtocol::Sse => return String::new(),
     };

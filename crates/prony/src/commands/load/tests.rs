@@ -361,6 +361,9 @@ fn a_stream_is_asked_for_in_the_words_of_its_protocol() {
         ("openai-responses", "/v1/responses"),
         ("anthropic-messages", "/v1/messages"),
         ("kserve-generate", "/v2/models/default/generate_stream"),
+        ("tgi-generate", "/generate_stream"),
+        ("llamacpp-completion", "/completion"),
+        ("ollama", "/api/chat"),
     ] {
         let found = item(&format!(
             "http://127.0.0.1:1 --stream {protocol} --max-tokens 7 --model tiny"
