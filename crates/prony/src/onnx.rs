@@ -40,9 +40,14 @@ pub(crate) fn run(args: &ModelArgs, session: &Session) -> anyhow::Result<ExitCod
     let environment = std::env::var_os("VIRTUAL_ENV")
         .filter(|path| !path.is_empty())
         .map(PathBuf::from);
-    let library = library::find(args.onnxruntime.as_deref(), environment.as_deref())?;
+    // A variable that is set to nothing is not set.
+    let told = args
+        .onnxruntime
+        .as_deref()
+        .filter(|path| !path.as_os_str().is_empty());
+    let library = library::find(told, environment.as_deref())?;
     let gates = gates(&args.gates)?;
-    bench::run(args, library, gates, session)
+    bench::run(args, library, &gates, session)
 }
 
 /// The gates as a suite would state them.

@@ -12,8 +12,11 @@ use crate::wording::{digits, ms, quantile, quantiles};
 const STRETCHES: usize = 10;
 /// Inferences that a stretch needs on average for a rate.
 const PER_STRETCH_MIN: usize = 2;
-/// First inference over a later one from which on warming up pays.
+/// First inference over a later one, and more than it in ms, from which on warming up pays.
 const COLD_FROM: f64 = 2.0;
+const COLD_LEAST_MS: f64 = 5.0;
+/// Throughput over that of the smallest setting, below which a larger one brings nothing worth while.
+const WORTH_WHILE: f64 = 1.1;
 
 pub(super) fn findings(measured: &Measured) -> Vec<Finding> {
     let model = measured.model.as_str();
@@ -93,7 +96,8 @@ fn start(measured: &Measured) -> Option<Finding> {
             starts.len()
         ))
         .table("From a fresh process to the first output", &["Part", "Least ms", "Median ms", "Most ms"], rows, &source);
-    Some(match cold.filter(|ratio| *ratio >= COLD_FROM) {
+    let is_cold = |ratio: &f64| *ratio >= COLD_FROM && middle(2) * (1.0 - 1.0 / ratio) >= COLD_LEAST_MS;
+    Some(match cold.filter(is_cold) {
         Some(ratio) => draft
             .advice(
                 "Run one inference before the process says that it is ready.",
@@ -159,7 +163,10 @@ fn latency(model: &str, steady: &Steady) -> Finding {
     if !steady.distrust.is_empty() {
         finding.verdict = Verdict::Invalid;
         finding.title = format!("The measurement cannot be trusted: {}", finding.title);
-        finding.detail = format!("{}. {}", steady.distrust, finding.detail);
+        finding.detail = format!(
+            "The times may be those of other programs: {}. {}",
+            steady.distrust, finding.detail
+        );
     }
     finding
 }
@@ -259,7 +266,7 @@ fn scaling(model: &str, kind: &Kind, settings: &[Setting]) -> Option<Finding> {
     if rest.is_empty() {
         return None;
     }
-    let best = rates.iter().max_by(|a, b| a.per_s.total_cmp(&b.per_s))?;
+    let best = rest.iter().max_by(|a, b| a.per_s.total_cmp(&b.per_s))?;
     let gain = best.per_s / first.per_s;
     let source = |rate: &Rate| Source {
         phase: Some(rate.phase),
@@ -288,7 +295,7 @@ fn scaling(model: &str, kind: &Kind, settings: &[Setting]) -> Option<Finding> {
             ]
         })
         .collect();
-    let told = told(first, best);
+    let told = told(first, rest, best);
     let title = match told {
         Told::Pays => format!(
             "Throughput is highest with {}: {}/s, {} times that with {}",
@@ -303,12 +310,17 @@ fn scaling(model: &str, kind: &Kind, settings: &[Setting]) -> Option<Finding> {
             digits(first.per_s),
             name(first.value)
         ),
-        Told::TooFew => format!(
-            "{}/s with {}, {}/s with {}: too few inferences to tell the two apart",
+        Told::Undecided | Told::TooFew => format!(
+            "{}/s with {}, {}/s with {}: {}",
             digits(first.per_s),
             name(first.value),
             digits(best.per_s),
-            name(best.value)
+            name(best.value),
+            if told == Told::TooFew {
+                "too few inferences to tell the two apart"
+            } else {
+                "the intervals do not tell the two apart"
+            }
         ),
     };
     let because = format!("{} times the throughput of {}", digits(gain), name(first.value));
@@ -326,29 +338,34 @@ fn scaling(model: &str, kind: &Kind, settings: &[Setting]) -> Option<Finding> {
         );
     Some(match told {
         Told::Pays => draft.advice(kind.pays, &because).done(),
-        Told::Nothing => draft.advice(kind.wasted, &because).done(),
-        Told::TooFew => draft.done(),
+        Told::Nothing => draft.advice(kind.wasted, "").done(),
+        Told::Undecided | Told::TooFew => draft.done(),
     })
 }
 
-/// What the best setting brings over the smallest.
+/// What another setting brings over the smallest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Told {
     /// More, by its whole interval.
     Pays,
-    /// Nothing that could be told apart.
+    /// None of them anything worth while, by their whole intervals.
     Nothing,
+    /// The intervals overlap.
+    Undecided,
     /// There are no intervals to tell by.
     TooFew,
 }
 
-fn told(first: &Rate, best: &Rate) -> Told {
-    if first.value == best.value {
-        return Told::Nothing;
-    }
-    match (first.ci, best.ci) {
-        (Some((_, high)), Some((low, _))) if low > high => Told::Pays,
-        (Some(_), Some(_)) => Told::Nothing,
-        _ => Told::TooFew,
+fn told(first: &Rate, rest: &[Rate], best: &Rate) -> Told {
+    let (Some((first_low, first_high)), Some((low, _))) = (first.ci, best.ci) else {
+        return Told::TooFew;
+    };
+    let adds_nothing = |rate: &Rate| rate.ci.is_some_and(|(_, high)| high <= WORTH_WHILE * first_low);
+    if low > first_high {
+        Told::Pays
+    } else if rest.iter().all(adds_nothing) {
+        Told::Nothing
+    } else {
+        Told::Undecided
     }
 }

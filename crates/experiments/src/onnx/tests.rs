@@ -251,7 +251,7 @@ fn a_warm_up_is_left_out_of_the_latency() {
 #[test]
 fn times_that_cannot_be_trusted_are_invalid() {
     let mut measured = sound();
-    measured.steady.as_mut().expect("it is there").distrust = "Others took the processor".to_owned();
+    measured.steady.as_mut().expect("it is there").distrust = "others had the processor".to_owned();
     says(&measured, "latency", Invalid, "cannot be trusted");
 }
 
@@ -279,6 +279,13 @@ fn what_brings_nothing_is_called_so() {
         Pass,
         "More threads bring no more throughput: 500/s with 1 thread",
     );
+    // Rates that vary so much that twice the mean tells nothing.
+    let mut noisy = sound();
+    noisy.callers.truncate(2);
+    for end in noisy.callers[1].ends_s.iter_mut().take(190) {
+        *end /= 20.0;
+    }
+    says(&noisy, "callers", Pass, "the intervals do not tell the two apart");
     let mut batches = sound();
     batches.batches = vec![setting(1, 2.0), setting(8, 4.0)];
     // 250 batches of 8 inputs per second.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use super::units::duration;
 
@@ -16,10 +17,6 @@ use super::units::duration;
 ///
 /// It takes a Prony built with `--features onnx`, and the library of onnxruntime: `pip install onnxruntime`.
 #[derive(Args, Clone, Debug)]
-#[cfg_attr(
-    not(feature = "onnx"),
-    expect(dead_code, reason = "without the feature the command says how to get it")
-)]
 #[command(after_help = "Examples:
   prony model yolo.onnx                                   about two minutes
   prony model yolo.onnx --quick                           about half a minute
@@ -38,6 +35,7 @@ pub(crate) struct ModelArgs {
         value_name = "PATH",
         env = "ORT_DYLIB_PATH",
         hide_env_values = true,
+        value_parser = OsStringValueParser::new().map(PathBuf::from),
         help_heading = "Model"
     )]
     pub onnxruntime: Option<PathBuf>,

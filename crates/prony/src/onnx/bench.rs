@@ -67,7 +67,7 @@ const STANDARD: Depth = Depth {
 pub(super) fn run(
     args: &ModelArgs,
     library: PathBuf,
-    gates: Vec<Gate>,
+    gates: &[Gate],
     session: &Session,
 ) -> anyhow::Result<ExitCode> {
     let epoch = Instant::now();
@@ -105,7 +105,7 @@ pub(super) fn run(
             ..style
         },
     );
-    let header = header(args, &job, &depth, &told, gates.clone(), id, session);
+    let header = header(args, &job, &depth, &told, gates.to_vec(), id, session);
     let name = args.model.file_name().unwrap_or_default().to_string_lossy();
     let mut bench = Bench {
         measured: Measured {
@@ -130,7 +130,7 @@ pub(super) fn run(
     for finding in &findings {
         bench.recording.found(finding);
     }
-    let results = bench.recording.judge(&gates, &findings);
+    let results = bench.recording.judge(gates, &findings);
     let interrupted = session.stopped();
     let verdict = prony_report::verdict(&findings, &results);
     if let Some(error) = bench.recording.finish(verdict, interrupted) {

@@ -37,6 +37,8 @@ pub(super) fn ask(job: &Job, limit: Duration, session: &Session) -> anyhow::Resu
     let mut child = Command::new(program)
         .args(["--quiet", "model", "--probe"])
         .arg(&job.model)
+        // The job names the library.
+        .env_remove("ORT_DYLIB_PATH")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -206,7 +206,7 @@ fn together(job: &Job, told: &mut Told, model: Model, callers: u32, seconds: f64
                 })
             })
             .collect();
-        let ends = running.into_iter().map(|caller| caller.join());
+        let ends = running.into_iter().map(thread::ScopedJoinHandle::join);
         ends.map(|result| result.unwrap_or_else(|_| (Vec::new(), Some("a caller panicked".to_owned()))))
             .collect()
     });
@@ -308,7 +308,7 @@ mod tests {
 
     fn came(floats: &[f64], digest: u64) -> Vec<Came> {
         vec![Came {
-            shape: vec![floats.len() as i64],
+            shape: vec![2],
             nan: floats.iter().filter(|v| v.is_nan()).count() as u64,
             floats: floats.to_vec(),
             digest,
