@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::shapes::{Declared, Fed};
 
+/// One inference: the caller, its start and its end in ns since the first began.
+pub(super) type Run = (u32, u64, u64);
+
 /// Everything the process needs to know.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Job {
@@ -105,8 +108,8 @@ pub(super) struct Told {
     pub peak: u64,
     /// Digest of the first output.
     pub digest: u64,
-    /// Each inference: caller, start and end in ns since the first began.
-    pub runs: Vec<(u32, u64, u64)>,
+    /// Each inference.
+    pub runs: Vec<Run>,
     /// Readings of resident memory: inferences before it, when in ns, bytes.
     pub readings: Vec<(u64, u64, u64)>,
     /// How long the thread that ran waited for a processor that others had, in ns; `None` where the kernel does not say.

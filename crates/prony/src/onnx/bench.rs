@@ -1,5 +1,6 @@
 //! What is measured of a model, in which order and for how long: one fresh process after another. It decides nothing about the model.
 
+use std::iter;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -503,8 +504,7 @@ fn ms(ns: u64) -> f64 {
 
 /// 1, 2, 4 ... and the largest itself.
 fn powers(largest: u32) -> Vec<u32> {
-    let mut values: Vec<u32> = (0..)
-        .map(|i| 1 << i)
+    let mut values: Vec<u32> = iter::successors(Some(1_u32), |value| value.checked_mul(2))
         .take_while(|value| *value < largest)
         .collect();
     values.push(largest.max(1));

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use procfs::process::Process;
 
-use super::ask::{Answer, Ask, Job, Refused, SeenOutput, Told};
+use super::ask::{Answer, Ask, Job, Refused, Run, SeenOutput, Told};
 use super::runtime::{Came, Inputs, Model, load_library};
 use super::shapes::{Fed, feed, joined, unknown_input};
 use crate::text::clean;
@@ -185,7 +185,7 @@ fn together(job: &Job, told: &mut Told, model: Model, callers: u32, seconds: f64
     let barrier = Barrier::new(models.len());
     let epoch = Instant::now();
     let length = Duration::from_secs_f64(seconds);
-    let results: Vec<(Vec<(u32, u64, u64)>, Option<String>)> = thread::scope(|scope| {
+    let results: Vec<(Vec<Run>, Option<String>)> = thread::scope(|scope| {
         let running: Vec<_> = models
             .iter_mut()
             .zip(0_u32..)

@@ -11,6 +11,7 @@ use prony_model::{
 
 use prony_experiments::onnx::NAME;
 
+use super::ask::Run;
 use crate::runner::{Journal, Live};
 
 /// What stands for the name of a request.
@@ -86,13 +87,7 @@ impl Recording {
     /// The phase ended: each inference as caller, start and end in ns since the first of the process. `ended` is when the last of
     /// them did, `waited` the share of the time in which other programs had the processor, where that is known. Returns why its times
     /// cannot be trusted, or nothing.
-    pub(super) fn end(
-        &mut self,
-        begun: Begun,
-        runs: &[(u32, u64, u64)],
-        ended: Nanos,
-        waited: Option<f64>,
-    ) -> String {
+    pub(super) fn end(&mut self, begun: Begun, runs: &[Run], ended: Nanos, waited: Option<f64>) -> String {
         let last = runs.iter().map(|run| run.2).max().unwrap_or(0);
         let first = runs.first().map_or(0, |run| run.1);
         let at = |ns: u64| Nanos(ended.0.saturating_sub(last - ns));
