@@ -49,10 +49,10 @@ def test_a_sound_model_is_measured(model, prony, schema):
     jsonschema.validate(found.data, schema)
     for name in ("outputs-finite", "outputs-deterministic", "outputs-vary", "outputs-as-declared", "start", "memory"):
         assert finding(found, name)["verdict"] == "pass", found.markdown
-    # Quantiles in order, each within its interval, from the steady phase alone.
-    latency = finding(found, "latency")
-    figures = [figure(latency, f"inference p{p}") for p in (50, 95, 99)]
-    assert figures[0]["value"] <= figures[1]["value"] <= figures[2]["value"]
+    # Quantiles in order, each within its interval, from the steady phase alone. One that dependence leaves without an interval is absent.
+    figures = [e["figure"] for e in finding(found, "latency")["evidence"] if "figure" in e]
+    assert figures[0]["label"] == "inference p50"
+    assert [f["value"] for f in figures] == sorted(f["value"] for f in figures)
     assert all(f["ci"][0] <= f["value"] <= f["ci"][1] for f in figures)
     phases = {p["name"]: p for p in found.phases()}
     assert figures[0]["n"] == phases["steady"]["ok"]
