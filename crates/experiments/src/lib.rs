@@ -44,6 +44,7 @@ mod lockout;
 mod metric;
 mod mutation;
 mod objective;
+pub mod onnx;
 mod overload;
 mod persistence;
 mod primary;

@@ -8,6 +8,7 @@ mod judge;
 mod launch;
 mod load;
 mod man;
+mod model;
 mod prompts;
 mod report;
 mod request;
@@ -30,6 +31,7 @@ pub(crate) use judge::{JudgeArgs, KindArg};
 pub(crate) use launch::LaunchArgs;
 pub(crate) use load::{ArrivalsArg, LoadArgs};
 pub(crate) use man::ManArgs;
+pub(crate) use model::ModelArgs;
 pub(crate) use prompts::PromptArgs;
 pub(crate) use report::ReportArgs;
 pub(crate) use request::RequestArgs;
@@ -77,6 +79,7 @@ pub(crate) enum Command {
     Run(RunArgs),
     Report(ReportArgs),
     Judge(JudgeArgs),
+    Model(ModelArgs),
     Serve(ServeArgs),
     Schema(SchemaArgs),
     Completions(CompletionsArgs),

@@ -7,6 +7,8 @@ mod diagnostic;
 mod discovery;
 mod imported;
 mod objectives;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod origins;
 mod pictures;
 mod replay;
@@ -67,6 +69,7 @@ fn dispatch(cli: Cli, session: &Session) -> anyhow::Result<ExitCode> {
         Command::Run(args) => commands::run::run(&args, session),
         Command::Report(args) => commands::report::run(&args, session),
         Command::Judge(args) => commands::judge::run(&args, session),
+        Command::Model(args) => commands::model::run(&args, session),
         Command::Serve(args) => commands::serve::run(&args, session),
         Command::Completions(args) => commands::completions::run(&args, session),
         Command::Man(args) => commands::man::run(&args, session),

@@ -49,8 +49,12 @@ use crate::timetable::Timetable;
 pub(crate) use connection::{Connection, PROTOCOL_HINT, TLS_HINT};
 use files::FolderWatch;
 pub(crate) use host::facts;
-use journal::Journal;
-use live::Live;
+#[cfg(feature = "onnx")]
+pub(crate) use host::{cores, run_id, terminal_width, wall_clock};
+pub(crate) use journal::Journal;
+pub(crate) use live::Live;
+#[cfg(feature = "onnx")]
+pub(crate) use outcome::publish;
 pub(crate) use outcome::write_reports;
 pub(crate) use pairs::{PairsRequest, perform_pairs};
 use promise::Promise;
