@@ -284,10 +284,11 @@ impl Run<'_> {
             self.journal.event(&Event::Noted { text });
         }
         self.snapshot("before");
-        self.watch = self
-            .watched
-            .is_something()
-            .then(|| Watch::start(self.watched.clone(), WATCH_EVERY, self.connection.epoch));
+        self.watch = Some(Watch::start(
+            self.watched.clone(),
+            WATCH_EVERY,
+            self.connection.epoch,
+        ));
         self.waiting = self.connection.take_starts();
         if let Some(behind) = &mut self.connection.behind {
             self.waiting.extend(behind.references());
