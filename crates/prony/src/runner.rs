@@ -30,8 +30,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use prony_engine::monitors::{self, Watch, Watched};
 use prony_experiments::{
-    Basis, BuildContext, EXPERIMENTS, Experiment, ExperimentDef, RunView, Step, advise, judge_claim,
-    judge_gates, written_files,
+    BUSY_MACHINE, Basis, BuildContext, EXPERIMENTS, Experiment, ExperimentDef, RunView, Step, advise,
+    busier_than_before, judge_claim, judge_gates, on_busy_machine, written_files,
 };
 use prony_model::{
     Endpoint, Event, ExitCode, Finding, GateResult, Outcome, Phase, PhaseResult, Reading, RunHeader, Sample,
@@ -300,10 +300,11 @@ impl Run<'_> {
             self.journal.event(&Event::Noted { text });
         }
         self.snapshot("before");
-        self.watch = self
-            .watched
-            .is_something()
-            .then(|| Watch::start(self.watched.clone(), WATCH_EVERY, self.connection.epoch));
+        self.watch = Some(Watch::start(
+            self.watched.clone(),
+            WATCH_EVERY,
+            self.connection.epoch,
+        ));
         self.waiting = self.connection.take_starts();
         if let Some(behind) = &mut self.connection.behind {
             self.waiting.extend(behind.references());
@@ -471,8 +472,9 @@ impl Run<'_> {
         self.cut.is_none()
     }
 
-    /// Runs one phase on the target; once more if the generator could not keep the promise that conclusions rest on. What the target answered has
-    /// no say in that, so repeating favours no conclusion; the first attempt stays in the recording.
+    /// Runs one phase on the target; once more if the generator could not keep the promise that conclusions rest on, or others began to use
+    /// the machine. What the target answered has no say in that, so repeating favours no conclusion; the first attempt stays in the
+    /// recording.
     fn phase(&mut self, phase: Phase) -> Result<()> {
         let once = matches!(phase.shape, Shape::Once { .. });
         let mut result = self.measure(phase.clone())?;
@@ -480,18 +482,17 @@ impl Run<'_> {
             .iter()
             .find(|def| def.name == phase.experiment)
             .map_or(Basis::Times, |def| def.basis);
-        let mut issues = result.summary.validity.invalid.iter();
-        if let Some(issue) = issues.find(|issue| basis.is_undermined_by(&issue.name))
+        let validity = &result.summary.validity;
+        let mut issues = validity.invalid.iter();
+        let broken = issues.find(|issue| basis.is_undermined_by(&issue.name));
+        let busy = || on_busy_machine(validity).filter(|_| basis == Basis::Times);
+        if let Some(says) = broken.map(|issue| issue.says.as_str()).or_else(busy)
             && !(once || result.summary.partial)
             && self.repeats_left > 0
             && !self.session.stopped()
         {
             self.repeats_left -= 1;
-            let text = format!(
-                "phase '{}' is measured once more: {}",
-                clean(&phase.name, 80),
-                issue.says
-            );
+            let text = format!("phase '{}' is measured once more: {says}", clean(&phase.name, 80));
             self.journal.event(&Event::Noted { text });
             let spent = result.summary.ended - result.summary.started;
             self.promise.disturbed(spent.as_secs_f64());
@@ -527,6 +528,10 @@ impl Run<'_> {
         }
         for reading in &result.readings {
             self.journal.event(&Event::ReadingTaken(reading.clone()));
+        }
+        if let Some(says) = busier_than_before(&result, &self.results) {
+            let validity = &mut result.summary.validity;
+            validity.tell(false, BUSY_MACHINE, says);
         }
         self.journal.event(&Event::PhaseFinished(result.summary.clone()));
         Ok(result)
