@@ -653,10 +653,11 @@ impl<'a> Worker<'a> {
         self.outbox.push(sample);
         if call.flags.contains(SampleFlags::CAPTURED) {
             let script = self.prepared.script(call.scenario);
-            let secrets = script.map_or_else(Vec::new, |script| {
+            let mut secrets = script.map_or_else(Vec::new, |script| {
                 let carried = weighed.as_ref().map_or(&[][..], |(_, onward)| onward.carried());
                 script.secrets(self.who(&call.order, call.turn), carried)
             });
+            secrets.extend(weighed.iter().flat_map(|(_, onward)| onward.cookies()));
             self.outbox.capture(captured(
                 &call,
                 ending,

@@ -24,6 +24,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use prony_model::ExitCode;
 
 pub(crate) use access::AccessArgs;
+#[cfg(test)]
+pub(crate) use access::Cookie;
 pub(crate) use check::{CheckArgs, ToldArgs};
 pub(crate) use compare::CompareArgs;
 pub(crate) use completions::CompletionsArgs;

@@ -46,7 +46,7 @@ use crate::session::Session;
 use crate::text::clean;
 use crate::timetable::Timetable;
 
-pub(crate) use connection::{Connection, PROTOCOL_HINT, TLS_HINT};
+pub(crate) use connection::{Connection, PROTOCOL_HINT, TLS_HINT, engine_options};
 use files::FolderWatch;
 pub(crate) use host::facts;
 #[cfg(feature = "onnx")]
@@ -58,6 +58,7 @@ pub(crate) use outcome::publish;
 pub(crate) use outcome::write_reports;
 pub(crate) use pairs::{PairsRequest, perform_pairs};
 use promise::Promise;
+pub(crate) use target_log::FILE as TARGET_LOG;
 
 /// Shortest interval between two looks at the target's process: two hundred and forty of them in a minute, which is what a
 /// conclusion about its memory rests on.
@@ -142,7 +143,7 @@ pub(crate) fn perform(
         },
     );
     let journal = Journal::create(&dir, &header, live)?;
-    connection.keep_log(&dir)?;
+    connection.keep_log(&dir.join(TARGET_LOG))?;
     let mut run = Run {
         connection,
         journal,
@@ -291,12 +292,12 @@ impl Run<'_> {
         }
         for (name, url) in self.connection.others() {
             let text = format!(
-                "Steps of flows go to the origin `{name}` at {}, too; it is not watched.",
+                "Steps of flows, or redirects, go to the origin `{name}` at {}, too; it is not watched.",
                 clean(&url, 200)
             );
             self.journal.event(&Event::Noted { text });
         }
-        if let Some(text) = self.connection.started_by_command() {
+        if let Some(text) = self.connection.started_by_command("the target", TARGET_LOG) {
             self.journal.event(&Event::Noted { text });
         }
         self.snapshot("before");

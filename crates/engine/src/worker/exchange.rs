@@ -81,6 +81,9 @@ impl Worker<'_> {
         if plan.template.is_some() {
             self.fill(&mut call);
         }
+        if call.journey.is_some() {
+            self.add_cookies(&mut call);
+        }
         if plan.signed
             && let Err(ending) = self.sign(&mut call)
         {

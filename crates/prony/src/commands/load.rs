@@ -9,18 +9,16 @@ mod search;
 mod streams;
 mod summary;
 
-use std::time::Instant;
-
-use prony_engine::{Engine, EngineOptions};
+use prony_engine::EngineOptions;
 use prony_experiments::judge_gate;
-use prony_model::{ExitCode, Gate, Nanos, Outcome, PhaseResult, Secret, Suite, Verdict};
+use prony_model::{ExitCode, Gate, Nanos, Outcome, PhaseResult, Surface, Verdict};
 use prony_report::TerminalStyle;
 
 use crate::cli::LoadArgs;
 use crate::diagnostic::Diagnostic;
-use crate::runner::{PROTOCOL_HINT, TLS_HINT, write_reports};
+use crate::runner::{Connection, PROTOCOL_HINT, TLS_HINT, engine_options, write_reports};
 use crate::session::Session;
-use crate::{sending, target_url};
+use crate::{config, sending, target_url};
 
 pub(crate) use document::LoadDocument;
 use document::Reached;
@@ -40,12 +38,20 @@ pub(crate) fn run(args: &LoadArgs, session: &Session) -> anyhow::Result<ExitCode
     }
     let mut plan = Plan::new(args)?;
     search::check(args, &plan.suite)?;
-    let secrets = sending::apply(&args.send, &mut plan.suite)?;
+    sending::launch(&args.launch, &mut plan.suite.target);
+    config::check_launch(&plan.suite.target)?;
+    let send = plan.own_headers(&args.send)?;
+    let secrets = sending::apply(&send, &mut plan.suite)?;
     if args.search || args.sweep {
         return search::run(args, plan, secrets, session);
     }
     let phase = plan.phase_with(&mut |said| session.note(said))?;
-    let mut engine = engine(&plan.suite, &secrets, session)?;
+    let options = EngineOptions {
+        samples_max: SAMPLES_MAX,
+        ..engine_options(&plan.suite, session)
+    };
+    let mut connection = Connection::open_with(&plan.suite, &secrets, session, options)?;
+    plan.arrived_at(&connection.url);
     let streams = args
         .request
         .streams
@@ -58,7 +64,16 @@ pub(crate) fn run(args: &LoadArgs, session: &Session) -> anyhow::Result<ExitCode
     ));
 
     let live = LiveLine::new(session.live(), plan.expected());
-    let mut recording = Recording::start(args.send.output.as_deref(), &plan, &engine, session, live)?;
+    let watched = connection.watched(&plan.suite.target, &Surface::default())?;
+    let mut recording = Recording::start(
+        args.send.output.as_deref(),
+        &plan,
+        &connection,
+        watched,
+        session,
+        live,
+    )?;
+    let engine = &mut connection.engine;
     recording.phase_started(engine.now(), &phase);
     let result = engine.run(0, phase, &mut recording)?;
     let interrupted = session.stopped();
@@ -70,8 +85,9 @@ pub(crate) fn run(args: &LoadArgs, session: &Session) -> anyhow::Result<ExitCode
         &[],
     ));
     let stored = recording.finish(&result, verdict, interrupted, engine.now());
+    let reached = Reached::of(engine);
+    drop(connection);
 
-    let reached = Reached::of(&engine);
     let document = LoadDocument::new(&plan.url, &reached, &result, verdict, interrupted)
         .with_goodput(&result, args.slo.as_ref())?;
     if args.send.json {
@@ -91,21 +107,6 @@ pub(crate) fn run(args: &LoadArgs, session: &Session) -> anyhow::Result<ExitCode
     } else {
         verdict.exit_code()
     })
-}
-
-/// The engine for a target, with the headers that every request carries.
-fn engine(suite: &Suite, secrets: &[(String, Secret)], session: &Session) -> anyhow::Result<Engine> {
-    let target = sending::target(&suite.target.url, &suite.target, secrets)?;
-    let options = EngineOptions {
-        seed: suite.run.seed,
-        threads: suite.run.threads,
-        rate_max: suite.run.rate_max,
-        real_time: !suite.run.normal_priority,
-        samples_max: SAMPLES_MAX,
-        stop: session.stop.clone(),
-        epoch: Instant::now(),
-    };
-    Ok(Engine::new(&target, options)?)
 }
 
 /// The condition that the report shows: as many failures as were allowed, or fewer.

@@ -65,6 +65,7 @@ fn what_toml_cannot_say_is_written_as_text() {
         openai: None,
         anthropic: None,
         step: Vec::new(),
+        cookies: false,
         retry: None,
     });
     let back = parsed(&print(&suite));
@@ -440,10 +441,10 @@ fn scenario() -> impl Strategy<Value = ScenarioSpec> {
         option::of(dzi.boxed()),
         (option::of(openai().boxed()), option::of(anthropic().boxed())),
         vec(step(), 0..3),
-        option::of(retry()),
+        (any::<bool>(), option::of(retry())),
     );
     parts.prop_map(
-        |(name, random, weight, http, dzi, (openai, anthropic), step, retry)| ScenarioSpec {
+        |(name, random, weight, http, dzi, (openai, anthropic), step, (cookies, retry))| ScenarioSpec {
             name,
             order: if random { Order::Random } else { Order::InTurn },
             weight,
@@ -452,6 +453,7 @@ fn scenario() -> impl Strategy<Value = ScenarioSpec> {
             openai,
             anthropic,
             step,
+            cookies,
             retry,
         },
     )
@@ -681,6 +683,7 @@ fn any_suite() -> impl Strategy<Value = Suite> {
             objective(),
             btree_map(name(), params, 0..3),
             btree_map(name(), feed().boxed(), 0..3),
+            option::of(retry()),
         ),
         (
             vec(scenario().boxed(), 0..3),
@@ -692,11 +695,12 @@ fn any_suite() -> impl Strategy<Value = Suite> {
     );
     parts.prop_map(
         |(
-            (name, description, target, origin, run, objective, experiment, feed),
+            (name, description, target, origin, run, objective, experiment, feed, retry),
             (scenario, phase, gate, claim, endpoint),
         )| {
             Suite {
                 feed,
+                retry,
                 name,
                 description,
                 target,
