@@ -15,7 +15,7 @@ use super::units::duration;
 /// the outputs are finite, repeatable, different for different inputs and of the declared shape. Inputs are made up from what the model
 /// declares, so nothing is said of whether an output is right.
 ///
-/// It takes a Prony built with `--features onnx`, and the library of onnxruntime: `pip install onnxruntime`.
+/// It takes the library of onnxruntime, which it loads when it runs: `pip install onnxruntime`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Examples:
   prony model yolo.onnx                                   about two minutes

@@ -18,7 +18,7 @@ pub(crate) fn run(_: &ModelArgs, _: &Session) -> anyhow::Result<ExitCode> {
 
     Err(
         Diagnostic::usage("this Prony was built without the feature `onnx`, which measures ONNX models")
-            .next("build it with the feature: cargo install --path crates/prony --features onnx")
+            .next("build it as it comes: cargo install --path crates/prony, without --no-default-features")
             .next("and get the runtime, which is loaded when the command runs: pip install onnxruntime")
             .into(),
     )
