@@ -304,12 +304,12 @@ pub fn busier_than_before(phase: &PhaseResult, earlier: &[PhaseResult]) -> Optio
 /// The machine over a whole phase, where that is long enough and the target is seen.
 fn whole(phase: &PhaseResult) -> Option<Level> {
     let machine = Machine::of(phase).filter(|machine| machine.target.is_some())?;
-    let (from, to) = (phase.summary.started, phase.summary.ended);
-    let ended = phase
-        .samples
-        .iter()
-        .filter(|s| s.is_request() && s.done <= to)
-        .count();
+    // Readings begin a moment after the phase, and end a moment before it.
+    let (first, last) = (machine.used.0.first()?.0, machine.used.0.last()?.0);
+    let from = Nanos::from_secs_f64(phase.summary.started.as_secs_f64().max(first));
+    let to = Nanos::from_secs_f64(phase.summary.ended.as_secs_f64().min(last));
+    let within = |s: &&Sample| s.is_request() && s.done >= from && s.done <= to;
+    let ended = phase.samples.iter().filter(within).count();
     let level = machine.between(from.as_secs_f64(), to.as_secs_f64())?;
     (level.seconds >= COMPARED_S_MIN && ended > 0).then_some(Level {
         ended: ended as f64,
