@@ -159,7 +159,7 @@ pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str, told: &Told) -> Result
     let hints = mcp::Hints {
         path,
         first: &first,
-        catch_all: catch_all.as_ref(),
+        catch_all: Some(&elsewhere).filter(|any| any.status == 200),
         pages: &pages,
         is_told: !told.is_empty(),
     };

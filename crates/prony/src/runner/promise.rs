@@ -5,9 +5,11 @@ use prony_model::{Finding, Outcome, PhaseResult, Recommendation, Scenario, Sever
 
 use crate::text::clean;
 
-/// A run may take so much longer than planned: less than a tenth, for an answer that takes longer than those before and what comes
-/// after the last phase.
-const SLACK: f64 = 1.04;
+/// A run may take so much longer than planned, as a share of it: less than a tenth, for an answer that takes longer than those before and
+/// what comes after the last phase.
+const SLACK: f64 = 0.04;
+/// The same in s, for short plans.
+const SLACK_LEAST_S: f64 = 2.0;
 /// Requests one after another in whose time a plan can ask all of its questions.
 const REQUESTS_OF_A_PLAN: f64 = 80.0;
 /// The experiment that gives a target which fails the rest that it asks for, on top of the plan.
@@ -28,7 +30,7 @@ impl Promise {
     /// To end after `total_s`; `None` promises nothing.
     pub(super) fn new(total_s: Option<f64>) -> Self {
         Self {
-            end_s: total_s.map(|total_s| SLACK * total_s),
+            end_s: total_s.map(|total_s| total_s + (SLACK * total_s).max(SLACK_LEAST_S)),
             cut: Vec::new(),
             slowest: None,
         }
