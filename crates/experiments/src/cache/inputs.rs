@@ -297,7 +297,8 @@ pub(super) fn judge(
     // Where both values are sent at one moment, either may get what was kept for the other.
     let first_alone = bursts
         .iter()
-        .filter_map(|group| Some(telling(group[0].as_ref()?)));
+        .filter_map(|group| Some(telling(group[0].as_ref()?)))
+        .filter(|leaves| !leaves.is_empty());
     let first: Vec<Leaves> = of(0).into_iter().chain(first_alone).collect();
     let shares = shares(&first, &of(3));
     let says_something = pairs.iter().all(|(one, _)| !one.is_empty());
