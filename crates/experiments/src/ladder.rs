@@ -246,15 +246,14 @@ fn steps_that_fit(connections: &[u32], solo_s: f64, share_s: f64) -> Option<(Vec
     let mut steps = connections.to_vec();
     loop {
         let top = steps.last().copied().unwrap_or(1);
-        let step_s = (STEPS_SHARE * share_s / steps.len() as f64).max(f64::from(top) * solo_s);
+        let each_s = (STEPS_SHARE * share_s / steps.len() as f64).max(f64::from(top) * solo_s);
         let under_way_s: f64 = steps.iter().map(|&n| f64::from(n) * solo_s).sum();
-        if step_s * steps.len() as f64 + under_way_s <= STRETCH * share_s {
-            return Some((steps, step_s));
+        if each_s * steps.len() as f64 + under_way_s <= STRETCH * share_s {
+            return Some((steps, each_s));
         }
         match steps.len() {
-            0 | 1 => return None,
             2 if top > 2 => steps[1] = top / 2,
-            2 => return None,
+            0..=2 => return None,
             _ if top > TOP_MIN => {
                 steps.pop();
             }
@@ -302,10 +301,10 @@ mod tests {
         assert_eq!(fit(3.0, 5.6), None);
         for solo_ms in 1..2000 {
             let solo_s = f64::from(solo_ms) / 1000.0;
-            let Some((steps, step_s)) = steps_that_fit(&all, solo_s, 5.6) else {
+            let Some((steps, each_s)) = steps_that_fit(&all, solo_s, 5.6) else {
                 continue;
             };
-            let longest: f64 = steps.iter().map(|&n| step_s + f64::from(n) * solo_s).sum();
+            let longest: f64 = steps.iter().map(|&n| each_s + f64::from(n) * solo_s).sum();
             assert!(longest <= 1.4 * 5.6 && steps[0] == 1, "{solo_ms} ms: {steps:?}");
         }
     }

@@ -12,7 +12,7 @@ use crate::bodies;
 /// Where a redirect leads.
 enum Lead {
     /// To this request, by that way.
-    To(u16, Detour),
+    To(u16, Box<Detour>),
     /// Where nothing is sent: why, in words after those of the status.
     Away(String),
     /// In circles.
@@ -37,7 +37,7 @@ impl Worker<'_> {
             match self.follow(&call, head, &location) {
                 Lead::To(route, detour) => {
                     call.route = route;
-                    call.detour = Some(Box::new(detour));
+                    call.detour = Some(detour);
                     call.answer.clear();
                     call.flags.insert(SampleFlags::REDIRECTED);
                     return self.place(call);
@@ -100,19 +100,19 @@ impl Worker<'_> {
     /// Where a redirect leads.
     fn follow(&self, call: &Call, head: &Head, location: &str) -> Lead {
         let prepared = self.prepared;
-        let plan = prepared.item(call.scenario, call.item);
+        let planned = prepared.item(call.scenario, call.item);
         let (from, hops) = match &call.detour {
             Some(detour) => (detour.target.as_str(), detour.hops),
-            None => (plan.target.as_str(), 0),
+            None => (planned.target.as_str(), 0),
         };
-        let sent = call.detour.as_ref().map_or(plan.bytes(false), |detour| {
+        let sent = call.detour.as_ref().map_or(planned.bytes(false), |detour| {
             detour.plain.as_ref().unwrap_or(&detour.bytes)
         });
         let Some(url) = prepared.route(call.route).origin.follow(from, location) else {
             return Lead::Away("; where it leads is no URL".to_owned());
         };
         // A signature is good for one address.
-        if plan.signed {
+        if planned.signed {
             return Lead::Away("; a signed request is not sent elsewhere".to_owned());
         }
         let Some((route, target)) = prepared.way_to(call.route, &url) else {
@@ -153,14 +153,14 @@ impl Worker<'_> {
         match to.in_http2(&bytes) {
             Ok(http2) => Lead::To(
                 route,
-                Detour {
+                Box::new(Detour {
                     bytes,
                     http2,
                     target,
                     no_body,
                     hops: hops + 1,
                     plain,
-                },
+                }),
             ),
             Err(_) => Lead::Away("; HTTP/2 cannot say the request that it leads to".to_owned()),
         }

@@ -450,12 +450,12 @@ fn the_reason_is_said() {
         found.title
     );
     let figure = |label: &str| {
-        let figures = found.evidence.iter().filter_map(|e| match e {
+        let mut figures = found.evidence.iter().filter_map(|e| match e {
             Evidence::Figure(figure) if figure.label == label => Some(figure.value),
             _ => None,
         });
         figures
-            .last()
+            .next_back()
             .unwrap_or_else(|| panic!("no {label} in {found:#?}"))
     };
     assert!((figure("cores used by other programs, busier machine") - 1.6).abs() < 0.2);
