@@ -16,7 +16,6 @@ mod pairs;
 mod patience;
 mod preparation;
 mod process;
-mod promise;
 mod readiness;
 mod refusals;
 mod started;
@@ -57,7 +56,6 @@ pub(crate) use live::Live;
 pub(crate) use outcome::publish;
 pub(crate) use outcome::write_reports;
 pub(crate) use pairs::{PairsRequest, perform_pairs};
-use promise::Promise;
 pub(crate) use target_log::FILE as TARGET_LOG;
 
 /// Shortest interval between two looks at the target's process: two hundred and forty of them in a minute, which is what a
@@ -85,8 +83,6 @@ pub(crate) struct RunRequest {
     pub json: bool,
     /// Start no further phase after so long.
     pub duration_max: Option<Duration>,
-    /// Whether the person was told how long it takes, so that it has to end by then.
-    pub is_promised: bool,
 }
 
 /// Runs a suite against its target.
@@ -160,9 +156,6 @@ pub(crate) fn perform(
         is_closed: false,
         waiting: Vec::new(),
         deadline: request.duration_max.map(|d| Instant::now() + d),
-        began: Instant::now(),
-        promise: Promise::new(None),
-        is_promised: request.is_promised,
         session,
         seed: request.suite.run.seed,
         cut: None,
@@ -264,11 +257,6 @@ struct Run<'a> {
     /// Readings that belong to the phase which comes next.
     waiting: Vec<Reading>,
     deadline: Option<Instant>,
-    /// When the first experiment began.
-    began: Instant,
-    /// When the last has to end.
-    promise: Promise,
-    is_promised: bool,
     session: &'a Session,
     seed: u64,
     /// Why no further phase is started.
@@ -381,8 +369,7 @@ impl Run<'_> {
     }
 
     fn experiments(&mut self, suite: &Suite) -> Result<()> {
-        self.began = Instant::now();
-        let began = self.began;
+        let began = Instant::now();
         let wanted: Vec<&ExperimentDef> = EXPERIMENTS
             .iter()
             .copied()
@@ -395,12 +382,6 @@ impl Run<'_> {
             .deadline
             .map(|deadline| deadline.saturating_duration_since(began));
         let timetable = Timetable::new(&wanted, suite, asked);
-        let timetable = if self.is_promised {
-            timetable.promised()
-        } else {
-            timetable
-        };
-        self.promise = Promise::new(timetable.promise_s());
         for (index, def) in wanted.into_iter().enumerate() {
             let params = &suite.experiment[def.name];
             let surface = self.surface.clone();
@@ -413,37 +394,27 @@ impl Run<'_> {
             };
             let mut experiment = (def.build)(&context, params)
                 .with_context(|| format!("[experiment.{}] in the suite", def.name))?;
-            self.experiment(def.name, experiment.as_mut())?;
-        }
-        if let Some(finding) = self.promise.finding(timetable.total_s()) {
-            self.finding(finding);
+            self.experiment(experiment.as_mut())?;
         }
         Ok(())
     }
 
     /// Steps one experiment to its end, or to the end of the time there is.
-    fn experiment(&mut self, name: &'static str, experiment: &mut dyn Experiment) -> Result<()> {
+    fn experiment(&mut self, experiment: &mut dyn Experiment) -> Result<()> {
         while self.may_go_on() {
             match experiment.next(&self.view()) {
-                Step::Run(phase) if self.has_time_for(name, &phase) => self.phase(phase)?,
+                Step::Run(phase) => self.phase(phase)?,
                 Step::Restarted(phase) if self.started_anew(&phase.experiment)? => self.phase(phase)?,
                 Step::Stopped { phase, after_ms } if self.can_be_stopped(&phase.experiment) => {
                     self.stopped(phase, after_ms)?;
                 }
-                Step::Run(_) | Step::Restarted(_) | Step::Stopped { .. } | Step::Done => break,
+                Step::Restarted(_) | Step::Stopped { .. } | Step::Done => break,
             }
         }
         for finding in experiment.conclude(&self.view()) {
             self.finding(finding);
         }
         Ok(())
-    }
-
-    /// Whether a phase can end by the time that was promised.
-    fn has_time_for(&mut self, experiment: &'static str, phase: &Phase) -> bool {
-        let gone_s = self.began.elapsed().as_secs_f64();
-        self.promise
-            .allows(experiment, &phase.scenarios, &phase.shape, gone_s, &self.results)
     }
 
     fn view(&self) -> RunView<'_> {
@@ -495,8 +466,6 @@ impl Run<'_> {
             self.repeats_left -= 1;
             let text = format!("phase '{}' is measured once more: {says}", clean(&phase.name, 80));
             self.journal.event(&Event::Noted { text });
-            let spent = result.summary.ended - result.summary.started;
-            self.promise.disturbed(spent.as_secs_f64());
             result = self.measure(phase)?;
         }
         self.keep(result);

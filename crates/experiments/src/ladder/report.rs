@@ -43,18 +43,6 @@ fn too_little(phase: &PhaseResult) -> Finding {
         .done()
 }
 
-/// An endpoint for which there was no ladder.
-pub(super) fn no_time(endpoint: &str, solo_s: f64) -> Finding {
-    Draft::new(NAME, "serial-service", endpoint)
-        .verdict(Verdict::Inconclusive, Severity::Low)
-        .title(format!(
-            "A ladder of requests to {endpoint}, each of {}, does not fit the time there is, so how many are served at once is not known",
-            ms(1000.0 * solo_s)
-        ))
-        .advice("Give the run more time (`--duration`), or the ladder (`duration_s`).", "")
-        .done()
-}
-
 /// Failures in the ladder, when there are any.
 fn failures(phase: &PhaseResult) -> Option<Finding> {
     let endpoint = &phase.phase.name;
