@@ -58,6 +58,7 @@ impl<F: FnMut(&Request) -> Captured> Fetch for F {
 }
 
 /// What the first answers tell.
+#[derive(Clone, Copy)]
 struct Hints<'a> {
     /// Path of the URL given.
     path: &'a str,
@@ -157,9 +158,7 @@ pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str, told: &Told) -> Result
     runpod::undocumented(fetch, path, &mut surface);
     s3::recognise(&first, &mut surface);
     let hints = mcp::Hints {
-        path,
-        first: &first,
-        catch_all: Some(&elsewhere).filter(|any| any.status == 200),
+        about: hints,
         pages: &pages,
         is_told: !told.is_empty(),
     };
