@@ -29,8 +29,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use prony_engine::monitors::{self, Watch, Watched};
 use prony_experiments::{
-    BUSY_MACHINE, Basis, BuildContext, EXPERIMENTS, Experiment, ExperimentDef, RunView, Step, advise,
-    busier_than_before, judge_claim, judge_gates, on_busy_machine, written_files,
+    Basis, BuildContext, EXPERIMENTS, Experiment, ExperimentDef, RunView, Step, advise, judge_claim,
+    judge_gates, written_files,
 };
 use prony_model::{
     Endpoint, Event, ExitCode, Finding, GateResult, Outcome, Phase, PhaseResult, Reading, RunHeader, Sample,
@@ -444,9 +444,8 @@ impl Run<'_> {
         self.cut.is_none()
     }
 
-    /// Runs one phase on the target; once more if the generator could not keep the promise that conclusions rest on, or others began to use
-    /// the machine. What the target answered has no say in that, so repeating favours no conclusion; the first attempt stays in the
-    /// recording.
+    /// Runs one phase on the target; once more if the generator could not keep the promise that conclusions rest on. What the target answered has
+    /// no say in that, so repeating favours no conclusion; the first attempt stays in the recording.
     fn phase(&mut self, phase: Phase) -> Result<()> {
         let once = matches!(phase.shape, Shape::Once { .. });
         let mut result = self.measure(phase.clone())?;
@@ -454,17 +453,18 @@ impl Run<'_> {
             .iter()
             .find(|def| def.name == phase.experiment)
             .map_or(Basis::Times, |def| def.basis);
-        let validity = &result.summary.validity;
-        let mut issues = validity.invalid.iter();
-        let broken = issues.find(|issue| basis.is_undermined_by(&issue.name));
-        let busy = || on_busy_machine(validity).filter(|_| basis == Basis::Times);
-        if let Some(says) = broken.map(|issue| issue.says.as_str()).or_else(busy)
+        let mut issues = result.summary.validity.invalid.iter();
+        if let Some(issue) = issues.find(|issue| basis.is_undermined_by(&issue.name))
             && !(once || result.summary.partial)
             && self.repeats_left > 0
             && !self.session.stopped()
         {
             self.repeats_left -= 1;
-            let text = format!("phase '{}' is measured once more: {says}", clean(&phase.name, 80));
+            let text = format!(
+                "phase '{}' is measured once more: {}",
+                clean(&phase.name, 80),
+                issue.says
+            );
             self.journal.event(&Event::Noted { text });
             result = self.measure(phase)?;
         }
@@ -498,10 +498,6 @@ impl Run<'_> {
         }
         for reading in &result.readings {
             self.journal.event(&Event::ReadingTaken(reading.clone()));
-        }
-        if let Some(says) = busier_than_before(&result, &self.results) {
-            let validity = &mut result.summary.validity;
-            validity.tell(false, BUSY_MACHINE, says);
         }
         self.journal.event(&Event::PhaseFinished(result.summary.clone()));
         Ok(result)

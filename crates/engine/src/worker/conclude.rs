@@ -33,8 +33,13 @@ impl Worker<'_> {
             && !plan.checks.accepts(head.status)
             && let Some(location) = head.location
         {
-            let location = String::from_utf8_lossy(location.of(&call.answer.head)).into_owned();
-            match self.follow(&call, head, &location) {
+            let lead = if call.answer.head.is_empty() {
+                Lead::Away("; its head is too large to be kept".to_owned())
+            } else {
+                let location = String::from_utf8_lossy(location.of(&call.answer.head)).into_owned();
+                self.follow(&call, head, &location)
+            };
+            match lead {
                 Lead::To(route, detour) => {
                     call.route = route;
                     call.detour = Some(detour);
@@ -126,12 +131,8 @@ impl Worker<'_> {
                 "; it leads to {server}, which is neither the target nor an origin that was named"
             ));
         };
-        let shown: String = target.chars().take(200).collect();
         if hops >= prepared.limits.redirects_max {
-            return Lead::Circle(format!(
-                "more than {} redirects, the last to {shown}",
-                prepared.limits.redirects_max
-            ));
+            return Lead::Circle(format!("more than {} redirects", prepared.limits.redirects_max));
         }
         let way = (call.route, route);
         let next = prepared.redirected(call.scenario, way, sent, head.status, &target);
@@ -140,9 +141,9 @@ impl Worker<'_> {
         };
         let cookies = call.journey.as_ref().and_then(|journey| journey.cookies());
         let is_same = way.0 == way.1 && target == from && request_line(&plain).0 == request_line(sent).0;
-        // With a cookie that was just set, the same request may be answered otherwise.
+        // Where cookies are kept the same request may be answered otherwise the next time.
         if is_same && head.status != 303 && cookies.is_none() {
-            return Lead::Circle(format!("{shown} redirects to itself"));
+            return Lead::Circle("it redirects to itself".to_owned());
         }
         let to = prepared.route(route);
         let carried = cookies.and_then(|cookies| cookies.carried(route, &to.origin, &plain));
