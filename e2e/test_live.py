@@ -187,20 +187,25 @@ def verdict_of(case: Case, done, found) -> str:
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory):
-    """For each case what was wrong in each round. What this machine's own noise left undecided is made again, alone, twice at most.
-    So is, where there is one round only, what missed: the method itself allows one search for a capacity in seven to."""
+    """For each case what was wrong in each round. What this machine's own noise left undecided is made again, twice at most. So is,
+    where there is one round only, what missed: the method itself allows one search for a capacity in seven to."""
     folder = tmp_path_factory.mktemp("live")
+
+    def side_by_side(names, attempt) -> dict:
+        with ThreadPoolExecutor(len(CASES)) as pool:
+            begun = {name: pool.submit(asked, CASES[name], folder / f"{attempt}-{number}") for number, name in enumerate(names)}
+            return {name: verdict_of(CASES[name], *run.result()) for name, run in begun.items()}
+
     answers = {name: [] for name in CASES}
     for round_ in range(ROUNDS):
-        with ThreadPoolExecutor(len(CASES)) as pool:
-            first = {name: pool.submit(asked, case, folder / f"{round_}-{i}") for i, (name, case) in enumerate(CASES.items())}
-        for i, (name, case) in enumerate(CASES.items()):
-            wrong = verdict_of(case, *first[name].result())
-            for attempt in range(2):
-                if wrong.startswith("undecided") or (wrong and ROUNDS == 1):
-                    print(f"{name}: {wrong}")
-                    wrong = verdict_of(case, *asked(case, folder / f"{round_}-{i}-{attempt}"))
-            answers[name].append(wrong)
+        wrong = side_by_side(CASES, f"{round_}")
+        for attempt in range(2):
+            again = [name for name, text in wrong.items() if text.startswith("undecided") or (text and ROUNDS == 1)]
+            print(*(f"{name}: {wrong[name]}" for name in again), sep="\n")
+            if again:
+                wrong |= side_by_side(again, f"{round_}-{attempt}")
+        for name, text in wrong.items():
+            answers[name].append(text)
     return answers
 
 

@@ -49,7 +49,7 @@ pub(crate) use connection::{Connection, PROTOCOL_HINT, TLS_HINT, engine_options}
 use files::FolderWatch;
 pub(crate) use host::facts;
 #[cfg(feature = "onnx")]
-pub(crate) use host::{cores, run_id, terminal_width, wall_clock};
+pub(crate) use host::{cores, memory_bytes, run_id, terminal_width, wall_clock};
 pub(crate) use journal::Journal;
 pub(crate) use live::Live;
 #[cfg(feature = "onnx")]

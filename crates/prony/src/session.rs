@@ -72,13 +72,16 @@ pub(crate) fn colors_wanted(no_color: bool) -> bool {
 }
 
 /// Headers whose values are secrets, lower case.
-const SENSITIVE: [&str; 6] = [
+const SENSITIVE: [&str; 9] = [
     "authorization",
     "proxy-authorization",
     "cookie",
     "x-api-key",
     "api-key",
     "x-auth-token",
+    "x-goog-api-key",
+    "x-amz-security-token",
+    "ocp-apim-subscription-key",
 ];
 
 /// Whether a header's value must not be printed or stored.

@@ -4,7 +4,6 @@ use std::iter;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use procfs::Current;
 use prony_experiments::onnx::{self, Failure, Measured, Memory, Output, Outputs, Setting, Start, Steady};
 use prony_model::{Budget, ExitCode, Gate, Nanos, RunHeader, RunSpec, Shape, Suite};
 use prony_report::TerminalStyle;
@@ -16,7 +15,7 @@ use super::record::{Begun, Recording};
 use super::shapes::{is_batched, joined};
 use crate::cli::ModelArgs;
 use crate::diagnostic::Diagnostic;
-use crate::runner::{Live, cores, facts, publish, run_id, terminal_width, wall_clock};
+use crate::runner::{Live, cores, facts, memory_bytes, publish, run_id, terminal_width, wall_clock};
 use crate::session::Session;
 use crate::text::clean;
 
@@ -464,7 +463,7 @@ impl Bench<'_> {
             bytes: told.readings.iter().map(|r| r.2 as f64).collect(),
             span_s: span_ns as f64 / 1e9,
             peak_bytes: told.peak as f64,
-            limit_bytes: procfs::Meminfo::current().ok().map(|m| m.mem_total as f64),
+            limit_bytes: memory_bytes(),
             phase: begun.index,
         });
         let ended = self.recording.now();

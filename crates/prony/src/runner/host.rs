@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
 use prony_model::RunSpec;
 
@@ -30,12 +31,36 @@ pub(crate) fn facts(run: &RunSpec) -> BTreeMap<String, String> {
     if let Some(model) = field("/proc/cpuinfo", "model name") {
         facts.insert("cpu".to_owned(), model);
     }
-    if let Some(kib) =
-        field("/proc/meminfo", "MemTotal").and_then(|t| t.strip_suffix(" kB")?.parse::<f64>().ok())
-    {
-        facts.insert("memory".to_owned(), format!("{:.1} GiB", kib / 1024.0 / 1024.0));
+    if let Some(bytes) = memory_bytes() {
+        facts.insert("memory".to_owned(), format!("{:.1} GiB", bytes / 1024f64.powi(3)));
     }
     facts
+}
+
+/// Memory that this process may use: the machine's, or less where a control group (version 2) limits it.
+pub(crate) fn memory_bytes() -> Option<f64> {
+    let total = field("/proc/meminfo", "MemTotal").and_then(|t| t.strip_suffix(" kB")?.parse::<f64>().ok());
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let own = groups.lines().find_map(|line| line.strip_prefix("0::/"));
+    total
+        .map(|kib| 1024.0 * kib)
+        .into_iter()
+        .chain(group_limit(Path::new("/sys/fs/cgroup"), own.unwrap_or_default()))
+        .reduce(f64::min)
+}
+
+/// The lowest `memory.max` of a control group and those that hold it.
+fn group_limit(root: &Path, own: &str) -> Option<f64> {
+    let limit = |group: &Path| {
+        fs::read_to_string(group.join("memory.max"))
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
+    };
+    let group = root.join(own);
+    let groups = group.ancestors().take_while(|group| group.starts_with(root));
+    groups.filter_map(limit).reduce(f64::min)
 }
 
 /// The value of the first `name : value` line.
@@ -67,4 +92,25 @@ pub(crate) fn terminal_width() -> usize {
     size.map(|s| usize::from(s.ws_col))
         .filter(|&w| w > 0)
         .map_or(100, |w| w.clamp(60, 140))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{group_limit, memory_bytes};
+
+    #[test]
+    fn the_lowest_limit_of_the_groups_counts() {
+        let root = std::env::temp_dir().join(format!("prony-groups-{}", std::process::id()));
+        let own = root.join("kubepods/pod1/main");
+        std::fs::create_dir_all(&own).unwrap();
+        assert_eq!(group_limit(&root, "kubepods/pod1/main"), None);
+        std::fs::write(own.join("memory.max"), "max\n").unwrap();
+        assert_eq!(group_limit(&root, "kubepods/pod1/main"), None);
+        std::fs::write(root.join("kubepods/memory.max"), "2147483648\n").unwrap();
+        std::fs::write(root.join("kubepods/pod1/memory.max"), "1073741824\n").unwrap();
+        assert_eq!(group_limit(&root, "kubepods/pod1/main"), Some(1024f64.powi(3)));
+        assert_eq!(group_limit(&root, "kubepods"), Some(2.0 * 1024f64.powi(3)));
+        std::fs::remove_dir_all(&root).unwrap();
+        assert!(memory_bytes().is_some_and(|bytes| bytes > 0.0));
+    }
 }
