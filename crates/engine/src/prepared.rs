@@ -348,7 +348,7 @@ impl Making<'_> {
                 None => route.in_http2(&bytes)?,
             },
             template,
-            needs_head: needs_head || checks.needs_etag,
+            needs_head: needs_head || checks.needs_lines,
             needs_body,
             bytes,
             last_bytes: counted.then(|| rendered(false)).transpose()?,

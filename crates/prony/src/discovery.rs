@@ -4,6 +4,7 @@
 //! that does the target's real work: the first such call belongs to the run, where it is recorded.
 
 mod anthropic;
+pub(crate) mod grpc;
 mod harvest;
 mod jobs;
 mod llm;
@@ -28,6 +29,7 @@ use prony_model::{Captured, Endpoint, Expect, Request, Role, SampleRequest, Surf
 use harvest::Harvest;
 use openapi::Operation;
 pub(crate) use places::health_paths;
+pub(crate) use tensors::tensor;
 pub(crate) use told::Told;
 pub(crate) use uploads::Preparation;
 

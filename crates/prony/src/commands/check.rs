@@ -13,6 +13,7 @@ use crate::cli::{CheckArgs, ToldArgs};
 use crate::config;
 use crate::diagnostic::Diagnostic;
 use crate::discovery::{Discovery, Told};
+use crate::inference::Transport;
 use crate::runner::{self, Connection, RunRequest};
 use crate::sending;
 use crate::session::Session;
@@ -47,6 +48,10 @@ pub(crate) fn run(args: &CheckArgs, session: &Session) -> Result<ExitCode> {
     let secrets = sending::apply(&args.send, &mut suite)?;
     let mut connection = Connection::open(&suite, &secrets, session)?;
     let told = told(&args.told)?;
+    if !told.is_empty() && Transport::of(&suite.target.url) == Transport::Grpc {
+        let what = "requests to a KServe V2 server over gRPC are made from what its models declare: no body is taken";
+        return Err(Diagnostic::usage(what).next("leave the body out").into());
+    }
     if !told.is_empty() && suite.run.endpoints.is_empty() {
         let path = path.split('?').next().unwrap_or_default();
         suite.run.endpoints.push(format!("POST {path}"));

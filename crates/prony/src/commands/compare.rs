@@ -4,7 +4,7 @@
 use prony_model::{ExitCode, Suite};
 
 use crate::cli::CompareArgs;
-use crate::commands::load::plan::Plan;
+use crate::commands::load::{self, plan::Plan};
 use crate::diagnostic::Diagnostic;
 use crate::runner::{PairsRequest, perform_pairs};
 use crate::session::Session;
@@ -18,8 +18,8 @@ pub(crate) fn run(args: &CompareArgs, session: &Session) -> anyhow::Result<ExitC
     let (mut plan_a, mut plan_b) = (plan(&args.a)?, plan(b)?);
     let secrets = sending::apply(&args.send, &mut plan_a.suite)?;
     sending::apply(&args.send, &mut plan_b.suite)?;
-    let phase = plan_a.phase()?;
-    let phase_b = plan_b.phase()?;
+    let (phase, _) = load::phase(&plan_a, &secrets, session)?;
+    let (phase_b, _) = load::phase(&plan_b, &secrets, session)?;
     let length_s = 2.0 * f64::from(args.pairs()) * args.run().as_secs_f64();
     session.note(&format!(
         "A  {} {}\nB  {} {}\n{} pairs of runs in turns (ABBA BAAB), each {}: about {length_s:.0} s",

@@ -13,12 +13,14 @@ use std::time::Instant;
 
 use prony_engine::{Engine, EngineOptions};
 use prony_experiments::judge_gate;
-use prony_model::{ExitCode, Gate, Nanos, Outcome, PhaseResult, Secret, Suite, Verdict};
+use prony_model::{
+    Captured, ExitCode, Gate, Nanos, Outcome, Phase, PhaseResult, Request, Secret, Suite, Verdict,
+};
 use prony_report::TerminalStyle;
 
 use crate::cli::LoadArgs;
 use crate::diagnostic::Diagnostic;
-use crate::runner::{PROTOCOL_HINT, TLS_HINT, write_reports};
+use crate::runner::{DOCUMENT_BYTES_MAX, PROTOCOL_HINT, TLS_HINT, write_reports};
 use crate::session::Session;
 use crate::{sending, target_url};
 
@@ -44,8 +46,11 @@ pub(crate) fn run(args: &LoadArgs, session: &Session) -> anyhow::Result<ExitCode
     if args.search || args.sweep {
         return search::run(args, plan, secrets, session);
     }
-    let phase = plan.phase_with(&mut |said| session.note(said))?;
-    let mut engine = engine(&plan.suite, &secrets, session)?;
+    let (phase, asked) = phase(&plan, &secrets, session)?;
+    let mut engine = match asked {
+        Some(engine) => engine,
+        None => engine(&plan.suite, &secrets, session)?,
+    };
     let streams = args
         .request
         .streams
@@ -91,6 +96,25 @@ pub(crate) fn run(args: &LoadArgs, session: &Session) -> anyhow::Result<ExitCode
     } else {
         verdict.exit_code()
     })
+}
+
+/// The phase of a plan, and the engine that asked the target what it must know for it, where it must.
+pub(in crate::commands) fn phase(
+    plan: &Plan,
+    secrets: &[(String, Secret)],
+    session: &Session,
+) -> anyhow::Result<(Phase, Option<Engine>)> {
+    let mut asking = plan
+        .asks()
+        .then(|| engine(&plan.suite, secrets, session))
+        .transpose()?;
+    let limits = &plan.suite.run.limits;
+    let mut fetch = |request: &Request| match &mut asking {
+        Some(engine) => engine.fetch(request, limits, DOCUMENT_BYTES_MAX),
+        None => Captured::unsent("nothing is fetched"),
+    };
+    let phase = plan.phase_with(&mut fetch, &mut |said| session.note(said))?;
+    Ok((phase, asking))
 }
 
 /// The engine for a target, with the headers that every request carries.
@@ -175,7 +199,7 @@ fn no_connection(url: &str, reached: &Reached, result: &PhaseResult) -> Diagnost
         Outcome::Tls | Outcome::WrongProtocol if why.is_some() => diagnostic,
         Outcome::Tls => diagnostic.next(TLS_HINT),
         Outcome::WrongProtocol => diagnostic.next(PROTOCOL_HINT),
-        Outcome::ConnectTimeout if url.starts_with("https:") => {
+        Outcome::ConnectTimeout if url.starts_with("https:") || url.starts_with("grpcs:") => {
             diagnostic.next(format!("no TLS? {TLS_HINT}"))
         }
         Outcome::ConnectTimeout => {

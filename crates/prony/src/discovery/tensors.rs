@@ -38,7 +38,7 @@ pub(super) fn samples(path: &str, inputs: &[Value]) -> Vec<SampleRequest> {
 }
 
 /// A tensor as declared; a free dimension is 1, unless it is the side of a picture.
-fn tensor(input: &Value, k: usize) -> Value {
+pub(crate) fn tensor(input: &Value, k: usize) -> Value {
     let declared: Vec<i64> = input.get("shape").and_then(Value::as_array).map_or_else(
         || vec![1],
         |dims| dims.iter().map(|d| d.as_i64().unwrap_or(-1)).collect(),

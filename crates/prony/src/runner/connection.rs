@@ -37,7 +37,7 @@ pub(crate) const TLS_HINT: &str = "check the scheme: a port without TLS is writt
 pub(crate) const PROTOCOL_HINT: &str = "drop --http2 (in a suite: `http = \"2\"`), or check scheme and port";
 
 /// Largest document that discovery reads.
-const DOCUMENT_BYTES_MAX: u32 = 16 << 20;
+pub(crate) const DOCUMENT_BYTES_MAX: u32 = 16 << 20;
 
 /// An engine bound to a target.
 pub(crate) struct Connection {
@@ -248,15 +248,19 @@ impl Connection {
             patience.saw(answer.outcome);
             answer
         };
-        let mut found =
-            discovery::discover(&mut fetch, path, told).map_err(|answer| unreachable(&self.url, &answer))?;
+        let found = if self.target.origin.is_grpc() {
+            discovery::grpc::discover(&mut fetch, path)
+        } else {
+            discovery::discover(&mut fetch, path, told)
+        };
+        let mut found = found.map_err(|answer| unreachable(&self.url, &answer))?;
         found.surface.found_by.extend(patience.says());
         Ok(found)
     }
 
     /// Makes sure that somebody listens, whatever the answer. An error says why nobody does, and what to do.
     pub(crate) fn reach(&mut self) -> Result<()> {
-        let answer = self.get("/");
+        let answer = self.fetch(&Request::get("/"));
         let nobody = matches!(
             answer.outcome,
             Outcome::Dns
@@ -272,10 +276,9 @@ impl Connection {
         Ok(())
     }
 
-    /// One GET, for documents that a suite names.
-    pub(crate) fn get(&mut self, path: &str) -> Captured {
-        self.engine
-            .fetch(&Request::get(path), &self.limits, DOCUMENT_BYTES_MAX)
+    /// One request for what a suite's own requests are made of.
+    pub(crate) fn fetch(&mut self, request: &Request) -> Captured {
+        self.engine.fetch(request, &self.limits, DOCUMENT_BYTES_MAX)
     }
 
     /// An engine against the null target, on the same clock, and the phase that it runs.
@@ -433,7 +436,9 @@ pub(super) fn unreachable(url: &str, answer: &Captured) -> Diagnostic {
         Outcome::Tls | Outcome::WrongProtocol if !answer.error.is_empty() => diagnostic,
         Outcome::Tls => diagnostic.next(TLS_HINT),
         Outcome::WrongProtocol => diagnostic.next(PROTOCOL_HINT),
-        Outcome::ConnectTimeout if url.starts_with("https:") => diagnostic.next(TLS_HINT),
+        Outcome::ConnectTimeout if url.starts_with("https:") || url.starts_with("grpcs:") => {
+            diagnostic.next(TLS_HINT)
+        }
         Outcome::Dns => diagnostic.next("check the host name for a typo"),
         _ => diagnostic.next("check that this is an HTTP server, and that --timeout is long enough"),
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use prony_engine::Trace;
 use prony_model::{
-    Capture, Captured, Expect, Header, HttpSpec, Order, Phase, PhaseSpec, Retry, ScenarioSpec, Shape,
+    Capture, Expect, Header, HttpSpec, KserveSpec, Order, Phase, PhaseSpec, Retry, ScenarioSpec, Shape,
     StreamExpect, StreamProtocol, Suite, TargetSpec, TimeUnit,
 };
 use serde_json::json;
@@ -14,6 +14,7 @@ use url::Position;
 use crate::cli::{ArrivalsArg, LoadArgs, RequestArgs, is_token};
 use crate::config;
 use crate::diagnostic::Diagnostic;
+use crate::inference::{self, Fetch, Transport};
 use crate::target_url;
 
 /// Connections of a closed loop when none are given.
@@ -53,6 +54,7 @@ impl Plan {
                 url[Position::BeforePath..Position::AfterQuery].to_owned(),
             )
         };
+        let kserve = kserve(args, &origin, &path)?;
         let shown = format!(
             "{origin}{}",
             if target_url::is_inner(&origin) {
@@ -78,8 +80,12 @@ impl Plan {
             name: NAME.to_owned(),
             order: Order::InTurn,
             weight: 1.0,
-            http: Some(http(args, path)?),
+            http: match kserve {
+                Some(_) => None,
+                None => Some(http(args, path)?),
+            },
             dzi: None,
+            kserve,
             openai: None,
             anthropic: None,
             step: Vec::new(),
@@ -101,16 +107,27 @@ impl Plan {
         Ok(Self { suite, url: shown })
     }
 
-    /// The phase for the engine; reads the body file.
-    pub(in crate::commands) fn phase(&self) -> Result<Phase, Diagnostic> {
-        self.phase_with(&mut |_| ())
+    /// The phase for the engine, where nothing must be asked of the target for it; reads the body file.
+    #[cfg(test)]
+    pub(super) fn phase(&self) -> Result<Phase, Diagnostic> {
+        self.phase_with(
+            &mut |_| prony_model::Captured::unsent("nothing is fetched"),
+            &mut |_| (),
+        )
     }
 
-    /// The same; `note` hears what is to be known of prompts that were made.
-    pub(super) fn phase_with(&self, note: &mut dyn FnMut(&str)) -> Result<Phase, Diagnostic> {
-        // Such a plan holds no deep-zoom scenario, so nothing is ever fetched.
-        let mut fetch = |_: &str| Captured::unsent("nothing is fetched");
-        let mut phases = config::expand(&self.suite, Path::new(""), &mut fetch, note)?;
+    /// Whether the target must be asked what its model takes before there are requests.
+    pub(in crate::commands) fn asks(&self) -> bool {
+        self.suite.scenario[0].kserve.is_some()
+    }
+
+    /// The phase for the engine; reads the body file. `note` hears what is to be known of requests that were made.
+    pub(in crate::commands) fn phase_with(
+        &self,
+        fetch: &mut Fetch<'_>,
+        note: &mut dyn FnMut(&str),
+    ) -> Result<Phase, Diagnostic> {
+        let mut phases = config::expand(&self.suite, Path::new(""), fetch, note)?;
         let mut phase = phases
             .pop()
             .ok_or_else(|| Diagnostic::usage("there is nothing to send"))?;
@@ -120,7 +137,7 @@ impl Plan {
 
     /// The URL that is loaded, where the prompts of a model have a path of their own.
     pub(super) fn shown(&self, phase: &Phase) -> String {
-        if self.suite.scenario[0].http.is_some() {
+        if self.suite.scenario[0].http.is_some() || self.asks() {
             self.url.clone()
         } else {
             format!(
@@ -141,6 +158,53 @@ impl Plan {
             _ => (None, None),
         }
     }
+}
+
+/// The model that is asked for inference, where the URL or a flag says so. Without a name the target is asked for it.
+fn kserve(args: &RequestArgs, origin: &str, path: &str) -> Result<Option<KserveSpec>, Diagnostic> {
+    let in_url = path.trim_matches('/');
+    let by = Transport::of(origin);
+    let (model, version) = match (&args.kserve, by) {
+        (None, Transport::Http) => return Ok(None),
+        (Some(_), _) if !in_url.is_empty() || target_url::is_inner(origin) => {
+            return Err(
+                Diagnostic::usage("--kserve finds the path itself, and the URL has one")
+                    .next("write host and port only: http://127.0.0.1:8000 or grpc://127.0.0.1:8001"),
+            );
+        }
+        (Some(named), _) => named.split_once(':').unwrap_or((named, "")),
+        (None, Transport::Grpc) => in_url.split_once('/').unwrap_or((in_url, "")),
+    };
+    let is_named = |name: &str| name.is_empty() || inference::is_name(name);
+    if !is_named(model) || !is_named(version) || (args.kserve.is_some() && model.is_empty()) {
+        return Err(Diagnostic::usage(format!(
+            "{:?} is no name of a model",
+            args.kserve.as_deref().unwrap_or(in_url)
+        ))
+        .next("write --kserve MODEL or --kserve MODEL:VERSION, or the URL grpc://HOST:PORT/MODEL"));
+    }
+    let useless = [
+        ("--method", args.method.is_some()),
+        ("--body", args.body.is_some()),
+        ("--body-file", args.body_file.is_some()),
+        ("--content-type", args.content_type.is_some()),
+        ("--stream", args.stream.is_some()),
+        ("--redirects", args.redirects > 0),
+        ("--expect-status", !args.expect_status.is_empty()),
+        ("--expect-body", !args.expect_body.is_empty()),
+    ];
+    if let Some((flag, _)) = useless.iter().find(|(_, given)| *given) {
+        return Err(Diagnostic::usage(format!(
+            "{flag} is of no use here: requests to a KServe V2 server are made from what its model declares"
+        ))
+        .next(format!("leave {flag} out")));
+    }
+    Ok(Some(KserveSpec {
+        model: model.to_owned(),
+        version: version.to_owned(),
+        contents: KserveSpec::CONTENTS,
+        ..KserveSpec::default()
+    }))
 }
 
 fn http(args: &RequestArgs, path: String) -> Result<HttpSpec, Diagnostic> {
