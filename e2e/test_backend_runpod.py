@@ -29,6 +29,8 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from conftest import Server, binary
 
+pytestmark = pytest.mark.alone
+
 BUCKET, ACCESS, SECRET = "volume", "user_prony", "rps_prony"
 # Platform times over their nominal length: two minutes are four seconds, an inference 0.32 s.
 SCALE = "0.0333333"

@@ -11,6 +11,8 @@ import jsonschema
 import openai
 import pytest
 
+pytestmark = pytest.mark.alone
+
 MODEL = "gemma-3-12b-it"
 KEY = {"x-api-key": "local-key-1"}
 ADMIN = {"x-admin-key": "local-admin-key"}

@@ -9,6 +9,8 @@ import httpx
 import openai
 import pytest
 
+pytestmark = pytest.mark.alone
+
 MODEL = "gemma-3-12b-it"
 QUICK = ["stream_ttft_ms=2", "stream_itl_ms=1"]
 HELLO = [{"role": "user", "content": "Hello there"}]

@@ -10,6 +10,8 @@ import pytest
 
 from conftest import Report, Running, Server, binary
 
+pytestmark = pytest.mark.alone
+
 TOKENS, CHUNK = 40, 2
 KNOBS = [
     "stream_ttft_ms=40", "stream_itl_ms=6", "stream_itl=bimodal", f"stream_chunk={CHUNK}", "stream_role=first",

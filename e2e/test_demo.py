@@ -4,6 +4,10 @@ import re
 
 import jsonschema
 
+import pytest
+
+pytestmark = pytest.mark.alone
+
 # Defect of the preset, and the finding ids that name it; any one of them on an endpoint that contains the text.
 PLANTED = {
     "E1 requests are served one at a time": (("serial-service",), "/api/"),

@@ -15,6 +15,8 @@ import pytest
 
 from conftest import HERE, INVALID, ROOT, Report
 
+pytestmark = pytest.mark.alone
+
 ENGINES = ROOT / ".venv-engines" / "bin"
 SLOTS = 4
 KEY = "local-key"

@@ -9,6 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+pytestmark = pytest.mark.alone
+
 RATE, SECONDS = 1000, 30
 SHARE, FLOOR_MS = 0.02, 0.05
 QUANTILES = {"p50_ms": 0.5, "p99_ms": 0.99, "p99.9_ms": 0.999}

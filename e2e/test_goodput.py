@@ -10,6 +10,8 @@ import pytest
 from conftest import phases
 from test_definitions import gaps, stored
 
+pytestmark = pytest.mark.alone
+
 # 8 sequences at once, a step of 10 ms that gives some two and a half tokens: an answer of 16 takes some 70 ms alone.
 ENGINE = [
     "api_keys=none", "limit_agent=0", "limit_global=0", "prefill_us=20", "decode_base_us=10000", "decode_seq_us=0", "max_batch=8",

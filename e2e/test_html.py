@@ -8,6 +8,9 @@ import subprocess
 import pytest
 from PIL import Image
 
+# Shares the run of the standard demo with others that are.
+pytestmark = pytest.mark.alone
+
 BROWSER_S = 90
 FAIL = (0xCF, 0x22, 0x2E)
 

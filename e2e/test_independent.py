@@ -1,5 +1,9 @@
 """The battery does not know its target: the same binary finds the faults of a service by someone else."""
 
+import pytest
+
+pytestmark = pytest.mark.alone
+
 # Fault of the archive, and what must name it.
 FAULTS = {
     "blocking": (("serial-service",), "/v1/classify"),

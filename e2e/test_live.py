@@ -13,6 +13,8 @@ import pytest
 
 from conftest import INVALID, Report, Running, Server, binary
 
+pytestmark = pytest.mark.alone
+
 ROUNDS = int(os.environ.get("PRONY_LIVE_ROUNDS", 1))
 SERVICE_MS, SERVERS, SLO_MS = 20, 4, 120
 PREFILL_US, BASE_MS, CACHE_WORDS = 50, 10, 2048

@@ -10,6 +10,8 @@ import pytest
 
 from conftest import HERE, ROOT, Report, Running
 
+pytestmark = pytest.mark.alone
+
 SUITE = ROOT / "suites" / "media.toml"
 # Defect of the preset, and the finding that names it.
 PLANTED = {

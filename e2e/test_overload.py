@@ -10,6 +10,8 @@ import pytest
 
 from conftest import INVALID
 
+pytestmark = pytest.mark.alone
+
 RUNS = int(os.environ.get("PRONY_OVERLOAD_RUNS", 5))
 OWN_CORE, OTHER_CORE = min(os.sched_getaffinity(0)), max(os.sched_getaffinity(0))
 # Reasons that name the generator, not the target.

@@ -11,6 +11,8 @@ import jsonschema
 import pytest
 from conftest import INVALID, ROOT, Report, Running
 
+pytestmark = pytest.mark.alone
+
 SUITE = ROOT / "suites" / "runpod.toml"
 # The scale of time that `demo:runpod` has.
 SCALE = 0.04

@@ -7,12 +7,14 @@ import pytest
 
 from conftest import INVALID, ROOT, Report, Running
 
+pytestmark = pytest.mark.alone
+
 SUITE = ROOT / "suites" / "semantic.toml"
 GENERATES = "POST /v1/messages"
 # What is planted, and the findings any of which says so: of that experiment, or any where none is named.
 PLANTED = {
     "S1 the block pool leaks for ever": {"does-not-recover"},
-    "S2 requests are served one at a time": {"serial-service"},
+    "S2 requests are served one at a time": {"gain-together", "serial-service"},
     "S3 cache hits are reported and save no time": {"cache-claim"},
     "S4 refusals do not say when to come back, errors have several forms": {"no-retry-after", "error-envelopes"},
     "S5 probes wait for the inference in progress": {"health-starves"},
@@ -106,7 +108,7 @@ def test_the_clean_twin_is_accused_of_nothing(fixed):
 
 def test_what_the_clean_twin_is_cleared_of(fixed):
     cleared = {f["id"] for f in fixed[1].findings("pass")}
-    for name in ("does-not-recover", "not-released", "serial-service", "cache-claim", "health-starves", "token-limit", "lockout"):
+    for name in ("does-not-recover", "not-released", "gain-together", "cache-claim", "health-starves", "token-limit", "lockout"):
         assert name in cleared, (name, sorted(cleared))
 
 

@@ -1,7 +1,9 @@
 """What a stranger points the tool at: small servers of the standard library, written here, each with one trait."""
 
+import hashlib
 import json
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -64,8 +66,8 @@ def score(text):
     return json.dumps({"score": sum(map(ord, text)) / 1000, "words": text.split()}).encode()
 
 
-def check(prony, report, out, *args):
-    done = prony("check", *args, "--quick", "-o", out, timeout=120)
+def check(prony, report, out, *args, budget=("--quick",)):
+    done = prony("check", *args, *budget, "-o", out, timeout=180)
     return done, {entry["finding"]["id"]: entry["finding"] for entry in report(out).data["findings"]}
 
 
@@ -151,3 +153,105 @@ def test_a_target_that_answers_500_to_everything_fails(prony, report, tmp_path):
     assert found["endpoint-fails"]["title"] == "GET / gives no correct answer: 500"
     # What went to the generator's own null target is no answer of this one.
     assert report(tmp_path / "out").data["summary"]["ok"] == 0
+
+
+def search(kept_by):
+    """A search of 15 ms that a document describes, and that keeps its answers by those fields of a request."""
+    document = {
+        "openapi": "3.0.0",
+        "info": {"title": "search", "version": "1"},
+        "paths": {
+            "/search": {
+                "post": {
+                    "requestBody": {
+                        "content": {
+                            "application/json": {
+                                "schema": {
+                                    "type": "object",
+                                    "required": ["query"],
+                                    "properties": {
+                                        "query": {"type": "string"},
+                                        "hits": {"type": "integer", "minimum": 1, "maximum": 9, "default": 3},
+                                        "seed": {"type": "integer"},
+                                        "style": {"type": "string", "enum": ["plain", "rich"]},
+                                    },
+                                }
+                            }
+                        }
+                    },
+                    "responses": {"200": {"description": "found"}},
+                }
+            }
+        },
+    }
+    kept = {}
+
+    def answer(method, path, body):
+        if path == "/openapi.json":
+            return 200, "application/json", json.dumps(document).encode()
+        if (method, path) != ("POST", "/search"):
+            return 404, "application/json", b'{"error": "no such path"}'
+        try:
+            asked = json.loads(body)
+            query, hits, seed = asked["query"], asked.get("hits", 3), asked.get("seed", 0)
+            assert isinstance(query, str) and 1 <= hits <= 9 and isinstance(seed, int)
+        except (ValueError, KeyError, TypeError, AssertionError):
+            return 422, "application/json", b'{"detail": "query is missing"}'
+        key = tuple(json.dumps(asked.get(name)) for name in kept_by)
+        if key not in kept:
+            time.sleep(0.015)
+            marks = [hashlib.md5(f"{query} {seed} {k}".encode()).hexdigest()[:8] for k in range(hits)]
+            kept[key] = {"found": marks, "total": 12}
+        return 200, "application/json", json.dumps({**kept[key], "took_ms": time.monotonic()}).encode()
+
+    return answer
+
+
+def test_a_cache_that_ignores_an_optional_field_is_found_and_a_field_without_effect_is_not_accused(prony, report, tmp_path):
+    # How many inputs there is time for depends on the machine; `hits` is the first of them.
+    with serving(search(["query"])) as url:
+        done, found = check(prony, report, tmp_path / "a", url, "--only", "cache", budget=())
+    done.ended(FAIL)
+    accused = found["cache-key"]
+    assert accused["verdict"] == "fail" and "ignores `hits`" in accused["title"] and "`style`" not in accused["title"], accused
+    with serving(search(["query", "hits", "seed"])) as url:
+        done, found = check(prony, report, tmp_path / "b", url, "--only", "cache", budget=())
+    sound = found["cache-key"]
+    assert sound["verdict"] == "pass" and "across values of `hits`" in sound["title"], sound
+
+
+def test_load_on_a_tile_server_goes_to_its_tiles(prony, report, tmp_path):
+    asked = []
+    descriptor = (
+        b'<?xml version="1.0"?><Image xmlns="http://schemas.microsoft.com/deepzoom/2008" Format="jpeg" Overlap="1" TileSize="254">'
+        b'<Size Width="40000" Height="30000"/></Image>'
+    )
+
+    def answer(method, path, body):
+        if method == "GET" and path in ("/slide.dzi", "/slide/about"):
+            asked.append(path)
+            return (200, "application/xml", descriptor) if path.endswith("dzi") else (200, "application/json", b'{"by": "me"}')
+        if method == "GET" and path.startswith("/slide_files/"):
+            asked.append(path)
+            return 200, "image/jpeg", b"\xff\xd8\xff\xe0 " + path.encode() + b"\xff\xd9"
+        return 404, "text/plain", b"no such path"
+
+    with serving(answer) as url:
+        done, _ = check(prony, report, tmp_path / "out", f"{url}/slide.dzi", "--only", "ladder,burst")
+    tiles = [path for path in asked if path.startswith("/slide_files/")]
+    assert len({path.split("/")[2] for path in tiles}) >= 5 and len(set(tiles)) >= 150, sorted(set(tiles))
+    loaded = [p for p in report(tmp_path / "out").phases() if p["experiment"] in ("ladder", "burst")]
+    assert loaded and all(row["scenario"].startswith("GET /slide_files/") for p in loaded for row in p["rows"]), loaded
+
+
+def test_nothing_is_posted_to_mcp_where_nothing_hints_at_it(prony, report, tmp_path):
+    posts = []
+
+    def answer(method, path, body):
+        if method == "POST":
+            posts.append(path)
+        return scorer(score)(method, path, body)
+
+    with serving(answer) as url:
+        check(prony, report, tmp_path / "out", f"{url}/score", "-b", '{"text": "a word"}', "--only", "coverage")
+    assert "/score" in posts and "/mcp" not in posts, posts

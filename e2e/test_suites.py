@@ -7,6 +7,8 @@ import pytest
 
 from conftest import ROOT, Report, Running
 
+pytestmark = pytest.mark.alone
+
 SUITES = sorted((ROOT / "suites").rglob("*.toml"))
 ENSO = ROOT / "suites" / "enso.toml"
 # Suites whose tests are elsewhere, or further down.

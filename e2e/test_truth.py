@@ -6,7 +6,7 @@ import pytest
 # The truth is stamped inside the server, the report outside of it: the socket and the scheduler lie between them.
 SHARE, FLOOR_NS = 0.01, 50_000
 QUANTILES = ("p50", "p90", "p99")
-pytestmark = pytest.mark.usefixtures("awake")
+pytestmark = [pytest.mark.alone, pytest.mark.usefixtures("awake")]
 
 
 def agree(measured_ns, true_ns, machine_ns) -> bool:

@@ -7,6 +7,8 @@ import pytest
 
 from conftest import ROOT, Report, Running
 
+pytestmark = pytest.mark.alone
+
 SUITE = ROOT / "suites" / "vision.toml"
 # Budget that lasts for every look at a stuck job, and not longer.
 CHECKS = ("coverage", "diversity", "job-lifecycle")

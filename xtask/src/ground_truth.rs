@@ -64,7 +64,7 @@ pub(crate) struct Alarm {
 pub(crate) struct Part {
     /// Name of the preset or of the knob's defect.
     pub name: String,
-    /// Version of the program that was tried.
+    /// Version and commit of the program that was tried.
     pub program: String,
     /// Seeds.
     pub seeds: u64,
@@ -103,7 +103,7 @@ pub(crate) fn run(words: &[&str]) -> Result<bool> {
         "{BOOK} knows not all of {}",
         asked.presets.join(", ")
     );
-    let version = version(&program)?;
+    let version = version(&program, root)?;
     let mut parts = Vec::new();
     for preset in presets {
         parts.push(timed(|| {
@@ -192,11 +192,22 @@ fn program(root: &Path) -> Result<PathBuf> {
     Ok(target.join("release/prony"))
 }
 
-/// What the program says of its version.
-fn version(program: &Path) -> Result<String> {
-    let said = Command::new(program).arg("--version").output();
-    let said = said.with_context(|| format!("run {}", program.display()))?;
-    Ok(String::from_utf8(said.stdout)?.trim().to_owned())
+/// What the program says of its version, and which commit it was built from where it was built here.
+fn version(program: &Path, root: &Path) -> Result<String> {
+    let said = |command: &mut Command| -> Result<String> {
+        let output = command.output().with_context(|| format!("run {command:?}"))?;
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    };
+    let version = said(Command::new(program).arg("--version"))?;
+    if std::env::var_os("PRONY_BIN").is_some() {
+        return Ok(version);
+    }
+    let commit = said(
+        Command::new("git")
+            .args(["describe", "--always", "--dirty", "--exclude=*"])
+            .current_dir(root),
+    )?;
+    Ok(format!("{version}, {commit}"))
 }
 
 /// Both variants of a preset, for each seed.

@@ -8,6 +8,7 @@ mod bodies;
 mod books;
 mod choice;
 mod collector;
+mod cookies;
 mod credentials;
 mod date;
 mod descriptors;

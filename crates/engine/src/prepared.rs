@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use prony_model::{
     Abandon, Capture, Credentials, HttpVersion, Item, Limits, Nanos, Phase, Request, Scenario, Secret,
 };
-use prony_wire::http1::{RequestParts, render};
+use prony_wire::http1::{Elsewhere, RequestParts, redirected, render};
 use prony_wire::sigv4::{self, Signer};
 use prony_wire::{Clock, Link, Origin, Peer, WireError, http2};
+use url::Url;
 
 use crate::bodies::Checks;
 use crate::choice::mix;
@@ -76,7 +77,6 @@ pub(crate) struct PreparedItem {
     pub(crate) needs_body: bool,
     /// The marks that its answer must carry, as they are written.
     pub(crate) marks: Vec<String>,
-    request: Request,
 }
 
 /// A phase made ready.
@@ -110,6 +110,19 @@ impl Prepared {
             .any(|item| item.checks.stream().is_some())
     }
 
+    /// Whether nothing waits for an answer, so that the instant at which it arrived is all that matters, and the kernel can say
+    /// that: one request per arrival, HTTP/1.1 over TCP, real time.
+    pub(crate) fn answers_may_rest(&self) -> bool {
+        let plain = |route: &Route| {
+            route.http == HttpVersion::Http1 && matches!(route.peer, Peer::Tcp(_)) && route.signer.is_none()
+        };
+        plain(&self.route)
+            && self.others.iter().all(|(_, other)| plain(other))
+            && self.scripts.iter().flatten().all(|script| !script.composite)
+            && self.limits.redirects_max == 0
+            && !self.clock.is_simulated()
+    }
+
     /// `seed` decides the values that are filled in.
     pub(crate) fn new(
         index: u16,
@@ -134,13 +147,6 @@ impl Prepared {
             let script = Script::new(scenario, mix(seed, k as u64))?;
             if let Some(script) = &script {
                 script.check_users(scenario, &phase.shape)?;
-                if phase.limits.redirects_max > 0 && script.drafts.iter().any(Option::is_some) {
-                    return Err(wrong(&format!(
-                        "redirects cannot be followed in scenario {:?}, whose requests have {{{{...}}}} in them: set \
-                         redirects_max to 0",
-                        scenario.name
-                    )));
-                }
             }
             let making = Making {
                 phase,
@@ -195,6 +201,9 @@ impl Prepared {
             routes.dedup();
             routes.len() as u32
         };
+        if self.limits.redirects_max > 0 {
+            return self.others.len() as u32 + 1;
+        }
         let flows = self.items.iter().zip(&self.scripts).filter(|(_, s)| s.is_some());
         flows.map(|(items, _)| most(items)).max().unwrap_or(1).max(1)
     }
@@ -241,35 +250,31 @@ impl Prepared {
         &self.items[scenario as usize][item as usize]
     }
 
-    /// The request that follows a redirect, and whether its answer has no body. 303 turns into GET, and so do 301 and
-    /// 302 after a POST (RFC 9110, section 15.4); 307 and 308 repeat the request.
+    /// The way to a URL, and its request target there: `from`, if it leads there. `None` where it leads to no server that was
+    /// named.
+    pub(crate) fn way_to(&self, from: u16, url: &Url) -> Option<(u16, String)> {
+        let mut ways = std::iter::once(from).chain(0..=self.others.len() as u16);
+        ways.find_map(|at| Some((at, self.route(at).origin.target_of(url)?)))
+    }
+
+    /// The request that follows a redirect of one that was sent, and whether its answer has no body.
     pub(crate) fn redirected(
         &self,
         scenario: u16,
-        item: u32,
+        (from, to): (u16, u16),
+        sent: &[u8],
         status: u16,
         target: &str,
     ) -> Result<(Vec<u8>, bool), WireError> {
-        let plan = self.item(scenario, item);
-        let (request, route) = (&plan.request, self.route(plan.route));
-        let to_get = match status {
-            303 => request.method != "HEAD",
-            301 | 302 => request.method == "POST",
-            _ => false,
-        };
-        let method = if to_get { "GET" } else { request.method.as_str() };
-        Ok((
-            bytes(
-                route,
-                &route.headers.with(self.credentials[scenario as usize]),
-                self.limits.keep_alive,
-                request,
-                method,
-                target,
-                !to_get,
-            )?,
-            method == "HEAD",
-        ))
+        let credentials = self.credentials[scenario as usize];
+        let [left, common] = [from, to].map(|at| self.route(at).headers.with(credentials));
+        let authority = self.route(to).origin.authority();
+        let elsewhere = (from != to).then_some(Elsewhere {
+            authority: &authority,
+            left: &left,
+            common: &common,
+        });
+        redirected(sent, status, target, elsewhere)
     }
 }
 
@@ -304,6 +309,10 @@ impl Making<'_> {
             ))
         })?;
         Ok((at as u16 + 1, &self.others[at].1))
+    }
+
+    fn keeps_cookies(&self) -> bool {
+        self.scenario.flow.as_ref().is_some_and(|flow| flow.cookies)
     }
 
     fn item(&self, i: usize, item: &Item) -> Result<PreparedItem, EngineError> {
@@ -348,7 +357,7 @@ impl Making<'_> {
                 None => route.in_http2(&bytes)?,
             },
             template,
-            needs_head: needs_head || checks.needs_lines,
+            needs_head: needs_head || checks.needs_lines || self.keeps_cookies(),
             needs_body,
             bytes,
             last_bytes: counted.then(|| rendered(false)).transpose()?,
@@ -360,7 +369,6 @@ impl Making<'_> {
             repeatable: is_idempotent(method) || item.expect.stream.is_some(),
             checks,
             marks: own_marks(&item.expect.body).map(str::to_owned).collect(),
-            request: item.request.clone(),
         })
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct Script {
     pub(crate) seed: u64,
     /// Whether an arrival may take several requests.
     pub(crate) composite: bool,
+    /// Whether it keeps the cookies that answers set.
+    pub(crate) cookies: bool,
     /// Values that answers which are kept must not repeat.
     secrets: Vec<Origin>,
     carried: usize,
@@ -179,6 +181,7 @@ impl Script {
             retry: scenario.retry.clone(),
             seed,
             composite: scenario.is_composite(),
+            cookies: scenario.flow.as_ref().is_some_and(|flow| flow.cookies),
             secrets,
             carried: carries.len(),
         };

@@ -15,6 +15,7 @@ mod linger;
 mod listen;
 mod meter;
 mod outbox;
+mod rest;
 mod retry;
 mod sign;
 mod source;
@@ -27,7 +28,7 @@ use std::sync::mpsc::SyncSender;
 
 use prony_model::{HttpVersion, Nanos, Outcome, OutcomeClass, Sample, SampleFlags};
 use prony_wire::http1::HeadCache;
-use prony_wire::{Clock, Timer, Waits, WireError};
+use prony_wire::{Clock, Timer, Waits, WireError, sleep_until};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::choice::{Chooser, Pick};
@@ -40,6 +41,7 @@ use connection::Connections;
 use flow::Later;
 use http2::Streams;
 use outbox::Outbox;
+use rest::Rest;
 use source::Source;
 use watch::Watch;
 
@@ -109,6 +111,8 @@ pub(crate) fn run(
             let mut worker = Worker::new(shared, share, chooser, captures, outbox, waits, timer);
             if shared.prepared.streams() && !shared.prepared.clock.is_simulated() {
                 worker.watch = Watch::over_streams(shared.prepared.clock);
+            } else if matches!(shared.leg.kind, LegKind::Timed { .. }) && shared.prepared.answers_may_rest() {
+                worker.rest = Rest::on(shared.prepared.clock);
             }
             worker.run();
         }
@@ -138,6 +142,7 @@ struct Worker<'a> {
     waits: Waits,
     timer: Timer,
     watch: Watch,
+    rest: Rest,
     /// The server, where it is in this process.
     server: Option<Server>,
     buffer: Box<[u8]>,
@@ -235,6 +240,7 @@ impl<'a> Worker<'a> {
             waits,
             timer,
             watch: Watch::default(),
+            rest: Rest::default(),
             server: shared.prepared.route.inner.as_ref().map(Server::new),
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
             cache: HeadCache::default(),
@@ -471,6 +477,15 @@ impl<'a> Worker<'a> {
         if guard > Nanos::ZERO && due.is_some_and(|due| due - guard <= now) && !clock.is_simulated() {
             return self.spin(now);
         }
+        if let Some(due) = due
+            && guard == Nanos::ZERO
+            && !self.large_bodies
+            && self.rest.may(now, due, self.active)
+        {
+            sleep_until(clock, due);
+            self.woke_for(due);
+            return self.waits.poll();
+        }
         let at = due.map_or(tick, |due| (due - guard).min(tick));
         // A tick that is already armed is left alone: no system call while answers keep coming.
         if self.timer.armed() > at || self.timer.armed() <= now {
@@ -486,12 +501,17 @@ impl<'a> Worker<'a> {
             && self.waits.len() == 1
             && self.waits.event(0).0 == TIMER
         {
-            let late = self.now() - due;
-            if self.report.timer_late.len() < 10_000 {
-                self.report.timer_late.push(late);
-            }
+            self.woke_for(due);
         }
         Ok(())
+    }
+
+    /// A sleep until `due` is over.
+    fn woke_for(&mut self, due: Nanos) {
+        let late = self.now() - due;
+        if self.report.timer_late.len() < 10_000 {
+            self.report.timer_late.push(late);
+        }
     }
 
     /// Looks for events without sleeping: a request is due within the spin guard.
@@ -633,10 +653,11 @@ impl<'a> Worker<'a> {
         self.outbox.push(sample);
         if call.flags.contains(SampleFlags::CAPTURED) {
             let script = self.prepared.script(call.scenario);
-            let secrets = script.map_or_else(Vec::new, |script| {
+            let mut secrets = script.map_or_else(Vec::new, |script| {
                 let carried = weighed.as_ref().map_or(&[][..], |(_, onward)| onward.carried());
                 script.secrets(self.who(&call.order, call.turn), carried)
             });
+            secrets.extend(weighed.iter().flat_map(|(_, onward)| onward.cookies()));
             self.outbox.capture(captured(
                 &call,
                 ending,

@@ -48,6 +48,7 @@ fn flow() -> Scenario {
         slots: Some(Slots::default()),
         flow: Some(Flow {
             steps: vec![step("put", Some("store")), ask, step("get", Some("store"))],
+            ..Flow::default()
         }),
         ..Scenario::new(
             "flow",

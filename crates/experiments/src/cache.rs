@@ -1,10 +1,14 @@
 //! Does a cache help, by how much, and from what length on? New prompts, prompts that were sent before, and prompts of which
-//! only the beginning was, one at a time and in random order within small blocks.
+//! only the beginning was, one at a time and in random order within small blocks. And does it go by every input: the same prompt
+//! with an optional input at two values.
 //!
 //! The requests are planned here; `cache/prompts.rs` writes the prompts, `cache/observed.rs` reads what came back,
-//! `cache/effect.rs` holds the arithmetic and `cache/report.rs` the words. It must not know how a cache works.
+//! `cache/effect.rs` holds the arithmetic, `cache/inputs.rs` varies optional inputs, and `cache/report.rs` and `cache/mixed_up.rs`
+//! hold the words. It must not know how a cache works.
 
 mod effect;
+mod inputs;
+mod mixed_up;
 mod observed;
 mod prompts;
 mod report;
@@ -33,6 +37,8 @@ const BODY_BYTES: u32 = 64 << 10;
 const STEP_WORDS: u32 = 16;
 /// Between two lengths, one without an effect and one with, so many more are tried.
 const REFINEMENTS_MAX: usize = 3;
+/// Share of an endpoint's time that may go into its optional inputs.
+const INPUTS_SHARE: f64 = 0.4;
 /// Different prompts that are repeated to learn how often they meet the cache.
 const REPEATED_PROMPTS: u32 = 8;
 
@@ -40,7 +46,7 @@ const REPEATED_PROMPTS: u32 = 8;
 pub(crate) static DEF: ExperimentDef = ExperimentDef {
     name: NAME,
     title: "Cache effect",
-    question: "Does a cache help, by how much, and from what length on?",
+    question: "Does a cache help, from what length on, and does it go by every input?",
     from_budget: Budget::Thorough,
     basis: Basis::Times,
     needs: &["coverage", "client-floor", "baseline"],
@@ -114,6 +120,10 @@ struct Cache {
 enum Purpose {
     /// Two new prompts of every length: which ones are taken, and how long they last.
     Trial,
+    /// Optional inputs, one value after the other.
+    InTurn,
+    /// Optional inputs, two values at one moment.
+    AtOnce,
     /// Blocks of one length, up to this look.
     Blocks {
         /// Words; 0 where there is no text.
@@ -151,6 +161,7 @@ impl Experiment for Cache {
     fn conclude(&self, run: &RunView<'_>) -> Vec<Finding> {
         let courses = self.courses.as_deref().unwrap_or_default();
         let mut findings = report::findings(run, courses, self.seed);
+        findings.extend(courses.iter().filter_map(|course| mixed_up::finding(run, course)));
         findings.extend(reset::finding(run, NAME));
         findings
     }
@@ -192,6 +203,9 @@ impl Cache {
     fn phase(&self, course: &mut Course, purpose: Purpose, left_s: f64) -> Phase {
         let number = course.phases.len() as u64;
         let seed = draw(self.seed, &[number, 17]);
+        if matches!(purpose, Purpose::InTurn | Purpose::AtOnce) {
+            return self.of_inputs(course, purpose, left_s, seed);
+        }
         let turns: Vec<(Turn, u32)> = match purpose {
             Purpose::Trial => {
                 let chars = course.slot.as_ref().map_or(u64::MAX, |slot| slot.chars_max);
@@ -221,6 +235,7 @@ impl Cache {
                 .into_iter()
                 .map(|turn| (turn, words))
                 .collect(),
+            Purpose::InTurn | Purpose::AtOnce => Vec::new(),
         };
         let items = turns
             .iter()
@@ -253,6 +268,40 @@ impl Cache {
         course.phases.push(observed::Planned { name, purpose, turns });
         phase
     }
+
+    /// The optional inputs of an endpoint, in turn or at once.
+    fn of_inputs(&self, course: &mut Course, purpose: Purpose, left_s: f64, seed: u64) -> Phase {
+        let items = course.input_items(purpose, seed);
+        let name = course.phase_name(purpose);
+        let shape = match purpose {
+            Purpose::AtOnce => Shape::Burst {
+                size: inputs::EACH as u32,
+                count: (items.len() as u64 / inputs::EACH) as u32,
+                interval_s: 0.0,
+            },
+            _ => Shape::Once {
+                duration_s: Some(left_s),
+            },
+        };
+        let phase = Phase {
+            name: name.clone(),
+            experiment: NAME.to_owned(),
+            capture: Capture {
+                responses_max: items.len() as u32,
+                body_bytes_max: BODY_BYTES,
+                digests: true,
+            },
+            scenarios: vec![Scenario::new(course.endpoint.clone(), items)],
+            shape,
+            limits: self.limits.clone(),
+        };
+        course.phases.push(observed::Planned {
+            name,
+            purpose,
+            turns: Vec::new(),
+        });
+        phase
+    }
 }
 
 /// What is next where the URL is all there is.
@@ -271,7 +320,15 @@ fn next_text(course: &mut Course, run: &RunView<'_>, share_s: f64, left_s: f64) 
         return Some(Purpose::Trial);
     }
     if course.planned.is_empty() {
-        course.planned = affordable(&course.trials(run), share_s);
+        let trials = course.trials(run);
+        course.planned = affordable(&trials, share_s);
+        course.choose_inputs(run, &trials, INPUTS_SHARE * share_s);
+    }
+    // The optional inputs first: what they take is known.
+    for purpose in [Purpose::InTurn, Purpose::AtOnce] {
+        if !course.inputs.is_empty() && !course.has(purpose) {
+            return Some(purpose);
+        }
     }
     let tests = course.tests();
     // One look at every length first, the longest and the shortest before those between.

@@ -19,6 +19,7 @@ use serde::Deserialize;
 
 use crate::experiment::params;
 use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
+pub(crate) use rules::is_noise_by_name;
 use variation::{Trial, plan};
 
 pub(crate) const NAME: &str = "diversity";

@@ -247,6 +247,7 @@ fn a_step_of_a_flow_is_measured_by_itself() {
                 ..prony_model::Step::default()
             })
             .to_vec(),
+        ..prony_model::Flow::default()
     });
     for (sample, item) in result.samples.iter_mut().zip([0, 1]) {
         sample.flags.insert(SampleFlags::STEP);

@@ -8,7 +8,6 @@ mod bodies;
 mod case;
 mod catalogue;
 mod clients;
-mod field;
 mod findings;
 mod generate;
 mod judge;

@@ -4,10 +4,10 @@
 //! `leak/report.rs` holds the words. It must not take something loaded late, a cache that fills or a garbage collector for a
 //! leak, nor two readings for a trend.
 
-mod judge;
+pub(crate) mod judge;
 mod report;
 pub(crate) mod series;
-mod units;
+pub(crate) mod units;
 
 use prony_model::{Arrivals, Budget, Capture, Endpoint, Finding, Limits, Phase, PhaseResult, Shape};
 use prony_stats::growth::Verdict;
@@ -46,16 +46,23 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     build: |context, value| {
         let asked: MemoryParams = params(value)?;
         let duration_s = asked.duration_s.unwrap_or(context.time_s);
+        let stated = Rules::default();
         Ok(Box::new(Memory {
             duration_s,
             load: asked.load.unwrap_or(0.6),
             rate: asked.rate,
             rules: Rules {
-                matters: asked.materiality_percent.unwrap_or(0.1) / 100.0 / 1000.0,
+                matters: asked
+                    .materiality_percent
+                    .map_or(stated.matters, |percent| percent / 100.0 / 1000.0),
                 limit_bytes: asked.limit_mib.map(|mib| mib * f64::from(1 << 20)),
-                horizon_s: asked.horizon_days.unwrap_or(7.0) * 86_400.0,
+                horizon_s: asked
+                    .horizon_days
+                    .map_or(stated.horizon_s, |days| days * 86_400.0),
                 production_per_s: asked.production_per_s,
-                restart_s: asked.restart_hours.unwrap_or(24.0) * 3_600.0,
+                restart_s: asked
+                    .restart_hours
+                    .map_or(stated.restart_s, |hours| hours * 3_600.0),
             },
             limits: context.limits.clone(),
         }))

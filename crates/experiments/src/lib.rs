@@ -27,6 +27,7 @@ mod errors;
 mod experiment;
 #[cfg(test)]
 mod fake;
+mod field;
 mod first_call;
 mod gate;
 mod identity;
@@ -40,9 +41,11 @@ mod ladder;
 mod leaf;
 mod leak;
 mod lockout;
+mod machine;
 mod metric;
 mod mutation;
 mod objective;
+pub mod onnx;
 mod overload;
 mod persistence;
 mod primary;
@@ -78,6 +81,7 @@ pub use experiment::{Basis, Build, BuildContext, Experiment, ExperimentDef, Para
 pub use gate::{
     Check, CheckError, FINDING_FORMS, FOUND_FIGURES, FoundFigure, Op, Wanted, judge_gate, judge_gates,
 };
+pub use machine::{BUSY_MACHINE, busier_than_before, on_busy_machine};
 pub use metric::{METRIC_FORMS, Metric, Span, StreamSpan, Unit};
 pub use server_metrics::{ServerMetrics, server_metrics};
 pub use slo::{Goodput, Slo, check_slo};

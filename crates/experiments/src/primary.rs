@@ -5,14 +5,15 @@ use prony_model::{Endpoint, Item, Nanos, Outcome, PhaseResult, Role, Scenario, S
 
 use crate::RunView;
 use crate::coverage::is_destructive;
+use crate::tiles::{is_descriptor, visit};
 use crate::timings::Timings;
 use crate::token_counts::generates;
 
 /// Fewest requests in a row whose failure means that an endpoint has stopped answering.
 const STOPPED_MIN: u64 = 3;
 
-/// Up to `max` endpoints that do the target's work and answered correctly: inference first, then media, resources and
-/// tiles; in the order of the surface within a role. Not those that leave something behind: under load they would fill the
+/// Up to `max` endpoints that do the target's work and answered correctly: inference first, then tiles, media and resources, and last
+/// the descriptors of tiles; in the order of the surface within a role. Not those that leave something behind: under load they would fill the
 /// target. Where the person chose, only those, whatever they do.
 pub(crate) fn primary<'a>(run: &RunView<'a>, max: usize) -> Vec<&'a Endpoint> {
     let mut endpoints: Vec<&Endpoint> = run
@@ -20,16 +21,16 @@ pub(crate) fn primary<'a>(run: &RunView<'a>, max: usize) -> Vec<&'a Endpoint> {
         .into_iter()
         .filter(|e| is_wanted(run, e) && !requests(run, e).is_empty() && !has_stopped(run, e))
         .collect();
-    endpoints.sort_by_key(|e| rank(e.role));
+    endpoints.sort_by_cached_key(|e| rank(run, e));
     endpoints.truncate(max);
     endpoints
 }
 
 fn is_wanted(run: &RunView<'_>, endpoint: &Endpoint) -> bool {
     if run.surface.chosen.is_empty() {
-        let keeps = run.surface.keeps.contains(&endpoint.name);
-        let leaves =
-            endpoint.creates() || is_destructive(&endpoint.method) || keeps || only_accepts(run, endpoint);
+        let leaves = run.surface.leaves_behind(endpoint)
+            || is_destructive(&endpoint.method)
+            || only_accepts(run, endpoint);
         endpoint.is_work() && !leaves
     } else {
         run.surface.chosen.contains(&endpoint.name)
@@ -58,7 +59,7 @@ pub(crate) fn heaviest<'a>(run: &RunView<'a>, max: usize) -> Vec<&'a Endpoint> {
     endpoints.sort_by_cached_key(|e| {
         let solo = Nanos::from_millis_f64(solo_ms(run, e).unwrap_or(0.0));
         let of_one = e.path.contains('{') && generates(run, e);
-        (is_limited(run, e), of_one, rank(e.role), std::cmp::Reverse(solo))
+        (is_limited(run, e), of_one, rank(run, e), std::cmp::Reverse(solo))
     });
     endpoints.truncate(max);
     endpoints
@@ -73,7 +74,7 @@ pub(crate) fn restartable<'a>(run: &RunView<'a>) -> Option<&'a Endpoint> {
         .min_by_key(|e| {
             let solo = Nanos::from_millis_f64(solo_ms(run, e).unwrap_or(0.0));
             let of_one = e.path.contains('{') && generates(run, e);
-            (of_one, rank(e.role), std::cmp::Reverse(solo))
+            (of_one, rank(run, e), std::cmp::Reverse(solo))
         })
 }
 
@@ -142,9 +143,10 @@ pub(crate) fn requests(run: &RunView<'_>, endpoint: &Endpoint) -> Vec<Item> {
         .collect()
 }
 
-/// The endpoint's requests in turn, as one scenario of its name.
+/// The endpoint's requests in turn, as one scenario of its name; of tiles those that a viewer asks for on a visit, over all levels.
 pub(crate) fn scenario(run: &RunView<'_>, endpoint: &Endpoint) -> Scenario {
-    Scenario::new(endpoint.name.clone(), requests(run, endpoint))
+    let items = visit(run, endpoint).unwrap_or_else(|| requests(run, endpoint));
+    Scenario::new(endpoint.name.clone(), items)
 }
 
 /// What one request takes alone, in ms: the baseline's median, else the preflight's last good answer.
@@ -169,15 +171,79 @@ pub(crate) fn no_work_ms(run: &RunView<'_>) -> Option<f64> {
     (!times.is_empty()).then(|| prony_stats::mean(&times))
 }
 
-fn rank(role: Role) -> u8 {
-    match role {
+fn rank(run: &RunView<'_>, endpoint: &Endpoint) -> u8 {
+    match endpoint.role {
+        _ if is_descriptor(run, endpoint) => 4,
         Role::Inference => 0,
-        Role::Media => 1,
-        Role::Resource => 2,
-        Role::Tile => 3,
-        Role::Listing => 4,
-        Role::Status => 5,
-        Role::Health => 6,
-        Role::Docs | Role::Metrics => 7,
+        Role::Tile => 1,
+        Role::Media => 2,
+        Role::Resource => 3,
+        Role::Listing => 5,
+        Role::Status => 6,
+        Role::Health => 7,
+        Role::Docs | Role::Metrics => 8,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prony_model::{Budget, Surface};
+
+    use super::{heaviest, scenario};
+    use crate::RunView;
+    use crate::fake::library::{Faults, Library, surface};
+    use crate::fake::{Reply, run};
+
+    #[test]
+    fn load_on_a_tile_server_goes_to_tiles_of_several_levels_and_its_descriptor_comes_last() {
+        let all = surface();
+        let surface = Surface {
+            endpoints: all
+                .endpoints
+                .into_iter()
+                .filter(|e| e.path.starts_with("/maps") || e.path == "/v1/documents/{id}")
+                .collect(),
+            ..Surface::default()
+        };
+        let mut library = Library::new(Faults::default());
+        let descriptor =
+            br#"<Image Format="png" Overlap="1" TileSize="256"><Size Width="8000" Height="6000"/></Image>"#;
+        let (phases, _) = run(&["coverage"], &surface, Budget::Quick, |r| {
+            if r.path.ends_with(".dzi") {
+                Reply::bytes(200, "application/xml", descriptor.to_vec())
+            } else {
+                library.answer(r)
+            }
+        });
+        let view = RunView {
+            surface: &surface,
+            phases: &phases,
+            cores: 2,
+            shared_host: true,
+        };
+        let chosen = heaviest(&view, 3);
+        let names: Vec<&str> = chosen.iter().map(|e| e.path.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "/maps/{id}_files/{level}/{col}_{row}.png",
+                "/v1/documents/{id}",
+                "/maps/{id}.dzi"
+            ]
+        );
+        let paths: Vec<String> = scenario(&view, chosen[0])
+            .items
+            .into_iter()
+            .map(|i| i.request.path)
+            .collect();
+        let mut levels: Vec<&str> = paths.iter().filter_map(|p| p.split('/').nth(3)).collect();
+        levels.sort_unstable();
+        levels.dedup();
+        // From the level that a window shows whole, 1000 x 750, to the last.
+        assert_eq!(
+            (levels, paths.len()),
+            (vec!["10", "11", "12", "13"], 200),
+            "{paths:?}"
+        );
     }
 }

@@ -18,7 +18,7 @@ use crate::experiment::params;
 use crate::primary::{no_work, requests, solo_ms};
 use crate::timings::{Timings, in_flight_max};
 use crate::token_counts::generators;
-use crate::wording::{digits, ms, outcome, quantiles, resting_on};
+use crate::wording::{digits, ms, on_even_machine, outcome, quantiles, resting_on};
 use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 
 const NAME: &str = "side-by-side";
@@ -176,6 +176,33 @@ fn alone_ms(run: &RunView<'_>, endpoint: &str, items: &[Item]) -> Option<Vec<f64
         .collect()
 }
 
+/// What requests that were sent together gained over the same requests one after another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gain {
+    /// How many requests.
+    pub n: usize,
+    /// The ratio of the times.
+    pub ratio: f64,
+    /// Whether that is something, and not nothing.
+    pub is_some: bool,
+}
+
+/// What was gained at an endpoint, for the ladder, which concludes how many are served at once. `None` where it was not measured,
+/// or lies between nothing and something.
+pub(crate) fn clear_gain(run: &RunView<'_>, endpoint: &str) -> Option<Gain> {
+    let phase = run.phase(NAME, TOGETHER)?;
+    let scenario = &phase.phase.scenarios[0];
+    let alone = alone_ms(run, endpoint, &scenario.items).filter(|_| scenario.name == endpoint)?;
+    let ends = Timings::of(phase, endpoint).ends_ms();
+    let whole = ends.last().filter(|_| ends.len() == alone.len())?;
+    let ratio = alone.iter().sum::<f64>() / whole;
+    (!(GAIN_NONE..GAIN_SOME).contains(&ratio)).then_some(Gain {
+        n: alone.len(),
+        ratio,
+        is_some: ratio >= GAIN_SOME,
+    })
+}
+
 /// What sending them together gained over one after another.
 fn gained(run: &RunView<'_>, phase: &PhaseResult) -> Option<Finding> {
     let scenario = &phase.phase.scenarios[0];
@@ -184,7 +211,7 @@ fn gained(run: &RunView<'_>, phase: &PhaseResult) -> Option<Finding> {
     let times = Timings::of(phase, endpoint);
     let n = alone.len();
     let here = source(phase, endpoint);
-    let draft = Draft::new(NAME, "serial-service", endpoint);
+    let draft = Draft::new(NAME, "gain-together", endpoint);
     let ends = times.ends_ms();
     if ends.len() < n {
         let finding = draft
@@ -230,11 +257,11 @@ fn gained(run: &RunView<'_>, phase: &PhaseResult) -> Option<Finding> {
         draft
             .verdict(Verdict::Fail, Severity::High)
             .title(format!(
-                "Requests to {endpoint} are served one at a time: {n} together take as long as {n} one after another"
+                "{n} requests to {endpoint} sent together take as long as {n} one after another"
             ))
             .detail(format!(
-                "{detail} What it serves is {per_s} per second however many ask; the number of open requests is a queue and no \
-                 capacity."
+                "{detail} So they took turns: it serves {per_s} per second however many ask; the number of open requests is a \
+                 queue and no capacity."
             ))
             .advice(
                 "Batch what is under way, or run the model in a worker of its own; until then one replica answers one user at a time.",
@@ -257,7 +284,7 @@ fn gained(run: &RunView<'_>, phase: &PhaseResult) -> Option<Finding> {
             ))
             .detail(detail)
     };
-    Some(resting_on(draft.done(), &[phase]))
+    Some(on_even_machine(draft.done(), &[phase]))
 }
 
 /// Whether probes wait for the generations under way.
@@ -308,7 +335,7 @@ fn starved(run: &RunView<'_>, phase: &PhaseResult) -> Option<Finding> {
     } else {
         draft.title(format!("{probe} still answers while {working} generates"))
     };
-    Some(resting_on(draft.done(), &[phase, idle_phase]))
+    Some(on_even_machine(draft.done(), &[phase, idle_phase]))
 }
 
 #[cfg(test)]

@@ -76,21 +76,30 @@ fn as_stream(item: &Item) -> Option<Item> {
         return None;
     };
     let mut body: Value = serde_json::from_str(text).ok()?;
-    let path = item.request.path.split('?').next()?;
+    let (path, query) = item
+        .request
+        .path
+        .split_once('?')
+        .map_or((item.request.path.as_str(), None), |(path, query)| {
+            (path, Some(query))
+        });
     let protocol = protocol(path, &body)?;
-    body["stream"] = json!(true);
-    let length = match protocol {
-        StreamProtocol::OpenaiResponses => "max_output_tokens",
-        _ => "max_tokens",
-    };
-    body[length] = json!(TOKENS_MAX);
-    if matches!(
-        protocol,
-        StreamProtocol::OpenaiChat | StreamProtocol::OpenaiCompletions
-    ) {
-        body["stream_options"] = json!({ "include_usage": true });
+    limit(protocol, &mut body, TOKENS_MAX)?;
+    let mut asked = path.to_owned();
+    match protocol {
+        // It streams at a path of its own.
+        StreamProtocol::TgiGenerate => {
+            asked.push_str("_stream");
+            body["parameters"]["details"] = json!(true);
+        }
+        StreamProtocol::OpenaiChat | StreamProtocol::OpenaiCompletions => {
+            body["stream"] = json!(true);
+            body["stream_options"] = json!({ "include_usage": true });
+        }
+        _ => body["stream"] = json!(true),
     }
     let mut item = item.clone();
+    item.request.path = query.map_or(asked.clone(), |query| format!("{asked}?{query}"));
     item.request.body = Body::text(body.to_string());
     item.expect = Expect {
         status: item.expect.status,
@@ -114,9 +123,41 @@ fn protocol(path: &str, body: &Value) -> Option<StreamProtocol> {
         Some(StreamProtocol::OpenaiResponses)
     } else if path.ends_with("/messages") && has("messages") && has("max_tokens") {
         Some(StreamProtocol::AnthropicMessages)
+    } else if (path.ends_with("/api/generate") && has("model") && has("prompt"))
+        || (path.ends_with("/api/chat") && has("model") && has("messages"))
+    {
+        Some(StreamProtocol::Ollama)
+    } else if path.ends_with("/completion") && has("prompt") {
+        Some(StreamProtocol::LlamacppCompletion)
+    } else if path.ends_with("/generate") && has("inputs") {
+        Some(StreamProtocol::TgiGenerate)
     } else {
         None
     }
+}
+
+/// Says in a request how many tokens its answer may have at most; `None` where the protocol has no word for it.
+pub(crate) fn limit(protocol: StreamProtocol, body: &mut Value, tokens: u32) -> Option<()> {
+    let (group, field) = match protocol {
+        StreamProtocol::OpenaiResponses => (None, "max_output_tokens"),
+        StreamProtocol::OpenaiChat if body.get("max_completion_tokens").is_some() => {
+            (None, "max_completion_tokens")
+        }
+        StreamProtocol::OpenaiChat
+        | StreamProtocol::OpenaiCompletions
+        | StreamProtocol::AnthropicMessages => (None, "max_tokens"),
+        StreamProtocol::LlamacppCompletion => (None, "n_predict"),
+        StreamProtocol::TgiGenerate => (Some("parameters"), "max_new_tokens"),
+        StreamProtocol::Ollama => (Some("options"), "num_predict"),
+        StreamProtocol::KserveGenerate | StreamProtocol::Sse => return None,
+    };
+    let whole = body.as_object_mut()?;
+    let place = match group {
+        None => whole,
+        Some(group) => whole.entry(group).or_insert_with(|| json!({})).as_object_mut()?,
+    };
+    place.insert(field.to_owned(), json!(tokens));
+    Some(())
 }
 
 /// The records of the good answers of a scenario, in order of completion.
@@ -186,6 +227,32 @@ mod tests {
         let (protocol, body) = asked("/v1/responses", &json!({"model": "m", "input": "x"})).unwrap();
         assert_eq!(protocol, StreamProtocol::OpenaiResponses);
         assert_eq!(body["max_output_tokens"], 64);
+        let ollama = json!({"model": "m", "prompt": "x", "stream": false, "options": {"temperature": 0}});
+        let (protocol, body) = asked("/api/generate", &ollama).unwrap();
+        assert_eq!(protocol, StreamProtocol::Ollama);
+        assert_eq!(
+            (&body["stream"], &body["options"]),
+            (&json!(true), &json!({"temperature": 0, "num_predict": 64}))
+        );
+        let (protocol, body) = asked("/completion", &json!({"prompt": "x"})).unwrap();
+        assert_eq!(protocol, StreamProtocol::LlamacppCompletion);
+        assert_eq!(body, json!({"prompt": "x", "n_predict": 64, "stream": true}));
+    }
+
+    #[test]
+    fn a_server_that_streams_at_another_path_is_asked_there() {
+        let item = Item {
+            request: Request::json("POST", "/generate?a=1", &json!({"inputs": "x"})),
+            expect: Expect::default(),
+        };
+        let streamed = as_stream(&item).unwrap();
+        assert_eq!(streamed.request.path, "/generate_stream?a=1");
+        assert_eq!(
+            streamed.request.body,
+            Body::text(
+                json!({"inputs": "x", "parameters": {"max_new_tokens": 64, "details": true}}).to_string()
+            )
+        );
     }
 
     #[test]

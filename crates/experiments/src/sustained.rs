@@ -8,21 +8,27 @@
 //! percentiles that rest on it. It takes 30 s after the warm-up, so a short run does not ask.
 
 mod drift;
+mod slower;
 mod steady;
+#[cfg(test)]
+mod tests;
 
-use prony_model::{Arrivals, Budget, Capture, Finding, Limits, Phase, PhaseResult, Severity, Shape, Verdict};
+use prony_model::{
+    Arrivals, Budget, Capture, Finding, Limits, Phase, PhaseResult, Sample, Severity, Shape, Source, Verdict,
+};
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 
 use crate::draft::{Draft, source};
 use crate::experiment::params;
 use crate::ladder::throughput_max;
-use crate::primary::{heaviest, scenario};
+use crate::primary::{heaviest, scenario, solo_ms};
 use crate::rate::{bounded, offered, steady_rate};
 use crate::timings::Timings;
 use crate::wording::{OUTCOME_COLUMNS, by_failures, digits, ms, outcome, quantile, quantiles, resting_on};
 use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 use drift::{Drift, drift};
+use slower::{Cause, Slower, Usual};
 
 pub(crate) use drift::in_flight_growth;
 
@@ -96,9 +102,9 @@ impl Experiment for Sustained {
         let mut findings: Vec<Finding> = Vec::new();
         for phase in run.of(NAME) {
             findings.push(resting_on(load_finding(run, phase), &[phase]));
-            findings.push(resting_on(drift_finding(phase), &[phase]));
+            findings.push(resting_on(drift_finding(run, phase), &[phase]));
             if self.steady.unwrap_or(length_s(phase) >= steady::JUDGED_FROM_S) {
-                findings.push(steady::finding(phase));
+                findings.push(steady::finding(phase, slower(run, phase).as_ref()));
             }
         }
         if findings.is_empty() {
@@ -208,11 +214,29 @@ fn load_finding(run: &RunView<'_>, phase: &PhaseResult) -> Finding {
     draft.done()
 }
 
-fn drift_finding(phase: &PhaseResult) -> Finding {
+/// Whose doing it is, should answers have become slower: `None` where the machine was equally busy all the while, or nobody saw.
+fn slower(run: &RunView<'_>, phase: &PhaseResult) -> Option<Slower> {
+    let endpoint = &phase.phase.name;
+    let samples: Vec<&Sample> = Timings::of(phase, endpoint).samples().collect();
+    let known = run.surface.endpoints.iter().find(|e| e.name == *endpoint);
+    let usual = Usual {
+        load: throughput_max(run, endpoint).map(|x| offered(phase) / x),
+        alone_ms: known.and_then(|endpoint| solo_ms(run, endpoint)),
+    };
+    let earlier = run
+        .phases
+        .iter()
+        .position(|p| p.index == phase.index)
+        .unwrap_or(0);
+    Slower::of(phase, &samples, &usual, &run.phases[..earlier])
+}
+
+fn drift_finding(run: &RunView<'_>, phase: &PhaseResult) -> Finding {
     let endpoint = &phase.phase.name;
     let evidence = source(phase, endpoint);
     let draft = Draft::new(NAME, "degrades-over-time", endpoint).advisory();
-    let Some(found) = drift(phase) else {
+    let samples: Vec<&Sample> = Timings::of(phase, endpoint).samples().collect();
+    let Some(found) = drift(&samples) else {
         return draft
             .title(format!("The load on {endpoint} was too short to see a drift"))
             .detail("Successive response times depend on one another; too few independent stretches are left to fit a trend.")
@@ -250,12 +274,7 @@ fn drift_finding(phase: &PhaseResult) -> Finding {
         percent(found.in_flight_change)
     );
     if found.degrades() {
-        draft
-            .verdict(Verdict::Warn, Severity::Medium)
-            .title(format!("{endpoint} became slower as the run went on: by {} % of its mean", percent(change)))
-            .detail(format!("{what} The load stayed the same, so something accumulates: a queue, a cache, a leak or heat."))
-            .advice("Repeat with a longer run; if it goes on, look at the queue, the memory and the clock speed of the server.", "")
-            .done()
+        degraded(draft, &found, slower(run, phase), &what, &evidence).done()
     } else if found.is_doubtful() {
         draft
             .verdict(Verdict::Inconclusive, Severity::Low)
@@ -273,4 +292,38 @@ fn drift_finding(phase: &PhaseResult) -> Finding {
             ))
             .done()
     }
+}
+
+/// Words for a load that became slower: the target's doing, unless the machine can have brought it about.
+fn degraded(draft: Draft, found: &Drift, slower: Option<Slower>, what: &str, evidence: &Source) -> Draft {
+    let endpoint = &evidence.scenario;
+    let draft = match &slower {
+        Some(slower) => slower.evidence(draft, evidence),
+        None => draft,
+    };
+    let machine = slower
+        .as_ref()
+        .map_or_else(String::new, |slower| format!(" {}", slower.says()));
+    if slower.is_some_and(|slower| slower.cause == Cause::Machine) {
+        return draft
+            .verdict(Verdict::Inconclusive, Severity::Low)
+            .title(format!(
+                "The machine became slower during the load on {endpoint}: whether {endpoint} would have is not known"
+            ))
+            .detail(format!("{what}{machine}"))
+            .advice(slower::ADVICE, "");
+    }
+    draft
+        .verdict(Verdict::Warn, Severity::Medium)
+        .title(format!(
+            "{endpoint} became slower as the run went on: by {} % of its mean",
+            digits(100.0 * found.change)
+        ))
+        .detail(format!(
+            "{what} The load stayed the same, so something accumulates: a queue, a cache, a leak or heat.{machine}"
+        ))
+        .advice(
+            "Repeat with a longer run; if it goes on, look at the queue, the memory and the clock speed of the server.",
+            "",
+        )
 }

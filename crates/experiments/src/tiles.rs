@@ -11,7 +11,7 @@ pub use address::{TileAddress, descriptors};
 use std::collections::BTreeMap;
 
 use prony_model::{
-    Budget, Capture, Endpoint, Expect, Finding, Item, Limits, Phase, Request, Role, Scenario, Shape, Surface,
+    Budget, Capture, Endpoint, Expect, Finding, Item, Limits, Phase, Request, Role, Scenario, Shape,
 };
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
@@ -26,6 +26,11 @@ const PHASE: &str = "pyramid";
 const VALID: &str = "valid tiles";
 const OUTSIDE: &str = "tiles out of range";
 const MALFORMED: &str = "malformed tile addresses";
+
+/// Tiles of a visit: a viewer is at the last level of a large slide by then.
+const VISIT_TILES: usize = 200;
+/// Where the visitor looks. The same for every load, so that their times can be compared.
+const VISIT_SEED: u64 = 1;
 
 /// Registry entry.
 pub(crate) static DEF: ExperimentDef = ExperimentDef {
@@ -171,39 +176,67 @@ fn scenario(name: &str, paths: impl Iterator<Item = String>, expect: &Expect) ->
     )
 }
 
-/// The largest pyramid of which both the descriptor and the tile addresses are known.
-fn find<'a>(run: &RunView<'a>) -> Option<(&'a Endpoint, TileAddress, Descriptor, BTreeMap<String, String>)> {
-    let surface: &'a Surface = run.surface;
-    let tiles = surface.endpoints.iter().filter(|e| e.role == Role::Tile);
-    let addressed = tiles.filter_map(|e| Some((e, TileAddress::of(e)?)));
-    for (endpoint, address) in addressed {
-        for candidate in descriptors(endpoint, &surface.endpoints) {
-            let Some(phase) = run.phase("coverage", "preflight") else {
-                continue;
-            };
-            let largest = answers(phase, &candidate.name)
+/// A pyramid of which both the descriptor and the tile addresses are known.
+type Known<'a> = (&'a Endpoint, TileAddress, Descriptor, BTreeMap<String, String>);
+
+/// The largest pyramid of the first tile endpoint that has one.
+fn find<'a>(run: &RunView<'a>) -> Option<Known<'a>> {
+    run.surface.endpoints.iter().find_map(|e| pyramid(run, e))
+}
+
+/// The largest pyramid of a tile endpoint: its descriptor was answered in the preflight.
+fn pyramid<'a>(run: &RunView<'a>, endpoint: &'a Endpoint) -> Option<Known<'a>> {
+    let address = TileAddress::of(endpoint)?;
+    let phase = run.phase("coverage", "preflight")?;
+    let first = Tile {
+        level: 0,
+        col: 0,
+        row: 0,
+    };
+    let largest = descriptors(endpoint, &run.surface.endpoints)
+        .into_iter()
+        .find_map(|candidate| {
+            answers(phase, &candidate.name)
                 .into_iter()
                 .filter_map(|a| {
                     let descriptor = Descriptor::parse(&a.captured?.body).ok()?;
                     let inputs = candidate.samples.get(a.item as usize)?.inputs.clone();
-                    address.path(
-                        Tile {
-                            level: 0,
-                            col: 0,
-                            row: 0,
-                        },
-                        &descriptor.format,
-                        &inputs,
-                    )?;
+                    address.path(first, &descriptor.format, &inputs)?;
                     Some((descriptor, inputs))
                 })
-                .max_by_key(|(d, _)| d.tile_count());
-            if let Some((descriptor, inputs)) = largest {
-                return Some((endpoint, address, descriptor, inputs));
-            }
-        }
-    }
-    None
+                .max_by_key(|(d, _)| d.tile_count())
+        });
+    largest.map(|(descriptor, inputs)| (endpoint, address, descriptor, inputs))
+}
+
+/// What a viewer asks of a tile endpoint: the tiles of a visit, over all the levels that it shows, in its order. `None` for another
+/// endpoint, and where no descriptor tells which tiles there are.
+pub(crate) fn visit(run: &RunView<'_>, endpoint: &Endpoint) -> Option<Vec<Item>> {
+    let (_, address, descriptor, inputs) = pyramid(run, endpoint)?;
+    let items: Vec<Item> = descriptor
+        .viewport_trace(VISIT_TILES, VISIT_SEED)
+        .into_iter()
+        .filter_map(|tile| {
+            Some(Item {
+                request: Request::get(address.path(tile, &descriptor.format, &inputs)?),
+                expect: endpoint.expect.clone(),
+            })
+        })
+        .collect();
+    (!items.is_empty()).then_some(items)
+}
+
+/// Whether an endpoint is but the way in to the tiles of another: it answered with a descriptor, which a viewer reads once.
+pub(crate) fn is_descriptor(run: &RunView<'_>, endpoint: &Endpoint) -> bool {
+    let is_candidate = endpoint.method == "GET" && matches!(endpoint.role, Role::Media | Role::Resource);
+    let has_tiles = || run.surface.endpoints.iter().any(|e| e.role == Role::Tile);
+    is_candidate
+        && has_tiles()
+        && run.phase("coverage", "preflight").is_some_and(|phase| {
+            answers(phase, &endpoint.name)
+                .iter()
+                .any(|a| a.is_ok() && a.captured.is_some_and(|c| Descriptor::parse(&c.body).is_ok()))
+        })
 }
 
 #[cfg(test)]

@@ -188,6 +188,7 @@ impl Workers {
         let flow = Scenario {
             flow: Some(Flow {
                 steps: vec![step("health"), step("first"), step("next")],
+                ..Flow::default()
             }),
             ..Scenario::new(endpoint.name.clone(), vec![health, work.clone(), work])
         };

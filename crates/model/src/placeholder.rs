@@ -1,6 +1,8 @@
 //! `{{...}}` in a request that is filled in for every arrival: what stands there, as text and as a value. It must not
 //! know where the values come from.
 
+use std::fmt;
+
 /// A piece of a text with placeholders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece<'a> {
@@ -41,6 +43,23 @@ pub enum Slot {
 impl Slot {
     /// Names that a feed cannot have.
     pub const RESERVED: [&str; 4] = ["seq", "user", "random", "carry"];
+}
+
+impl fmt::Display for Placeholder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("{{")?;
+        match &self.slot {
+            Slot::Seq => f.write_str("seq")?,
+            Slot::User => f.write_str("user")?,
+            Slot::RandomInt(from, to) => write!(f, "random.int({from},{to})")?,
+            Slot::RandomHex(digits) => write!(f, "random.hex({digits})")?,
+            Slot::RandomUuid => f.write_str("random.uuid")?,
+            Slot::Carry(name) => write!(f, "carry.{name}")?,
+            Slot::Feed(name, column) if column == "value" => f.write_str(name)?,
+            Slot::Feed(name, column) => write!(f, "{name}.{column}")?,
+        }
+        f.write_str(if self.raw { " | raw}}" } else { "}}" })
+    }
 }
 
 /// Splits a text at its placeholders; what is none stays text. The error names a placeholder that is malformed.
@@ -138,10 +157,17 @@ mod tests {
             ("{{users./a/b}}", Slot::Feed("users".into(), "/a/b".into())),
             ("{{ids}}", Slot::Feed("ids".into(), "value".into())),
         ] {
-            assert_eq!(pieces(text).unwrap(), [hole(slot)], "{text}");
+            let found = pieces(text).unwrap();
+            assert_eq!(found, [hole(slot)], "{text}");
+            let Piece::Hole(placeholder) = &found[0] else {
+                unreachable!("it is a hole");
+            };
+            let plain: String = text.split(' ').collect();
+            assert_eq!(placeholder.to_string(), plain);
         }
         let raw = pieces("a{{x|raw}}b").unwrap();
         assert_eq!(raw[0], Piece::Text("a"));
+        assert!(matches!(&raw[1], Piece::Hole(p) if p.to_string() == "{{x | raw}}"));
         assert!(
             matches!(&raw[1], Piece::Hole(p) if p.raw && p.slot == Slot::Feed("x".into(), "value".into()))
         );

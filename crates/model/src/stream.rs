@@ -21,6 +21,12 @@ pub enum StreamProtocol {
     AnthropicMessages,
     /// KServe V2 generate extension: one JSON object with `text_output` per event, ended by the end of the body.
     KserveGenerate,
+    /// Text Generation Inference: an event with `token.text` for each token, ended by the one with `generated_text`.
+    TgiGenerate,
+    /// The completions of llama.cpp's server: `content`, ended by `stop: true`.
+    LlamacppCompletion,
+    /// Ollama's generate and chat: one JSON object per line with `response` or `message.content`, ended by `done: true`.
+    Ollama,
     /// Server-sent events of any meaning: each with data counts as one token; ended by the end of the body.
     Sse,
 }
@@ -33,6 +39,9 @@ impl StreamProtocol {
         Self::OpenaiResponses,
         Self::AnthropicMessages,
         Self::KserveGenerate,
+        Self::TgiGenerate,
+        Self::LlamacppCompletion,
+        Self::Ollama,
         Self::Sse,
     ];
 
@@ -44,7 +53,24 @@ impl StreamProtocol {
             Self::OpenaiResponses => "openai-responses",
             Self::AnthropicMessages => "anthropic-messages",
             Self::KserveGenerate => "kserve-generate",
+            Self::TgiGenerate => "tgi-generate",
+            Self::LlamacppCompletion => "llamacpp-completion",
+            Self::Ollama => "ollama",
             Self::Sse => "sse",
+        }
+    }
+
+    /// Whether its events are lines of JSON (NDJSON) and not server-sent events.
+    pub fn is_lines(self) -> bool {
+        self == Self::Ollama
+    }
+
+    /// Media type of an answer in this protocol.
+    pub fn media_type(self) -> &'static str {
+        if self.is_lines() {
+            "application/x-ndjson"
+        } else {
+            "text/event-stream"
         }
     }
 }

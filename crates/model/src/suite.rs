@@ -38,6 +38,9 @@ pub struct Suite {
     /// Where the values of `{{NAME.COLUMN}}` in requests come from: `[feed.NAME]`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub feed: BTreeMap<String, Feed>,
+    /// Send again what failed, in every scenario that says nothing of its own: `[retry]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
     /// Scenarios that phases refer to by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scenario: Vec<ScenarioSpec>,
@@ -276,7 +279,11 @@ pub struct ScenarioSpec {
     /// Steps of a flow, each with its request: `[[scenario.step]]`. One arrival takes them all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub step: Vec<StepSpec>,
-    /// Send again what failed: `[scenario.retry]`.
+    /// Each arrival of a flow keeps the cookies that answers set, as a browser does, and sends them back with its next steps to
+    /// the same server. They are never recorded.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub cookies: bool,
+    /// Send again what failed: `[scenario.retry]`. That of the suite by default; `attempts = 1` does without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
 }

@@ -42,6 +42,13 @@ pub struct Surface {
     pub scenarios: Vec<Scenario>,
 }
 
+impl Surface {
+    /// Whether each call of an endpoint leaves something behind on the target: no experiment loads it unless the person chose it.
+    pub fn leaves_behind(&self, endpoint: &Endpoint) -> bool {
+        endpoint.creates() || self.keeps.contains(&endpoint.name)
+    }
+}
+
 /// An interface to jobs: one request starts the work, another tells how it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -113,7 +120,8 @@ impl Endpoint {
             .collect()
     }
 
-    /// Whether it makes something that can exist only once: a success is "created", and a second of the same name a conflict.
+    /// Whether it makes something that can exist only once: a success is "created", and a second of the same name a conflict. So the
+    /// same request is not answered well twice, which other endpoints that leave something behind may well do.
     pub fn creates(&self) -> bool {
         let declares = |status: u16| self.declared_statuses.contains(&status);
         self.method == "POST" && declares(201) && declares(409)
@@ -154,10 +162,11 @@ pub enum Role {
 
 impl Role {
     /// Path segments, lower case, that mean liveness or readiness: such an endpoint does no work.
-    pub const HEALTH_SEGMENTS: [&str; 12] = [
+    pub const HEALTH_SEGMENTS: [&str; 13] = [
         "health",
         "healthz",
         "healthcheck",
+        "health-check",
         "livez",
         "readyz",
         "live",

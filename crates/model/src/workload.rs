@@ -102,6 +102,17 @@ pub struct Slots {
 pub struct Flow {
     /// One for each item of the scenario.
     pub steps: Vec<Step>,
+    /// Each arrival keeps the cookies that answers set, and sends them back with its next requests to the same server.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub cookies: bool,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// What a step of a flow is, beside its request.

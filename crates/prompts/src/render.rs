@@ -106,7 +106,11 @@ pub(crate) fn session(api: &impl Api, made: &Made, spec: &SessionSpec) -> (Vec<I
             ..Step::default()
         });
     }
-    (items, Flow { steps }, slots)
+    let flow = Flow {
+        steps,
+        ..Flow::default()
+    };
+    (items, flow, slots)
 }
 
 /// The value that all have, if they have one.

@@ -8,6 +8,7 @@ mod judge;
 mod launch;
 mod load;
 mod man;
+mod model;
 mod prompts;
 mod report;
 mod request;
@@ -23,6 +24,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use prony_model::ExitCode;
 
 pub(crate) use access::AccessArgs;
+#[cfg(test)]
+pub(crate) use access::Cookie;
 pub(crate) use check::{CheckArgs, ToldArgs};
 pub(crate) use compare::CompareArgs;
 pub(crate) use completions::CompletionsArgs;
@@ -30,6 +33,7 @@ pub(crate) use judge::{JudgeArgs, KindArg};
 pub(crate) use launch::LaunchArgs;
 pub(crate) use load::{ArrivalsArg, LoadArgs};
 pub(crate) use man::ManArgs;
+pub(crate) use model::ModelArgs;
 pub(crate) use prompts::PromptArgs;
 pub(crate) use report::ReportArgs;
 pub(crate) use request::RequestArgs;
@@ -77,6 +81,7 @@ pub(crate) enum Command {
     Run(RunArgs),
     Report(ReportArgs),
     Judge(JudgeArgs),
+    Model(ModelArgs),
     Serve(ServeArgs),
     Schema(SchemaArgs),
     Completions(CompletionsArgs),

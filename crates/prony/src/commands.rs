@@ -6,6 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod judge;
 pub(crate) mod load;
 pub(crate) mod man;
+pub(crate) mod model;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod schema;

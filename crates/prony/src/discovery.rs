@@ -1,14 +1,20 @@
 //! Finding out what a target is, with requests that any HTTP client could send.
 //!
-//! Discovery asks for documents (OpenAPI, descriptors, model lists), health and listings. It never calls an endpoint
-//! that does the target's real work: the first such call belongs to the run, where it is recorded.
+//! Discovery asks for documents (OpenAPI, descriptors, model lists), health and listings. It does not call an endpoint that does
+//! the target's real work: the first such call belongs to the run, where it is recorded. The exceptions are endpoints for inference
+//! of which nothing says what they take (`guess`), or whether the model does it at all (`sound`): these are tried with a few
+//! requests, and what was found says so.
 
 mod anthropic;
+mod by_path;
+mod gradio;
 pub(crate) mod grpc;
+mod guess;
 mod harvest;
 mod jobs;
 mod llm;
 mod mcp;
+mod native;
 mod openai;
 mod openapi;
 mod places;
@@ -16,6 +22,7 @@ mod protocols;
 mod role;
 mod runpod;
 mod s3;
+mod sound;
 mod tensors;
 mod tiles;
 mod told;
@@ -52,6 +59,23 @@ impl<F: FnMut(&Request) -> Captured> Fetch for F {
     }
 }
 
+/// What the first answers tell.
+struct Hints<'a> {
+    /// Path of the URL given.
+    path: &'a str,
+    /// The answer to it.
+    first: &'a Captured,
+    /// The answer to a path that cannot exist.
+    elsewhere: &'a Captured,
+}
+
+impl Hints<'_> {
+    /// Whether an answer is what the target answers to any path.
+    fn is_anything(&self, answer: &Captured) -> bool {
+        self.elsewhere.status == 200 && self.elsewhere.digest == answer.digest
+    }
+}
+
 /// What was found out of a target.
 #[derive(Clone, Debug)]
 pub(crate) struct Discovery {
@@ -70,8 +94,23 @@ pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str, told: &Told) -> Result
         return Err(Box::new(first));
     }
     let mut surface = Surface::default();
-    let catch_all = places::catch_all(fetch);
-    let documents = places::documents(fetch, path, &first);
+    let elsewhere = places::elsewhere(fetch);
+    let hints = Hints {
+        path,
+        first: &first,
+        elsewhere: &elsewhere,
+    };
+    let is_gradio = gradio::is_page(&first);
+    let mut documents = None;
+    let mut routes = Vec::new();
+    if !is_gradio {
+        documents = places::documents(fetch, path, &first);
+    }
+    if documents.is_none() && !is_gradio {
+        routes = by_path::routes(fetch, &hints);
+        documents = places::below(fetch, &routes);
+    }
+    let has_document = documents.is_some();
     let mut harvest = Harvest::default();
     let mut preparation = None;
     let mut pages = vec![first.body.clone()];
@@ -80,7 +119,10 @@ pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str, told: &Told) -> Result
     if let Some((place, document)) = documents {
         surface.found_by.push(format!("OpenAPI document at {place}"));
         let mut api = openapi::read(&document);
-        below(&mut api.operations, path, &place);
+        let route = routes
+            .iter()
+            .find(|route| place.starts_with(&format!("{route}/")));
+        below(&mut api.operations, route.map_or(path, String::as_str), &place);
         surface.name = text::clean(&api.title, 80);
         surface.version = text::clean(&api.version, 40);
         pages.extend(listings(fetch, &api.operations, &mut harvest, &mut surface));
@@ -89,18 +131,41 @@ pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str, told: &Told) -> Result
         let submits = surface.jobs.iter().map(|job| job.submit.clone());
         surface.keeps = kept.map(Operation::name).chain(submits).collect();
         operations(&api.operations, &harvest, &mut surface);
+        by_path::cog(&api.operations, &mut surface);
+        if told.is_empty() {
+            guess::undescribed(fetch, &mut surface);
+        }
         preparation = uploads::plan(&api.operations, &harvest);
     }
-    well_known(fetch, catch_all.as_ref(), &mut surface);
+    well_known(fetch, &hints, &mut surface);
     protocols::dzi(fetch, path, &first, &pages, &mut surface);
     tiles::plan(fetch, &mut surface);
     protocols::kserve(fetch, kserve.as_ref(), &mut surface);
     let models = llm::Models::ask(fetch);
-    openai::find(fetch, &models, &mut surface);
+    let documented = llm::has_document(&surface);
+    let sounds = told.is_empty() && sound::find(fetch, &models, documented, &mut surface);
+    openai::find(fetch, &models, documented, sounds, &mut surface);
     anthropic::find(fetch, &models, &mut surface);
+    native::find(fetch, &hints, has_document, &mut surface);
+    if is_gradio {
+        gradio::find(fetch, &hints, &mut surface);
+    }
+    if told.is_empty() {
+        if !has_document {
+            by_path::ray(fetch, &routes, &mut surface);
+        }
+        by_path::find(fetch, &hints, &models, &mut surface);
+    }
     runpod::undocumented(fetch, path, &mut surface);
     s3::recognise(&first, &mut surface);
-    mcp::tools(fetch, path, &first, &mut surface);
+    let hints = mcp::Hints {
+        path,
+        first: &first,
+        catch_all: catch_all.as_ref(),
+        pages: &pages,
+        is_told: !told.is_empty(),
+    };
+    mcp::tools(fetch, &hints, &mut surface);
     if told.is_empty() {
         the_url_itself(path, &first, &mut surface);
     } else {
@@ -247,14 +312,13 @@ fn expectation(operation: &Operation) -> Expect {
 }
 
 /// Health, status, metrics and model lists at their usual places, documented or not.
-fn well_known(fetch: &mut dyn Fetch, catch_all: Option<&Captured>, surface: &mut Surface) {
+fn well_known(fetch: &mut dyn Fetch, hints: &Hints<'_>, surface: &mut Surface) {
     for &(path, role) in places::WELL_KNOWN {
         if surface.endpoints.iter().any(|e| e.path == path) {
             continue;
         }
         let answer = fetch.fetch(&Request::get(path));
-        let same_as_anything = catch_all.is_some_and(|any| any.digest == answer.digest);
-        if answer.status != 200 || same_as_anything {
+        if answer.status != 200 || hints.is_anything(&answer) {
             continue;
         }
         surface

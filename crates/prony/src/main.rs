@@ -8,12 +8,15 @@ mod discovery;
 mod imported;
 mod inference;
 mod objectives;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod origins;
 mod pictures;
 mod replay;
 mod runner;
 mod sending;
 mod session;
+mod sounds;
 mod target_url;
 mod text;
 mod timetable;
@@ -67,6 +70,7 @@ fn dispatch(cli: Cli, session: &Session) -> anyhow::Result<ExitCode> {
         Command::Run(args) => commands::run::run(&args, session),
         Command::Report(args) => commands::report::run(&args, session),
         Command::Judge(args) => commands::judge::run(&args, session),
+        Command::Model(args) => commands::model::run(&args, session),
         Command::Serve(args) => commands::serve::run(&args, session),
         Command::Completions(args) => commands::completions::run(&args, session),
         Command::Man(args) => commands::man::run(&args, session),

@@ -25,8 +25,12 @@ pub(crate) fn beside(url: &str) -> Option<(&str, &str)> {
     Some(rest.split_at(rest.find('/').unwrap_or(rest.len())))
 }
 
-/// The origins that phases of a suite go to.
+/// The origins that phases of a suite go to: those that steps name and, where redirects are followed, those without keys.
 pub(crate) fn used(suite: &Suite) -> Vec<(&String, &OriginSpec)> {
+    let limits = suite.phase.iter().filter_map(|phase| phase.limits.as_ref());
+    let redirects = limits
+        .chain([&suite.run.limits])
+        .any(|limits| limits.redirects_max > 0);
     let sent = |name: &String| suite.phase.iter().any(|phase| phase.scenarios.contains(name));
     let named = |origin: &String| {
         let mut scenarios = suite.scenario.iter().filter(|scenario| sent(&scenario.name));
@@ -37,7 +41,11 @@ pub(crate) fn used(suite: &Suite) -> Vec<(&String, &OriginSpec)> {
                 .any(|step| step.origin.as_ref() == Some(origin))
         })
     };
-    suite.origin.iter().filter(|(name, _)| named(name)).collect()
+    let led_to = |spec: &OriginSpec| redirects && spec.sign.is_none();
+    let origins = suite.origin.iter();
+    origins
+        .filter(|(name, spec)| named(name) || led_to(spec))
+        .collect()
 }
 
 /// Writes where the files of origins are, which start from the suite's folder.
@@ -193,6 +201,16 @@ mod tests {
         assert_eq!((found.len(), found[0].0.as_str()), (1, "store"));
         assert_eq!(found[0].1.origin.to_string(), "http://127.0.0.1:9/bucket");
         assert!(found[0].1.headers.is_empty() && found[0].1.signer.is_none());
+    }
+
+    #[test]
+    fn redirects_may_lead_to_those_without_keys() {
+        let mut suite = suite("http://127.0.0.1:1", "url = 'http://127.0.0.1:9/bucket'");
+        suite.scenario[0].step[0].origin = None;
+        assert!(used(&suite).is_empty());
+        suite.run.limits.redirects_max = 3;
+        let names: Vec<&String> = used(&suite).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["store"], "the other one has keys");
     }
 
     #[test]

@@ -25,8 +25,14 @@ pub(crate) fn record(stored: &StoredRun) -> Result<RunRecord> {
     let mut record = RunRecord::fold(&stored.events);
     record.damage.clone_from(&stored.damage);
     record.slos = objectives::of(&record.header.suite);
+    // A model without a server has nothing that they could be asked of.
+    let is_of_model = record
+        .started
+        .iter()
+        .any(|s| s.phase.experiment == prony_experiments::onnx::NAME);
     record.experiments = EXPERIMENTS
         .iter()
+        .filter(|_| !is_of_model)
         .map(|def| ExperimentTitle {
             name: def.name.to_owned(),
             title: def.title.to_owned(),

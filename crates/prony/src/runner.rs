@@ -16,6 +16,7 @@ mod pairs;
 mod patience;
 mod preparation;
 mod process;
+mod promise;
 mod readiness;
 mod refusals;
 mod started;
@@ -29,8 +30,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use prony_engine::monitors::{self, Watch, Watched};
 use prony_experiments::{
-    Basis, BuildContext, EXPERIMENTS, Experiment, ExperimentDef, RunView, Step, advise, judge_claim,
-    judge_gates, written_files,
+    BUSY_MACHINE, Basis, BuildContext, EXPERIMENTS, Experiment, ExperimentDef, RunView, Step, advise,
+    busier_than_before, judge_claim, judge_gates, on_busy_machine, written_files,
 };
 use prony_model::{
     Endpoint, Event, ExitCode, Finding, GateResult, Outcome, Phase, PhaseResult, Reading, Request, RunHeader,
@@ -45,13 +46,19 @@ use crate::session::Session;
 use crate::text::clean;
 use crate::timetable::Timetable;
 
-pub(crate) use connection::{Connection, DOCUMENT_BYTES_MAX, PROTOCOL_HINT, TLS_HINT};
+pub(crate) use connection::{Connection, PROTOCOL_HINT, TLS_HINT, engine_options};
 use files::FolderWatch;
 pub(crate) use host::facts;
-use journal::Journal;
-use live::Live;
+#[cfg(feature = "onnx")]
+pub(crate) use host::{cores, run_id, terminal_width, wall_clock};
+pub(crate) use journal::Journal;
+pub(crate) use live::Live;
+#[cfg(feature = "onnx")]
+pub(crate) use outcome::publish;
 pub(crate) use outcome::write_reports;
 pub(crate) use pairs::{PairsRequest, perform_pairs};
+use promise::Promise;
+pub(crate) use target_log::FILE as TARGET_LOG;
 
 /// Shortest interval between two looks at the target's process: two hundred and forty of them in a minute, which is what a
 /// conclusion about its memory rests on.
@@ -78,6 +85,8 @@ pub(crate) struct RunRequest {
     pub json: bool,
     /// Start no further phase after so long.
     pub duration_max: Option<Duration>,
+    /// Whether the person was told how long it takes, so that it has to end by then.
+    pub is_promised: bool,
 }
 
 /// Runs a suite against its target.
@@ -134,7 +143,7 @@ pub(crate) fn perform(
         },
     );
     let journal = Journal::create(&dir, &header, live)?;
-    connection.keep_log(&dir)?;
+    connection.keep_log(&dir.join(TARGET_LOG))?;
     let mut run = Run {
         connection,
         journal,
@@ -151,6 +160,9 @@ pub(crate) fn perform(
         is_closed: false,
         waiting: Vec::new(),
         deadline: request.duration_max.map(|d| Instant::now() + d),
+        began: Instant::now(),
+        promise: Promise::new(None),
+        is_promised: request.is_promised,
         session,
         seed: request.suite.run.seed,
         cut: None,
@@ -252,6 +264,11 @@ struct Run<'a> {
     /// Readings that belong to the phase which comes next.
     waiting: Vec<Reading>,
     deadline: Option<Instant>,
+    /// When the first experiment began.
+    began: Instant,
+    /// When the last has to end.
+    promise: Promise,
+    is_promised: bool,
     session: &'a Session,
     seed: u64,
     /// Why no further phase is started.
@@ -275,19 +292,20 @@ impl Run<'_> {
         }
         for (name, url) in self.connection.others() {
             let text = format!(
-                "Steps of flows go to the origin `{name}` at {}, too; it is not watched.",
+                "Steps of flows, or redirects, go to the origin `{name}` at {}, too; it is not watched.",
                 clean(&url, 200)
             );
             self.journal.event(&Event::Noted { text });
         }
-        if let Some(text) = self.connection.started_by_command() {
+        if let Some(text) = self.connection.started_by_command("the target", TARGET_LOG) {
             self.journal.event(&Event::Noted { text });
         }
         self.snapshot("before");
-        self.watch = self
-            .watched
-            .is_something()
-            .then(|| Watch::start(self.watched.clone(), WATCH_EVERY, self.connection.epoch));
+        self.watch = Some(Watch::start(
+            self.watched.clone(),
+            WATCH_EVERY,
+            self.connection.epoch,
+        ));
         self.waiting = self.connection.take_starts();
         if let Some(behind) = &mut self.connection.behind {
             self.waiting.extend(behind.references());
@@ -363,7 +381,8 @@ impl Run<'_> {
     }
 
     fn experiments(&mut self, suite: &Suite) -> Result<()> {
-        let began = Instant::now();
+        self.began = Instant::now();
+        let began = self.began;
         let wanted: Vec<&ExperimentDef> = EXPERIMENTS
             .iter()
             .copied()
@@ -376,6 +395,12 @@ impl Run<'_> {
             .deadline
             .map(|deadline| deadline.saturating_duration_since(began));
         let timetable = Timetable::new(&wanted, suite, asked);
+        let timetable = if self.is_promised {
+            timetable.promised()
+        } else {
+            timetable
+        };
+        self.promise = Promise::new(timetable.promise_s());
         for (index, def) in wanted.into_iter().enumerate() {
             let params = &suite.experiment[def.name];
             let surface = self.surface.clone();
@@ -388,27 +413,37 @@ impl Run<'_> {
             };
             let mut experiment = (def.build)(&context, params)
                 .with_context(|| format!("[experiment.{}] in the suite", def.name))?;
-            self.experiment(experiment.as_mut())?;
+            self.experiment(def.name, experiment.as_mut())?;
+        }
+        if let Some(finding) = self.promise.finding(timetable.total_s()) {
+            self.finding(finding);
         }
         Ok(())
     }
 
     /// Steps one experiment to its end, or to the end of the time there is.
-    fn experiment(&mut self, experiment: &mut dyn Experiment) -> Result<()> {
+    fn experiment(&mut self, name: &'static str, experiment: &mut dyn Experiment) -> Result<()> {
         while self.may_go_on() {
             match experiment.next(&self.view()) {
-                Step::Run(phase) => self.phase(phase)?,
+                Step::Run(phase) if self.has_time_for(name, &phase) => self.phase(phase)?,
                 Step::Restarted(phase) if self.started_anew(&phase.experiment)? => self.phase(phase)?,
                 Step::Stopped { phase, after_ms } if self.can_be_stopped(&phase.experiment) => {
                     self.stopped(phase, after_ms)?;
                 }
-                Step::Restarted(_) | Step::Stopped { .. } | Step::Done => break,
+                Step::Run(_) | Step::Restarted(_) | Step::Stopped { .. } | Step::Done => break,
             }
         }
         for finding in experiment.conclude(&self.view()) {
             self.finding(finding);
         }
         Ok(())
+    }
+
+    /// Whether a phase can end by the time that was promised.
+    fn has_time_for(&mut self, experiment: &'static str, phase: &Phase) -> bool {
+        let gone_s = self.began.elapsed().as_secs_f64();
+        self.promise
+            .allows(experiment, &phase.scenarios, &phase.shape, gone_s, &self.results)
     }
 
     fn view(&self) -> RunView<'_> {
@@ -438,8 +473,9 @@ impl Run<'_> {
         self.cut.is_none()
     }
 
-    /// Runs one phase on the target; once more if the generator could not keep the promise that conclusions rest on. What the target answered has
-    /// no say in that, so repeating favours no conclusion; the first attempt stays in the recording.
+    /// Runs one phase on the target; once more if the generator could not keep the promise that conclusions rest on, or others began to use
+    /// the machine. What the target answered has no say in that, so repeating favours no conclusion; the first attempt stays in the
+    /// recording.
     fn phase(&mut self, phase: Phase) -> Result<()> {
         let once = matches!(phase.shape, Shape::Once { .. });
         let mut result = self.measure(phase.clone())?;
@@ -447,19 +483,20 @@ impl Run<'_> {
             .iter()
             .find(|def| def.name == phase.experiment)
             .map_or(Basis::Times, |def| def.basis);
-        let mut issues = result.summary.validity.invalid.iter();
-        if let Some(issue) = issues.find(|issue| basis.is_undermined_by(&issue.name))
+        let validity = &result.summary.validity;
+        let mut issues = validity.invalid.iter();
+        let broken = issues.find(|issue| basis.is_undermined_by(&issue.name));
+        let busy = || on_busy_machine(validity).filter(|_| basis == Basis::Times);
+        if let Some(says) = broken.map(|issue| issue.says.as_str()).or_else(busy)
             && !(once || result.summary.partial)
             && self.repeats_left > 0
             && !self.session.stopped()
         {
             self.repeats_left -= 1;
-            let text = format!(
-                "phase '{}' is measured once more: {}",
-                clean(&phase.name, 80),
-                issue.says
-            );
+            let text = format!("phase '{}' is measured once more: {says}", clean(&phase.name, 80));
             self.journal.event(&Event::Noted { text });
+            let spent = result.summary.ended - result.summary.started;
+            self.promise.disturbed(spent.as_secs_f64());
             result = self.measure(phase)?;
         }
         self.keep(result);
@@ -492,6 +529,10 @@ impl Run<'_> {
         }
         for reading in &result.readings {
             self.journal.event(&Event::ReadingTaken(reading.clone()));
+        }
+        if let Some(says) = busier_than_before(&result, &self.results) {
+            let validity = &mut result.summary.validity;
+            validity.tell(false, BUSY_MACHINE, says);
         }
         self.journal.event(&Event::PhaseFinished(result.summary.clone()));
         Ok(result)

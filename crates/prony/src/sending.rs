@@ -17,6 +17,9 @@ use crate::target_url;
 /// Headers whose values are secrets: they go on the wire and nowhere else.
 pub(crate) type Secrets = Vec<(String, Secret)>;
 
+/// Shorter parts of a secret are not masked by themselves: they would mask half of an innocent text.
+const PART_BYTES_MIN: usize = 6;
+
 /// Writes the flags into the suite, and returns what must not stand in one.
 pub(crate) fn apply(send: &SendArgs, suite: &mut Suite) -> Result<Secrets, Diagnostic> {
     let (run, target) = (&mut suite.run, &mut suite.target);
@@ -62,6 +65,7 @@ pub(crate) fn apply(send: &SendArgs, suite: &mut Suite) -> Result<Secrets, Diagn
     for header in &access.header_env {
         secrets.push((header.name.clone(), Secret::new(variable(&header.variable)?)));
     }
+    add_cookies(access, &mut secrets);
     if let Some(path) = &access.bearer_file {
         target.bearer_env = None;
         secrets.push((
@@ -83,6 +87,42 @@ pub(crate) fn apply(send: &SendArgs, suite: &mut Suite) -> Result<Secrets, Diagn
         secrets.push(("x-api-key".to_owned(), Secret::new(variable(name)?)));
     }
     Ok(secrets)
+}
+
+/// Adds the cookies to the header that was given otherwise: a request has one.
+fn add_cookies(access: &AccessArgs, secrets: &mut Secrets) {
+    let mut pairs = Vec::new();
+    secrets.retain(|(name, value)| {
+        let is_cookie = name.eq_ignore_ascii_case("cookie");
+        if is_cookie {
+            pairs.push(value.reveal().to_owned());
+        }
+        !is_cookie
+    });
+    let own = access.cookies.iter();
+    pairs.extend(own.map(|cookie| format!("{}={}", cookie.name, cookie.value.reveal())));
+    if !pairs.is_empty() {
+        secrets.push(("cookie".to_owned(), Secret::new(pairs.join("; "))));
+    }
+}
+
+/// The texts that must not be kept: the values of headers, and of cookies and credentials within them.
+pub(crate) fn masked(secrets: &[(String, Secret)]) -> Vec<Secret> {
+    let mut texts = Vec::new();
+    for (name, secret) in secrets {
+        texts.push(secret.clone());
+        let whole = secret.reveal();
+        let parts: Vec<&str> = if name.eq_ignore_ascii_case("cookie") {
+            let pairs = whole.split(';').filter_map(|pair| pair.split_once('='));
+            pairs.map(|(_, value)| value.trim()).collect()
+        } else {
+            let credential = whole.split_once(' ').map(|(_, rest)| rest.trim());
+            credential.into_iter().collect()
+        };
+        let long = parts.into_iter().filter(|part| part.len() >= PART_BYTES_MIN);
+        texts.extend(long.map(Secret::new));
+    }
+    texts
 }
 
 /// Writes the flags that say how to start and stop it into the target.
@@ -156,7 +196,7 @@ pub(crate) fn target(url: &str, spec: &TargetSpec, secrets: &[(String, Secret)])
         .map(|h| (h.name.clone(), Secret::new(&h.value)))
         .collect();
     target.headers.extend(secrets.iter().cloned());
-    target.masked = secrets.iter().map(|(_, secret)| secret.clone()).collect();
+    target.masked = masked(secrets);
     target.allow_hosts.clone_from(&spec.allow_hosts);
     Ok(target)
 }
@@ -251,8 +291,8 @@ mod tests {
         Endpoint, Expect, Header, Request, Role, SampleRequest, Secret, Suite, Surface, TargetSpec,
     };
 
-    use super::{apply, metrics};
-    use crate::cli::{AccessArgs, SendArgs};
+    use super::{apply, masked, metrics};
+    use crate::cli::{AccessArgs, Cookie, SendArgs};
 
     #[test]
     fn sensitive_headers_never_enter_the_suite() {
@@ -273,6 +313,32 @@ mod tests {
         assert_eq!(secrets[0].1.reveal(), "Bearer hunter2");
         assert_eq!(suite.target.headers, [Header::new("x-team", "blue")]);
         assert!(!serde_json::to_string(&suite).unwrap().contains("hunter2"));
+    }
+
+    #[test]
+    fn cookies_are_one_header_and_each_is_a_secret() {
+        let cookie = |name: &str, value: &str| Cookie {
+            name: name.to_owned(),
+            value: Secret::new(value),
+        };
+        let send = SendArgs {
+            access: AccessArgs {
+                headers: vec![Header::new("Cookie", "first=1")],
+                cookies: vec![cookie("sid", "hunter2=="), cookie("b", "3")],
+                ..AccessArgs::default()
+            },
+            ..SendArgs::default()
+        };
+        let mut suite = Suite::default();
+        let secrets = apply(&send, &mut suite).unwrap();
+        assert_eq!(secrets.len(), 1);
+        assert_eq!(secrets[0].1.reveal(), "first=1; sid=hunter2==; b=3");
+        let texts = masked(&secrets);
+        let texts: Vec<&str> = texts.iter().map(Secret::reveal).collect();
+        assert_eq!(texts, ["first=1; sid=hunter2==; b=3", "hunter2=="]);
+        assert!(!format!("{send:?}{suite:?}").contains("hunter2"));
+        let bearer = [("authorization".to_owned(), Secret::new("Bearer hunter2"))];
+        assert_eq!(masked(&bearer)[1].reveal(), "hunter2");
     }
 
     #[test]

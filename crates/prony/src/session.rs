@@ -89,17 +89,35 @@ pub(crate) fn is_sensitive(header: &str) -> bool {
 /// The command line in one string, quoted for a shell, with secrets replaced.
 fn recorded_command(args: impl Iterator<Item = String>) -> String {
     let mut words = vec!["prony".to_owned()];
-    words.extend(args.map(|arg| quote(&redact(&arg))));
+    let mut after_cookie = false;
+    for arg in args {
+        let kept = if after_cookie {
+            without_value(&arg)
+        } else {
+            redact(&arg)
+        };
+        after_cookie = arg == "--cookie";
+        words.push(quote(&kept));
+    }
     words.join(" ")
 }
 
-/// The argument without the value of a sensitive header and without user info in a URL.
+/// The name of a cookie, without its value.
+fn without_value(cookie: &str) -> String {
+    let name = cookie.split_once('=').map_or("", |(name, _)| name);
+    format!("{name}=***")
+}
+
+/// The argument without the values of cookies and sensitive headers and without user info in a URL.
 fn redact(arg: &str) -> String {
     let header = arg.trim_start_matches("--header=").trim_start_matches("-H");
     if let Some((name, _)) = header.split_once(':')
         && is_sensitive(name.trim())
     {
         return arg[..arg.len() - header.len() + name.len()].to_owned() + ": ***";
+    }
+    if let Some(cookie) = arg.strip_prefix("--cookie=") {
+        return format!("--cookie={}", without_value(cookie));
     }
     if let Some((scheme, rest)) = arg.split_once("://") {
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -135,6 +153,10 @@ mod tests {
             &["load", "-HAuthorization: hunter2"],
             &["load", "--header=X-Api-Key:hunter2"],
             &["load", "http://me:hunter2@h/x@y"],
+            &["load", "--cookie", "a=hunter2", "--cookie", "b=hunter2=="],
+            &["load", "--cookie=a=hunter2"],
+            &["load", "--cookie", "hunter2"],
+            &["load", "--cookie", "--cookie", "a=hunter2"],
         ] {
             let text = recorded(args);
             assert!(!text.contains("hunter2") && text.contains("***"), "{text}");

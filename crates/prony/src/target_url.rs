@@ -1,7 +1,8 @@
 //! Whether a target's URL can be one, before anything is resolved or sent.
 
 use prony_engine::Inner;
-use url::Url;
+use prony_model::{Piece, pieces};
+use url::{Position, Url};
 
 use crate::diagnostic::{Diagnostic, nearest};
 
@@ -76,6 +77,39 @@ pub(crate) fn parse(target: &str) -> Result<Url, Diagnostic> {
     Ok(url)
 }
 
+/// Origin and request target of a URL in whose path and query placeholders may stand: `{{seq}}`. They stay as they are; all else
+/// is percent-encoded where it must be.
+pub(crate) fn parse_template(target: &str) -> Result<(String, String), Diagnostic> {
+    /// What stands for a placeholder while the rest is read.
+    const MARK: &str = "prony-placeholder-";
+    let wrong =
+        |why: String| Diagnostic::usage(why).next("write a URL such as http://127.0.0.1:8000/item/{{seq}}");
+    let mut holes = Vec::new();
+    let mut marked = String::new();
+    for piece in pieces(target).map_err(wrong)? {
+        match piece {
+            Piece::Text(text) => marked.push_str(text),
+            Piece::Hole(placeholder) => {
+                marked += &format!("{MARK}{}-", holes.len());
+                holes.push(placeholder.to_string());
+            }
+        }
+    }
+    let rest = marked.split_once("://").map_or(marked.as_str(), |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if !holes.is_empty() && (authority.contains(MARK) || target.contains(MARK)) {
+        return Err(wrong(
+            "a placeholder cannot stand in the host or port: one run loads one target".to_owned(),
+        ));
+    }
+    let url = parse(&marked)?;
+    let mut path = url[Position::BeforePath..Position::AfterQuery].to_owned();
+    for (k, hole) in holes.iter().enumerate() {
+        path = path.replace(&format!("{MARK}{k}-"), hole);
+    }
+    Ok((url[..Position::AfterPort].to_owned(), path))
+}
+
 /// The host and the port of `HOST:PORT`; an IPv6 address stands in brackets, and is returned without them.
 pub(crate) fn host_and_port(text: &str) -> Result<(String, u16), String> {
     let wrong = || format!("{text:?} is not HOST:PORT; write 127.0.0.1:8000 or [::1]:8000");
@@ -103,7 +137,7 @@ fn check_preset(name: &str) -> Result<(), Diagnostic> {
 
 #[cfg(test)]
 mod tests {
-    use super::{check, host_and_port, parse, preset};
+    use super::{check, host_and_port, parse, parse_template, preset};
 
     #[test]
     fn hosts_with_ports() {
@@ -125,6 +159,35 @@ mod tests {
             "a b:80",
         ] {
             assert!(host_and_port(wrong).unwrap_err().contains("HOST:PORT"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn placeholders_stay_in_path_and_query() {
+        for (url, origin, path) in [
+            ("127.0.0.1:8000/a/{{seq}}", "http://127.0.0.1:8000", "/a/{{seq}}"),
+            (
+                "http://h/{{ data.id }}/é {x}?q={{random.int(1, 9)}}&w={{data.w|raw}}#f{{seq}}",
+                "http://h",
+                "/{{data.id}}/%C3%A9%20%7Bx%7D?q={{random.int(1,9)}}&w={{data.w | raw}}",
+            ),
+            ("http://h?{{seq}}", "http://h", "/?{{seq}}"),
+            ("http://h/{{}}", "http://h", "/%7B%7B%7D%7D"),
+        ] {
+            assert_eq!(
+                parse_template(url).unwrap(),
+                (origin.to_owned(), path.to_owned()),
+                "{url}"
+            );
+        }
+        for (url, hint) in [
+            ("http://{{data.host}}/", "host or port"),
+            ("http://h:{{seq}}/x", "host or port"),
+            ("{{data.url}}", "host or port"),
+            ("http://h/{{random.word}}", "random.uuid"),
+        ] {
+            let text = parse_template(url).unwrap_err().render(false);
+            assert!(text.contains(hint) && text.contains("next:"), "{url}: {text}");
         }
     }
 

@@ -106,16 +106,25 @@ impl Origin {
         format!("{}{slash}{path}", self.base)
     }
 
-    /// Where a `Location` leads from the request target `from`, when it stays at this origin; `None` when it leaves.
-    pub fn follow(&self, from: &str, location: &str) -> Option<String> {
-        let here = Url::parse(&format!("{}://{}{from}", self.scheme.name(), self.authority())).ok()?;
-        let there = here.join(location).ok()?;
-        let same = there.scheme() == here.scheme()
-            && there.host() == here.host()
-            && there.port_or_known_default() == here.port_or_known_default();
-        same.then(|| match there.query() {
-            Some(query) => format!("{}?{query}", there.path()),
-            None => there.path().to_owned(),
+    /// The URL of a request target at this origin.
+    pub fn url(&self, target: &str) -> Option<Url> {
+        Url::parse(&format!("{}://{}{target}", self.scheme.name(), self.authority())).ok()
+    }
+
+    /// Where a `Location` leads from the request target `from`; `None` where it is no URL.
+    pub fn follow(&self, from: &str, location: &str) -> Option<Url> {
+        self.url(from)?.join(location).ok()
+    }
+
+    /// The request target of a URL at this origin; `None` for one elsewhere.
+    pub fn target_of(&self, url: &Url) -> Option<String> {
+        let here = self.url("/")?;
+        let same = url.scheme() == here.scheme()
+            && url.host() == here.host()
+            && url.port_or_known_default() == here.port_or_known_default();
+        same.then(|| match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_owned(),
         })
     }
 
@@ -218,13 +227,13 @@ mod tests {
     #[test]
     fn redirects_stay_at_home_or_are_refused() {
         let o = Origin::parse("http://localhost:8000/api").unwrap();
-        assert_eq!(o.follow("/api/a", "/b?x=1").as_deref(), Some("/b?x=1"));
-        assert_eq!(o.follow("/api/a", "c").as_deref(), Some("/api/c"));
-        assert_eq!(
-            o.follow("/api/a", "http://localhost:8000/d").as_deref(),
-            Some("/d")
-        );
-        assert_eq!(o.follow("/api/a", "http://localhost:8001/d"), None);
-        assert_eq!(o.follow("/api/a", "//evil.example/d"), None);
+        let led = |location: &str| o.target_of(&o.follow("/api/a", location).unwrap());
+        assert_eq!(led("/b?x=1").as_deref(), Some("/b?x=1"));
+        assert_eq!(led("c").as_deref(), Some("/api/c"));
+        assert_eq!(led("http://localhost:8000/d").as_deref(), Some("/d"));
+        assert_eq!(led("http://localhost:8001/d"), None);
+        assert_eq!(led("//evil.example/d"), None);
+        assert_eq!(led("https://localhost:8000/d"), None);
+        assert!(o.follow("/api/a", "http://:0:/").is_none());
     }
 }

@@ -4,16 +4,34 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fmt;
+use std::num::NonZeroU64;
 use std::os::fd::{AsFd, OwnedFd};
 
 use prony_model::Nanos;
 use rustix::event::epoll;
 use rustix::io::Errno;
+use rustix::thread::{ClockId, clock_nanosleep_absolute, set_current_timer_slack};
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
 
 use crate::{Clock, WireError};
+
+/// Has the calling thread woken from [`sleep_until`] as soon as it can be: the kernel gathers the sleeps of ordinary threads within
+/// 50 microseconds (`PR_SET_TIMERSLACK`, prctl(2)). A kernel that refuses wakes as it always does.
+pub fn no_timer_slack() {
+    let _ = set_current_timer_slack(NonZeroU64::new(1));
+}
+
+/// Sleeps until `at`, whatever happens meanwhile; returns at once when it has passed, and early on a signal. Where time is
+/// simulated it moves the clock.
+pub fn sleep_until(clock: Clock, at: Nanos) {
+    if clock.is_simulated() {
+        clock.advance_to(at);
+    } else {
+        let _ = clock_nanosleep_absolute(ClockId::Monotonic, &clock.absolute(at));
+    }
+}
 
 /// A timer on the absolute monotonic clock. No relative sleeps: an error of one wait does not move the next.
 #[derive(Debug)]

@@ -6,9 +6,12 @@
 
 mod anthropic;
 mod kserve;
+mod llamacpp;
+mod ollama;
 mod openai;
 mod responses;
 mod template;
+mod tgi;
 
 use prony_model::{FinishReason, StreamEventKind, StreamProtocol, TokenUsage};
 use serde_json::Value;
@@ -63,7 +66,7 @@ impl Meaning {
 struct Said {
     usage: TokenUsage,
     finish: FinishReason,
-    /// The closing event came: `[DONE]`, `message_stop`, `response.completed`.
+    /// The closing event came: `[DONE]`, `message_stop`, `response.completed`, `done`.
     closed: bool,
     error: Option<String>,
     malformed: Option<String>,
@@ -183,6 +186,9 @@ impl TokenDecoder {
             }
             (StreamProtocol::AnthropicMessages, true, _) => "no stop_reason came before message_stop",
             (StreamProtocol::AnthropicMessages, ..) => "no message_stop came",
+            (StreamProtocol::TgiGenerate, ..) => "no event with generated_text came",
+            (StreamProtocol::LlamacppCompletion, ..) => "no event with \"stop\": true came",
+            (StreamProtocol::Ollama, ..) => "no line with \"done\": true came",
             (StreamProtocol::KserveGenerate | StreamProtocol::Sse, ..) => "the body did not end",
         }
     }
@@ -218,10 +224,12 @@ fn says_why(protocol: StreamProtocol) -> bool {
 fn text_keys(protocol: StreamProtocol) -> &'static [&'static str] {
     match protocol {
         StreamProtocol::OpenaiChat => &["content", "reasoning_content", "reasoning", "arguments"],
-        StreamProtocol::OpenaiCompletions => &["text"],
+        StreamProtocol::OpenaiCompletions | StreamProtocol::TgiGenerate => &["text"],
         StreamProtocol::OpenaiResponses => &["delta"],
         StreamProtocol::AnthropicMessages => &["text", "thinking", "partial_json"],
         StreamProtocol::KserveGenerate => &["text_output"],
+        StreamProtocol::LlamacppCompletion => &["content"],
+        StreamProtocol::Ollama => &["response", "content"],
         StreamProtocol::Sse => &[],
     }
 }
@@ -271,6 +279,9 @@ fn parse(protocol: StreamProtocol, said: &mut Said, event: Event<'_>) -> Meaning
         StreamProtocol::OpenaiResponses => responses::read(&value, event.kind, said),
         StreamProtocol::AnthropicMessages => anthropic::read(&value, event.kind, said),
         StreamProtocol::KserveGenerate => kserve::read(&value, said),
+        StreamProtocol::TgiGenerate => tgi::read(&value, said),
+        StreamProtocol::LlamacppCompletion => llamacpp::read(&value, said),
+        StreamProtocol::Ollama => ollama::read(&value, said),
         StreamProtocol::Sse => Meaning::SILENT,
     }
 }

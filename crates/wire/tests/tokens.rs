@@ -332,6 +332,71 @@ fn kserve_and_plain_streams_end_with_their_body() {
 }
 
 #[test]
+fn text_generation_inference_ends_with_the_whole_text() {
+    let said = read(
+        Protocol::TgiGenerate,
+        &stream(&[
+            r#"{"index":1,"token":{"id":5,"text":" a","logprob":-0.5,"special":false},"generated_text":null,"details":null}"#,
+            r#"{"index":2,"token":{"id":6,"text":" b","logprob":-0.5,"special":false},"generated_text":null,"details":null}"#,
+            r#"{"index":3,"token":{"id":2,"text":"</s>","logprob":-0.1,"special":true},"generated_text":" a b","details":{"finish_reason":"eos_token","generated_tokens":3,"seed":null,"input_length":7}}"#,
+        ]),
+    );
+    assert_eq!(said.tokens(), [(Kind::Output, 1); 2]);
+    assert_eq!((said.terminal, said.finish), (true, FinishReason::Stop));
+    assert_eq!((said.usage.input, said.usage.output), (Some(7), Some(3)));
+    let failed = read(
+        Protocol::TgiGenerate,
+        &stream(&[r#"{"error":"Model is overloaded","error_type":"overloaded"}"#]),
+    );
+    assert_eq!(failed.error.as_deref(), Some("Model is overloaded"));
+    assert!(!failed.terminal);
+}
+
+#[test]
+fn llama_cpp_ends_with_stop() {
+    let said = read(
+        Protocol::LlamacppCompletion,
+        &stream(&[
+            r#"{"index":0,"content":" a","tokens":[5],"stop":false,"id_slot":-1,"tokens_predicted":1,"tokens_evaluated":4}"#,
+            r#"{"index":0,"content":" b","tokens":[6],"stop":false,"id_slot":-1,"tokens_predicted":2,"tokens_evaluated":4}"#,
+            r#"{"index":0,"content":"","tokens":[],"id_slot":0,"stop":true,"tokens_predicted":2,"tokens_evaluated":4,"stop_type":"limit"}"#,
+        ]),
+    );
+    assert_eq!(said.tokens(), [(Kind::Output, 1); 2]);
+    assert_eq!((said.terminal, said.finish), (true, FinishReason::Length));
+    assert_eq!((said.usage.input, said.usage.output), (Some(4), Some(2)));
+    let cut = read(
+        Protocol::LlamacppCompletion,
+        &stream(&[r#"{"content":" a","stop":false}"#]),
+    );
+    assert!(!cut.terminal);
+}
+
+#[test]
+fn ollama_ends_with_done() {
+    let said = read(
+        Protocol::Ollama,
+        &stream(&[
+            r#"{"model":"m","created_at":"2024-01-01T00:00:00Z","message":{"role":"assistant","content":"","thinking":"hm"},"done":false}"#,
+            r#"{"model":"m","created_at":"2024-01-01T00:00:01Z","message":{"role":"assistant","content":" a"},"done":false}"#,
+            r#"{"model":"m","created_at":"2024-01-01T00:00:02Z","response":" b","done":false}"#,
+            r#"{"model":"m","message":{"role":"assistant","content":""},"done":true,"done_reason":"stop","prompt_eval_count":9,"eval_count":3}"#,
+        ]),
+    );
+    assert_eq!(
+        said.tokens(),
+        [Kind::Reasoning, Kind::Output, Kind::Output].map(|kind| (kind, 1))
+    );
+    assert_eq!((said.terminal, said.finish), (true, FinishReason::Stop));
+    assert_eq!((said.usage.input, said.usage.output), (Some(9), Some(3)));
+    let failed = read(
+        Protocol::Ollama,
+        &stream(&[r#"{"error":"model runner stopped"}"#]),
+    );
+    assert_eq!(failed.error.as_deref(), Some("model runner stopped"));
+}
+
+#[test]
 fn odd_line_ends_comments_and_a_byte_order_mark() {
     let token = chunk(r#"{"content":"\u00e9 é"}"#, "null");
     let stop = chunk("{}", r#""stop""#);

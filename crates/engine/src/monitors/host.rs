@@ -11,7 +11,7 @@ use super::{Monitor, Seen, pressure};
 pub(super) const MONITOR: Monitor = Monitor {
     name: "host",
     subject: "host",
-    about: "memory in use, load average, CPU time, time stolen by a hypervisor and pressure, of the whole host",
+    about: "memory in use, load average, cores, CPU time, time stolen by a hypervisor and pressure, of the whole host",
     every: Duration::ZERO,
     open: |_| Box::new(read),
 };
@@ -36,12 +36,14 @@ fn read() -> Seen {
     match KernelStats::current() {
         Ok(stats) => {
             // Shares of all cores together, so that 1 is a host that is entirely busy.
-            let cores = stats.cpu_time.len().max(1) as f64 * ticks_per_s();
+            let cores = stats.cpu_time.len().max(1) as f64;
+            let ticks = cores * ticks_per_s();
             let total = &stats.total;
             let busy =
                 total.user + total.nice + total.system + total.irq.unwrap_or(0) + total.softirq.unwrap_or(0);
-            seen.put("cpu_s", busy as f64 / cores);
-            seen.put("steal_s", total.steal.unwrap_or(0) as f64 / cores);
+            seen.put("cores", cores);
+            seen.put("cpu_s", busy as f64 / ticks);
+            seen.put("steal_s", total.steal.unwrap_or(0) as f64 / ticks);
         }
         Err(e) => seen.miss("cpu_s", e),
     }

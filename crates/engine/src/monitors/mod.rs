@@ -12,6 +12,7 @@ mod process;
 mod scrape;
 mod snapshot;
 mod sockets;
+mod waits;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -33,13 +34,6 @@ pub struct Watched {
     pub port: Option<u16>,
     /// Where the target tells its own metrics.
     pub metrics: Option<Scrape>,
-}
-
-impl Watched {
-    /// Whether there is anything of the target to see.
-    pub fn is_something(&self) -> bool {
-        self.pid.is_some() || self.metrics.is_some()
-    }
 }
 
 /// One source of readings.

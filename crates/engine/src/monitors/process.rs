@@ -7,14 +7,15 @@ use std::time::Duration;
 use procfs::process::{Process, Stat, all_processes};
 use procfs::{Current, Uptime};
 
+use super::waits::Waits;
 use super::{Monitor, Seen, Source, Watched, listening_pid};
 
 /// The target's process tree.
 pub(super) const MONITOR: Monitor = Monitor {
     name: "process",
     subject: "target",
-    about: "memory (PSS, which shares what forked workers share, and RSS), CPU time, threads, descriptors and starts of the \
-            target's process and its descendants",
+    about: "memory (PSS, which shares what forked workers share, and RSS), CPU time (that of descendants which ended, too), waits for \
+            a core, threads, descriptors and starts of the target's process and its descendants",
     every: Duration::ZERO,
     open,
 };
@@ -44,6 +45,7 @@ fn open(watched: &Watched) -> Source {
     };
     let port = watched.port;
     let mut members = Members::default();
+    let mut waits = Waits::default();
     Box::new(move || {
         let mut tree = tree(pid);
         if tree.is_empty()
@@ -54,7 +56,11 @@ fn open(watched: &Watched) -> Source {
             pid = next;
             tree = self::tree(pid);
         }
-        read(pid, &tree, &mut members)
+        let mut seen = read(pid, &tree, &mut members);
+        if !tree.is_empty() {
+            waits.put(&mut seen, tree.iter().map(|(process, _)| process));
+        }
+        seen
     })
 }
 
@@ -70,7 +76,9 @@ fn read(pid: i32, tree: &[(Process, Stat)], members: &mut Members) -> Seen {
     let (mut cpu, mut threads, mut fds, mut pss, mut rss, mut newest) = (0, 0, 0, 0, 0, 0);
     let mut hidden = (0, 0);
     for (process, stat) in tree {
-        cpu += stat.utime + stat.stime;
+        // A process that ends leaves its time to the parent that waits for it.
+        let of_ended = (stat.cutime + stat.cstime).max(0).cast_unsigned();
+        cpu += stat.utime + stat.stime + of_ended;
         threads += stat.num_threads;
         let resident = stat.rss * page_bytes();
         rss += resident;

@@ -11,7 +11,8 @@ use super::{MONITORS, Seen, Source, Watched};
 const SHARE_WINDOW: Duration = Duration::from_millis(100);
 
 /// The system around the target now: the process tree of the target and its control group, its metrics, the host and
-/// ourselves. Takes a tenth of a second, over which CPU shares are measured (1 is one core, for the host all cores).
+/// ourselves. Takes a tenth of a second, over which CPU shares (1 is one core, for the host all cores) and the number of threads that
+/// waited for a core are measured.
 pub fn snapshot(watched: &Watched, label: &str, at: Nanos) -> SystemSnapshot {
     let mut sources: Vec<Source> = MONITORS.iter().map(|m| (m.open)(watched)).collect();
     let before: Vec<Seen> = sources.iter_mut().map(|source| source()).collect();
@@ -35,9 +36,12 @@ pub fn snapshot(watched: &Watched, label: &str, at: Nanos) -> SystemSnapshot {
             let share = match name.as_str() {
                 "cpu_s" if monitor.every <= SHARE_WINDOW => grown().map(|s| ("cpu_share", s / window_s)),
                 "steal_s" => grown().map(|s| ("steal_share", s / window_s)),
+                "run_queue_wait_s" => grown().map(|s| ("threads_waiting", s / window_s)),
                 _ => None,
             };
-            for (name, value) in [(name.as_str(), *value)].into_iter().chain(share) {
+            // Waits are counted from the first look on, so that their sum says nothing.
+            let whole = Some((name.as_str(), *value)).filter(|(name, _)| *name != "run_queue_wait_s");
+            for (name, value) in whole.into_iter().chain(share) {
                 snapshot
                     .values
                     .insert(format!("{}.{name}", monitor.subject), value);
@@ -83,6 +87,8 @@ mod tests {
         assert!(value("host.memory_used_bytes") < value("host.memory_total_bytes"));
         assert!(value("generator.rss_bytes") > 100_000.0);
         assert!(value("host.steal_share") <= 1.0);
+        assert!(value("target.threads_waiting") >= 0.0);
+        assert!(!seen.values.contains_key("target.run_queue_wait_s"), "{seen:?}");
         assert_eq!((seen.label.as_str(), seen.at), ("before", Nanos(5)));
     }
 

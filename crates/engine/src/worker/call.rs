@@ -34,6 +34,8 @@ pub(super) struct Detour {
     pub(super) target: String,
     pub(super) no_body: bool,
     pub(super) hops: u32,
+    /// The request without the cookies that its arrival added, where it did.
+    pub(super) plain: Option<Vec<u8>>,
 }
 
 /// One request under way.

@@ -1,7 +1,7 @@
 //! What a complete answer comes to, whatever protocol brought it: a redirect to follow, or a judgement. Does no I/O.
 
 use prony_model::{Nanos, Outcome, SampleFlags};
-use prony_wire::http1::Head;
+use prony_wire::http1::{Head, request_line};
 
 use super::Worker;
 use super::call::{Call, Detour};
@@ -9,11 +9,25 @@ use super::capture::Ending;
 use super::sign;
 use crate::bodies;
 
+/// Where a redirect leads.
+enum Lead {
+    /// To this request, by that way.
+    To(u16, Detour),
+    /// Where nothing is sent: why, in words after those of the status.
+    Away(String),
+    /// In circles.
+    Circle(String),
+}
+
 impl Worker<'_> {
     /// A complete answer: follow it, or judge it. `ending` has its status and length.
     pub(super) fn conclude(&mut self, mut call: Box<Call>, head: &Head, mut ending: Ending, now: Nanos) {
         let prepared = self.prepared;
         let plan = prepared.item(call.scenario, call.item);
+        if call.journey.is_some() {
+            self.take_cookies(&mut call);
+        }
+        let mut left = None;
         if (300..400).contains(&head.status)
             && prepared.limits.redirects_max > 0
             && !plan.checks.accepts(head.status)
@@ -21,14 +35,15 @@ impl Worker<'_> {
         {
             let location = String::from_utf8_lossy(location.of(&call.answer.head)).into_owned();
             match self.follow(&call, head, &location) {
-                Ok(Some(detour)) => {
+                Lead::To(route, detour) => {
+                    call.route = route;
                     call.detour = Some(Box::new(detour));
                     call.answer.clear();
                     call.flags.insert(SampleFlags::REDIRECTED);
                     return self.place(call);
                 }
-                Ok(None) => {}
-                Err(error) => {
+                Lead::Away(why) => left = Some(why),
+                Lead::Circle(error) => {
                     ending.outcome = Outcome::RedirectLoop;
                     ending.error = error;
                     return self.end(call, &ending, now);
@@ -54,6 +69,9 @@ impl Worker<'_> {
             Some(meter) if outcome == Outcome::Ok => meter.judge(content_type),
             _ => (outcome, error),
         };
+        if let Some(why) = left.filter(|_| ending.outcome == Outcome::Status3xx) {
+            ending.error.push_str(&why);
+        }
         if ending.outcome != Outcome::Ok && plan.signed {
             ending
                 .error
@@ -75,44 +93,72 @@ impl Worker<'_> {
         }
     }
 
-    /// The next request of a redirect that stays at home; `None` when it leaves; an error when it goes in circles.
-    fn follow(&self, call: &Call, head: &Head, location: &str) -> Result<Option<Detour>, String> {
+    /// Where a redirect leads.
+    fn follow(&self, call: &Call, head: &Head, location: &str) -> Lead {
         let prepared = self.prepared;
+        let plan = prepared.item(call.scenario, call.item);
         let (from, hops) = match &call.detour {
             Some(detour) => (detour.target.as_str(), detour.hops),
-            None => (prepared.item(call.scenario, call.item).target.as_str(), 0),
+            None => (plan.target.as_str(), 0),
         };
-        let route = prepared.route(call.route);
+        let sent = call.detour.as_ref().map_or(plan.bytes(false), |detour| {
+            detour.plain.as_ref().unwrap_or(&detour.bytes)
+        });
+        let Some(url) = prepared.route(call.route).origin.follow(from, location) else {
+            return Lead::Away("; where it leads is no URL".to_owned());
+        };
         // A signature is good for one address.
-        let Some(target) = route
-            .origin
-            .follow(from, location)
-            .filter(|_| route.signer.is_none())
-        else {
-            return Ok(None);
+        if plan.signed {
+            return Lead::Away("; a signed request is not sent elsewhere".to_owned());
+        }
+        let Some((route, target)) = prepared.way_to(call.route, &url) else {
+            let server = if url.has_host() {
+                url.origin().ascii_serialization()
+            } else {
+                format!("{}:", url.scheme())
+            };
+            let server: String = server.chars().take(200).collect();
+            return Lead::Away(format!(
+                "; it leads to {server}, which is neither the target nor an origin that was named"
+            ));
         };
         let shown: String = target.chars().take(200).collect();
-        if target == from && head.status != 303 {
-            return Err(format!("{shown} redirects to itself"));
-        }
         if hops >= prepared.limits.redirects_max {
-            return Err(format!(
+            return Lead::Circle(format!(
                 "more than {} redirects, the last to {shown}",
                 prepared.limits.redirects_max
             ));
         }
-        let next = prepared
-            .redirected(call.scenario, call.item, head.status, &target)
-            .and_then(|(bytes, no_body)| Ok((route.in_http2(&bytes)?, bytes, no_body)));
-        match next {
-            Ok((http2, bytes, no_body)) => Ok(Some(Detour {
-                bytes,
-                http2,
-                target,
-                no_body,
-                hops: hops + 1,
-            })),
-            Err(_) => Ok(None),
+        let way = (call.route, route);
+        let next = prepared.redirected(call.scenario, way, sent, head.status, &target);
+        let Ok((plain, no_body)) = next else {
+            return Lead::Away("; it leads to what HTTP does not allow as a path".to_owned());
+        };
+        let cookies = call.journey.as_ref().and_then(|journey| journey.cookies());
+        let is_same = way.0 == way.1 && target == from && request_line(&plain).0 == request_line(sent).0;
+        // With a cookie that was just set, the same request may be answered otherwise.
+        if is_same && head.status != 303 && cookies.is_none() {
+            return Lead::Circle(format!("{shown} redirects to itself"));
+        }
+        let to = prepared.route(route);
+        let carried = cookies.and_then(|cookies| cookies.carried(route, &to.origin, &plain));
+        let (bytes, plain) = match carried {
+            Some(bytes) => (bytes, Some(plain)),
+            None => (plain, None),
+        };
+        match to.in_http2(&bytes) {
+            Ok(http2) => Lead::To(
+                route,
+                Detour {
+                    bytes,
+                    http2,
+                    target,
+                    no_body,
+                    hops: hops + 1,
+                    plain,
+                },
+            ),
+            Err(_) => Lead::Away("; HTTP/2 cannot say the request that it leads to".to_owned()),
         }
     }
 }

@@ -81,6 +81,9 @@ impl Worker<'_> {
         if plan.template.is_some() {
             self.fill(&mut call);
         }
+        if call.journey.is_some() {
+            self.add_cookies(&mut call);
+        }
         if plan.signed
             && let Err(ending) = self.sign(&mut call)
         {
@@ -127,13 +130,14 @@ impl Worker<'_> {
 
     fn dial(&mut self, way: u16, call: Option<Box<Call>>) {
         let dialled = self.now();
+        self.rest.dialled(dialled);
         let (slot, token) = self.connections.next_slot();
         let route = self.prepared.route(way);
         let made = Stream::dial(&route.peer, self.source_address(way), &route.link).and_then(|stream| {
             match stream.descriptor() {
                 Some(fd) => {
                     self.waits.add(fd, token).map_err(LinkError::Io)?;
-                    if self.watch.reads() {
+                    if self.watch.reads() || self.rest.is_on() {
                         stream.ask_for_stamps();
                     }
                 }
@@ -445,15 +449,21 @@ impl Worker<'_> {
                 self.buffer.len()
             };
             let buffer = &mut self.buffer[..most];
-            let received = if discards {
-                stream.discard(buffer)
+            let (received, stamped) = if discards {
+                (stream.discard(buffer), false)
+            } else if let Some(arrivals) = self.rest.arrivals() {
+                (stream.read_stamped(buffer, arrivals), true)
             } else {
-                stream.read(buffer)
+                (stream.read(buffer), false)
             };
             match received {
                 Ok(Received::Blocked) => return Reading::Waits,
                 Ok(Received::Bytes(n)) => {
                     self.stamp = self.prepared.clock.now();
+                    if stamped {
+                        let earliest = call.first_byte.max(call.sent);
+                        self.stamp = self.rest.arrived(earliest, self.stamp);
+                    }
                     if call.first_byte == Nanos::ZERO {
                         call.first_byte = self.stamp;
                     }

@@ -3,13 +3,15 @@
 
 use std::cmp::Ordering;
 
-use prony_model::{Nanos, Outcome, Sample, SampleFlags};
+use prony_model::{Nanos, Outcome, Sample, SampleFlags, Secret};
+use prony_wire::http1::request_line;
 
 use super::Worker;
 use super::call::{Answer, Call, Detour, Order};
 use super::capture::Ending;
 use super::retry::{self, Failure};
 use crate::choice::{Pick, mix};
+use crate::cookies::Cookies;
 use crate::feed::Who;
 use crate::script::{Bring, From, Script, Step};
 use crate::table::scalar;
@@ -33,6 +35,8 @@ pub(super) struct Journey {
     first: Option<First>,
     bytes_in: u64,
     carried: Vec<Option<Box<str>>>,
+    /// Where its flow keeps them.
+    cookies: Option<Cookies>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -55,8 +59,17 @@ pub(super) enum Onward {
 
 impl Onward {
     pub(super) fn carried(&self) -> &[Option<Box<str>>] {
+        &self.journey().carried
+    }
+
+    /// The cookies of the arrival, which an answer that is kept must not repeat.
+    pub(super) fn cookies(&self) -> impl Iterator<Item = Secret> {
+        self.journey().cookies.iter().flat_map(Cookies::secrets)
+    }
+
+    fn journey(&self) -> &Journey {
         match self {
-            Self::Next(journey, _) | Self::End(journey) => &journey.carried,
+            Self::Next(journey, _) | Self::End(journey) => journey,
         }
     }
 }
@@ -105,6 +118,7 @@ impl Worker<'_> {
                 first: None,
                 bytes_in: 0,
                 carried: vec![None; script.carried()],
+                cookies: script.cookies.then(Cookies::default),
             })
         });
         self.issue(order, pick, journey);
@@ -154,12 +168,56 @@ impl Worker<'_> {
         );
         call.detour = Some(Box::new(Detour {
             http2: self.prepared.route(plan.route).in_http2(&bytes).ok().flatten(),
+            target: request_line(&bytes).1.to_owned(),
             bytes,
-            // Redirects are not followed from requests with holes.
-            target: String::new(),
             no_body: plan.no_body,
             hops: 0,
+            plain: None,
         }));
+    }
+
+    /// Adds the cookies of its arrival to a call's request.
+    pub(super) fn add_cookies(&self, call: &mut Call) {
+        let plan = self.prepared.item(call.scenario, call.item);
+        let kept = call.journey.as_ref().and_then(|journey| journey.cookies.as_ref());
+        let Some(cookies) = kept.filter(|_| !plan.signed) else {
+            return;
+        };
+        let route = self.prepared.route(call.route);
+        let plain = call
+            .detour
+            .as_ref()
+            .map_or(plan.bytes(false), |d| d.bytes.as_slice());
+        let Some(bytes) = cookies.carried(call.route, &route.origin, plain) else {
+            return;
+        };
+        let plain = plain.to_vec();
+        let http2 = route.in_http2(&bytes).ok().flatten();
+        let detour = call.detour.get_or_insert_with(|| {
+            Box::new(Detour {
+                bytes: Vec::new(),
+                http2: None,
+                target: plan.target.clone(),
+                no_body: plan.no_body,
+                hops: 0,
+                plain: None,
+            })
+        });
+        (detour.bytes, detour.http2, detour.plain) = (bytes, http2, Some(plain));
+    }
+
+    /// Takes the cookies that an answer sets, where its arrival keeps them.
+    pub(super) fn take_cookies(&self, call: &mut Call) {
+        let Some(cookies) = call.journey.as_mut().and_then(|journey| journey.cookies.as_mut()) else {
+            return;
+        };
+        let target = match &call.detour {
+            Some(detour) => &detour.target,
+            None => &self.prepared.item(call.scenario, call.item).target,
+        };
+        if let Some(url) = self.prepared.route(call.route).origin.url(target) {
+            cookies.take(call.route, &url, &call.answer.headers());
+        }
     }
 
     /// A request of an arrival that may take several has ended: what it brought, and how the arrival goes on. What it
@@ -314,6 +372,10 @@ impl Worker<'_> {
 impl Journey {
     pub(super) fn attempt(&self) -> u8 {
         self.attempt
+    }
+
+    pub(super) fn cookies(&self) -> Option<&Cookies> {
+        self.cookies.as_ref()
     }
 
     /// Notes what the whole arrival's record needs of a request.

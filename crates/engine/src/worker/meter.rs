@@ -5,11 +5,12 @@ use prony_model::{
     Nanos, Outcome, Sample, StreamEvent, StreamEventKind, StreamExpect, StreamRecord, Timeline,
 };
 use prony_wire::http1::Head;
-use prony_wire::sse::SseDecoder;
+use prony_wire::lines::LineDecoder;
+use prony_wire::sse::{Event, SseDecoder};
 use prony_wire::tokens::TokenDecoder;
 
-/// What an event stream says that it is.
-const EVENT_STREAM: &[u8] = b"text/event-stream";
+/// What a stream of lines of JSON says that it is, beside the name that the protocol's servers give it.
+const LINES: [&[u8]; 2] = [b"application/ndjson", b"application/jsonl"];
 
 /// Largest encoded timeline of one answer. Gaps beyond it are not looked at; nothing else is lost.
 const TIMELINE_BYTES_MAX: usize = 16 << 20;
@@ -39,12 +40,21 @@ pub(super) struct Heard {
 pub(super) struct Meter {
     expect: StreamExpect,
     sse: SseDecoder,
+    lines: LineDecoder,
     tokens: TokenDecoder,
-    /// Whether the head says that an event stream follows.
+    /// Whether the head says that a stream of the protocol's form follows.
     streams: bool,
     /// Why the bytes are no event stream, in words.
     broken: Option<String>,
     account: Account,
+}
+
+/// Whether a content type is of that media type, whatever its parameters.
+fn is_of_type(content_type: &[u8], name: &[u8]) -> bool {
+    content_type
+        .get(..name.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(name))
+        && matches!(content_type.get(name.len()), None | Some(b';' | b' ' | b'\t'))
 }
 
 /// What was heard so far.
@@ -78,6 +88,31 @@ struct Account {
 }
 
 impl Account {
+    /// Takes an event, which ended in the bytes being taken.
+    fn event(&mut self, tokens: &mut TokenDecoder, event: Event<'_>) {
+        let meaning = tokens.event(event);
+        self.events = self.events.saturating_add(1);
+        let at = self.at;
+        if self.first_event == Nanos::ZERO {
+            self.first_event = at;
+        }
+        let mut joined = false;
+        if meaning.kind.is_token() {
+            joined = self.token(at, meaning.kind, meaning.tokens, meaning.text_bytes);
+        }
+        if self.terminal == Nanos::ZERO && tokens.is_terminal() {
+            self.terminal = at;
+        }
+        if self.timeline.bytes().len() < TIMELINE_BYTES_MAX {
+            self.timeline.push(StreamEvent {
+                at,
+                kind: meaning.kind,
+                tokens: meaning.tokens,
+                joined,
+            });
+        }
+    }
+
     fn clear(&mut self) {
         let timeline = std::mem::take(&mut self.timeline);
         *self = Self {
@@ -94,6 +129,7 @@ impl Meter {
             None => Box::new(Self {
                 expect,
                 sse: SseDecoder::default(),
+                lines: LineDecoder::default(),
                 tokens: TokenDecoder::new(expect.protocol),
                 streams: false,
                 broken: None,
@@ -110,6 +146,7 @@ impl Meter {
     /// Forgets an answer, to receive another.
     pub(super) fn clear(&mut self) {
         self.sse.reset();
+        self.lines.reset();
         self.tokens.reset(self.expect.protocol);
         (self.streams, self.broken) = (false, None);
         self.account.clear();
@@ -118,6 +155,7 @@ impl Meter {
     /// Gives memory back.
     pub(super) fn slim(&mut self) {
         self.sse = SseDecoder::default();
+        self.lines = LineDecoder::default();
         self.tokens.slim();
         self.account.timeline = Timeline::default();
     }
@@ -176,13 +214,10 @@ impl Meter {
     /// The head of the answer.
     pub(super) fn head(&mut self, head: &Head, raw: &[u8]) {
         let content_type = head.content_type.map_or(&[][..], |span| span.of(raw));
-        self.streams = content_type
-            .get(..EVENT_STREAM.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(EVENT_STREAM))
-            && matches!(
-                content_type.get(EVENT_STREAM.len()),
-                None | Some(b';' | b' ' | b'\t')
-            );
+        let protocol = self.expect.protocol;
+        let also = if protocol.is_lines() { &LINES[..] } else { &[] };
+        self.streams = is_of_type(content_type, protocol.media_type().as_bytes())
+            || also.iter().any(|name| is_of_type(content_type, name));
     }
 
     /// A piece of the body.
@@ -191,30 +226,19 @@ impl Meter {
             return;
         }
         let Self {
-            sse, tokens, account, ..
+            expect,
+            sse,
+            lines,
+            tokens,
+            account,
+            ..
         } = self;
-        let fed = sse.feed(bytes, &mut |event| {
-            let meaning = tokens.event(event);
-            account.events = account.events.saturating_add(1);
-            let at = account.at;
-            if account.first_event == Nanos::ZERO {
-                account.first_event = at;
-            }
-            let mut joined = false;
-            if meaning.kind.is_token() {
-                joined = account.token(at, meaning.kind, meaning.tokens, meaning.text_bytes);
-            } else if account.terminal == Nanos::ZERO && tokens.is_terminal() {
-                account.terminal = at;
-            }
-            if account.timeline.bytes().len() < TIMELINE_BYTES_MAX {
-                account.timeline.push(StreamEvent {
-                    at,
-                    kind: meaning.kind,
-                    tokens: meaning.tokens,
-                    joined,
-                });
-            }
-        });
+        let mut take = |event: Event<'_>| account.event(tokens, event);
+        let fed = if expect.protocol.is_lines() {
+            lines.feed(bytes, &mut take)
+        } else {
+            sse.feed(bytes, &mut take)
+        };
         if let Err(error) = fed {
             self.broken = Some(error.to_string());
         }
@@ -229,9 +253,19 @@ impl Meter {
     pub(super) fn judge(&mut self, content_type: &[u8]) -> (Outcome, String) {
         if !self.streams {
             let got: String = String::from_utf8_lossy(content_type).chars().take(80).collect();
-            let why = format!("content type {got:?} is not \"text/event-stream\"");
+            let why = format!(
+                "content type {got:?} is not {:?}",
+                self.expect.protocol.media_type()
+            );
             return (Outcome::WrongBody, why);
         }
+        let Self {
+            lines,
+            tokens,
+            account,
+            ..
+        } = self;
+        lines.last(&mut |event| account.event(tokens, event));
         if let Some(words) = self.tokens.error() {
             return (
                 Outcome::StreamError,
@@ -351,7 +385,7 @@ impl Account {
 
 /// When something arrived, if that can be: not before what came before it, nor after it was read, but for what the clocks may
 /// be apart.
-fn credible(arrived: Option<Nanos>, earliest: Nanos, read: Nanos) -> Option<Nanos> {
+pub(super) fn credible(arrived: Option<Nanos>, earliest: Nanos, read: Nanos) -> Option<Nanos> {
     let arrived = arrived?;
     let can_be = arrived + CLOCKS_APART >= earliest && arrived <= read + CLOCKS_APART;
     can_be.then(|| arrived.max(earliest).min(read))

@@ -48,6 +48,7 @@ impl Worker<'_> {
                     target: String::new(),
                     no_body: plan.no_body,
                     hops: 0,
+                    plain: None,
                 }));
             }
         }

@@ -373,6 +373,21 @@ fn each_protocol_ends_in_its_own_way() {
             Outcome::StreamError,
         ),
         (
+            StreamProtocol::TgiGenerate,
+            "data:{\"token\":{\"text\":\"a\",\"special\":false},\"generated_text\":\"a\"}\n\n",
+            Outcome::Ok,
+        ),
+        (
+            StreamProtocol::TgiGenerate,
+            "data:{\"token\":{\"text\":\"a\",\"special\":false},\"generated_text\":null}\n\n",
+            Outcome::StreamUnfinished,
+        ),
+        (
+            StreamProtocol::LlamacppCompletion,
+            "data: {\"content\":\"a\",\"stop\":false}\n\ndata: {\"content\":\"\",\"stop\":true}\n\n",
+            Outcome::Ok,
+        ),
+        (
             StreamProtocol::OpenaiCompletions,
             "data: {\"choices\":[{\"text\":\"a\",\"finish_reason\":\"length\"}]}\n\ndata: [DONE]\n\n",
             Outcome::Ok,
@@ -397,6 +412,34 @@ fn each_protocol_ends_in_its_own_way() {
         let script = vec![Step::Say(body.as_bytes().to_vec()), Step::End];
         let (_, record) = answer(StreamExpect::new(protocol), HEAD, script, 60_000);
         assert_eq!(record.outcome, outcome, "{body}");
+    }
+}
+
+#[test]
+fn lines_of_json_are_a_stream_too() {
+    const LINES: &str =
+        "HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n";
+    let expect = StreamExpect::new(StreamProtocol::Ollama);
+    let token = |text: &str| Step::Say(format!("{{\"response\":\"{text}\",\"done\":false}}\n").into_bytes());
+    let done = b"{\"response\":\"\",\"done\":true,\"done_reason\":\"stop\",\"eval_count\":2}";
+    let ended = [&done[..], b"\n"].concat();
+    let error = b"{\"error\":\"model runner stopped\"}\n".to_vec();
+    for (head, last, outcome) in [
+        (LINES, Some(ended), Outcome::Ok),
+        (LINES, Some(done.to_vec()), Outcome::Ok),
+        (LINES, None, Outcome::StreamUnfinished),
+        (LINES, Some(error), Outcome::StreamError),
+        (HEAD, Some(done.to_vec()), Outcome::WrongBody),
+    ] {
+        let mut script = vec![token("a"), token(" b")];
+        script.extend(last.map(Step::Say));
+        script.push(Step::End);
+        let (_, record) = answer(expect, head, script, 60_000);
+        assert_eq!(record.outcome, outcome);
+        if outcome == Outcome::Ok {
+            assert_eq!((record.token_events, record.usage.output), (2, Some(2)));
+            assert_eq!((record.terminal, record.finish), (true, FinishReason::Stop));
+        }
     }
 }
 

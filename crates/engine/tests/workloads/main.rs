@@ -423,6 +423,7 @@ fn checkout() -> Scenario {
                 poll,
                 step("result", &[]),
             ],
+            ..Flow::default()
         }),
         ..Scenario::new(
             "checkout",
@@ -569,6 +570,7 @@ fn a_step_may_be_retried() {
     let scenario = Scenario {
         flow: Some(Flow {
             steps: vec![step("a", &[]), step("b", &[])],
+            ..Flow::default()
         }),
         slots: slots([]),
         retry: Some(quick_retry()),

@@ -4,10 +4,12 @@ use prony_model::{Captured, Endpoint, Item, Nanos, PhaseResult, Sample};
 use serde_json::Value;
 
 use super::effect::{Effect, LOOKS, Ratio, Share, counted, hit_rate, ratio};
+use super::inputs::{self, Input, Judged, Place};
 use super::prompts::{Arm, Turn, draw, nonce, text};
 use super::{NAME, Purpose, STEP_WORDS, json_body, with_query};
 use crate::RunView;
 use crate::leaf::words;
+use crate::primary::solo_ms;
 use crate::text_slot::TextSlot;
 use crate::token_counts::TokenCounts;
 
@@ -28,6 +30,8 @@ pub(super) struct Planned {
 pub(super) struct Course {
     /// Its name.
     pub endpoint: String,
+    /// Its path template.
+    template: String,
     item: Item,
     /// Where it takes text; `None` where the URL is all there is.
     pub slot: Option<TextSlot>,
@@ -39,12 +43,21 @@ pub(super) struct Course {
     pub refined: usize,
     /// Whether answers state how many tokens came from a cache.
     pub tells_usage: bool,
+    /// Optional inputs that are varied.
+    pub inputs: Vec<Input>,
+    /// Length of the texts with which they are.
+    inputs_words: u32,
 }
 
 impl Course {
     pub(super) fn new(endpoint: &Endpoint, item: Item, slot: Option<TextSlot>) -> Self {
         Self {
             endpoint: endpoint.name.clone(),
+            template: endpoint.path.clone(),
+            inputs: slot
+                .as_ref()
+                .map_or_else(Vec::new, |slot| inputs::inputs(endpoint, &item.request, slot)),
+            inputs_words: 0,
             item,
             slot,
             phases: Vec::new(),
@@ -54,10 +67,50 @@ impl Course {
         }
     }
 
+    /// Keeps as many of the optional inputs as there is time for, by the length of prompt that was answered fastest; none where no
+    /// prompt was answered.
+    pub(super) fn choose_inputs(&mut self, run: &RunView<'_>, trials: &[(u32, f64)], time_s: f64) {
+        let endpoint = run.surface.endpoints.iter().find(|e| e.name == self.endpoint);
+        let alone_ms = endpoint.and_then(|e| solo_ms(run, e)).unwrap_or(0.0);
+        let shortest = trials.first();
+        let room = shortest.map_or(0, |(_, ms)| inputs::affordable(time_s, ms.max(alone_ms)));
+        self.inputs.truncate(room);
+        self.inputs_words = shortest.map_or(0, |(words, _)| *words);
+    }
+
+    /// The requests that vary the optional inputs.
+    pub(super) fn input_items(&self, purpose: Purpose, seed: u64) -> Vec<Item> {
+        let Some(slot) = &self.slot else { return Vec::new() };
+        let place = Place {
+            template: &self.template,
+            item: &self.item,
+            slot,
+            words: self.inputs_words,
+        };
+        inputs::items(&self.inputs, &place, seed, purpose == Purpose::AtOnce)
+    }
+
+    /// The optional inputs with what was seen of each, and the phases that show it.
+    pub(super) fn judged_inputs<'a>(&self, run: &RunView<'a>) -> Option<(Vec<Judged>, Vec<&'a PhaseResult>)> {
+        let of = |purpose: Purpose| {
+            let planned = self.phases.iter().find(|p| p.purpose == purpose)?;
+            run.phases
+                .iter()
+                .find(|p| p.phase.experiment == NAME && p.phase.name == planned.name)
+        };
+        let (in_turn, at_once) = (of(Purpose::InTurn)?, of(Purpose::AtOnce));
+        let count = self.inputs.len();
+        let judge = |(number, input)| inputs::judge(input, number, count, in_turn, at_once);
+        let judged = self.inputs.iter().enumerate().map(judge).collect();
+        Some((judged, [in_turn].into_iter().chain(at_once).collect()))
+    }
+
     /// The name of a phase.
     pub(super) fn phase_name(&self, purpose: Purpose) -> String {
         let what = match purpose {
             Purpose::Trial => "lengths".to_owned(),
+            Purpose::InTurn => "optional inputs, in turn".to_owned(),
+            Purpose::AtOnce => "optional inputs, at once".to_owned(),
             Purpose::Blocks { words: 0, look } => format!("same URL, look {look}"),
             Purpose::Blocks { words, look } => format!("{words} words, look {look}"),
             Purpose::Repeats { words } => format!("{words} words, repeated"),

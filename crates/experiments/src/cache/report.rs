@@ -3,10 +3,10 @@
 use prony_model::{Finding, PhaseResult, Severity, Source, Verdict};
 use prony_stats::median;
 
-use super::NAME;
 use super::effect::{Effect, Growth, MARGIN, Ratio, Share, growth, pairs_needed};
 use super::observed::Course;
 use super::prompts::Arm;
+use super::{NAME, Purpose};
 use crate::RunView;
 use crate::draft::{Draft, source};
 use crate::primary::no_work_ms;
@@ -21,7 +21,11 @@ pub(super) fn findings(run: &RunView<'_>, courses: &[Course], seed: u64) -> Vec<
     let mut findings: Vec<Finding> = courses
         .iter()
         .filter_map(|course| {
-            let phases: Vec<&PhaseResult> = course.results(run).map(|(_, result)| result).collect();
+            let of_times = |purpose| !matches!(purpose, Purpose::InTurn | Purpose::AtOnce);
+            let results = course
+                .results(run)
+                .filter(|(planned, _)| of_times(planned.purpose));
+            let phases: Vec<&PhaseResult> = results.map(|(_, result)| result).collect();
             let last = *phases.last()?;
             let finding = match course.slot {
                 Some(_) => of_prompts(run, course, last, seed),

@@ -133,7 +133,7 @@ pub(super) fn is_free_text(endpoint: &Endpoint, field: &str) -> bool {
 }
 
 /// Leaves that may differ between two answers to the same request without meaning anything.
-pub(super) fn is_noise_by_name(leaf: &Leaf) -> bool {
+pub(crate) fn is_noise_by_name(leaf: &Leaf) -> bool {
     let key = leaf.key();
     has_word(
         key,

@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 use super::bodies;
 use super::case::{Class, NegativeCase, Wanted};
 use super::catalogue::TEXTS;
-use super::field::{Field, Kind, Spot, fields};
 use crate::dzi::mix;
+use crate::field::{Field, Kind, Spot, fields};
 use crate::mutation::json_body;
 
 /// Characters of an over-long text in a body.

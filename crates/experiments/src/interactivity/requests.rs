@@ -1,11 +1,11 @@
 //! Two kinds of an endpoint's request: prefill-heavy and decode-heavy. It knows the fields of the public APIs, no server.
 
-use prony_model::{Body, Endpoint, Item, Scenario, StreamProtocol};
-use serde_json::{Value, json};
+use prony_model::{Body, Endpoint, Item, Scenario};
+use serde_json::Value;
 
 use crate::RunView;
 use crate::cache::{draw, plain_text};
-use crate::streamed::scenario;
+use crate::streamed::{limit, scenario};
 use crate::text_slot::text_slots;
 
 /// Different prompts of a kind: none begins like another, so that no cache answers for the work.
@@ -61,26 +61,11 @@ fn of_kind(endpoint: &Endpoint, item: &Item, kind: Kind, seed: u64) -> Option<Sc
                 return None;
             };
             let mut body: Value = serde_json::from_str(text).ok()?;
-            let field = length_field(stream.protocol, &body)?;
-            body[field] = json!(kind.tokens);
+            limit(stream.protocol, &mut body, kind.tokens)?;
             stream.max_tokens = Some(kind.tokens);
             made.request.body = Body::text(body.to_string());
             Some(made)
         })
         .collect::<Option<Vec<_>>>()?;
     Some(Scenario::new(format!("{} {}", endpoint.name, kind.name), items))
-}
-
-/// Where a request says how long an answer may be.
-fn length_field(protocol: StreamProtocol, body: &Value) -> Option<&'static str> {
-    match protocol {
-        StreamProtocol::OpenaiResponses => Some("max_output_tokens"),
-        StreamProtocol::OpenaiChat if body.get("max_completion_tokens").is_some() => {
-            Some("max_completion_tokens")
-        }
-        StreamProtocol::OpenaiChat
-        | StreamProtocol::OpenaiCompletions
-        | StreamProtocol::AnthropicMessages => Some("max_tokens"),
-        StreamProtocol::KserveGenerate | StreamProtocol::Sse => None,
-    }
 }

@@ -6,8 +6,9 @@ use super::capacity::{Capacity, Diagnosis, Rung, capacity};
 use super::{NAME, alone_name, turns_name};
 use crate::RunView;
 use crate::draft::{Draft, source};
+use crate::side_by_side::{Gain, clear_gain};
 use crate::timings::{Tally, Timings};
-use crate::wording::{OUTCOME_COLUMNS, by_failures, digits, ms, outcome, resting_on};
+use crate::wording::{OUTCOME_COLUMNS, by_failures, digits, ms, on_even_machine, outcome, resting_on};
 
 /// The findings about every endpoint that was laddered.
 pub(super) fn findings(run: &RunView<'_>, seed: u64) -> Vec<Finding> {
@@ -24,7 +25,7 @@ pub(super) fn findings(run: &RunView<'_>, seed: u64) -> Vec<Finding> {
             Some(capacity) => service(run, phase, capacity),
             None => too_little(phase),
         };
-        findings.push(resting_on(finding, &rests_on));
+        findings.push(on_even_machine(finding, &rests_on));
         findings.extend(failures(phase).map(|f| resting_on(f, &[phase])));
     }
     findings
@@ -39,6 +40,18 @@ fn too_little(phase: &PhaseResult) -> Finding {
         ))
         .detail(outcome(&Timings::all(phase).tally()))
         .advice("Give the ladder more time (`duration_s`).", "")
+        .done()
+}
+
+/// An endpoint for which there was no ladder.
+pub(super) fn no_time(endpoint: &str, solo_s: f64) -> Finding {
+    Draft::new(NAME, "serial-service", endpoint)
+        .verdict(Verdict::Inconclusive, Severity::Low)
+        .title(format!(
+            "A ladder of requests to {endpoint}, each of {}, does not fit the time there is, so how many are served at once is not known",
+            ms(1000.0 * solo_s)
+        ))
+        .advice("Give the run more time (`--duration`), or the ladder (`duration_s`).", "")
         .done()
 }
 
@@ -187,17 +200,24 @@ fn conclusion(draft: Draft, run: &RunView<'_>, endpoint: &str, capacity: &Capaci
             .verdict(Verdict::Fail, Severity::High)
             .title(format!("Requests to {endpoint} are served one at a time"))
             .detail(format!(
-                "{flat} {how} More concurrency only makes requests wait longer.{}{}{}",
+                "{flat} {how} More concurrency only makes requests wait longer.{}{}{}{}",
                 overlap(top),
                 yardstick(capacity),
-                caveat(run, capacity)
+                caveat(run, capacity),
+                beside(run, endpoint, capacity.diagnosis)
             ))
             .advice(
                 "Move the work off the event loop or out of the lock (worker threads or processes, or batching); until then allow \
                  one request at a time and scale by replicas.",
                 &knee,
             ),
-        Diagnosis::Parallel => parallel(draft, endpoint, capacity, &format!("{}{host}", yardstick(capacity))).advice(
+        Diagnosis::Parallel => parallel(
+            draft,
+            endpoint,
+            capacity,
+            &format!("{}{host}{}", yardstick(capacity), beside(run, endpoint, capacity.diagnosis)),
+        )
+        .advice(
             &format!("Allow about {limit:.0} requests at a time; more adds waiting and no throughput."),
             &knee,
         ),
@@ -315,6 +335,18 @@ fn yardstick(capacity: &Capacity) -> String {
         " The time of one alone rests on {} requests; with their spread it takes {} to know it to 5 %.",
         capacity.alone.n, capacity.alone.needed
     )
+}
+
+/// A word where the few requests that were sent together before say otherwise: the ladder rests on more of them.
+fn beside(run: &RunView<'_>, endpoint: &str, diagnosis: Diagnosis) -> String {
+    let says_otherwise = |gain: &Gain| gain.is_some == (diagnosis == Diagnosis::Serial);
+    clear_gain(run, endpoint).filter(says_otherwise).map_or_else(String::new, |Gain { n, ratio, .. }| {
+        format!(
+            " The {n} requests that were sent together before gained {} over one after another; that rests on {n} times, among them \
+             that of the first call, and these steps on more.",
+            digits(ratio)
+        )
+    })
 }
 
 /// What else would look like one at a time.

@@ -8,9 +8,9 @@ use prony_stats::{blocks, median, trend};
 use super::series::Series;
 
 /// Requests that a conclusion needs, or [`SPAN_MIN_S`].
-pub(super) const REQUESTS_MIN: f64 = 10_000.0;
+pub(crate) const REQUESTS_MIN: f64 = 10_000.0;
 /// Readings that it needs.
-pub(super) const READINGS_MIN: usize = 240;
+pub(crate) const READINGS_MIN: usize = 240;
 /// Time that stands for requests where these are slow: the spans of what fills and settles.
 const SPAN_MIN_S: f64 = 1_800.0;
 /// Part of the run that is left out at its start.
@@ -20,7 +20,7 @@ const CERTAIN_FROM: f64 = 2.58;
 
 /// What the person wants to know.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Rules {
+pub(crate) struct Rules {
     /// Growth per request that matters, as a share of the memory.
     pub matters: f64,
     /// Where memory ends, in bytes; `None` takes the limit that was read.
@@ -33,9 +33,22 @@ pub(super) struct Rules {
     pub restart_s: f64,
 }
 
+impl Default for Rules {
+    /// What is looked for unless the person says otherwise.
+    fn default() -> Self {
+        Self {
+            matters: 0.1 / 100.0 / 1000.0,
+            limit_bytes: None,
+            horizon_s: 7.0 * 86_400.0,
+            production_per_s: None,
+            restart_s: 24.0 * 3_600.0,
+        }
+    }
+}
+
 /// What the series shows.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Judged {
+pub(crate) struct Judged {
     /// Growth per request, in bytes.
     pub growth: Growth,
     /// Whether there were requests and readings enough for a conclusion.
@@ -58,7 +71,7 @@ pub(super) struct Judged {
 /// When memory reaches its limit, in seconds of production.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[expect(clippy::struct_field_names, reason = "names end with their unit")]
-pub(super) struct TimeToLimit {
+pub(crate) struct TimeToLimit {
     /// By the line through the growth.
     pub by_line_s: f64,
     /// By the ends of its interval: the steepest slope first.
@@ -68,7 +81,7 @@ pub(super) struct TimeToLimit {
 }
 
 /// Judges a series; `None` with fewer readings than any conclusion needs.
-pub(super) fn judge(series: &Series, rules: &Rules) -> Option<Judged> {
+pub(crate) fn judge(series: &Series, rules: &Rules) -> Option<Judged> {
     let total = series.requests.last()?;
     let start = series.requests.partition_point(|x| *x < WARM_UP * total);
     let (x, y) = (&series.requests[start..], &series.bytes[start..]);
@@ -100,7 +113,7 @@ fn after_step(x: &[f64], y: &[f64], matters_bytes: f64) -> Option<Growth> {
 
 impl Judged {
     /// What it is, with what came after a step in the step's place.
-    pub(super) fn shape(&self) -> Verdict {
+    pub(crate) fn shape(&self) -> Verdict {
         match self.after_step {
             Some(after) if after.verdict == Verdict::NoLeak => Verdict::Step,
             Some(after) if after.verdict == Verdict::Leak => Verdict::Leak,
@@ -110,19 +123,19 @@ impl Judged {
     }
 
     /// Growth per 1,000 requests in per cent of the memory: the slope and its interval.
-    pub(super) fn percent_per_thousand(&self) -> (f64, (f64, f64)) {
+    pub(crate) fn percent_per_thousand(&self) -> (f64, (f64, f64)) {
         let percent = |slope: f64| 1e5 * slope / self.baseline_bytes;
         let line = &self.line();
         (percent(line.slope), (percent(line.low), percent(line.high)))
     }
 
     /// The line that counts: after a step the one that follows it.
-    pub(super) fn line(&self) -> prony_stats::theil_sen::Line {
+    pub(crate) fn line(&self) -> prony_stats::theil_sen::Line {
         self.after_step.map_or(self.growth.line, |after| after.line)
     }
 
     /// When memory reaches a limit, at so many requests per second.
-    pub(super) fn time_to(&self, limit_bytes: f64, per_s: f64) -> TimeToLimit {
+    pub(crate) fn time_to(&self, limit_bytes: f64, per_s: f64) -> TimeToLimit {
         let line = self.line();
         let by = |slope: f64| growth::work_to_limit(self.level_bytes, slope, limit_bytes) / per_s;
         let (x, y) = &self.kept;
@@ -135,7 +148,7 @@ impl Judged {
 
     /// Growth by its consequence: FAIL when the limit is reached within the horizon even by the optimistic end, PASS when it is
     /// not even by the steepest line. Without a limit nobody can tell.
-    pub(super) fn by_consequence(&self, time: Option<TimeToLimit>, horizon_s: f64) -> Conclusion {
+    pub(crate) fn by_consequence(&self, time: Option<TimeToLimit>, horizon_s: f64) -> Conclusion {
         match time {
             Some(time) if self.optimistic_s(time) < horizon_s => Conclusion::Fail,
             Some(time) if time.ends_s.0 > horizon_s => Conclusion::Pass,

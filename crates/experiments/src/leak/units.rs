@@ -3,13 +3,13 @@
 use crate::wording::digits;
 
 /// `214 KiB`, `8.00 GiB`.
-pub(super) fn size(bytes: f64) -> String {
+pub(crate) fn size(bytes: f64) -> String {
     let (value, unit) = scaled(bytes);
     format!("{} {unit}", digits(value))
 }
 
 /// Two ends of an interval in the unit of its upper end: `198 to 231 KiB`.
-pub(super) fn sizes((low, high): (f64, f64)) -> String {
+pub(crate) fn sizes((low, high): (f64, f64)) -> String {
     let (upper, unit) = scaled(high);
     let divisor = if upper.abs() > 0.0 { high / upper } else { 1.0 };
     format!("{} to {} {unit}", digits(low / divisor), digits(upper))
@@ -27,7 +27,7 @@ fn scaled(bytes: f64) -> (f64, &'static str) {
 }
 
 /// `40 s`, `12 min`, `1.60 h`, `3.20 days`, `more than 10 years`.
-pub(super) fn time(seconds: f64) -> String {
+pub(crate) fn time(seconds: f64) -> String {
     match seconds {
         s if s < 120.0 => format!("{} s", digits(s)),
         s if s < 7_200.0 => format!("{} min", digits(s / 60.0)),

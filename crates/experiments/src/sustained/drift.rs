@@ -1,10 +1,8 @@
 //! Early against late: does the response or the number in flight grow during a phase of constant load?
 
-use prony_model::{PhaseResult, Sample};
+use prony_model::{Outcome, Sample};
 use prony_stats::regression::{self, Line};
 use prony_stats::{mean, student};
-
-use crate::timings::Timings;
 
 /// Stretches that the phase is cut into.
 const BLOCKS: usize = 20;
@@ -49,17 +47,11 @@ impl Drift {
     }
 }
 
-/// The trend of a phase's good answers; `None` when it is too short for one.
-pub(super) fn drift(phase: &PhaseResult) -> Option<Drift> {
-    let times = Timings::of(phase, &phase.phase.name);
-    let response = times.response_ms();
-    if response.len() < BLOCKS * ANSWERS_MIN {
-        return None;
-    }
-    let means = block_means(&response, BLOCKS);
+/// The trend of the good answers of a load, given in order of intended start; `None` when there are too few for one.
+pub(super) fn drift(samples: &[&Sample]) -> Option<Drift> {
+    let means = block_means(&stretches(samples)?);
     let (change, interval, p) = relative_change(&means)?;
-    let samples: Vec<&Sample> = times.samples().collect();
-    let busy = in_flight(&samples, BLOCKS);
+    let busy = in_flight(samples, BLOCKS);
     let (in_flight_change, _, _) = relative_change(&busy)?;
     Some(Drift {
         change,
@@ -83,11 +75,25 @@ fn growth(blocks: &[f64]) -> f64 {
     mean(&blocks[blocks.len() - quarter..]) / mean(&blocks[..quarter])
 }
 
-fn block_means(values: &[f64], blocks: usize) -> Vec<f64> {
-    let n = values.len();
-    (0..blocks)
-        .map(|b| mean(&values[b * n / blocks..(b + 1) * n / blocks]))
-        .collect()
+/// The good answers in [`BLOCKS`] stretches of equal number; `None` when there are too few.
+pub(super) fn stretches<'a>(samples: &[&'a Sample]) -> Option<Vec<Vec<&'a Sample>>> {
+    let good: Vec<&Sample> = samples
+        .iter()
+        .copied()
+        .filter(|s| s.outcome == Outcome::Ok)
+        .collect();
+    let n = good.len();
+    let cut = |b: usize| b * n / BLOCKS;
+    (n >= BLOCKS * ANSWERS_MIN).then(|| (0..BLOCKS).map(|b| good[cut(b)..cut(b + 1)].to_vec()).collect())
+}
+
+/// Mean response of each stretch, in ms.
+pub(super) fn block_means(stretches: &[Vec<&Sample>]) -> Vec<f64> {
+    let of = |stretch: &Vec<&Sample>| {
+        let response: Vec<f64> = stretch.iter().map(|s| s.response().as_millis_f64()).collect();
+        mean(&response)
+    };
+    stretches.iter().map(of).collect()
 }
 
 /// Change from the first to the last block by the fitted line over the mean, its 95 % interval, and p.

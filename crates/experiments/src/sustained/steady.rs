@@ -5,6 +5,7 @@ use prony_model::{Finding, PhaseResult, Sample, Severity, Verdict};
 use prony_stats::steady::{self, SteadyState, VALUES_MIN};
 
 use super::NAME;
+use super::slower::{self, Cause, Slower};
 use crate::draft::{Draft, source};
 use crate::timings::Timings;
 use crate::wording::{digits, ms, quantile, quantiles, resting_on};
@@ -28,10 +29,13 @@ struct Settling {
     kept: usize,
 }
 
-/// The finding about one phase.
-pub(super) fn finding(phase: &PhaseResult) -> Finding {
+/// The finding about one phase, and what a machine that became busier meanwhile has to do with it.
+pub(super) fn finding(phase: &PhaseResult, slower: Option<&Slower>) -> Finding {
     let finding = match settling(phase) {
-        Ok(found) => judged(phase, &found),
+        Ok(found) => {
+            let slower = slower.filter(|slower| slower.cause == Cause::Machine);
+            judged(phase, &found, slower)
+        }
         Err((kept, kept_s)) => too_short(phase, kept, kept_s),
     };
     resting_on(finding, &[phase])
@@ -62,7 +66,7 @@ fn settling(phase: &PhaseResult) -> Result<Settling, (usize, f64)> {
     Ok(found)
 }
 
-fn judged(phase: &PhaseResult, found: &Settling) -> Finding {
+fn judged(phase: &PhaseResult, found: &Settling, slower: Option<&Slower>) -> Finding {
     let endpoint = &phase.phase.name;
     let evidence = source(phase, endpoint);
     let state = &found.state;
@@ -106,6 +110,17 @@ fn judged(phase: &PhaseResult, found: &Settling) -> Finding {
         digits(100.0 * state.drift),
         digits(state.drift_p)
     );
+    if let Some(slower) = slower.filter(|_| state.verdict != steady::Verdict::Settled) {
+        return slower
+            .evidence(draft, &evidence)
+            .verdict(Verdict::Inconclusive, Severity::Low)
+            .title(format!(
+                "The machine became slower during the load on {endpoint}: from when on it was steady is not known"
+            ))
+            .detail(format!("{tests} {}", slower.says()))
+            .advice(slower::ADVICE, "")
+            .done();
+    }
     match state.verdict {
         steady::Verdict::Settled => {
             let kept: Vec<f64> = Timings::of(phase, endpoint).response_ms().split_off(state.start);

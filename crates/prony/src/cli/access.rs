@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use prony_model::Header;
+use prony_model::{Header, Secret};
 
 use super::units::{header, is_token, key_value};
 use crate::target_url;
@@ -16,6 +16,10 @@ pub(crate) struct AccessArgs {
     /// Header of every request, as 'Name: value'. Repeat for more. Put secrets into --header-env instead.
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = header)]
     pub headers: Vec<Header>,
+    /// Cookie of every request. Repeat for more. Its value is never printed or stored; --header-env Cookie=VARIABLE keeps it out of
+    /// the list of processes, too.
+    #[arg(long = "cookie", value_name = "NAME=VALUE", value_parser = cookie)]
+    pub cookies: Vec<Cookie>,
     /// Environment variable whose value is sent as 'Authorization: Bearer ...'. It is never printed or stored.
     #[arg(long, value_name = "VARIABLE", conflicts_with = "bearer_file")]
     pub bearer_env: Option<String>,
@@ -74,6 +78,36 @@ pub(crate) struct HeaderFromEnv {
     pub name: String,
     /// Name of the variable.
     pub variable: String,
+}
+
+/// A cookie to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cookie {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: Secret,
+}
+
+fn cookie(text: &str) -> Result<Cookie, String> {
+    // The value is a secret, so no message repeats it.
+    let (name, value) = text
+        .split_once('=')
+        .ok_or("there is no `=` in it; write NAME=VALUE")?;
+    let name = name.trim();
+    if !is_token(name) {
+        return Err("what stands before the `=` is no name of a cookie".to_owned());
+    }
+    // RFC 6265, section 4.1.1, but for the quotes, commas and backslashes that servers use all the same.
+    if !value.bytes().all(|b| b.is_ascii_graphic() && b != b';') {
+        return Err(format!(
+            "the value of `{name}` holds a blank, a semicolon or what is not ASCII, which no cookie can"
+        ));
+    }
+    Ok(Cookie {
+        name: name.to_owned(),
+        value: Secret::new(value),
+    })
 }
 
 fn header_from_env(text: &str) -> Result<HeaderFromEnv, String> {

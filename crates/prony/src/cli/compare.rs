@@ -1,13 +1,15 @@
 //! `prony compare`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use prony_model::{Arrivals, Shape};
 
+use super::launch::Words;
 use super::load::positive;
-use super::units::{duration, rate};
-use super::{RequestArgs, SendArgs};
+use super::units::{duration, rate, words};
+use super::{LaunchArgs, RequestArgs, SendArgs};
 
 /// Connections of a closed loop when neither connections nor a rate are given.
 const CONNECTIONS: u32 = 8;
@@ -28,6 +30,8 @@ const PAIRS_QUICK: u32 = 6;
   prony compare http://127.0.0.1:8000/score http://127.0.0.1:8001/score --rate 50 -d 20s -b '{\"id\":7}'
   prony compare http://127.0.0.1:8000/health --aa              does a target differ from itself here?
   prony compare http://a:8000/x http://b:8000/x --allow-host a --allow-host b --pairs 20 --margin 3
+  prony compare http://127.0.0.1:0/x http://127.0.0.1:0/x --cwd old --command 'python server.py --port {port}' \
+      --cwd-b new --command-b 'python server.py --port {port}'
   prony compare sim:service=5ms sim:service=6ms --rate 100     two queues in simulated time: seconds
 
 Exit codes:
@@ -88,6 +92,26 @@ pub(crate) struct CompareArgs {
     /// What is sent, and how an answer is judged.
     #[command(flatten)]
     pub request: RequestArgs,
+    /// How A is started, where Prony is to start it. Except for the command and its folder, the same goes for B.
+    #[command(flatten)]
+    pub launch: LaunchArgs,
+    /// Start B with this command, in the same way. Without it B must be there already.
+    #[arg(
+        long,
+        value_name = "COMMAND",
+        value_parser = words,
+        conflicts_with = "aa",
+        help_heading = "Starting the target"
+    )]
+    pub command_b: Option<Words>,
+    /// Folder that B is started in. Default: that of A.
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "command_b",
+        help_heading = "Starting the target"
+    )]
+    pub cwd_b: Option<PathBuf>,
     /// The shared flags.
     #[command(flatten)]
     pub send: SendArgs,
@@ -97,6 +121,24 @@ impl CompareArgs {
     /// How many pairs of runs.
     pub(crate) fn pairs(&self) -> u32 {
         self.pairs.unwrap_or(if self.quick { PAIRS_QUICK } else { PAIRS })
+    }
+
+    /// How A and B are started. What goes for both is of use only where there is a command.
+    pub(crate) fn launches(&self) -> [LaunchArgs; 2] {
+        let b = LaunchArgs {
+            command: self.command_b.clone(),
+            cwd: self.cwd_b.clone().or_else(|| self.launch.cwd.clone()),
+            ..self.launch.clone()
+        };
+        let started = |launch: LaunchArgs, other: bool| {
+            if launch.command.is_none() && other {
+                LaunchArgs::default()
+            } else {
+                launch
+            }
+        };
+        let starts_b = b.command.is_some();
+        [started(self.launch.clone(), starts_b), started(b, !starts_b)]
     }
 
     /// Length of each run.

@@ -9,7 +9,7 @@ use prony_model::StopSignal;
 
 use super::units::{duration, words};
 
-/// Flags of `check` and `run`.
+/// Flags of `check`, `load`, `compare` and `run`.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct LaunchArgs {
     /// Start the target with this command, watch it, and stop it at the end: 'python server.py --port 8000'. Its words are split

@@ -7,7 +7,7 @@ use prony_experiments::Slo;
 use prony_model::Arrivals;
 
 use super::units::{limits, rate};
-use super::{PromptArgs, RequestArgs, SendArgs};
+use super::{LaunchArgs, PromptArgs, RequestArgs, SendArgs};
 
 /// Sends load to one URL and says what came back.
 ///
@@ -29,10 +29,12 @@ use super::{PromptArgs, RequestArgs, SendArgs};
   prony load http://127.0.0.1:8000/health --ramp 10:500        from 10 to 500 requests per second
   prony load http://127.0.0.1:8000/health --replay trace.csv --speed 2
   prony load http://127.0.0.1:8000/score -T application/json -b '{\"id\":7}'
+  prony load 'http://127.0.0.1:8000/item/{{seq}}?user={{data.id}}' --data users.csv
   prony load http://127.0.0.1:8000 --openai MODEL --prompt-tokens 512 -c 32 -n 256
   prony load http://127.0.0.1:8000/health --json | jq .latency.response.p99_ms
   prony load http://127.0.0.1:8000 --openai MODEL --search --slo ttft=200ms,itl=50ms
   prony load http://127.0.0.1:8000 --openai MODEL --sweep
+  prony load http://127.0.0.1:0/health --command 'python server.py --port {port}'
   prony load null: -c 64                                       what this machine can drive at most
   prony load sim:service=5ms,workers=4 --rate 700 -d 1h        a queue in simulated time: seconds
 
@@ -43,7 +45,7 @@ Exit codes:
    69  no request got a connection
   130  interrupted; the summary is of what was sent so far")]
 pub(crate) struct LoadArgs {
-    /// URL to load, with path and query. `null:` is a server in this process that costs nothing, `sim:` a queue in
+    /// URL to load, with path and query, in which {{...}} is filled in for every request (see --data). `null:` is a server in this process that costs nothing, `sim:` a queue in
     /// simulated time: service=5ms, spread=exponential, workers=4, queue=100, freeze=1s/10s, seed=1.
     #[arg(value_name = "URL")]
     pub url: String,
@@ -189,6 +191,9 @@ pub(crate) struct LoadArgs {
     )]
     pub sweep: bool,
 
+    /// How the target is started, where Prony is to start it.
+    #[command(flatten)]
+    pub launch: LaunchArgs,
     /// The shared flags.
     #[command(flatten)]
     pub send: SendArgs,

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use prony_model::{BodyCheck, StreamProtocol};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use prony_model::{BodyCheck, FeedOrder, StreamProtocol};
 
 use super::units::{body_check, protocol, spin};
 
@@ -20,7 +21,7 @@ pub(crate) struct RequestArgs {
         help_heading = "Request"
     )]
     pub method: Option<String>,
-    /// Body of the request, as text.
+    /// Body of the request, as text. {{...}} in it is filled in for every request, as in the URL; a body from a file is sent as it is.
     #[arg(
         short = 'b',
         long,
@@ -32,7 +33,22 @@ pub(crate) struct RequestArgs {
     /// File whose bytes are the request body.
     #[arg(short = 'f', long, value_name = "FILE", help_heading = "Request")]
     pub body_file: Option<PathBuf>,
-    /// Content type of the body, as in application/json.
+    /// CSV file with a header line, or NDJSON file (.ndjson, .jsonl), whose rows fill in {{data.COLUMN}} in the URL, the text body
+    /// and the values of -H. Beside it there are {{seq}}, {{user}}, {{random.int(1,100)}}, {{random.hex(16)}} and {{random.uuid}}.
+    #[arg(long, value_name = "FILE", help_heading = "Request")]
+    pub data: Option<PathBuf>,
+    /// Which row of --data a request takes: in-turn (first to last, then again), random, or once (the load ends when they are
+    /// used up).
+    #[arg(
+        long,
+        value_name = "ORDER",
+        value_parser = PossibleValuesParser::new(["in-turn", "random", "once"]).map(|name| order(&name)),
+        default_value = "in-turn",
+        requires = "data",
+        help_heading = "Request"
+    )]
+    pub data_order: FeedOrder,
+    /// Content type of the body, as in application/json. It decides how filled-in values are escaped in a text body.
     #[arg(short = 'T', long, value_name = "TYPE", help_heading = "Request")]
     pub content_type: Option<String>,
     /// Ask this model of a KServe V2 server (MODEL or MODEL:VERSION) for inference, with inputs of the names, types and shapes that it
@@ -89,9 +105,14 @@ pub(crate) struct RequestArgs {
     /// ones milliseconds: this buys punctual sends with processor time.
     #[arg(long, value_name = "DURATION", value_parser = spin, help_heading = "Load")]
     pub spin: Option<Duration>,
-    /// Follow so many redirects on the same host. A redirect that is not followed is a failure.
+    /// Follow so many redirects, as curl -L does, to the same server and those of --redirect-to. One that is not followed is a
+    /// failure.
     #[arg(long, value_name = "NUMBER", default_value_t = 0, help_heading = "Request")]
     pub redirects: u32,
+    /// URL of another server that redirects may lead to. Repeat for more. None of the headers, cookies and secrets of the target go
+    /// there, and it must be on this machine or named with --allow-host.
+    #[arg(long, value_name = "URL", requires = "redirects", help_heading = "Request")]
+    pub redirect_to: Vec<String>,
 
     /// Send again what failed with 429, 502, 503, 504 or a lost connection, up to so many attempts in all, with full-jitter
     /// backoff and as Retry-After asks. Only methods that may be repeated, such as GET; a suite can say otherwise.
@@ -116,4 +137,12 @@ pub(crate) struct RequestArgs {
     /// checks is counted and thrown away.
     #[arg(long, value_name = "CHECK", value_parser = body_check, help_heading = "Judging")]
     pub expect_body: Vec<BodyCheck>,
+}
+
+fn order(name: &str) -> FeedOrder {
+    match name {
+        "random" => FeedOrder::Random,
+        "once" => FeedOrder::Once,
+        _ => FeedOrder::InTurn,
+    }
 }

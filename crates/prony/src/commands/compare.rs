@@ -1,14 +1,14 @@
 //! `prony compare`: the same load on two targets in turns. It plans; `runner/pairs.rs` sends and
 //! `prony_experiments::compare` concludes.
 
-use prony_model::{ExitCode, Suite};
+use prony_model::{ExitCode, Phase, Request, Suite};
 
 use crate::cli::CompareArgs;
-use crate::commands::load::{self, plan::Plan};
+use crate::commands::load::plan::Plan;
 use crate::diagnostic::Diagnostic;
-use crate::runner::{PairsRequest, perform_pairs};
+use crate::runner::{Connection, PairsRequest, engine_options, perform_pairs};
 use crate::session::Session;
-use crate::{sending, target_url};
+use crate::{config, sending, target_url};
 
 /// Runs the command.
 pub(crate) fn run(args: &CompareArgs, session: &Session) -> anyhow::Result<ExitCode> {
@@ -16,10 +16,35 @@ pub(crate) fn run(args: &CompareArgs, session: &Session) -> anyhow::Result<ExitC
     check(args, b)?;
     let plan = |url: &str| -> Result<Plan, Diagnostic> { Plan::of(url, &args.request, args.shape()) };
     let (mut plan_a, mut plan_b) = (plan(&args.a)?, plan(b)?);
-    let secrets = sending::apply(&args.send, &mut plan_a.suite)?;
-    sending::apply(&args.send, &mut plan_b.suite)?;
-    let (phase, _) = load::phase(&plan_a, &secrets, session)?;
-    let (phase_b, _) = load::phase(&plan_b, &secrets, session)?;
+    let send = plan_a.own_headers(&args.send)?;
+    let secrets = sending::apply(&send, &mut plan_a.suite)?;
+    sending::apply(&plan_b.own_headers(&args.send)?, &mut plan_b.suite)?;
+    for (plan, launch) in [&mut plan_a, &mut plan_b].into_iter().zip(args.launches()) {
+        sending::launch(&launch, &mut plan.suite.target);
+        config::check_launch(&plan.suite.target)?;
+    }
+    let mut note = |said: &str| session.note(said);
+    let ahead_a = plan_a.phase_ahead(&mut note)?;
+    let ahead_b = plan_b.phase_ahead(&mut note)?;
+    // One clock for both.
+    let options = engine_options(&plan_a.suite, session);
+    let open = |plan: &mut Plan| -> anyhow::Result<Connection> {
+        let side = Connection::open_with(&plan.suite, &secrets, session, options.clone())?;
+        plan.arrived_at(&side.url);
+        Ok(side)
+    };
+    let mut side_a = open(&mut plan_a)?;
+    if args.aa && args.launch.command.is_some() {
+        plan_b.suite.target.url.clone_from(&side_a.url);
+        plan_b.url.clone_from(&plan_a.url);
+    }
+    let mut side_b = open(&mut plan_b)?;
+    let mut made = |ahead: Option<Phase>, plan: &Plan, side: &mut Connection| match ahead {
+        Some(phase) => Ok(phase),
+        None => plan.phase_with(&mut |request: &Request| side.fetch(request), &mut note),
+    };
+    let phase = made(ahead_a, &plan_a, &mut side_a)?;
+    let phase_b = made(ahead_b, &plan_b, &mut side_b)?;
     let length_s = 2.0 * f64::from(args.pairs()) * args.run().as_secs_f64();
     session.note(&format!(
         "A  {} {}\nB  {} {}\n{} pairs of runs in turns (ABBA BAAB), each {}: about {length_s:.0} s",
@@ -30,7 +55,6 @@ pub(crate) fn run(args: &CompareArgs, session: &Session) -> anyhow::Result<ExitC
         args.pairs(),
         phase.shape.label(),
     ));
-    let target_b = plan_b.suite.target;
     let request = PairsRequest {
         suite: Suite {
             name: if args.aa {
@@ -41,10 +65,9 @@ pub(crate) fn run(args: &CompareArgs, session: &Session) -> anyhow::Result<ExitC
             .to_owned(),
             ..plan_a.suite
         },
-        target_b,
+        sides: [side_a, side_b],
         urls: [plan_a.url, plan_b.url],
         phases: [phase, phase_b],
-        secrets,
         pairs: args.pairs() as usize,
         warm_up: args.warm_up(),
         margin: args.margin.map(|percent| percent / 100.0),
@@ -65,7 +88,7 @@ fn check(args: &CompareArgs, b: &str) -> Result<(), Diagnostic> {
         ))
         .next("start it with `prony serve PRESET`, then compare the URLs that it prints"));
     }
-    if args.a == b && !args.aa {
+    if args.a == b && !args.aa && args.command_b.is_none() {
         return Err(Diagnostic::usage("A and B are the same URL")
             .next("add --aa to learn whether the target differs from itself here"));
     }

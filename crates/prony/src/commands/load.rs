@@ -9,20 +9,16 @@ mod search;
 mod streams;
 mod summary;
 
-use std::time::Instant;
-
-use prony_engine::{Engine, EngineOptions};
+use prony_engine::EngineOptions;
 use prony_experiments::judge_gate;
-use prony_model::{
-    Captured, ExitCode, Gate, Nanos, Outcome, Phase, PhaseResult, Request, Secret, Suite, Verdict,
-};
+use prony_model::{ExitCode, Gate, Nanos, Outcome, PhaseResult, Request, Surface, Verdict};
 use prony_report::TerminalStyle;
 
 use crate::cli::LoadArgs;
 use crate::diagnostic::Diagnostic;
-use crate::runner::{DOCUMENT_BYTES_MAX, PROTOCOL_HINT, TLS_HINT, write_reports};
+use crate::runner::{Connection, PROTOCOL_HINT, TLS_HINT, engine_options, write_reports};
 use crate::session::Session;
-use crate::{sending, target_url};
+use crate::{config, sending, target_url};
 
 pub(crate) use document::LoadDocument;
 use document::Reached;
@@ -42,14 +38,24 @@ pub(crate) fn run(args: &LoadArgs, session: &Session) -> anyhow::Result<ExitCode
     }
     let mut plan = Plan::new(args)?;
     search::check(args, &plan.suite)?;
-    let secrets = sending::apply(&args.send, &mut plan.suite)?;
+    sending::launch(&args.launch, &mut plan.suite.target);
+    config::check_launch(&plan.suite.target)?;
+    let send = plan.own_headers(&args.send)?;
+    let secrets = sending::apply(&send, &mut plan.suite)?;
     if args.search || args.sweep {
         return search::run(args, plan, secrets, session);
     }
-    let (phase, asked) = phase(&plan, &secrets, session)?;
-    let mut engine = match asked {
-        Some(engine) => engine,
-        None => engine(&plan.suite, &secrets, session)?,
+    let mut note = |said: &str| session.note(said);
+    let ahead = plan.phase_ahead(&mut note)?;
+    let options = EngineOptions {
+        samples_max: SAMPLES_MAX,
+        ..engine_options(&plan.suite, session)
+    };
+    let mut connection = Connection::open_with(&plan.suite, &secrets, session, options)?;
+    plan.arrived_at(&connection.url);
+    let phase = match ahead {
+        Some(phase) => phase,
+        None => plan.phase_with(&mut |request: &Request| connection.fetch(request), &mut note)?,
     };
     let streams = args
         .request
@@ -63,7 +69,16 @@ pub(crate) fn run(args: &LoadArgs, session: &Session) -> anyhow::Result<ExitCode
     ));
 
     let live = LiveLine::new(session.live(), plan.expected());
-    let mut recording = Recording::start(args.send.output.as_deref(), &plan, &engine, session, live)?;
+    let watched = connection.watched(&plan.suite.target, &Surface::default())?;
+    let mut recording = Recording::start(
+        args.send.output.as_deref(),
+        &plan,
+        &connection,
+        watched,
+        session,
+        live,
+    )?;
+    let engine = &mut connection.engine;
     recording.phase_started(engine.now(), &phase);
     let result = engine.run(0, phase, &mut recording)?;
     let interrupted = session.stopped();
@@ -75,8 +90,9 @@ pub(crate) fn run(args: &LoadArgs, session: &Session) -> anyhow::Result<ExitCode
         &[],
     ));
     let stored = recording.finish(&result, verdict, interrupted, engine.now());
+    let reached = Reached::of(engine);
+    drop(connection);
 
-    let reached = Reached::of(&engine);
     let document = LoadDocument::new(&plan.url, &reached, &result, verdict, interrupted)
         .with_goodput(&result, args.slo.as_ref())?;
     if args.send.json {
@@ -96,40 +112,6 @@ pub(crate) fn run(args: &LoadArgs, session: &Session) -> anyhow::Result<ExitCode
     } else {
         verdict.exit_code()
     })
-}
-
-/// The phase of a plan, and the engine that asked the target what it must know for it, where it must.
-pub(in crate::commands) fn phase(
-    plan: &Plan,
-    secrets: &[(String, Secret)],
-    session: &Session,
-) -> anyhow::Result<(Phase, Option<Engine>)> {
-    let mut asking = plan
-        .asks()
-        .then(|| engine(&plan.suite, secrets, session))
-        .transpose()?;
-    let limits = &plan.suite.run.limits;
-    let mut fetch = |request: &Request| match &mut asking {
-        Some(engine) => engine.fetch(request, limits, DOCUMENT_BYTES_MAX),
-        None => Captured::unsent("nothing is fetched"),
-    };
-    let phase = plan.phase_with(&mut fetch, &mut |said| session.note(said))?;
-    Ok((phase, asking))
-}
-
-/// The engine for a target, with the headers that every request carries.
-fn engine(suite: &Suite, secrets: &[(String, Secret)], session: &Session) -> anyhow::Result<Engine> {
-    let target = sending::target(&suite.target.url, &suite.target, secrets)?;
-    let options = EngineOptions {
-        seed: suite.run.seed,
-        threads: suite.run.threads,
-        rate_max: suite.run.rate_max,
-        real_time: !suite.run.normal_priority,
-        samples_max: SAMPLES_MAX,
-        stop: session.stop.clone(),
-        epoch: Instant::now(),
-    };
-    Ok(Engine::new(&target, options)?)
 }
 
 /// The condition that the report shows: as many failures as were allowed, or fewer.

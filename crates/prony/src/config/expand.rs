@@ -9,7 +9,8 @@ use std::path::Path;
 use prony_experiments::dzi::{Descriptor, Tile};
 use prony_model::{
     Body, Captured, DziPick, DziSpec, Expect, Flow, Header, HttpSpec, Item, PartSpec, Phase, PhaseSpec,
-    Piece, Request, Scenario, ScenarioKind, ScenarioSpec, Shape, Slot, Slots, Step, StepSpec, Suite, pieces,
+    Piece, Request, Retry, Scenario, ScenarioKind, ScenarioSpec, Shape, Slot, Slots, Step, StepSpec, Suite,
+    pieces,
 };
 
 use super::template::{self, Bindings, bindings, fill, fill_json, fill_path, item_count};
@@ -75,7 +76,7 @@ fn scenarios<'a>(
                 for said in &workload.notes {
                     note(&format!("{}: {said}", spec.name));
                 }
-                made.insert(&spec.name, super::prompts::scenario(spec, workload));
+                made.insert(&spec.name, super::prompts::scenario(spec, suite, workload));
                 continue;
             }
             Some(ScenarioKind::Http(http)) => http_items(http, base_dir)?,
@@ -116,6 +117,7 @@ pub(super) fn scenario(spec: &ScenarioSpec, items: Vec<Item>, suite: &Suite, bas
     };
     let flow = (!spec.step.is_empty()).then(|| Flow {
         steps: spec.step.iter().map(step).collect(),
+        cookies: spec.cookies,
     });
     Scenario {
         slots: slots(&items, suite, base_dir),
@@ -123,9 +125,15 @@ pub(super) fn scenario(spec: &ScenarioSpec, items: Vec<Item>, suite: &Suite, bas
         order: spec.order,
         weight: spec.weight,
         flow,
-        retry: spec.retry.clone(),
+        retry: retry(spec, suite),
         ..Scenario::new(spec.name.clone(), Vec::new())
     }
+}
+
+/// The policy of a scenario: its own, else that of the suite. One attempt in all is none.
+pub(super) fn retry(spec: &ScenarioSpec, suite: &Suite) -> Option<Retry> {
+    let policy = spec.retry.as_ref().or(suite.retry.as_ref());
+    policy.filter(|policy| policy.attempts > 1).cloned()
 }
 
 /// The feeds that the requests use; `None` where nothing in them is to be filled in for every arrival.

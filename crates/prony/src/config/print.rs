@@ -57,6 +57,14 @@ pub(crate) fn print(suite: &Suite) -> String {
         };
         section(&mut text, comment, "feed", &BTreeMap::from([(name, feed)]));
     }
+    if let Some(retry) = &suite.retry {
+        section(
+            &mut text,
+            "Send again what failed, in every scenario that says nothing of its own.",
+            "retry",
+            retry,
+        );
+    }
     let scenarios: Vec<ScenarioSpec> = suite.scenario.iter().map(printable).collect();
     list(
         &mut text,

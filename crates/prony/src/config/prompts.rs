@@ -19,11 +19,11 @@ pub(super) fn workload(spec: &ScenarioSpec, base_dir: &Path, seed: u64) -> Resul
 }
 
 /// The scenario that sends it.
-pub(super) fn scenario(spec: &ScenarioSpec, workload: Workload) -> Scenario {
+pub(super) fn scenario(spec: &ScenarioSpec, suite: &Suite, workload: Workload) -> Scenario {
     Scenario {
         order: spec.order,
         weight: spec.weight,
-        retry: spec.retry.clone(),
+        retry: super::expand::retry(spec, suite),
         flow: workload.flow,
         slots: workload.slots,
         ..Scenario::new(spec.name.clone(), workload.items)
@@ -67,5 +67,5 @@ pub(super) fn validate(
             .error(key.trim_end_matches('.'), error.what)
             .next(error.next)
     })?;
-    Ok(scenario(spec, made))
+    Ok(scenario(spec, suite, made))
 }

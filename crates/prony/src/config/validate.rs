@@ -6,7 +6,7 @@ use std::path::Path;
 use prony_engine::{EngineError, TableError, Trace};
 use prony_experiments::{BuildContext, Check, EXPERIMENTS, FINDING_FORMS};
 use prony_model::{
-    BodyCheck, Endpoint, Expect, Gate, HttpSpec, HttpVersion, Item, Nanos, PhaseSpec, Piece, Scenario,
+    BodyCheck, Endpoint, Expect, Gate, HttpSpec, HttpVersion, Item, Nanos, PhaseSpec, Piece, Retry, Scenario,
     ScenarioKind, ScenarioSpec, Shape, Slot, Suite, Surface, pieces,
 };
 
@@ -27,6 +27,9 @@ pub(super) fn validate(suite: &Suite, document: &Document, base_dir: &Path) -> C
     run(suite, document)?;
     objective(suite, document)?;
     experiments(suite, document)?;
+    if let Some(policy) = &suite.retry {
+        retry(policy, 2, document, "retry")?;
+    }
     unique(
         document,
         "scenario",
@@ -237,21 +240,20 @@ fn scenario(spec: &ScenarioSpec, suite: &Suite, document: &Document, path: &str,
             .error(&format!("{path}.weight"), "a weight must be above 0")
             .next("leave the scenario out of the phase if it should not be sent"));
     }
-    if let Some(retry) = &spec.retry {
-        let attempts = u64::from(retry.attempts);
-        if attempts < 2 {
-            return Err(document
-                .error(
-                    &format!("{path}.retry.attempts"),
-                    format!("{attempts} attempts in all are no retry"),
-                )
-                .next("write 2 or more, the first included, or remove the table"));
-        }
-        if retry.on.is_empty() {
-            return Err(document
-                .error(&format!("{path}.retry.on"), "there is no failure to retry on")
-                .next("for instance `on = [\"503\", \"reset\"]`"));
-        }
+    if let Some(policy) = &spec.retry {
+        // One attempt does without the policy of the suite.
+        let least = if suite.retry.is_some() { 1 } else { 2 };
+        retry(policy, least, document, &format!("{path}.retry"))?;
+    }
+    if spec.cookies && spec.step.is_empty() {
+        return Err(document
+            .error(
+                &format!("{path}.cookies"),
+                "without steps there is no later request that would send a cookie back",
+            )
+            .next(
+                "give the scenario several `[[scenario.step]]`, or send a fixed one with --cookie NAME=VALUE",
+            ));
     }
     match spec.kind() {
         Some(ScenarioKind::Http(http)) => {
@@ -324,6 +326,25 @@ fn scenario(spec: &ScenarioSpec, suite: &Suite, document: &Document, path: &str,
                  `[scenario.dzi]` or several `[[scenario.step]]`",
             )),
     }
+}
+
+/// A policy of at least so many attempts that has something to act upon.
+fn retry(policy: &Retry, least: u8, document: &Document, path: &str) -> Checked {
+    let attempts = policy.attempts;
+    if attempts < least {
+        return Err(document
+            .error(
+                &format!("{path}.attempts"),
+                format!("{attempts} attempts in all are no retry"),
+            )
+            .next("write 2 or more, the first included, or remove the table"));
+    }
+    if policy.on.is_empty() {
+        return Err(document
+            .error(&format!("{path}.on"), "there is no failure to retry on")
+            .next("for instance `on = [\"503\", \"reset\"]`"));
+    }
+    Ok(())
 }
 
 /// What the engine says of a scenario whose requests are filled in for every arrival, or that takes several.

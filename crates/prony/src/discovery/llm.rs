@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use prony_model::{BodyCheck, Endpoint, Request, SampleRequest, Surface};
+use prony_model::{BodyCheck, Captured, Endpoint, Request, SampleRequest, Surface};
 use serde_json::{Value, json};
 
 use super::Fetch;
@@ -11,31 +11,76 @@ use super::protocols::{PROMPTS, work};
 
 /// Requests of each endpoint: generations are dear.
 const SAMPLES: usize = 4;
+/// Most models of a list that are looked at.
+const MODELS_MAX: usize = 200;
 /// Tokens of an answer, at most.
 pub(super) const TOKENS_MAX: u32 = 16;
 
+/// Words in the names of models that do not write text.
+const NO_TEXT: &[&str] = &[
+    "whisper",
+    "transcri",
+    "parakeet",
+    "tts",
+    "kokoro",
+    "speech",
+    "embed",
+    "bge-",
+    "rerank",
+    "diffusion",
+    "dall-e",
+    "flux",
+    "image",
+];
+
 /// The list of models.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Models {
-    /// The first model served.
+    /// The first model served that may write text, else the first of all.
     pub(super) first: Option<String>,
+    /// Every model listed, up to a bound.
+    all: Vec<String>,
     /// Whether the list asks for a key.
     pub(super) asks_for_key: bool,
+    /// The answer itself.
+    pub(super) listing: Captured,
 }
 
 impl Models {
     /// Asks for it. Both dialects keep it at the same place, and in the same form as far as needed here.
     pub(super) fn ask(fetch: &mut dyn Fetch) -> Self {
         let listing = fetch.fetch(&Request::get("/v1/models"));
-        let first = listing.json().filter(|_| listing.status == 200).and_then(|json| {
-            let id = json.pointer("/data/0/id").and_then(Value::as_str)?;
-            Some(id.to_owned())
-        });
+        let json = listing
+            .json()
+            .filter(|_| listing.status == 200)
+            .unwrap_or_default();
+        let entries = json.get("data").and_then(Value::as_array);
+        let ids = entries.into_iter().flatten().take(MODELS_MAX);
+        let all: Vec<String> = ids
+            .filter_map(|entry| entry.get("id").and_then(Value::as_str))
+            .map(str::to_owned)
+            .collect();
+        let writes = |name: &&String| !has_word(name, NO_TEXT);
+        let first = all.iter().find(writes).or(all.first()).cloned();
         Self {
             first,
+            all,
             asks_for_key: matches!(listing.status, 401 | 403),
+            listing,
         }
     }
+
+    /// The first model whose name has one of these words, else the first of all.
+    pub(super) fn named(&self, words: &[&str]) -> Option<&str> {
+        let named = self.all.iter().find(|name| has_word(name, words));
+        named.or(self.all.first()).map(String::as_str)
+    }
+}
+
+/// Whether a name has one of these words, in any case.
+fn has_word(name: &str, words: &[&str]) -> bool {
+    let name = name.to_lowercase();
+    words.iter().any(|word| name.contains(word))
 }
 
 /// Whether a document names a POST at that path.
@@ -75,7 +120,15 @@ pub(super) fn put(
             inputs: BTreeMap::from([(inputs.to_owned(), (*prompt).to_owned())]),
         })
         .collect();
-    let made = work(path, samples, vec![BodyCheck::Json(check.to_owned())]);
+    put_made(
+        surface,
+        work(path, samples, vec![BodyCheck::Json(check.to_owned())]),
+    );
+}
+
+/// The same for an endpoint with its requests.
+pub(super) fn put_made(surface: &mut Surface, made: Endpoint) {
+    let path = made.path.clone();
     let declared = surface
         .endpoints
         .iter()

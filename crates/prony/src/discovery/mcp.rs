@@ -5,7 +5,8 @@
 //! Of the tools only those that list things are called here; the others belong to the run.
 
 use prony_model::{
-    BodyCheck, Captured, Endpoint, Expect, Header, JsonText, Request, Role, SampleRequest, Surface,
+    BodyCheck, Captured, Endpoint, Expect, Header, JsonText, OutcomeClass, Request, Role, SampleRequest,
+    Surface,
 };
 use serde_json::{Map, Value, json};
 
@@ -36,12 +37,29 @@ struct Speech {
     is_stateless: bool,
 }
 
-/// Makes endpoints of the tools of a server at the path given or at `/mcp`.
-pub(super) fn tools(fetch: &mut dyn Fetch, path: &str, first: &Captured, surface: &mut Surface) {
-    let refuses_get = matches!(first.status, 400 | 405 | 406) || path.trim_end_matches('/').ends_with("mcp");
-    let given = (path != "/" && refuses_get).then_some(path);
-    let mut places = given.into_iter().chain(["/mcp"]);
-    let Some(speech) = places.find_map(|place| greet(fetch, place, surface)) else {
+/// The default place of common frameworks.
+const USUAL: &str = "/mcp";
+
+/// What was found out before, as far as it hints at a server.
+pub(super) struct Hints<'a> {
+    /// Path of the URL that the user gave.
+    pub path: &'a str,
+    /// What it answered.
+    pub first: &'a Captured,
+    /// What the target answers to a path that cannot exist, when that is a success.
+    pub catch_all: Option<&'a Captured>,
+    /// The front page and the listings.
+    pub pages: &'a [String],
+    /// Whether the user said what the URL takes.
+    pub is_told: bool,
+}
+
+/// Makes endpoints of the tools of a server at the path given or at `/mcp`, where something hints at one.
+pub(super) fn tools(fetch: &mut dyn Fetch, hints: &Hints<'_>, surface: &mut Surface) {
+    let Some(speech) = places(fetch, hints, surface)
+        .iter()
+        .find_map(|place| greet(fetch, place, surface))
+    else {
         return;
     };
     surface.endpoints.retain(|e| e.path != speech.path);
@@ -63,6 +81,54 @@ pub(super) fn tools(fetch: &mut dyn Fetch, path: &str, first: &Captured, surface
                 .found_by
                 .push(format!("tool {} left alone: {why}", text::clean(name(tool), 80))),
         }
+    }
+}
+
+/// Where a server may be: at the URL given, unless the user said that something else is there, and at the usual place, where that
+/// is named or answers as if something were there.
+fn places(fetch: &mut dyn Fetch, hints: &Hints<'_>, surface: &Surface) -> Vec<String> {
+    let path = hints.path;
+    let refuses_get = matches!(hints.first.status, 400 | 405 | 406) && !hints.is_told;
+    let is_named = path
+        .split('?')
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches('/')
+        .ends_with("mcp");
+    let mut places = Vec::new();
+    if path != "/" && (refuses_get || is_named) {
+        places.push(path.to_owned());
+    }
+    let is_documented = hints.pages.iter().any(|page| page.contains(USUAL))
+        || surface.endpoints.iter().any(|e| e.path == USUAL);
+    let mut asked = Request::get(USUAL);
+    // A server that is asked for events would keep the answer open.
+    asked.headers.push(Header::new("accept", "application/json"));
+    let answer = fetch.fetch(&asked);
+    let elsewhere = answer
+        .header("location")
+        .filter(|_| (300..400).contains(&answer.status));
+    if elsewhere.is_some_and(|to| to.ends_with("/mcp/")) {
+        places.push(format!("{USUAL}/"));
+    } else if is_documented || is_there(&answer, hints.catch_all) {
+        places.push(USUAL.to_owned());
+    }
+    places.dedup();
+    places
+}
+
+/// Whether the answer to a plain GET is one that something which takes POST may give: not that nothing is there, no page that is for
+/// people, and not what the target answers to anything.
+fn is_there(answer: &Captured, catch_all: Option<&Captured>) -> bool {
+    let is_page = answer
+        .header("content-type")
+        .is_some_and(|kind| kind.contains("html"));
+    let is_anything = catch_all.is_some_and(|any| any.digest == answer.digest);
+    match answer.status {
+        0 => answer.outcome.class() == OutcomeClass::Timeout,
+        400 | 405 | 406 | 415 | 501 => true,
+        401 | 403 | 200..300 => !is_page && !is_anything,
+        _ => false,
     }
 }
 
@@ -429,7 +495,7 @@ mod tests {
     use prony_model::{BodyCheck, Captured, Outcome, Request, Role, Surface};
     use serde_json::{Value, json};
 
-    use super::tools;
+    use super::{Hints, tools};
 
     /// A server with a listing, a download, a job and a deletion. Answers as events where it is told so.
     struct Server {
@@ -466,11 +532,24 @@ mod tests {
         }
     }
 
+    fn hints<'a>(path: &'a str, first: &'a Captured, pages: &'a [String]) -> Hints<'a> {
+        Hints {
+            path,
+            first,
+            catch_all: None,
+            pages,
+            is_told: false,
+        }
+    }
+
     impl Server {
         fn answer(&mut self, request: &Request) -> Captured {
             let header = |name: &str| request.headers.iter().any(|h| h.name == name);
-            if request.method != "POST" || request.path != "/mcp" {
+            if request.path != "/mcp" {
                 return answered(404, "{}".to_owned(), false);
+            }
+            if request.method != "POST" {
+                return answered(405, "{}".to_owned(), false);
             }
             let message: Value = serde_json::from_slice(&request.body.to_bytes().unwrap()).unwrap();
             let method = message["method"].as_str().unwrap().to_owned();
@@ -522,8 +601,7 @@ mod tests {
             let first = answered(404, String::new(), false);
             tools(
                 &mut |request: &Request| self.answer(request),
-                "/",
-                &first,
+                &hints("/", &first, &[]),
                 &mut surface,
             );
             (surface, self.seen)
@@ -626,7 +704,55 @@ mod tests {
         let mut surface = Surface::default();
         let page = answered(200, "{\"jsonrpc\":\"2.0\",\"result\":{}}".to_owned(), false);
         let mut anything = |_: &Request| page.clone();
-        tools(&mut anything, "/", &page, &mut surface);
+        tools(&mut anything, &hints("/", &page, &[]), &mut surface);
         assert!(surface.endpoints.is_empty());
+    }
+
+    /// What is posted to a target of which every GET is answered so.
+    fn posted(path: &str, pages: &[String], status: u16, kind: &str) -> Vec<String> {
+        let mut seen = Vec::new();
+        let first = answered(200, "{}".to_owned(), false);
+        let mut answer = |request: &Request| {
+            if request.method == "POST" {
+                seen.push(request.path.clone());
+            }
+            let mut answer = answered(status, String::new(), false);
+            answer.headers = vec![
+                prony_model::Header::new("content-type", kind),
+                prony_model::Header::new("location", "/mcp/"),
+            ];
+            answer
+        };
+        tools(&mut answer, &hints(path, &first, pages), &mut Surface::default());
+        seen.dedup();
+        seen
+    }
+
+    #[test]
+    fn nothing_is_posted_where_nothing_hints_at_a_server() {
+        for (status, kind) in [
+            (404, "application/json"),
+            (404, "text/html"),
+            (401, "text/html"),
+            (200, "text/html"),
+            (500, "text/plain"),
+        ] {
+            assert!(posted("/", &[], status, kind).is_empty(), "{status} {kind}");
+        }
+        for (status, kind) in [
+            (405, "text/plain"),
+            (406, "application/json"),
+            (400, "application/json"),
+            (401, "application/json"),
+            (501, "text/html"),
+        ] {
+            assert_eq!(posted("/", &[], status, kind), ["/mcp"], "{status} {kind}");
+        }
+        assert_eq!(posted("/", &[], 307, "text/plain"), ["/mcp/"]);
+        assert_eq!(
+            posted("/", &["see \"/mcp\"".to_owned()], 404, "text/html"),
+            ["/mcp"]
+        );
+        assert_eq!(posted("/tools/mcp", &[], 404, "text/html"), ["/tools/mcp"]);
     }
 }

@@ -19,6 +19,9 @@ struct Known {
     body: fn(&str, &str) -> Value,
 }
 
+/// Words in the names of models that make embeddings.
+const EMBEDS: &[&str] = &["embed", "bge-", "e5-", "gte-", "minilm"];
+
 const KNOWN: [Known; 4] = [
     Known {
         path: "/v1/chat/completions",
@@ -46,9 +49,15 @@ const KNOWN: [Known; 4] = [
     },
 ];
 
-/// Adds what is there, asked with few tokens and not streamed.
-pub(super) fn find(fetch: &mut dyn Fetch, models: &Models, surface: &mut Surface) {
-    let documented = llm::has_document(surface);
+/// Adds what is there, asked with few tokens and not streamed. `has_other` says that the API's endpoints for sound or pictures
+/// were found.
+pub(super) fn find(
+    fetch: &mut dyn Fetch,
+    models: &Models,
+    documented: bool,
+    has_other: bool,
+    surface: &mut Surface,
+) {
     let there: Vec<&Known> = KNOWN
         .iter()
         .filter(|known| {
@@ -63,12 +72,12 @@ pub(super) fn find(fetch: &mut dyn Fetch, models: &Models, surface: &mut Surface
                     .to_owned(),
             );
             // They are asked all the same, so that the report says that they were not tested, and why.
-            put(there, "unknown", surface);
+            put(there, |_| "unknown", surface);
         }
         return;
     };
-    // A list of models in this form is the API's mark; then its main endpoint is taken for granted.
-    let granted = there.is_empty() && !documented;
+    // A list of models in this form is the API's mark; then its main endpoint is taken for granted, unless another was found.
+    let granted = there.is_empty() && !documented && !has_other;
     let found: Vec<&Known> = if granted {
         KNOWN.iter().take(1).collect()
     } else {
@@ -81,13 +90,17 @@ pub(super) fn find(fetch: &mut dyn Fetch, models: &Models, surface: &mut Surface
         "OpenAI-compatible: model {} at /v1/models",
         text::clean(model, 60)
     ));
+    let model = |known: &Known| match known.path {
+        "/v1/embeddings" => models.named(EMBEDS).unwrap_or(model),
+        _ => model,
+    };
     put(found, model, surface);
 }
 
-fn put(known: Vec<&Known>, model: &str, surface: &mut Surface) {
+fn put<'a>(known: Vec<&Known>, model: impl Fn(&Known) -> &'a str, surface: &mut Surface) {
     for known in known {
         llm::put(surface, known.path, known.check, known.input, |prompt| {
-            Request::json("POST", known.path, &(known.body)(model, prompt))
+            Request::json("POST", known.path, &(known.body)(model(known), prompt))
         });
     }
 }

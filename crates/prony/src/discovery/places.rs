@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::Fetch;
 
-/// Where frameworks serve an OpenAPI document: FastAPI and its usual moves, Spring, ASP.NET, NestJS, Connexion, go-swagger.
+/// Where frameworks serve an OpenAPI document: FastAPI and its usual moves, Spring, ASP.NET, NestJS, Connexion, go-swagger, BentoML,
+/// Text Generation Inference and Text Embeddings Inference.
 const DOCUMENTS: &[&str] = &[
     "/openapi.json",
     "/api/openapi.json",
@@ -17,6 +18,7 @@ const DOCUMENTS: &[&str] = &[
     "/api/swagger.json",
     "/swagger/v1/swagger.json",
     "/docs.json",
+    "/api-doc/openapi.json",
     "/api-docs",
     "/v3/api-docs",
     "/api-json",
@@ -55,11 +57,10 @@ pub(crate) fn health_paths() -> impl Iterator<Item = &'static str> {
     WELL_KNOWN.iter().filter_map(is_health)
 }
 
-/// What the target answers to a path that cannot exist, when that is a success: single-page applications and
-/// catch-all handlers answer 200 to anything, which proves nothing.
-pub(super) fn catch_all(fetch: &mut dyn Fetch) -> Option<Captured> {
-    let answer = fetch.fetch(&Request::get("/no-such-path-7c1e0f3b"));
-    (answer.status == 200).then_some(answer)
+/// What the target answers to a path that cannot exist. Where that is a success, as of single-page applications and catch-all
+/// handlers, the same answer elsewhere proves nothing; where it is not, its words tell one framework from another.
+pub(super) fn elsewhere(fetch: &mut dyn Fetch) -> Captured {
+    fetch.fetch(&Request::get("/no-such-path-7c1e0f3b"))
 }
 
 /// The first OpenAPI document found, with its place.
@@ -96,6 +97,15 @@ pub(super) fn documents(fetch: &mut dyn Fetch, path: &str, first: &Captured) -> 
         }
     }
     None
+}
+
+/// The first OpenAPI document below these paths, with its place.
+pub(super) fn below(fetch: &mut dyn Fetch, bases: &[String]) -> Option<(String, Value)> {
+    bases.iter().filter(|base| base.len() > 1).find_map(|base| {
+        let place = format!("{}/openapi.json", base.trim_end_matches('/'));
+        let document = as_document(&fetch.fetch(&Request::get(&place)))?;
+        Some((place, document))
+    })
 }
 
 fn as_document(answer: &Captured) -> Option<Value> {

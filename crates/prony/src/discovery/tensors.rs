@@ -37,6 +37,62 @@ pub(super) fn samples(path: &str, inputs: &[Value]) -> Vec<SampleRequest> {
     (0..SAMPLES).map(sample).collect()
 }
 
+/// Requests for TensorFlow Serving: one row, a value for each input, with the name of each where there are several.
+pub(super) fn rows(path: &str, inputs: &[Value]) -> Vec<SampleRequest> {
+    if inputs.is_empty() {
+        return Vec::new();
+    }
+    let sample = |k: usize| {
+        let value = |input: &Value| {
+            let name = input.get("name").and_then(Value::as_str).unwrap_or_default();
+            // Such a tensor holds an encoded picture, by the convention of that server.
+            if name.ends_with("_bytes") {
+                return json!({"b64": super::value::picture_base64(k)});
+            }
+            let made = tensor(input, k);
+            let shape: Vec<usize> = made["shape"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|side| side.as_u64().unwrap_or(1) as usize)
+                .collect();
+            let data = made["data"].as_array().map_or(&[][..], Vec::as_slice);
+            nested(shape.get(1..).unwrap_or_default(), data)
+        };
+        let row = match inputs {
+            [only] => value(only),
+            several => several
+                .iter()
+                .map(|input| {
+                    (
+                        input["name"].as_str().unwrap_or_default().to_owned(),
+                        value(input),
+                    )
+                })
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
+        };
+        SampleRequest {
+            request: Request::json("POST", path, &json!({ "instances": [row] })),
+            inputs: BTreeMap::from([(
+                "instances".to_owned(),
+                format!("content {k}, {}", KINDS[k % KINDS.len()].1),
+            )]),
+        }
+    };
+    (0..SAMPLES).map(sample).collect()
+}
+
+/// The first of the numbers as lists within lists of these lengths.
+fn nested(sides: &[usize], data: &[Value]) -> Value {
+    let [side, rest @ ..] = sides else {
+        return data.first().cloned().unwrap_or_default();
+    };
+    let each: usize = rest.iter().product();
+    let part = |i: usize| nested(rest, data.get(i * each..).unwrap_or_default());
+    (0..*side).map(part).collect::<Vec<_>>().into()
+}
+
 /// A tensor as declared; a free dimension is 1, unless it is the side of a picture.
 pub(crate) fn tensor(input: &Value, k: usize) -> Value {
     let declared: Vec<i64> = input.get("shape").and_then(Value::as_array).map_or_else(

@@ -1,5 +1,7 @@
 //! Discovery against a table of answers: a documented API, an undocumented one, a catch-all, a hostile one.
 
+mod shapes;
+
 use std::collections::BTreeMap;
 
 use prony_model::{Captured, Endpoint, Outcome, Request, Role, Surface};

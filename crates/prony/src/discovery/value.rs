@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::harvest::Harvest;
 use super::openapi::{Operation, RequestBody};
 use crate::pictures::{self, Part};
+use crate::sounds;
 
 /// Characters that may stand unencoded in a path segment or query value (RFC 3986, unreserved).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
@@ -24,7 +25,7 @@ const DEPTH_MAX: u32 = 6;
 const IDS_EACH: u64 = 2;
 
 /// Plain sentences of public-domain flavour, distinct in words and length, for fields that take free text.
-const TEXTS: &[&str] = &[
+pub(super) const TEXTS: &[&str] = &[
     "The quick brown fox jumps over the lazy dog.",
     "Water boils at a lower temperature on a high mountain.",
     "Which rivers flow through the old town?",
@@ -35,7 +36,7 @@ const TEXTS: &[&str] = &[
     "Glass is made of sand, soda and lime.",
 ];
 /// Numbers for features and measures, another in each sample.
-const NUMBERS: [f64; 8] = [0.5, 1.5, 0.25, 2.5, 0.75, 4.0, 0.1, 6.5];
+pub(super) const NUMBERS: [f64; 8] = [0.5, 1.5, 0.25, 2.5, 0.75, 4.0, 0.1, 6.5];
 /// Short phrases, for search terms and names.
 const PHRASES: &[&str] = &[
     "red apple",
@@ -400,20 +401,24 @@ impl Maker<'_> {
         (Body::Bytes(bytes), content_type)
     }
 
-    /// The parts of a form with these values; a field that takes a file gets a picture.
+    /// The parts of a form with these values; a field that takes a file gets a picture, or a sound where its name, or the path,
+    /// says so.
     fn parts(&self, value: &Value, schema: &Value) -> Vec<Part> {
         let part = |(name, field): (&String, &Value)| {
             let properties = schema.get("properties");
             let is_file = properties.and_then(|p| p.get(name)).is_some_and(is_file);
+            let (filename, content_type, bytes) = if !is_file {
+                (None, None, plain(field).into_bytes())
+            } else if is_sound(name) || is_sound(self.path) {
+                (Some("sample.wav"), Some("audio/wav"), sounds::wav(self.k))
+            } else {
+                (Some("sample.png"), Some("image/png"), picture(self.k))
+            };
             Part {
                 name: name.clone(),
-                filename: is_file.then(|| "sample.png".to_owned()),
-                content_type: is_file.then(|| "image/png".to_owned()),
-                bytes: if is_file {
-                    picture(self.k)
-                } else {
-                    plain(field).into_bytes()
-                },
+                filename: filename.map(str::to_owned),
+                content_type: content_type.map(str::to_owned),
+                bytes,
             }
         };
         value.as_object().into_iter().flatten().map(part).collect()
@@ -460,6 +465,14 @@ fn takes_text(name: &str) -> bool {
     ]
     .iter()
     .any(|w| lower == *w || (w.len() > 1 && lower.contains(w)))
+}
+
+/// Whether a name means sound.
+fn is_sound(name: &str) -> bool {
+    let lower = name.to_lowercase();
+    ["audio", "sound", "speech", "voice", "wav", "transcri"]
+        .iter()
+        .any(|word| lower.contains(word))
 }
 
 /// A listed value in the type that the schema wants.
@@ -529,7 +542,7 @@ fn merge(schema: &Value, parts: &[Value]) -> Value {
 
 /// A small PNG whose pixels depend on `k`: gradients and a disc, so that a real decoder and a real model have
 /// something to look at. 96 x 96 pixels.
-fn picture(k: usize) -> Vec<u8> {
+pub(super) fn picture(k: usize) -> Vec<u8> {
     let side = 96u32;
     let phase = k as u32;
     let image = image::RgbImage::from_fn(side, side, |x, y| {
@@ -546,7 +559,7 @@ fn picture(k: usize) -> Vec<u8> {
     png.into_inner()
 }
 
-fn picture_base64(k: usize) -> String {
+pub(super) fn picture_base64(k: usize) -> String {
     base64::engine::general_purpose::STANDARD.encode(picture(k))
 }
 

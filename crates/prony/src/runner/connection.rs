@@ -37,7 +37,7 @@ pub(crate) const TLS_HINT: &str = "check the scheme: a port without TLS is writt
 pub(crate) const PROTOCOL_HINT: &str = "drop --http2 (in a suite: `http = \"2\"`), or check scheme and port";
 
 /// Largest document that discovery reads.
-pub(crate) const DOCUMENT_BYTES_MAX: u32 = 16 << 20;
+const DOCUMENT_BYTES_MAX: u32 = 16 << 20;
 
 /// An engine bound to a target.
 pub(crate) struct Connection {
@@ -68,6 +68,16 @@ impl Connection {
     /// Starts the target where it is a demo or a command, and binds an engine to it. Sends nothing yet but what tells whether a
     /// command is ready.
     pub(crate) fn open(suite: &Suite, secrets: &[(String, Secret)], session: &Session) -> Result<Self> {
+        Self::open_with(suite, secrets, session, engine_options(suite, session))
+    }
+
+    /// The same for an engine that works as these options say.
+    pub(crate) fn open_with(
+        suite: &Suite,
+        secrets: &[(String, Secret)],
+        session: &Session,
+        options: EngineOptions,
+    ) -> Result<Self> {
         let spec = &suite.target;
         let demo = match preset(&spec.url) {
             Some(preset) => Some(Started::demo(preset, spec)?),
@@ -87,16 +97,7 @@ impl Connection {
         let mut target = sending::target(&url, spec, &secrets)?;
         target.others = origins::targets(suite, demo.as_ref().map(|demo| &demo.beside))?;
         target.masked.extend(origins::secrets(&target.others));
-        let epoch = Instant::now();
-        let options = EngineOptions {
-            seed: suite.run.seed,
-            threads: suite.run.threads,
-            rate_max: suite.run.rate_max,
-            real_time: !suite.run.normal_priority,
-            stop: Arc::clone(&session.stop),
-            epoch,
-            ..EngineOptions::default()
-        };
+        let epoch = options.epoch;
         let engine = Engine::new(&target, options)?;
         let is_local = engine.shares_host();
         let started = match demo {
@@ -193,11 +194,11 @@ impl Connection {
         }
     }
 
-    /// A sentence for the report where the target is a command of the person's.
-    pub(super) fn started_by_command(&self) -> Option<String> {
+    /// A sentence for the report where `what` is a command of the person's, whose output is kept in that file.
+    pub(crate) fn started_by_command(&self, what: &str, file: &str) -> Option<String> {
         let started = self.started.as_ref().filter(|started| started.is_command())?;
         Some(format!(
-            "Prony started the target itself: `{}`. What it printed is in target.log beside this report.",
+            "Prony started {what} itself: `{}`. What it printed is in {file} beside this report.",
             clean(&started.typed(), 300)
         ))
     }
@@ -212,15 +213,15 @@ impl Connection {
         &mut self.started
     }
 
-    /// Keeps what the person's command prints in that folder.
-    pub(super) fn keep_log(&self, dir: &Path) -> Result<()> {
+    /// Keeps what the person's command prints in that file.
+    pub(crate) fn keep_log(&self, file: &Path) -> Result<()> {
         self.started
             .as_ref()
-            .map_or(Ok(()), |started| started.keep_log(dir))
+            .map_or(Ok(()), |started| started.keep_log(file))
     }
 
     /// What of the target can be watched while it is under load.
-    pub(super) fn watched(&self, spec: &TargetSpec, surface: &Surface) -> Result<Watched> {
+    pub(crate) fn watched(&self, spec: &TargetSpec, surface: &Surface) -> Result<Watched> {
         Ok(Watched {
             pid: self.pid,
             port: self.engine.peer().port().filter(|_| self.is_local),
@@ -298,6 +299,20 @@ impl Connection {
     }
 }
 
+/// How the engine of a suite works.
+pub(crate) fn engine_options(suite: &Suite, session: &Session) -> EngineOptions {
+    let run = &suite.run;
+    EngineOptions {
+        seed: run.seed,
+        threads: run.threads,
+        rate_max: run.rate_max,
+        real_time: !run.normal_priority,
+        stop: Arc::clone(&session.stop),
+        epoch: Instant::now(),
+        ..EngineOptions::default()
+    }
+}
+
 /// Starts the person's command, where nothing is there already that would be taken for it.
 fn begin(spec: &TargetSpec, url: &str, engine: &Engine, secrets: &[(String, Secret)]) -> Result<Started> {
     if !engine.shares_host() {
@@ -315,11 +330,7 @@ fn begin(spec: &TargetSpec, url: &str, engine: &Engine, secrets: &[(String, Secr
             .next("http://127.0.0.1:0 takes a free port, which stands for {port} in the command")
             .into());
     }
-    Started::command(
-        spec,
-        url,
-        secrets.iter().map(|(_, secret)| secret.clone()).collect(),
-    )
+    Started::command(spec, url, sending::masked(secrets))
 }
 
 /// A start that came to nothing: what happened, what was printed, what to do next.

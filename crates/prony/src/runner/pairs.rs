@@ -2,41 +2,39 @@
 //! `prony_experiments::compare`'s.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
-use prony_engine::{Engine, EngineOptions, Sink};
+use prony_engine::Sink;
 use prony_experiments::compare::{COMPARE, Comparison, Side, compare, turns};
 use prony_model::{
     Captured, Event, ExitCode, Finding, Limits, Nanos, Outcome, Phase, PhaseResult, Progress, RunHeader,
-    Sample, Secret, StreamRecord, Suite, TargetSpec,
+    Sample, StreamRecord, Suite,
 };
 use prony_report::TerminalStyle;
 
-use super::connection::unreachable;
+use super::connection::{Connection, unreachable};
 use super::journal::Journal;
 use super::live::Live;
-use super::{REPEATS_MAX, host, outcome};
-use crate::sending;
+use super::{REPEATS_MAX, TARGET_LOG, host, outcome};
 use crate::session::Session;
 use crate::text::clean;
 
 /// Largest answer that is read to see whether a target is there.
 const ANSWER_BYTES_MAX: u32 = 1 << 20;
+/// Where what B prints is kept; A has the usual file.
+const TARGET_LOG_B: &str = "target-b.log";
 
 /// What to compare.
 pub(crate) struct PairsRequest {
     /// The suite of A, for the recording's header.
     pub suite: Suite,
-    /// Where B is.
-    pub target_b: TargetSpec,
+    /// The targets that were opened on one clock: A, B.
+    pub sides: [Connection; 2],
     /// URLs as shown: A, B.
     pub urls: [String; 2],
     /// The load: of A, of B.
     pub phases: [Phase; 2],
-    /// Headers whose values are secrets.
-    pub secrets: Vec<(String, Secret)>,
     /// Pairs of runs.
     pub pairs: usize,
     /// Start of each run that does not count.
@@ -53,7 +51,7 @@ pub(crate) struct PairsRequest {
 
 /// Makes the runs and says what they show.
 pub(crate) fn perform_pairs(mut request: PairsRequest, session: &Session) -> Result<ExitCode> {
-    let engines = engines(&request, session)?;
+    reach(&mut request)?;
     let id = host::run_id(request.suite.run.seed);
     let dir = request
         .output
@@ -70,10 +68,16 @@ pub(crate) fn perform_pairs(mut request: PairsRequest, session: &Session) -> Res
             ..style
         },
     );
-    let journal = Journal::create(&dir, &header(&request, &engines, session, id), live)?;
+    let mut journal = Journal::create(&dir, &header(&request, session, id), live)?;
+    for (side, what, file) in [(0, "A", TARGET_LOG), (1, "B", TARGET_LOG_B)] {
+        let side = &request.sides[side];
+        side.keep_log(&dir.join(file))?;
+        if let Some(text) = side.started_by_command(what, file) {
+            journal.event(&Event::Noted { text });
+        }
+    }
     let mut pairs = Pairs {
         request,
-        engines,
         journal,
         results: [Vec::new(), Vec::new()],
         started: 0,
@@ -85,32 +89,24 @@ pub(crate) fn perform_pairs(mut request: PairsRequest, session: &Session) -> Res
     if let Some(error) = pairs.journal.close() {
         session.note(&format!("warning: the recording is incomplete: {error}"));
     }
-    outcome::publish(&dir, session.stopped(), pairs.request.json, style, session)
+    let json = pairs.request.json;
+    drop(pairs.request);
+    outcome::publish(&dir, session.stopped(), json, style, session)
 }
 
-/// An engine for each target, on one clock; an error when one of them does not answer.
-fn engines(request: &PairsRequest, session: &Session) -> Result<[Engine; 2]> {
-    let epoch = Instant::now();
-    let run = &request.suite.run;
-    let open = |spec: &TargetSpec| -> Result<Engine> {
-        let options = EngineOptions {
-            seed: run.seed,
-            threads: run.threads,
-            rate_max: run.rate_max,
-            real_time: !run.normal_priority,
-            stop: Arc::clone(&session.stop),
-            epoch,
-            ..EngineOptions::default()
-        };
-        Ok(Engine::new(
-            &sending::target(&spec.url, spec, &request.secrets)?,
-            options,
-        )?)
-    };
-    let mut engines = [open(&request.suite.target)?, open(&request.target_b)?];
-    for (side, engine) in engines.iter_mut().enumerate() {
-        let item = &request.phases[side].scenarios[0].items[0];
-        let answer = engine.fetch(&item.request, &Limits::default(), ANSWER_BYTES_MAX);
+/// Makes sure that both answer; an error when one of them does not.
+fn reach(request: &mut PairsRequest) -> Result<()> {
+    for (side, connection) in request.sides.iter_mut().enumerate() {
+        let scenario = &request.phases[side].scenarios[0];
+        if scenario.slots.is_some() {
+            // There is no one request to ask for.
+            connection.reach()?;
+            continue;
+        }
+        let item = &scenario.items[0];
+        let answer = connection
+            .engine
+            .fetch(&item.request, &Limits::default(), ANSWER_BYTES_MAX);
         let nobody = matches!(
             answer.outcome,
             Outcome::Dns
@@ -124,10 +120,10 @@ fn engines(request: &PairsRequest, session: &Session) -> Result<[Engine; 2]> {
             return Err(unreachable(&request.urls[side], &answer).into());
         }
     }
-    Ok(engines)
+    Ok(())
 }
 
-fn header(request: &PairsRequest, engines: &[Engine; 2], session: &Session, id: String) -> RunHeader {
+fn header(request: &PairsRequest, session: &Session, id: String) -> RunHeader {
     let [a, b] = &request.urls;
     RunHeader {
         format: RunHeader::FORMAT,
@@ -142,7 +138,7 @@ fn header(request: &PairsRequest, engines: &[Engine; 2], session: &Session, id: 
             format!("{a} (A), {b} (B)")
         },
         host: host::facts(&request.suite.run),
-        shared_host: engines.iter().any(Engine::shares_host),
+        shared_host: request.sides.iter().any(|side| side.is_local),
         suite: request.suite.clone(),
     }
 }
@@ -150,7 +146,6 @@ fn header(request: &PairsRequest, engines: &[Engine; 2], session: &Session, id: 
 /// A comparison in progress.
 struct Pairs<'a> {
     request: PairsRequest,
-    engines: [Engine; 2],
     journal: Journal,
     /// Finished runs of A and of B.
     results: [Vec<PhaseResult>; 2],
@@ -207,7 +202,7 @@ impl Pairs<'_> {
         phase.name = format!("{side:?} {}", pair + 1);
         COMPARE.clone_into(&mut phase.experiment);
         phase.scenarios[0].name = phase.scenarios[0].items[0].request.label();
-        let engine = &mut self.engines[side as usize];
+        let engine = &mut self.request.sides[side as usize].engine;
         self.journal.event(&Event::PhaseStarted {
             index,
             at: engine.now(),
@@ -238,7 +233,8 @@ impl Pairs<'_> {
         for finding in &findings {
             self.journal.event(&Event::FindingMade(finding.clone()));
         }
-        let at = self.engines.iter().map(Engine::now).max().unwrap_or(Nanos::ZERO);
+        let ends = self.request.sides.iter().map(|side| side.engine.now());
+        let at = ends.max().unwrap_or(Nanos::ZERO);
         self.journal.event(&Event::RunFinished {
             verdict: prony_report::verdict(&findings, &[]),
             interrupted: self.session.stopped(),

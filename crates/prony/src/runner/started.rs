@@ -154,12 +154,12 @@ impl Started {
         self.log.last_lines()
     }
 
-    /// Keeps what the person's command prints in that folder.
-    pub(super) fn keep_log(&self, dir: &Path) -> Result<()> {
+    /// Keeps what the person's command prints in that file.
+    pub(super) fn keep_log(&self, file: &Path) -> Result<()> {
         if self.is_command() {
             self.log
-                .keep_in(dir)
-                .with_context(|| format!("cannot keep the target's output in {}", dir.display()))?;
+                .keep_in(file)
+                .with_context(|| format!("cannot keep the target's output in {}", file.display()))?;
         }
         Ok(())
     }

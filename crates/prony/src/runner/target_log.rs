@@ -12,8 +12,8 @@ use std::time::Instant;
 
 use prony_model::Secret;
 
-/// Name of the file.
-pub(super) const FILE: &str = "target.log";
+/// Name of the file, in the folder of the report.
+pub(crate) const FILE: &str = "target.log";
 /// Bytes of the file; what is printed beyond them is counted.
 const BYTES_MAX: usize = 4 << 20;
 /// Longest line; what is longer goes on in the next.
@@ -99,9 +99,9 @@ impl Log {
         }
     }
 
-    /// Writes all of it, and what comes, into that folder.
-    pub(super) fn keep_in(&self, dir: &Path) -> io::Result<()> {
-        let mut file = File::create(dir.join(FILE))?;
+    /// Writes all of it, and what comes, into that file.
+    pub(super) fn keep_in(&self, file: &Path) -> io::Result<()> {
+        let mut file = File::create(file)?;
         let mut state = self.lock();
         file.write_all(std::mem::take(&mut state.early).as_bytes())?;
         state.file = Some(file);
@@ -176,7 +176,7 @@ mod tests {
         let text: &[u8] = b"a\x1b[31mred\x07 \xff key=hunter2\r\nready for nothing\n";
         log.follow(Cursor::new(text), "out").join().unwrap();
         let dir = folder("hostile");
-        log.keep_in(&dir).unwrap();
+        log.keep_in(&dir.join(FILE)).unwrap();
         log.add("err", "later \u{202e}");
         assert!(log.last_lines().contains("key=***"));
         assert_eq!(log.take_announced().unwrap(), "ready for nothing");
@@ -202,7 +202,7 @@ mod tests {
                 .join()
                 .unwrap();
         }
-        log.keep_in(&dir).unwrap();
+        log.keep_in(&dir.join(FILE)).unwrap();
         for _ in 0..30 {
             log.follow(Cursor::new(line.clone().into_bytes()), "err")
                 .join()

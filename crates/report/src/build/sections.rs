@@ -63,6 +63,7 @@ fn heading(known: &[ExperimentTitle], name: &str) -> (String, String) {
         "load" => "Load",
         "preparation" => "Preparation",
         "compare" => "Comparison of two targets",
+        "onnx" => "The model by itself",
         name => name,
     };
     (title.to_owned(), String::new())

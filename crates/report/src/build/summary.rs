@@ -218,21 +218,30 @@ fn claims(run: &RunRecord) -> Option<String> {
 }
 
 fn invalid(run: &RunRecord) -> Option<String> {
-    let names: Vec<String> = run
-        .phases
+    // A phase that was made again has its first name.
+    let mut labels: Vec<(String, u64)> = Vec::new();
+    for phase in run.phases.iter().filter(|p| !p.validity.is_valid()) {
+        let label = phase_label(run, &phase.experiment, &phase.name);
+        match labels.iter_mut().find(|(known, _)| *known == label) {
+            Some((_, times)) => *times += 1,
+            None => labels.push((label, 1)),
+        }
+    }
+    let names: Vec<String> = labels
         .iter()
-        .filter(|p| !p.validity.is_valid())
-        .map(|p| format!("\"{}\"", phase_label(run, &p.experiment, &p.name)))
+        .map(|(label, times)| match times {
+            1 => format!("\"{label}\""),
+            _ => format!("\"{label}\" ({} times)", count(*times)),
+        })
         .collect();
-    match names.len() {
-        0 => None,
-        1 => Some(format!(
-            "The figures of the phase {} cannot be trusted: see its validity.",
-            names[0]
+    match (names.as_slice(), labels.iter().map(|(_, times)| times).sum()) {
+        ([], _) => None,
+        ([name], 1) => Some(format!(
+            "The figures of the phase {name} cannot be trusted: see its validity."
         )),
-        _ => Some(format!(
+        (names, _) => Some(format!(
             "The figures of the phases {} cannot be trusted: see their validity.",
-            join(&names)
+            join(names)
         )),
     }
 }

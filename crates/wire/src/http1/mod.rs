@@ -2,9 +2,11 @@
 
 mod chunked;
 mod head;
+mod redirect;
 mod request;
 mod response;
 
 pub use head::{Framing, Head, HeadCache, Span, header_lines};
+pub use redirect::{Elsewhere, redirected, request_line};
 pub use request::{RequestParts, render};
 pub use response::{Broken, Events, Fed, ResponseParser};

@@ -3,18 +3,20 @@
 use std::path::Path;
 use std::time::Duration;
 
-use prony_engine::Trace;
+use prony_engine::{EngineError, Trace};
 use prony_model::{
-    Capture, Expect, Header, HttpSpec, KserveSpec, Order, Phase, PhaseSpec, Retry, ScenarioSpec, Shape,
-    StreamExpect, StreamProtocol, Suite, TargetSpec, TimeUnit,
+    Capture, Captured, Expect, Feed, Header, HttpSpec, KserveSpec, Order, OriginSpec, Phase, PhaseSpec,
+    Piece, Placeholder, Request, Retry, ScenarioSpec, Shape, Slot, StreamExpect, StreamProtocol, Suite,
+    TargetSpec, TimeUnit, pieces,
 };
 use serde_json::json;
 use url::Position;
 
-use crate::cli::{ArrivalsArg, LoadArgs, RequestArgs, is_token};
+use crate::cli::{ArrivalsArg, LoadArgs, RequestArgs, SendArgs, is_token};
 use crate::config;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, nearest};
 use crate::inference::{self, Fetch, Transport};
+use crate::session::is_sensitive;
 use crate::target_url;
 
 /// Connections of a closed loop when none are given.
@@ -23,6 +25,8 @@ const CONNECTIONS: u32 = 50;
 const DURATION: Duration = Duration::from_secs(10);
 /// Name of the one scenario and the one phase.
 const NAME: &str = "load";
+/// Name of the feed of `--data`.
+const DATA: &str = "data";
 
 /// What `prony load` was asked to do.
 #[derive(Clone, Debug)]
@@ -31,6 +35,8 @@ pub(in crate::commands) struct Plan {
     pub suite: Suite,
     /// The URL as shown.
     pub url: String,
+    /// Its origin.
+    origin: String,
 }
 
 impl Plan {
@@ -48,11 +54,7 @@ impl Plan {
             target_url::check(url)?;
             (url.to_owned(), "/".to_owned())
         } else {
-            let url = target_url::parse(url)?;
-            (
-                url[..Position::AfterPort].to_owned(),
-                url[Position::BeforePath..Position::AfterQuery].to_owned(),
-            )
+            target_url::parse_template(url)?
         };
         let kserve = kserve(args, &origin, &path)?;
         let shown = format!(
@@ -66,7 +68,7 @@ impl Plan {
         let mut suite = Suite {
             name: NAME.to_owned(),
             target: TargetSpec {
-                url: origin,
+                url: origin.clone(),
                 streams: args.streams,
                 ..TargetSpec::default()
             },
@@ -89,11 +91,33 @@ impl Plan {
             openai: None,
             anthropic: None,
             step: Vec::new(),
+            cookies: false,
             retry: args.retry.map(|attempts| Retry {
                 attempts,
                 ..Retry::default()
             }),
         });
+        for (k, url) in args.redirect_to.iter().enumerate() {
+            let url = target_url::parse(url)?;
+            let spec = OriginSpec {
+                url: url[..Position::AfterPort].to_owned(),
+                ..OriginSpec::default()
+            };
+            suite.origin.insert(format!("redirect-{}", k + 1), spec);
+        }
+        if let Some(file) = &args.data {
+            let file = file
+                .to_str()
+                .ok_or_else(|| Diagnostic::usage("the name of the data file is not UTF-8"))?;
+            suite.feed.insert(
+                DATA.to_owned(),
+                Feed {
+                    file: Some(file.to_owned()),
+                    order: args.data_order,
+                    ..Feed::default()
+                },
+            );
+        }
         suite.phase.push(PhaseSpec {
             name: NAME.to_owned(),
             description: String::new(),
@@ -104,35 +128,141 @@ impl Plan {
             advisory: false,
             fresh: false,
         });
-        Ok(Self { suite, url: shown })
+        Ok(Self {
+            suite,
+            url: shown,
+            origin,
+        })
     }
 
-    /// The phase for the engine, where nothing must be asked of the target for it; reads the body file.
+    /// The phase, where nothing must be asked of the target for it.
     #[cfg(test)]
     pub(super) fn phase(&self) -> Result<Phase, Diagnostic> {
-        self.phase_with(
-            &mut |_| prony_model::Captured::unsent("nothing is fetched"),
-            &mut |_| (),
-        )
+        let ahead = self.phase_ahead(&mut |_| ())?;
+        Ok(ahead.expect("nothing is asked"))
     }
 
     /// Whether the target must be asked what its model takes before there are requests.
-    pub(in crate::commands) fn asks(&self) -> bool {
+    fn asks(&self) -> bool {
         self.suite.scenario[0].kserve.is_some()
     }
 
-    /// The phase for the engine; reads the body file. `note` hears what is to be known of requests that were made.
+    /// The phase, where nothing must be asked of the target for it: what is wrong with it is told before anything is started. `note`
+    /// hears what is to be known of requests that were made.
+    pub(in crate::commands) fn phase_ahead(
+        &self,
+        note: &mut dyn FnMut(&str),
+    ) -> Result<Option<Phase>, Diagnostic> {
+        if self.asks() {
+            return Ok(None);
+        }
+        let mut fetch = |_: &Request| Captured::unsent("nothing is fetched");
+        self.phase_with(&mut fetch, note).map(Some)
+    }
+
+    /// The phase for the engine; reads the body file. `fetch` asks the target for what requests are made of.
     pub(in crate::commands) fn phase_with(
         &self,
         fetch: &mut Fetch<'_>,
         note: &mut dyn FnMut(&str),
     ) -> Result<Phase, Diagnostic> {
+        self.check_placeholders()?;
         let mut phases = config::expand(&self.suite, Path::new(""), fetch, note)?;
         let mut phase = phases
             .pop()
             .ok_or_else(|| Diagnostic::usage("there is nothing to send"))?;
         NAME.clone_into(&mut phase.experiment);
+        for scenario in &phase.scenarios {
+            prony_engine::check_scenario(scenario, &[&phase.shape]).map_err(unusable)?;
+        }
         Ok(phase)
+    }
+
+    /// Makes the headers in which placeholders stand the request's own, since they differ from one to the next. Returns the flags
+    /// without them.
+    pub(in crate::commands) fn own_headers(&mut self, send: &SendArgs) -> Result<SendArgs, Diagnostic> {
+        let has_holes = |header: &Header| {
+            let pieces = pieces(&header.value).unwrap_or_default();
+            pieces.iter().any(|piece| matches!(piece, Piece::Hole(_)))
+        };
+        let (filled, fixed) = send.access.headers.iter().cloned().partition(has_holes);
+        let mut send = send.clone();
+        send.access.headers = fixed;
+        let filled: Vec<Header> = filled;
+        if let Some(header) = filled
+            .iter()
+            .find(|h| is_sensitive(&h.name) && !is_all_filled_in(h))
+        {
+            return Err(Diagnostic::usage(format!(
+                "the fixed part of the header {:?} would be recorded with the run",
+                header.name
+            ))
+            .next("take all of it from the file: -H 'Authorization: Bearer {{data.TOKEN}}', -H 'Cookie: NAME={{data.SESSION}}'"));
+        }
+        match &mut self.suite.scenario[0].http {
+            Some(http) => http.headers.extend(filled),
+            None if filled.is_empty() => {}
+            None if self.asks() => {
+                return Err(Diagnostic::usage(
+                    "headers are not filled in where requests are made from what a model declares",
+                )
+                .next("write the header out"));
+            }
+            None => {
+                return Err(
+                    Diagnostic::usage("headers are not filled in where prompts are made")
+                        .next("write the header out, or give the request with -b"),
+                );
+            }
+        }
+        Ok(send)
+    }
+
+    /// Every placeholder stands for something.
+    fn check_placeholders(&self) -> Result<(), Diagnostic> {
+        let Some(http) = &self.suite.scenario[0].http else {
+            if self.suite.feed.is_empty() {
+                return Ok(());
+            }
+            let wrong = Diagnostic::usage("--data fills in requests, and prompts are made without it");
+            return Err(wrong.next("a suite takes prompts from a file: `[scenario.openai] prompt.dataset`"));
+        };
+        let values = http.headers.iter().map(|header| &header.value);
+        let mut used = false;
+        for text in std::iter::once(&http.path).chain(values).chain(&http.body) {
+            for piece in pieces(text).map_err(Diagnostic::usage)? {
+                let Piece::Hole(placeholder) = piece else { continue };
+                match &placeholder.slot {
+                    Slot::Feed(name, _) if self.suite.feed.contains_key(name) => used = true,
+                    Slot::Feed(..) | Slot::Carry(_) => return Err(self.unknown(&placeholder)),
+                    _ => {}
+                }
+            }
+        }
+        if used || self.suite.feed.is_empty() {
+            return Ok(());
+        }
+        Err(
+            Diagnostic::usage("nothing in the request takes a value from --data")
+                .next("write {{data.COLUMN}} into the URL, the body (-b) or a header (-H)"),
+        )
+    }
+
+    /// A placeholder that stands for nothing, and those that stand for something.
+    fn unknown(&self, placeholder: &Placeholder) -> Diagnostic {
+        let known = "seq, user, random.int(1,100), random.hex(16), random.uuid";
+        let diagnostic = Diagnostic::usage(format!("there is nothing to fill in for `{placeholder}`"));
+        let data = self.suite.feed.get(DATA).and_then(|feed| feed.file.as_deref());
+        let diagnostic = match (data, &placeholder.slot) {
+            (Some(_), Slot::Feed(name, column)) => {
+                let column = if column == "value" { name } else { column };
+                diagnostic.next(format!(
+                    "known: data.COLUMN, {known}; a column is written {{{{data.{column}}}}}"
+                ))
+            }
+            _ => diagnostic.next(format!("known: {known}; with --data FILE also data.COLUMN")),
+        };
+        diagnostic.next("text that shall stay as it is goes into a file: -f FILE")
     }
 
     /// The URL that is loaded, where the prompts of a model have a path of their own.
@@ -140,11 +270,20 @@ impl Plan {
         if self.suite.scenario[0].http.is_some() || self.asks() {
             self.url.clone()
         } else {
-            format!(
-                "{}{}",
-                self.suite.target.url, phase.scenarios[0].items[0].request.path
-            )
+            format!("{}{}", self.origin, phase.scenarios[0].items[0].request.path)
         }
+    }
+
+    /// The target was opened at this origin: where the port of a command was to be a free one, it is known now.
+    pub(in crate::commands) fn arrived_at(&mut self, origin: &str) {
+        if self.suite.target.command.is_empty() {
+            return;
+        }
+        let origin = origin.trim_end_matches('/');
+        if let Some(rest) = self.url.strip_prefix(&self.origin) {
+            self.url = format!("{origin}{rest}");
+        }
+        origin.clone_into(&mut self.origin);
     }
 
     /// How many requests or seconds are to come, for the live line.
@@ -187,6 +326,7 @@ fn kserve(args: &RequestArgs, origin: &str, path: &str) -> Result<Option<KserveS
         ("--method", args.method.is_some()),
         ("--body", args.body.is_some()),
         ("--body-file", args.body_file.is_some()),
+        ("--data", args.data.is_some()),
         ("--content-type", args.content_type.is_some()),
         ("--stream", args.stream.is_some()),
         ("--redirects", args.redirects > 0),
@@ -205,6 +345,34 @@ fn kserve(args: &RequestArgs, origin: &str, path: &str) -> Result<Option<KserveS
         contents: KserveSpec::CONTENTS,
         ..KserveSpec::default()
     }))
+}
+
+/// Values that cannot be filled in.
+fn unusable(error: EngineError) -> Diagnostic {
+    let EngineError::Table(error) = error else {
+        return Diagnostic::usage(error.to_string());
+    };
+    let meant = nearest(&error.column, error.known.iter().map(String::as_str));
+    let diagnostic = Diagnostic::usage(error.to_string());
+    match meant {
+        Some(meant) => diagnostic.next(format!("did you mean {{{{data.{meant}}}}}?")),
+        None => diagnostic,
+    }
+}
+
+/// Whether nothing of a header's value is fixed but a scheme, or the name of a cookie.
+fn is_all_filled_in(header: &Header) -> bool {
+    const SCHEMES: [&str; 4] = ["", "bearer ", "basic ", "token "];
+    let fixed = |text: &str| {
+        let names_cookie = text.strip_suffix('=').is_some_and(is_token);
+        SCHEMES.contains(&text.to_ascii_lowercase().as_str())
+            || (header.name.eq_ignore_ascii_case("cookie") && names_cookie)
+    };
+    match pieces(&header.value).unwrap_or_default().as_slice() {
+        [Piece::Hole(_)] => true,
+        [Piece::Text(text), Piece::Hole(_)] => fixed(text),
+        _ => false,
+    }
 }
 
 fn http(args: &RequestArgs, path: String) -> Result<HttpSpec, Diagnostic> {
@@ -269,6 +437,9 @@ fn path_of(protocol: StreamProtocol) -> &'static str {
         StreamProtocol::OpenaiResponses => "/v1/responses",
         StreamProtocol::AnthropicMessages => "/v1/messages",
         StreamProtocol::KserveGenerate => "/v2/models/default/generate_stream",
+        StreamProtocol::TgiGenerate => "/generate_stream",
+        StreamProtocol::LlamacppCompletion => "/completion",
+        StreamProtocol::Ollama => "/api/chat",
         StreamProtocol::Sse => "/",
     }
 }
@@ -294,6 +465,13 @@ fn asks(protocol: StreamProtocol, args: &RequestArgs) -> String {
         }),
         StreamProtocol::KserveGenerate => json!({
             "text_input": PROMPT, "parameters": {"max_tokens": tokens, "stream": true},
+        }),
+        StreamProtocol::TgiGenerate => json!({
+            "inputs": PROMPT, "parameters": {"max_new_tokens": tokens, "details": true},
+        }),
+        StreamProtocol::LlamacppCompletion => json!({"prompt": PROMPT, "n_predict": tokens, "stream": true}),
+        StreamProtocol::Ollama => json!({
+            "model": model, "messages": messages, "options": {"num_predict": tokens}, "stream": true,
         }),
         StreamProtocol::Sse => return String::new(),
     };

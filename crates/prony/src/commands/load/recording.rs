@@ -13,7 +13,7 @@ use prony_store::{RunWriter, StoreError};
 
 use super::live::LiveLine;
 use super::plan::Plan;
-use crate::runner::facts;
+use crate::runner::{Connection, TARGET_LOG, facts};
 use crate::session::Session;
 
 /// The live line, and the run's folder when `-o` names one. A disk that fails ends the recording, not the load.
@@ -30,36 +30,31 @@ impl Recording {
     pub(super) fn start(
         output: Option<&Path>,
         plan: &Plan,
-        engine: &Engine,
+        connection: &Connection,
+        watched: Watched,
         session: &Session,
         live: LiveLine,
     ) -> anyhow::Result<Self> {
+        let engine = &connection.engine;
         let writer = match output {
-            Some(dir) => Some(
-                RunWriter::create(dir, &header(plan, engine, session))
-                    .with_context(|| format!("cannot record into {}", dir.display()))?,
-            ),
+            Some(dir) => {
+                let writer = RunWriter::create(dir, &header(plan, engine, session))
+                    .with_context(|| format!("cannot record into {}", dir.display()))?;
+                connection.keep_log(&dir.join(TARGET_LOG))?;
+                Some(writer)
+            }
             None => None,
         };
-        let target = &plan.suite.target;
-        let port = engine.peer().port().filter(|_| engine.shares_host());
-        let listening = || port.and_then(monitors::listening_pid);
-        let container = target.container.as_deref().and_then(monitors::container_pid);
-        let pid = target
-            .pid
-            .or(container)
-            .or_else(|| if writer.is_some() { listening() } else { None });
         let mut recording = Self {
             writer,
             live,
-            watched: Watched {
-                pid,
-                port,
-                metrics: None,
-            },
+            watched,
             started: Nanos::ZERO,
             error: None,
         };
+        if let Some(text) = connection.started_by_command("the target", TARGET_LOG) {
+            recording.event(&Event::Noted { text });
+        }
         recording.snapshot("before", engine.now());
         Ok(recording)
     }

@@ -2,7 +2,8 @@
 
 use clap::Parser;
 use prony_model::{
-    Arrivals, Limits, Nanos, Outcome, Phase, PhaseResult, Sample, SampleFlags, Shape, ValidityIssue, Verdict,
+    Arrivals, FeedOrder, Limits, Nanos, Outcome, Phase, PhaseResult, Sample, SampleFlags, Shape,
+    ValidityIssue, Verdict,
 };
 
 use super::plan::Plan;
@@ -134,6 +135,127 @@ fn shapes() {
     );
 }
 
+/// The plan of words that hold blanks, with the headers that are filled in.
+fn filled(words: &[&str]) -> Result<(Plan, Phase), String> {
+    let words = ["prony", "load"].iter().chain(words);
+    let Command::Load(args) = Cli::try_parse_from(words).unwrap().command else {
+        panic!("load parses as load");
+    };
+    let made = Plan::new(&args).and_then(|mut plan| {
+        plan.own_headers(&args.send)?;
+        let phase = plan.phase()?;
+        Ok((plan, phase))
+    });
+    made.map_err(|e| e.render(false))
+}
+
+#[test]
+fn requests_are_filled_in_where_their_braces_name_something() {
+    let file = std::env::temp_dir().join(format!("prony-data-{}.csv", std::process::id()));
+    std::fs::write(&file, "id,token\n7,abc\n8,def\n").unwrap();
+    let data = file.to_str().unwrap();
+    let (plan, phase) = filled(&[
+        "http://127.0.0.1:1/item/{{data.id}}?n={{ random.int(1, 9) }}",
+        "--data",
+        data,
+        "--data-order",
+        "once",
+        "-H",
+        "Authorization: Bearer {{data.token}}",
+        "-b",
+        "{\"n\": {{seq}}, \"text\": {\"plain\": {}}}",
+        "-n",
+        "2",
+    ])
+    .unwrap();
+    assert_eq!(
+        plan.url,
+        "http://127.0.0.1:1/item/{{data.id}}?n={{random.int(1,9)}}"
+    );
+    let scenario = &phase.scenarios[0];
+    let request = &scenario.items[0].request;
+    assert_eq!(request.path, "/item/{{data.id}}?n={{random.int(1,9)}}");
+    assert_eq!(request.headers[0].value, "Bearer {{data.token}}");
+    let feed = &scenario.slots.as_ref().unwrap().feeds["data"];
+    assert_eq!((feed.file.as_deref(), feed.order), (Some(data), FeedOrder::Once));
+
+    let url = "http://127.0.0.1:1/";
+    let refused: &[(&[&str], &[&str])] = &[
+        (
+            &[url, "-b", "{{ids}}"],
+            &["`{{ids}}`", "random.uuid", "--data FILE", "-f FILE"],
+        ),
+        (
+            &["http://127.0.0.1:1/{{data.id}}"],
+            &["`{{data.id}}`", "--data FILE"],
+        ),
+        (&["http://127.0.0.1:1/{{id}}", "--data", data], &["{{data.id}}"]),
+        (
+            &["http://127.0.0.1:1/{{data.ids}}", "--data", data],
+            &["it has: id, token", "{{data.id}}?"],
+        ),
+        (&["http://127.0.0.1:1/{{carry.x}}"], &["`{{carry.x}}`"]),
+        (&["http://127.0.0.1:1/{{random.int(9,1)}}"], &["smaller first"]),
+        (&[url, "--data", data], &["takes a value from --data"]),
+        (
+            &["http://127.0.0.1:1/{{data.id}}", "--data", "absent.csv"],
+            &["absent.csv", "cannot be read"],
+        ),
+        (
+            &[
+                url,
+                "--data",
+                data,
+                "-H",
+                "Cookie: fixed=secret; s={{data.token}}",
+            ],
+            &["\"Cookie\"", "would be recorded"],
+        ),
+        (
+            &[url, "--openai", "m", "--data", data],
+            &["prompts are made without it"],
+        ),
+        (
+            &[url, "--openai", "m", "-H", "x: {{seq}}"],
+            &["where prompts are made"],
+        ),
+    ];
+    for (words, hints) in refused {
+        let text = filled(words).unwrap_err();
+        assert!(hints.iter().all(|hint| text.contains(hint)), "{words:?}: {text}");
+    }
+    // A body from a file is bytes, and braces that hold no name are text.
+    for words in [
+        &[url, "-b", "{{}} {{ a b }} {{7*7}}"][..],
+        &[url, "-H", "x: {{ not a name }}"],
+    ] {
+        assert!(filled(words).unwrap().1.scenarios[0].slots.is_none(), "{words:?}");
+    }
+    std::fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn a_port_that_was_to_be_free_is_known_once_the_target_is_there() {
+    let mut plan = plan("http://127.0.0.1:0/x?y=1");
+    plan.arrived_at("http://127.0.0.1:7001");
+    assert_eq!(plan.url, "http://127.0.0.1:0/x?y=1", "nobody started it");
+    plan.suite.target.command = vec!["server".to_owned()];
+    plan.arrived_at("http://127.0.0.1:7001");
+    assert_eq!(plan.url, "http://127.0.0.1:7001/x?y=1");
+    let phase = plan.phase().unwrap();
+    assert_eq!(plan.shown(&phase), plan.url);
+}
+
+#[test]
+fn redirects_lead_to_servers_that_were_named() {
+    let plan = plan(
+        "http://127.0.0.1:1/ --redirects 3 --redirect-to http://127.0.0.1:9/any --redirect-to localhost:8",
+    );
+    let urls: Vec<&str> = plan.suite.origin.values().map(|spec| spec.url.as_str()).collect();
+    assert_eq!(urls, ["http://127.0.0.1:9", "http://localhost:8"]);
+    assert_eq!(crate::origins::used(&plan.suite).len(), 2);
+}
+
 #[test]
 fn shapes_of_open_loops() {
     assert_eq!(
@@ -171,7 +293,7 @@ fn shapes_of_open_loops() {
 fn placeholders_and_retries() {
     let scenario = |line: &str| plan(line).phase().unwrap().scenarios.remove(0);
     assert!(scenario("http://h/ -b {{seq}}").slots.is_some());
-    assert!(scenario("http://h/a -b {{x}}").slots.is_none());
+    assert!(scenario("http://h/a -b {{7*7}}").slots.is_none());
     assert_eq!(scenario("http://h --retry 4").retry.unwrap().attempts, 4);
     assert!(!scenario("http://h").is_composite());
 }
@@ -179,11 +301,11 @@ fn placeholders_and_retries() {
 #[test]
 fn bodies_methods_and_limits() {
     let phase =
-        plan("http://h/a -b {{x}} -T text/plain --no-keepalive --redirects 3 --expect-status 404").phase();
+        plan("http://h/a -b {{7*7}} -T text/plain --no-keepalive --redirects 3 --expect-status 404").phase();
     let phase = phase.unwrap();
     let item = &phase.scenarios[0].items[0];
     assert_eq!(item.request.label(), "POST /a");
-    assert_eq!(item.request.body.to_bytes().unwrap(), b"{{x}}");
+    assert_eq!(item.request.body.to_bytes().unwrap(), b"{{7*7}}");
     assert_eq!(item.request.headers[0].value, "text/plain");
     assert_eq!(item.expect.status, [404]);
     assert!(!phase.limits.keep_alive && phase.limits.redirects_max == 3);
@@ -361,6 +483,9 @@ fn a_stream_is_asked_for_in_the_words_of_its_protocol() {
         ("openai-responses", "/v1/responses"),
         ("anthropic-messages", "/v1/messages"),
         ("kserve-generate", "/v2/models/default/generate_stream"),
+        ("tgi-generate", "/generate_stream"),
+        ("llamacpp-completion", "/completion"),
+        ("ollama", "/api/chat"),
     ] {
         let found = item(&format!(
             "http://127.0.0.1:1 --stream {protocol} --max-tokens 7 --model tiny"

@@ -127,6 +127,12 @@ snapshots! {
     retry_on_what_is_no_failure:
         refused_after("[[scenario]]\nname = 'x'\nhttp.path = '/'\nretry.on = ['resett']\n");
     retry_of_one_attempt: refused_after("[[scenario]]\nname = 'x'\nhttp.path = '/'\nretry.attempts = 1\n");
+    retry_of_the_suite_that_is_none: refused_after("[retry]\nattempts = 1\n");
+    retry_of_the_suite_on_nothing: refused_after("[retry]\non = []\n");
+    retry_of_no_attempt: refused_after(
+        "[retry]\n[[scenario]]\nname = 'x'\nhttp.path = '/'\nretry.attempts = 0\n"
+    );
+    cookies_without_steps: refused_after("[[scenario]]\nname = 'x'\ncookies = true\nhttp.path = '/'\n");
     suite_that_does_nothing: refused(BASE);
     unknown_preset: refused("[target]\nurl = 'demo:ensoo'\n");
     url_of_another_kind: refused("[target]\nurl = 'ftp://127.0.0.1:8000'\n");

@@ -1,6 +1,8 @@
 //! What the engine is given for what the suite says.
 
-use prony_model::{Body, Captured, Outcome, Phase};
+use std::path::Path;
+
+use prony_model::{Body, Captured, Outcome, Phase, Request};
 
 use super::suite;
 use crate::config::expand;
@@ -246,4 +248,31 @@ fn a_gate_may_name_a_step_of_a_flow() {
     };
     assert!(with_gate("s/a").is_ok());
     assert!(with_gate("s/b").is_err());
+}
+
+#[test]
+fn the_policy_of_the_suite_is_that_of_every_scenario_without_its_own() {
+    let file = suite(
+        "[target]\nurl = 'http://h'\n[retry]\nattempts = 4\nbase_ms = 7\n\
+         [[scenario]]\nname = 'plain'\nhttp.path = '/'\n\
+         [[scenario]]\nname = 'own'\nhttp.path = '/'\nretry.attempts = 2\n\
+         [[scenario]]\nname = 'without'\nhttp.path = '/'\nretry.attempts = 1\n\
+         [[scenario]]\nname = 'flow'\ncookies = true\nstep = [{ name = 'a', http = { path = '/' } }]\n\
+         [[scenario]]\nname = 'chat'\nopenai = { model = 'm', prompt = { tokens = 9 } }\n\
+         [[phase]]\nname = 'p'\nscenarios = ['plain', 'own', 'without', 'flow', 'chat']\nshape.once = {}\n",
+    )
+    .unwrap_or_else(|e| panic!("{}", e.render(false)));
+    let mut fetch = |_: &Request| Captured::unsent("nothing is fetched");
+    let phases = expand(&file.suite, Path::new(""), &mut fetch, &mut |_| ()).unwrap();
+    let policies: Vec<Option<(u8, u32)>> = phases[0]
+        .scenarios
+        .iter()
+        .map(|s| s.retry.as_ref().map(|r| (r.attempts, r.base_ms)))
+        .collect();
+    let of_the_suite = Some((4, 7));
+    assert_eq!(
+        policies,
+        [of_the_suite, Some((2, 100)), None, of_the_suite, of_the_suite]
+    );
+    assert!(phases[0].scenarios[3].flow.as_ref().unwrap().cookies);
 }

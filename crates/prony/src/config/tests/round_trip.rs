@@ -66,6 +66,7 @@ fn what_toml_cannot_say_is_written_as_text() {
         openai: None,
         anthropic: None,
         step: Vec::new(),
+        cookies: false,
         retry: None,
     });
     let back = parsed(&print(&suite));
@@ -465,20 +466,23 @@ fn scenario() -> impl Strategy<Value = ScenarioSpec> {
         (option::of(dzi.boxed()), option::of(kserve.boxed())),
         (option::of(openai().boxed()), option::of(anthropic().boxed())),
         vec(step(), 0..3),
-        option::of(retry()),
+        (any::<bool>(), option::of(retry())),
     );
     parts.prop_map(
-        |(name, random, weight, http, (dzi, kserve), (openai, anthropic), step, retry)| ScenarioSpec {
-            name,
-            order: if random { Order::Random } else { Order::InTurn },
-            weight,
-            http,
-            dzi,
-            kserve,
-            openai,
-            anthropic,
-            step,
-            retry,
+        |(name, random, weight, http, (dzi, kserve), (openai, anthropic), step, (cookies, retry))| {
+            ScenarioSpec {
+                name,
+                order: if random { Order::Random } else { Order::InTurn },
+                weight,
+                http,
+                dzi,
+                kserve,
+                openai,
+                anthropic,
+                step,
+                cookies,
+                retry,
+            }
         },
     )
 }
@@ -707,6 +711,7 @@ fn any_suite() -> impl Strategy<Value = Suite> {
             objective(),
             btree_map(name(), params, 0..3),
             btree_map(name(), feed().boxed(), 0..3),
+            option::of(retry()),
         ),
         (
             vec(scenario().boxed(), 0..3),
@@ -718,11 +723,12 @@ fn any_suite() -> impl Strategy<Value = Suite> {
     );
     parts.prop_map(
         |(
-            (name, description, target, origin, run, objective, experiment, feed),
+            (name, description, target, origin, run, objective, experiment, feed, retry),
             (scenario, phase, gate, claim, endpoint),
         )| {
             Suite {
                 feed,
+                retry,
                 name,
                 description,
                 target,

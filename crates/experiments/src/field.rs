@@ -8,7 +8,7 @@ use crate::mutation::{json_body, with_query, with_segment, without_query};
 
 /// Where an input stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Spot {
+pub(crate) enum Spot {
     Body,
     Query,
     Path,
@@ -16,7 +16,7 @@ pub(super) enum Spot {
 
 /// The one JSON type of an input, when there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Text,
     Integer,
     Number,
@@ -28,7 +28,7 @@ pub(super) enum Kind {
 
 /// One declared input.
 #[derive(Clone, Debug)]
-pub(super) struct Field {
+pub(crate) struct Field {
     pub name: String,
     pub spot: Spot,
     pub required: bool,
@@ -40,45 +40,50 @@ pub(super) struct Field {
 
 impl Field {
     /// A bound of the schema.
-    pub(super) fn bound(&self, keyword: &str) -> Option<f64> {
+    pub(crate) fn bound(&self, keyword: &str) -> Option<f64> {
         self.schema.get(keyword).and_then(Value::as_f64)
     }
 
     /// Whether its name says that it names a thing: `id`, `slide_id`, `imageKey`.
-    pub(super) fn is_id(&self) -> bool {
+    pub(crate) fn is_id(&self) -> bool {
         words(&self.name)
             .last()
             .is_some_and(|w| ["id", "key", "uuid", "slug"].contains(&w.as_str()))
     }
 
     /// Whether its name says that it refers to something kept elsewhere: `image_path`, `documentUri`, `file`.
-    pub(super) fn is_reference(&self) -> bool {
+    pub(crate) fn is_reference(&self) -> bool {
         words(&self.name)
             .last()
             .is_some_and(|w| ["path", "file", "filename", "uri", "object"].contains(&w.as_str()))
     }
 
     /// The base request with another value here; `None` when it cannot be put there.
-    pub(super) fn set(&self, endpoint: &Endpoint, base: &SampleRequest, value: &Value) -> Option<Request> {
-        let mut request = base.request.clone();
+    pub(crate) fn set(&self, endpoint: &Endpoint, base: &SampleRequest, value: &Value) -> Option<Request> {
+        self.put(&endpoint.path, &base.request, value)
+    }
+
+    /// A request to an endpoint of that path template with another value here; `None` when it cannot be put there.
+    pub(crate) fn put(&self, template: &str, request: &Request, value: &Value) -> Option<Request> {
+        let mut changed = request.clone();
         let text = || match value {
             Value::String(text) => text.clone(),
             other => other.to_string(),
         };
         match self.spot {
             Spot::Body => {
-                let mut body = json_body(&base.request)?;
+                let mut body = json_body(request)?;
                 body.as_object_mut()?.insert(self.name.clone(), value.clone());
-                request.body = Body::text(body.to_string());
+                changed.body = Body::text(body.to_string());
             }
-            Spot::Query => request.path = with_query(&request.path, &self.name, &text()),
-            Spot::Path => request.path = with_segment(&endpoint.path, &request.path, &self.name, &text())?,
+            Spot::Query => changed.path = with_query(&request.path, &self.name, &text()),
+            Spot::Path => changed.path = with_segment(template, &request.path, &self.name, &text())?,
         }
-        Some(request)
+        Some(changed)
     }
 
     /// The base request without it; `None` for a part of the path.
-    pub(super) fn remove(&self, base: &SampleRequest) -> Option<Request> {
+    pub(crate) fn remove(&self, base: &SampleRequest) -> Option<Request> {
         let mut request = base.request.clone();
         match self.spot {
             Spot::Body => {
@@ -94,7 +99,7 @@ impl Field {
 }
 
 /// Every input of the endpoint, the required first.
-pub(super) fn fields(endpoint: &Endpoint) -> Vec<Field> {
+pub(crate) fn fields(endpoint: &Endpoint) -> Vec<Field> {
     let mut found: Vec<Field> = endpoint
         .parameters
         .iter()
@@ -130,6 +135,20 @@ pub(super) fn fields(endpoint: &Endpoint) -> Vec<Field> {
     }
     found.sort_by_key(|f| !f.required);
     found
+}
+
+/// An input of a JSON body that no document declares: a value of it tells its kind.
+pub(crate) fn shown(name: &str, value: &Value) -> Field {
+    let kind = match value {
+        Value::Bool(_) => "boolean",
+        Value::Number(n) if n.is_f64() => "number",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+        Value::Null => "null",
+    };
+    field(name, Spot::Body, false, &serde_json::json!({ "type": kind }))
 }
 
 fn field(name: &str, spot: Spot, required: bool, schema: &Value) -> Field {
