@@ -2,11 +2,6 @@
 
 import json
 import re
-import threading
-import time
-
-import pytest
-from test_stranger import serving
 
 import pytest
 
@@ -46,42 +41,6 @@ def test_the_run_takes_as_long_as_the_plan_said(measure):
 
 def test_a_time_that_is_asked_for_is_kept(measure):
     measure("check", "demo:enso-fixed", "--quick", "-d", "25s", judge=keeps_to_its_plan, attempts=3, timeout=180)
-
-
-def scorer(seconds, at_once):
-    """A health endpoint, and one that takes so long for an answer, for so many at a time."""
-    slots = threading.Semaphore(at_once)
-
-    def answer(method, path, body):
-        if (method, path) == ("GET", "/health"):
-            return 200, "application/json", b'{"status": "ok"}'
-        if (method, path) != ("POST", "/score"):
-            return 404, "application/json", b'{"error": "no such path"}'
-        try:
-            text = json.loads(body)["text"]
-            assert isinstance(text, str) and text
-        except (ValueError, KeyError, TypeError, AssertionError):
-            return 422, "application/json", b'{"error": "text is missing"}'
-        with slots:
-            time.sleep(seconds)
-        return 200, "application/json", json.dumps({"score": sum(map(ord, text)) / 1000, "words": text.split()}).encode()
-
-    return answer
-
-
-@pytest.mark.parametrize(("seconds", "at_once"), [(0.3, 1), (0.3, 16), (3, 1), (3, 16)])
-def test_a_slow_target_takes_no_longer_than_the_plan_said(measure, seconds, at_once):
-    def judge(done, found):
-        _, plan, about = planned(done)
-        took, undisturbed = spent(found.folder)
-        assert not about and undisturbed <= 1.1 * plan, (took, undisturbed, plan)
-        cut = [f for f in found.findings() if f["id"] == "out-of-time"]
-        # Twelve answers of three seconds do not answer everything, and that is said.
-        assert seconds < 1 or (cut and "--duration" in cut[0]["recommendation"]["advice"]), cut
-
-    with serving(scorer(seconds, at_once)) as url:
-        told = ("-b", json.dumps({"text": "a word"}))
-        measure("check", f"{url}/score", *told, "--quick", judge=judge, attempts=3, timeout=180)
 
 
 def test_one_question_alone_brings_what_it_needs(measure):

@@ -63,9 +63,15 @@ impl Cookies {
                 // It is not meant for this server.
                 continue;
             };
-            let is_same = |known: &Cookie<'_>| {
-                (known.name(), &known.path, &known.domain) == (cookie.name(), &cookie.path, &cookie.domain)
+            // As the store tells them apart: whether a path or domain was spelled out makes no difference.
+            let identity = |one: &Cookie<'_>| {
+                (
+                    one.name().to_owned(),
+                    String::from(&one.path),
+                    String::from(&one.domain),
+                )
             };
+            let is_same = |known: &Cookie<'_>| identity(known) == identity(&cookie);
             let old = jar.iter_any().find(|known| is_same(known));
             if let Some(old) = old
                 && old.value() != cookie.value()

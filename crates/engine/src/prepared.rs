@@ -18,6 +18,9 @@ use crate::script::{Script, own_marks};
 use crate::template::{Draft, Template};
 use crate::{EngineError, Inner};
 
+/// Largest request whose answer may rest: a larger one may not fit a socket at once, and what is left waits for an edge.
+const RESTING_REQUEST_BYTES_MAX: usize = 16 << 10;
+
 /// Where requests go, and what they have in common.
 #[derive(Clone, Debug)]
 pub(crate) struct Route {
@@ -120,6 +123,11 @@ impl Prepared {
             && self.others.iter().all(|(_, other)| plain(other))
             && self.scripts.iter().flatten().all(|script| !script.composite)
             && self.limits.redirects_max == 0
+            && self
+                .items
+                .iter()
+                .flatten()
+                .all(|item| item.template.is_none() && item.bytes.len() <= RESTING_REQUEST_BYTES_MAX)
             && !self.clock.is_simulated()
     }
 
@@ -267,11 +275,10 @@ impl Prepared {
         target: &str,
     ) -> Result<(Vec<u8>, bool), WireError> {
         let credentials = self.credentials[scenario as usize];
-        let [left, common] = [from, to].map(|at| self.route(at).headers.with(credentials));
+        let common = self.route(to).headers.with(credentials);
         let authority = self.route(to).origin.authority();
         let elsewhere = (from != to).then_some(Elsewhere {
             authority: &authority,
-            left: &left,
             common: &common,
         });
         redirected(sent, status, target, elsewhere)

@@ -479,7 +479,6 @@ impl<'a> Worker<'a> {
         }
         if let Some(due) = due
             && guard == Nanos::ZERO
-            && !self.large_bodies
             && self.rest.may(now, due, self.active)
         {
             sleep_until(clock, due);

@@ -20,7 +20,6 @@ use crate::primary::{heaviest, no_work, no_work_ms, scenario, solo_ms};
 use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 
 use alone::Alone;
-use capacity::TOP_MIN;
 pub(crate) use capacity::{LadderStep, steps, throughput_max};
 
 const NAME: &str = "ladder";
@@ -33,11 +32,6 @@ const TURNS_SIZE: u32 = 8;
 
 /// Share of an endpoint's time that may go into further requests alone.
 const ALONE_SHARE: f64 = 0.15;
-
-/// Share of an endpoint's time that its steps last, where requests are short.
-const STEPS_SHARE: f64 = 0.85;
-/// So many times its share the ladder of an endpoint may take, where requests are long and served one at a time.
-const STRETCH: f64 = 1.4;
 
 /// Registry entry.
 pub(crate) static DEF: ExperimentDef = ExperimentDef {
@@ -69,7 +63,6 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
             limits: context.limits.clone(),
             queue: None,
             probed: false,
-            unfit: Vec::new(),
         }))
     },
     schema: || schema_for!(LadderParams),
@@ -84,8 +77,7 @@ pub(crate) struct LadderParams {
     pub connections: Option<Vec<u32>>,
     /// At most so many endpoints. By default 1 (quick), 2 (standard) or 4 (thorough).
     pub endpoints: Option<usize>,
-    /// Seconds for all of it. By default 7, 35 or 180. A slow target may need up to half as much again; where two steps do not fit,
-    /// there is no ladder.
+    /// Seconds for all of it. By default 7, 35 or 180. A slow target may need up to three times as much.
     pub duration_s: Option<f64>,
     /// Whether to call the health endpoint while there is load. By default yes.
     pub probe_health: Option<bool>,
@@ -100,8 +92,6 @@ struct Ladder {
     limits: Limits,
     queue: Option<std::vec::IntoIter<Phase>>,
     probed: bool,
-    /// Endpoints whose requests are too long for a ladder in the time there is, with what one takes, in s.
-    unfit: Vec<(String, f64)>,
 }
 
 impl Experiment for Ladder {
@@ -120,38 +110,36 @@ impl Experiment for Ladder {
 
     fn conclude(&self, run: &RunView<'_>) -> Vec<Finding> {
         let mut findings = report::findings(run, self.seed);
-        findings.extend(
-            self.unfit
-                .iter()
-                .map(|(endpoint, solo_s)| report::no_time(endpoint, *solo_s)),
-        );
         findings.extend(health::finding(run));
         findings
     }
 }
 
 impl Ladder {
-    fn plan(&mut self, run: &RunView<'_>) -> Vec<Phase> {
+    fn plan(&self, run: &RunView<'_>) -> Vec<Phase> {
         let endpoints = heaviest(run, self.endpoints);
         let share_s = 0.8 * self.duration_s / endpoints.len().max(1) as f64;
-        let mut all = Vec::new();
-        for endpoint in endpoints {
-            let phases = self.phases(run, endpoint, share_s);
-            if phases.is_empty() {
-                let solo_s = solo_ms(run, endpoint).unwrap_or(0.0) / 1000.0;
-                self.unfit.push((endpoint.name.clone(), solo_s));
-            }
-            all.extend(phases);
-        }
-        all
+        endpoints
+            .into_iter()
+            .flat_map(|e| self.phases(run, e, share_s))
+            .collect()
     }
 
     /// The ladder of one endpoint, and bursts that show whether requests take turns.
     fn phases(&self, run: &RunView<'_>, endpoint: &Endpoint, share_s: f64) -> Vec<Phase> {
         let solo_s = solo_ms(run, endpoint).unwrap_or(10.0) / 1000.0;
-        let Some((connections, mut step_s)) = steps_that_fit(&self.connections, solo_s, share_s) else {
-            return Vec::new();
+        let mut connections = self.connections.clone();
+        // A step must last for two rounds even if the target serves one at a time; a slow target gets fewer steps.
+        let least_s = |n: u32| 2.0 * f64::from(n) * solo_s;
+        let total_s = |steps: &[u32]| {
+            let even_s = share_s / steps.len() as f64;
+            steps.iter().map(|&n| even_s.max(least_s(n))).sum::<f64>()
         };
+        while connections.len() > 2 && total_s(&connections) > 3.0 * share_s {
+            connections.pop();
+        }
+        let top = connections.last().copied().unwrap_or(1);
+        let mut step_s = (0.85 * share_s / connections.len() as f64).max(least_s(top).min(share_s));
         let phase = |name: String, shape: Shape| Phase {
             name,
             experiment: NAME.to_owned(),
@@ -209,14 +197,7 @@ impl Ladder {
         if solo_s * 1000.0 < health::SOLO_MS_MIN {
             return None;
         }
-        let spent_s: f64 = run
-            .of(NAME)
-            .map(|p| (p.summary.ended - p.summary.started).as_secs_f64())
-            .sum();
-        let wanted_s = (20.0 * solo_s).min(0.5 * self.duration_s);
-        let duration_s = wanted_s
-            .min(self.duration_s - spent_s)
-            .max(0.15 * self.duration_s);
+        let duration_s = (0.15 * self.duration_s).max((20.0 * solo_s).min(0.5 * self.duration_s));
         let load_rate = 0.7 * rate_max;
         let probe_rate = (health::PROBES / duration_s).max(0.05);
         let share = |name: Scenario, rate: f64| Scenario { weight: rate, ..name };
@@ -236,32 +217,6 @@ impl Ladder {
             limits: self.limits.clone(),
             capture: Capture::NONE,
         })
-    }
-}
-
-/// The steps for which there is time even if the target serves one request at a time, and the seconds of each; `None` when not even
-/// two at a time fit. A step lasts for a round of its requests, and then for what is still under way. The steps between go before the
-/// one of eight, without which nothing is concluded.
-fn steps_that_fit(connections: &[u32], solo_s: f64, share_s: f64) -> Option<(Vec<u32>, f64)> {
-    let mut steps = connections.to_vec();
-    loop {
-        let top = steps.last().copied().unwrap_or(1);
-        let step_s = (STEPS_SHARE * share_s / steps.len() as f64).max(f64::from(top) * solo_s);
-        let under_way_s: f64 = steps.iter().map(|&n| f64::from(n) * solo_s).sum();
-        if step_s * steps.len() as f64 + under_way_s <= STRETCH * share_s {
-            return Some((steps, step_s));
-        }
-        match steps.len() {
-            0 | 1 => return None,
-            2 if top > 2 => steps[1] = top / 2,
-            2 => return None,
-            _ if top > TOP_MIN => {
-                steps.pop();
-            }
-            _ => {
-                steps.remove(1);
-            }
-        }
     }
 }
 
@@ -285,28 +240,4 @@ fn alone_name(endpoint: &str) -> String {
 
 fn turns_name(endpoint: &str) -> String {
     format!("{endpoint} in turns")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::steps_that_fit;
-
-    #[test]
-    fn steps_go_before_the_one_that_tells() {
-        let all = [1, 2, 4, 8, 16];
-        let fit = |solo_s, share_s| steps_that_fit(&all, solo_s, share_s).map(|(steps, _)| steps);
-        assert_eq!(fit(0.025, 5.6), Some(all.to_vec()));
-        assert_eq!(fit(0.1, 5.6), Some(vec![1, 2, 4, 8]));
-        assert_eq!(fit(0.25, 5.6), Some(vec![1, 8]));
-        assert_eq!(fit(0.5, 5.6), Some(vec![1, 4]));
-        assert_eq!(fit(3.0, 5.6), None);
-        for solo_ms in 1..2000 {
-            let solo_s = f64::from(solo_ms) / 1000.0;
-            let Some((steps, step_s)) = steps_that_fit(&all, solo_s, 5.6) else {
-                continue;
-            };
-            let longest: f64 = steps.iter().map(|&n| step_s + f64::from(n) * solo_s).sum();
-            assert!(longest <= 1.4 * 5.6 && steps[0] == 1, "{solo_ms} ms: {steps:?}");
-        }
-    }
 }

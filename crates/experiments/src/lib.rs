@@ -81,7 +81,6 @@ pub use experiment::{Basis, Build, BuildContext, Experiment, ExperimentDef, Para
 pub use gate::{
     Check, CheckError, FINDING_FORMS, FOUND_FIGURES, FoundFigure, Op, Wanted, judge_gate, judge_gates,
 };
-pub use machine::{BUSY_MACHINE, busier_than_before, on_busy_machine};
 pub use metric::{METRIC_FORMS, Metric, Span, StreamSpan, Unit};
 pub use server_metrics::{ServerMetrics, server_metrics};
 pub use slo::{Goodput, Slo, check_slo};

@@ -2,56 +2,40 @@
 //! what a hypervisor took, how long threads that could have run waited for a core, and what an answer cost the target. Out of the
 //! readings of the monitors alone; it must not know how fast answers came, and judges nothing.
 
-use prony_model::{Nanos, PhaseResult, Sample, Validity};
-
-use crate::wording::{digits, ms};
+use prony_model::{Nanos, PhaseResult, Sample};
 
 /// Rise in cores used by others, or taken by the hypervisor, from which on a stretch counts as busier.
 const BUSIER_CORES: f64 = 0.25;
 /// Rise of the number of our own threads that wait for a core, where the target is not seen.
 const BUSIER_OWN: f64 = 0.1;
-/// Part of the stretches that are taken for the quiet level: those with the least.
+/// One in so many stretches, those with the least, is taken for the quiet level.
 const QUIETEST: usize = 6;
+/// Fewest readings of the target for each stretch, on average: with fewer its own bursts would look like those of others.
+const READINGS_MIN: usize = 2;
 /// CPU time of the target below which, on either side, its cost is not compared: readings are in steps of 10 ms.
 const COST_S_MIN: f64 = 0.2;
-/// Shortest phase that is compared with others, in s.
-const COMPARED_S_MIN: f64 = 1.0;
-/// Rise of the number of the target's threads that wait for a core from which on a busy machine hurts it, and the least it must be of its
-/// CPU time.
-const HURT_THREADS: f64 = 0.1;
-const HURT_SHARE: f64 = 0.25;
-/// CPU time of others for a request that grows by less than this factor may be that of programs which work for the target.
-const PER_REQUEST_FACTOR: f64 = 1.25;
 /// A neighbour on the same core, or in the same cache, costs every program at most this factor.
 const SHARED_FACTOR_MAX: f64 = 2.0;
-
-/// Name of the warning of validity that others used the machine more than in earlier phases, at the target's cost.
-pub const BUSY_MACHINE: &str = "busy-machine";
-
-/// What that warning says, where there is one.
-pub fn on_busy_machine(validity: &Validity) -> Option<&str> {
-    let warning = validity
-        .warnings
-        .iter()
-        .find(|issue| issue.name == BUSY_MACHINE)?;
-    Some(&warning.says)
-}
 
 /// A value that only grows, read now and then.
 #[derive(Clone, Debug)]
 struct Counter(Vec<(f64, f64)>);
 
 impl Counter {
-    /// `None` with fewer than two readings. One that begins anew goes on from where it was.
+    /// `None` with fewer than two readings. One that falls by more than half began anew, and goes on from where it was; a smaller
+    /// fall is a child whose time is in neither reading, and counts when it is exceeded.
     fn of(phase: &PhaseResult, monitor: &str, value: &str) -> Option<Self> {
         let mut points: Vec<(f64, f64)> = Vec::new();
         let mut last = None;
         for reading in phase.readings.iter().filter(|r| r.monitor == monitor) {
             if let Some(&now) = reading.values.get(value) {
-                let grown = last.map_or(0.0, |last| f64::max(0.0, now - last));
+                let most = last
+                    .filter(|most| now > 0.5 * most)
+                    .map_or(now, |most: f64| most.max(now));
+                let grown = last.map_or(0.0, |last| f64::max(0.0, most - last));
                 let sum = points.last().map_or(0.0, |(_, sum)| sum + grown);
                 points.push((reading.at.as_secs_f64(), sum));
-                last = Some(now);
+                last = Some(most);
             }
         }
         (points.len() >= 2).then_some(Self(points))
@@ -129,11 +113,6 @@ impl Level {
         self.stolen_s / self.seconds
     }
 
-    /// The target's threads that wait for a core, or for what the hypervisor took.
-    fn waiting(&self) -> f64 {
-        self.target_wait_ms() * self.ended / 1000.0 / self.seconds
-    }
-
     /// What a time of CPU really took, for each part of it that was not stolen.
     fn kept(&self) -> f64 {
         let all = self.used_s + self.stolen_s;
@@ -150,11 +129,6 @@ impl Level {
         1000.0 * (self.target_wait_s + self.target_cpu_s * (1.0 - self.kept())) / self.ended
     }
 
-    /// Cores that Prony and the target use.
-    fn ours(&self) -> f64 {
-        (self.own_cpu_s + self.target_cpu_s) / self.seconds
-    }
-
     fn own_cost_ms(&self) -> f64 {
         1000.0 * self.own_cpu_s * self.kept() / self.ended
     }
@@ -165,10 +139,10 @@ impl Level {
     }
 }
 
-/// A machine that was busier in some stretches of a phase than in others, or in a phase than in an earlier one.
+/// A machine that was busier in some stretches of a phase than in others.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Busier {
-    /// Which stretches were; none where whole phases are compared.
+    /// Which stretches were.
     pub stretches: Vec<bool>,
     /// The machine in the others.
     pub quiet: Level,
@@ -180,9 +154,13 @@ pub(crate) struct Busier {
 
 impl Busier {
     /// The machine over the stretches of a phase between these instants, of which there is one more; `None` where it was never
-    /// busier, always so, or not read.
+    /// busier, always so, or not read, or too seldom.
     pub(crate) fn of(phase: &PhaseResult, bounds: &[Nanos], samples: &[&Sample]) -> Option<Self> {
         let machine = Machine::of(phase)?;
+        let seen = machine.target.as_ref().map(|(cpu, _)| cpu.0.len());
+        if seen.is_some_and(|readings| readings < READINGS_MIN * bounds.len()) {
+            return None;
+        }
         let mut done: Vec<Nanos> = samples.iter().map(|s| s.done).collect();
         done.sort_unstable();
         let levels: Option<Vec<Level>> = bounds
@@ -197,7 +175,7 @@ impl Busier {
             })
             .collect();
         let levels = levels?;
-        let busy: Vec<f64> = levels.iter().map(|level| machine.business(level)).collect();
+        let busy: Vec<f64> = levels.iter().map(|level| machine.busyness(level)).collect();
         let mut sorted = busy.clone();
         sorted.sort_unstable_by(f64::total_cmp);
         let quietest = &sorted[..(sorted.len() / QUIETEST).max(1)];
@@ -249,72 +227,6 @@ impl Busier {
         };
         rise.max(0.0)
     }
-}
-
-/// A phase in which the machine was busier than in an earlier one, and the target's threads waited longer for that. `None` where it was
-/// not, or nobody saw.
-///
-/// Others that use more while Prony and the target ask for less may only fill what is left; they do not count. Neither do those whose
-/// time grows as the number of requests does: they may work for the target.
-pub(crate) fn since(phase: &PhaseResult, earlier: &[PhaseResult]) -> Option<Busier> {
-    let now = whole(phase)?;
-    let is_alike = |other: &&PhaseResult| {
-        let scenarios = &phase.phase.scenarios;
-        scenarios.iter().any(|s| other.scenario(&s.name).is_some())
-    };
-    let is_busier = |before: &Level| {
-        let rise = now.others() + now.stolen() - before.others() - before.stolen();
-        let per_request = (now.others_s - BUSIER_CORES * now.seconds) / now.ended;
-        let may_serve = now.stolen() - before.stolen() < BUSIER_CORES
-            && per_request < PER_REQUEST_FACTOR * before.others_s / before.ended;
-        before.ours() <= now.ours() + now.waiting() && rise > BUSIER_CORES && !may_serve
-    };
-    let is_hurt = |before: &Level| {
-        let rise = now.waiting() - before.waiting();
-        rise > HURT_THREADS && rise * now.seconds > HURT_SHARE * now.target_cpu_s
-    };
-    let befores = earlier.iter().filter(is_alike).filter_map(whole);
-    let before = befores
-        .filter(|before| is_busier(before) && is_hurt(before))
-        .min_by(|a, b| a.others().total_cmp(&b.others()))?;
-    Some(Busier {
-        stretches: Vec::new(),
-        quiet: before,
-        busy: now,
-        sees_target: true,
-    })
-}
-
-/// Whether others used the machine during a phase so much more than during earlier ones of the same requests that times cannot be
-/// compared, in words.
-pub fn busier_than_before(phase: &PhaseResult, earlier: &[PhaseResult]) -> Option<String> {
-    let Busier { quiet, busy, .. } = since(phase, earlier)?;
-    Some(format!(
-        "programs that are neither Prony nor the target used {} cores and the hypervisor {}, instead of {} and {} before, and the target's \
-         threads waited {} for a core for each request instead of {}",
-        digits(busy.others()),
-        digits(busy.stolen()),
-        digits(quiet.others()),
-        digits(quiet.stolen()),
-        ms(busy.target_wait_ms()),
-        ms(quiet.target_wait_ms())
-    ))
-}
-
-/// The machine over a whole phase, where that is long enough and the target is seen.
-fn whole(phase: &PhaseResult) -> Option<Level> {
-    let machine = Machine::of(phase).filter(|machine| machine.target.is_some())?;
-    let (from, to) = (phase.summary.started, phase.summary.ended);
-    let ended = phase
-        .samples
-        .iter()
-        .filter(|s| s.is_request() && s.done <= to)
-        .count();
-    let level = machine.between(from.as_secs_f64(), to.as_secs_f64())?;
-    (level.seconds >= COMPARED_S_MIN && ended > 0).then_some(Level {
-        ended: ended as f64,
-        ..level
-    })
 }
 
 /// The readings of a phase.
@@ -370,7 +282,7 @@ impl Machine {
     }
 
     /// By what a stretch is called busier. Where the target is not seen, cores in use may be its own: only our own waits tell.
-    fn business(&self, level: &Level) -> f64 {
+    fn busyness(&self, level: &Level) -> f64 {
         if self.target.is_some() {
             level.others() + level.stolen()
         } else {

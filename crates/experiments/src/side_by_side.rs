@@ -18,7 +18,7 @@ use crate::experiment::params;
 use crate::primary::{no_work, requests, solo_ms};
 use crate::timings::{Timings, in_flight_max};
 use crate::token_counts::generators;
-use crate::wording::{digits, ms, on_even_machine, outcome, quantiles, resting_on};
+use crate::wording::{digits, ms, outcome, quantiles, resting_on};
 use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 
 const NAME: &str = "side-by-side";
@@ -284,7 +284,7 @@ fn gained(run: &RunView<'_>, phase: &PhaseResult) -> Option<Finding> {
             ))
             .detail(detail)
     };
-    Some(on_even_machine(draft.done(), &[phase]))
+    Some(resting_on(draft.done(), &[phase]))
 }
 
 /// Whether probes wait for the generations under way.
@@ -335,7 +335,7 @@ fn starved(run: &RunView<'_>, phase: &PhaseResult) -> Option<Finding> {
     } else {
         draft.title(format!("{probe} still answers while {working} generates"))
     };
-    Some(on_even_machine(draft.done(), &[phase, idle_phase]))
+    Some(resting_on(draft.done(), &[phase, idle_phase]))
 }
 
 #[cfg(test)]

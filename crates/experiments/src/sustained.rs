@@ -223,12 +223,7 @@ fn slower(run: &RunView<'_>, phase: &PhaseResult) -> Option<Slower> {
         load: throughput_max(run, endpoint).map(|x| offered(phase) / x),
         alone_ms: known.and_then(|endpoint| solo_ms(run, endpoint)),
     };
-    let earlier = run
-        .phases
-        .iter()
-        .position(|p| p.index == phase.index)
-        .unwrap_or(0);
-    Slower::of(phase, &samples, &usual, &run.phases[..earlier])
+    Slower::of(phase, &samples, &usual)
 }
 
 fn drift_finding(run: &RunView<'_>, phase: &PhaseResult) -> Finding {

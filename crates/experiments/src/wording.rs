@@ -5,7 +5,6 @@ use prony_stats::{binomial, order};
 
 use crate::Basis;
 use crate::draft::Draft;
-use crate::machine::on_busy_machine;
 use crate::timings::Tally;
 
 /// Columns of [`Tally::rows`].
@@ -115,30 +114,6 @@ pub(crate) fn resting_on_answers(finding: Finding, phases: &[&PhaseResult]) -> F
 /// A finding that rests on phases: INVALID, with the reasons, when one of them cannot be trusted.
 pub(crate) fn resting_on(finding: Finding, phases: &[&PhaseResult]) -> Finding {
     distrusted(finding, phases, Basis::Times)
-}
-
-/// A finding that compares the times of phases, or holds them against a promise: a complaint is not decided when others used the machine
-/// more in one of them than before, at the target's cost.
-pub(crate) fn on_even_machine(finding: Finding, phases: &[&PhaseResult]) -> Finding {
-    let mut finding = resting_on(finding, phases);
-    let busy = phases
-        .iter()
-        .find_map(|phase| on_busy_machine(&phase.summary.validity));
-    if let Some(says) = busy
-        && matches!(finding.verdict, Verdict::Fail | Verdict::Warn)
-    {
-        finding.verdict = Verdict::Inconclusive;
-        finding.severity = Severity::Low;
-        finding.title = format!(
-            "The machine became slower meanwhile, so this is not decided: {}",
-            finding.title
-        );
-        finding.detail = format!(
-            "While this was measured {says}. Repeat it on a machine that nobody else uses. {}",
-            finding.detail
-        );
-    }
-    finding
 }
 
 fn distrusted(mut finding: Finding, phases: &[&PhaseResult], basis: Basis) -> Finding {

@@ -60,6 +60,7 @@ impl<F: FnMut(&Request) -> Captured> Fetch for F {
 }
 
 /// What the first answers tell.
+#[derive(Clone, Copy)]
 struct Hints<'a> {
     /// Path of the URL given.
     path: &'a str,
@@ -159,9 +160,7 @@ pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str, told: &Told) -> Result
     runpod::undocumented(fetch, path, &mut surface);
     s3::recognise(&first, &mut surface);
     let hints = mcp::Hints {
-        path,
-        first: &first,
-        catch_all: catch_all.as_ref(),
+        about: hints,
         pages: &pages,
         is_told: !told.is_empty(),
     };

@@ -16,7 +16,6 @@ mod pairs;
 mod patience;
 mod preparation;
 mod process;
-mod promise;
 mod readiness;
 mod refusals;
 mod started;
@@ -30,8 +29,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use prony_engine::monitors::{self, Watch, Watched};
 use prony_experiments::{
-    BUSY_MACHINE, Basis, BuildContext, EXPERIMENTS, Experiment, ExperimentDef, RunView, Step, advise,
-    busier_than_before, judge_claim, judge_gates, on_busy_machine, written_files,
+    Basis, BuildContext, EXPERIMENTS, Experiment, ExperimentDef, RunView, Step, advise, judge_claim,
+    judge_gates, written_files,
 };
 use prony_model::{
     Endpoint, Event, ExitCode, Finding, GateResult, Outcome, Phase, PhaseResult, Reading, Request, RunHeader,
@@ -57,7 +56,6 @@ pub(crate) use live::Live;
 pub(crate) use outcome::publish;
 pub(crate) use outcome::write_reports;
 pub(crate) use pairs::{PairsRequest, perform_pairs};
-use promise::Promise;
 pub(crate) use target_log::FILE as TARGET_LOG;
 
 /// Shortest interval between two looks at the target's process: two hundred and forty of them in a minute, which is what a
@@ -85,8 +83,6 @@ pub(crate) struct RunRequest {
     pub json: bool,
     /// Start no further phase after so long.
     pub duration_max: Option<Duration>,
-    /// Whether the person was told how long it takes, so that it has to end by then.
-    pub is_promised: bool,
 }
 
 /// Runs a suite against its target.
@@ -160,9 +156,6 @@ pub(crate) fn perform(
         is_closed: false,
         waiting: Vec::new(),
         deadline: request.duration_max.map(|d| Instant::now() + d),
-        began: Instant::now(),
-        promise: Promise::new(None),
-        is_promised: request.is_promised,
         session,
         seed: request.suite.run.seed,
         cut: None,
@@ -264,11 +257,6 @@ struct Run<'a> {
     /// Readings that belong to the phase which comes next.
     waiting: Vec<Reading>,
     deadline: Option<Instant>,
-    /// When the first experiment began.
-    began: Instant,
-    /// When the last has to end.
-    promise: Promise,
-    is_promised: bool,
     session: &'a Session,
     seed: u64,
     /// Why no further phase is started.
@@ -381,8 +369,7 @@ impl Run<'_> {
     }
 
     fn experiments(&mut self, suite: &Suite) -> Result<()> {
-        self.began = Instant::now();
-        let began = self.began;
+        let began = Instant::now();
         let wanted: Vec<&ExperimentDef> = EXPERIMENTS
             .iter()
             .copied()
@@ -395,12 +382,6 @@ impl Run<'_> {
             .deadline
             .map(|deadline| deadline.saturating_duration_since(began));
         let timetable = Timetable::new(&wanted, suite, asked);
-        let timetable = if self.is_promised {
-            timetable.promised()
-        } else {
-            timetable
-        };
-        self.promise = Promise::new(timetable.promise_s());
         for (index, def) in wanted.into_iter().enumerate() {
             let params = &suite.experiment[def.name];
             let surface = self.surface.clone();
@@ -413,37 +394,27 @@ impl Run<'_> {
             };
             let mut experiment = (def.build)(&context, params)
                 .with_context(|| format!("[experiment.{}] in the suite", def.name))?;
-            self.experiment(def.name, experiment.as_mut())?;
-        }
-        if let Some(finding) = self.promise.finding(timetable.total_s()) {
-            self.finding(finding);
+            self.experiment(experiment.as_mut())?;
         }
         Ok(())
     }
 
     /// Steps one experiment to its end, or to the end of the time there is.
-    fn experiment(&mut self, name: &'static str, experiment: &mut dyn Experiment) -> Result<()> {
+    fn experiment(&mut self, experiment: &mut dyn Experiment) -> Result<()> {
         while self.may_go_on() {
             match experiment.next(&self.view()) {
-                Step::Run(phase) if self.has_time_for(name, &phase) => self.phase(phase)?,
+                Step::Run(phase) => self.phase(phase)?,
                 Step::Restarted(phase) if self.started_anew(&phase.experiment)? => self.phase(phase)?,
                 Step::Stopped { phase, after_ms } if self.can_be_stopped(&phase.experiment) => {
                     self.stopped(phase, after_ms)?;
                 }
-                Step::Run(_) | Step::Restarted(_) | Step::Stopped { .. } | Step::Done => break,
+                Step::Restarted(_) | Step::Stopped { .. } | Step::Done => break,
             }
         }
         for finding in experiment.conclude(&self.view()) {
             self.finding(finding);
         }
         Ok(())
-    }
-
-    /// Whether a phase can end by the time that was promised.
-    fn has_time_for(&mut self, experiment: &'static str, phase: &Phase) -> bool {
-        let gone_s = self.began.elapsed().as_secs_f64();
-        self.promise
-            .allows(experiment, &phase.scenarios, &phase.shape, gone_s, &self.results)
     }
 
     fn view(&self) -> RunView<'_> {
@@ -473,9 +444,8 @@ impl Run<'_> {
         self.cut.is_none()
     }
 
-    /// Runs one phase on the target; once more if the generator could not keep the promise that conclusions rest on, or others began to use
-    /// the machine. What the target answered has no say in that, so repeating favours no conclusion; the first attempt stays in the
-    /// recording.
+    /// Runs one phase on the target; once more if the generator could not keep the promise that conclusions rest on. What the target answered has
+    /// no say in that, so repeating favours no conclusion; the first attempt stays in the recording.
     fn phase(&mut self, phase: Phase) -> Result<()> {
         let once = matches!(phase.shape, Shape::Once { .. });
         let mut result = self.measure(phase.clone())?;
@@ -483,20 +453,19 @@ impl Run<'_> {
             .iter()
             .find(|def| def.name == phase.experiment)
             .map_or(Basis::Times, |def| def.basis);
-        let validity = &result.summary.validity;
-        let mut issues = validity.invalid.iter();
-        let broken = issues.find(|issue| basis.is_undermined_by(&issue.name));
-        let busy = || on_busy_machine(validity).filter(|_| basis == Basis::Times);
-        if let Some(says) = broken.map(|issue| issue.says.as_str()).or_else(busy)
+        let mut issues = result.summary.validity.invalid.iter();
+        if let Some(issue) = issues.find(|issue| basis.is_undermined_by(&issue.name))
             && !(once || result.summary.partial)
             && self.repeats_left > 0
             && !self.session.stopped()
         {
             self.repeats_left -= 1;
-            let text = format!("phase '{}' is measured once more: {says}", clean(&phase.name, 80));
+            let text = format!(
+                "phase '{}' is measured once more: {}",
+                clean(&phase.name, 80),
+                issue.says
+            );
             self.journal.event(&Event::Noted { text });
-            let spent = result.summary.ended - result.summary.started;
-            self.promise.disturbed(spent.as_secs_f64());
             result = self.measure(phase)?;
         }
         self.keep(result);
@@ -529,10 +498,6 @@ impl Run<'_> {
         }
         for reading in &result.readings {
             self.journal.event(&Event::ReadingTaken(reading.clone()));
-        }
-        if let Some(says) = busier_than_before(&result, &self.results) {
-            let validity = &mut result.summary.validity;
-            validity.tell(false, BUSY_MACHINE, says);
         }
         self.journal.event(&Event::PhaseFinished(result.summary.clone()));
         Ok(result)

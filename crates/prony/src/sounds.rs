@@ -1,5 +1,9 @@
 //! Test sounds made from numbers. It must not know who listens.
 
+use std::io::Cursor;
+
+use hound::{SampleFormat, WavSpec, WavWriter};
+
 /// Samples per second.
 const RATE: u32 = 16_000;
 /// Length of the shortest sound, in samples: one second and a half.
@@ -9,26 +13,19 @@ const SAMPLES: u32 = RATE * 3 / 2;
 /// long.
 pub(crate) fn wav(k: usize) -> Vec<u8> {
     let k = k as u32;
-    let samples = SAMPLES + RATE / 4 * (k % 8);
-    let bytes = samples * 2;
-    let mut file = Vec::with_capacity(44 + bytes as usize);
-    file.extend_from_slice(b"RIFF");
-    file.extend_from_slice(&(36 + bytes).to_le_bytes());
-    file.extend_from_slice(b"WAVEfmt ");
-    file.extend_from_slice(&16u32.to_le_bytes());
-    // PCM, one channel.
-    file.extend_from_slice(&1u16.to_le_bytes());
-    file.extend_from_slice(&1u16.to_le_bytes());
-    file.extend_from_slice(&RATE.to_le_bytes());
-    file.extend_from_slice(&(RATE * 2).to_le_bytes());
-    file.extend_from_slice(&2u16.to_le_bytes());
-    file.extend_from_slice(&16u16.to_le_bytes());
-    file.extend_from_slice(b"data");
-    file.extend_from_slice(&bytes.to_le_bytes());
-    for n in 0..samples {
-        file.extend_from_slice(&sample(k, n).to_le_bytes());
-    }
-    file
+    let spec = WavSpec {
+        channels: 1,
+        sample_rate: RATE,
+        bits_per_sample: 16,
+        sample_format: SampleFormat::Int,
+    };
+    let mut file = Cursor::new(Vec::new());
+    let written = WavWriter::new(&mut file, spec).and_then(|mut writer| {
+        (0..SAMPLES + RATE / 4 * (k % 8)).try_for_each(|n| writer.write_sample(sample(k, n)))?;
+        writer.finalize()
+    });
+    debug_assert!(written.is_ok(), "memory takes what is written to it");
+    file.into_inner()
 }
 
 /// The `n`-th sample of a sound.

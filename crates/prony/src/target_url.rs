@@ -90,7 +90,7 @@ pub(crate) fn parse_template(target: &str) -> Result<(String, String), Diagnosti
         match piece {
             Piece::Text(text) => marked.push_str(text),
             Piece::Hole(placeholder) => {
-                marked += &format!("{MARK}{}-", holes.len());
+                marked.extend([MARK, &holes.len().to_string(), "-"]);
                 holes.push(placeholder.to_string());
             }
         }

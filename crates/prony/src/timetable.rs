@@ -1,8 +1,7 @@
 //! How long a run takes: said before it starts, and kept to.
 //!
 //! Some experiments take as long as their requests take, others as long as they are given. The plan counts on the usual time
-//! of the first; what they leave over, or take too much, the others get more or less of. Where the end was promised, the first get no
-//! more than the others can spare. Reads no clock: it is told the time.
+//! of the first; what they leave over, or take too much, the others get more or less of. Reads no clock: it is told the time.
 
 use std::time::Duration;
 
@@ -20,7 +19,6 @@ const SHARE_LEAST: f64 = 0.25;
 pub(crate) struct Timetable {
     entries: Vec<Entry>,
     total_s: f64,
-    is_promised: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -63,21 +61,7 @@ impl Timetable {
         Self {
             total_s: asked.map_or(usual_s, |d| d.as_secs_f64()),
             entries,
-            is_promised: false,
         }
-    }
-
-    /// The same for a run that must end as it was told, where the end is certain.
-    pub(crate) fn promised(self) -> Self {
-        Self {
-            is_promised: self.is_filled(),
-            ..self
-        }
-    }
-
-    /// How long all of it takes, where that was promised.
-    pub(crate) fn promise_s(&self) -> Option<f64> {
-        self.is_promised.then_some(self.total_s)
     }
 
     /// How long all of it takes.
@@ -94,17 +78,8 @@ impl Timetable {
     pub(crate) fn give(&self, index: usize, gone_s: f64) -> f64 {
         let left_s = (self.total_s - AROUND_S / 2.0 - gone_s).max(0.0);
         let entry = self.entries[index];
-        let least_s = SHARE_LEAST * entry.usual_s;
         if let Some(most_s) = entry.most_s {
-            let others_s: f64 = self.entries[index + 1..]
-                .iter()
-                .map(|e| SHARE_LEAST * e.usual_s)
-                .sum();
-            return if self.is_promised {
-                most_s.min((left_s - others_s).max(least_s))
-            } else {
-                most_s
-            };
+            return most_s;
         }
         let later = &self.entries[index..];
         let fixed_s: f64 = later
@@ -118,7 +93,7 @@ impl Timetable {
             .map(|e| e.usual_s)
             .sum();
         let share = entry.usual_s / filled_s;
-        ((left_s - fixed_s) * share).max(least_s)
+        ((left_s - fixed_s) * share).max(SHARE_LEAST * entry.usual_s)
     }
 }
 
@@ -162,30 +137,6 @@ mod tests {
             let left = table.total_s() - AROUND_S / 2.0 - gone;
             assert!((last - left.max(0.25 * usual[3])).abs() < 1e-9, "{gone}: {last}");
         }
-    }
-
-    #[test]
-    fn where_the_end_is_promised_none_takes_what_the_others_need() {
-        let (experiments, plain) = table(json!({}));
-        let most = experiments[0].time.most_s(Budget::Quick);
-        assert!((plain.give(0, 0.0) - most).abs() < 1e-9);
-        let others: f64 = experiments[1..]
-            .iter()
-            .map(|def| 0.25 * def.time.usual_s(Budget::Quick))
-            .sum();
-        let promised = plain.clone().promised();
-        let left = promised.total_s() - AROUND_S / 2.0;
-        assert!((promised.give(0, 0.0) - most.min(left - others)).abs() < 1e-9);
-        // Late as it is, it gets as little as the others.
-        let late = promised.give(2, 1000.0);
-        assert!(
-            (late - 0.25 * experiments[2].time.usual_s(Budget::Quick)).abs() < 1e-9,
-            "{late}"
-        );
-        assert_eq!(
-            (plain.promise_s(), promised.promise_s()),
-            (None, Some(promised.total_s()))
-        );
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::bodies;
 /// Where a redirect leads.
 enum Lead {
     /// To this request, by that way.
-    To(u16, Detour),
+    To(u16, Box<Detour>),
     /// Where nothing is sent: why, in words after those of the status.
     Away(String),
     /// In circles.
@@ -33,11 +33,16 @@ impl Worker<'_> {
             && !plan.checks.accepts(head.status)
             && let Some(location) = head.location
         {
-            let location = String::from_utf8_lossy(location.of(&call.answer.head)).into_owned();
-            match self.follow(&call, head, &location) {
+            let lead = if call.answer.head.is_empty() {
+                Lead::Away("; its head is too large to be kept".to_owned())
+            } else {
+                let location = String::from_utf8_lossy(location.of(&call.answer.head)).into_owned();
+                self.follow(&call, head, &location)
+            };
+            match lead {
                 Lead::To(route, detour) => {
                     call.route = route;
-                    call.detour = Some(Box::new(detour));
+                    call.detour = Some(detour);
                     call.answer.clear();
                     call.flags.insert(SampleFlags::REDIRECTED);
                     return self.place(call);
@@ -96,19 +101,19 @@ impl Worker<'_> {
     /// Where a redirect leads.
     fn follow(&self, call: &Call, head: &Head, location: &str) -> Lead {
         let prepared = self.prepared;
-        let plan = prepared.item(call.scenario, call.item);
+        let planned = prepared.item(call.scenario, call.item);
         let (from, hops) = match &call.detour {
             Some(detour) => (detour.target.as_str(), detour.hops),
-            None => (plan.target.as_str(), 0),
+            None => (planned.target.as_str(), 0),
         };
-        let sent = call.detour.as_ref().map_or(plan.bytes(false), |detour| {
+        let sent = call.detour.as_ref().map_or(planned.bytes(false), |detour| {
             detour.plain.as_ref().unwrap_or(&detour.bytes)
         });
         let Some(url) = prepared.route(call.route).origin.follow(from, location) else {
             return Lead::Away("; where it leads is no URL".to_owned());
         };
         // A signature is good for one address.
-        if plan.signed {
+        if planned.signed {
             return Lead::Away("; a signed request is not sent elsewhere".to_owned());
         }
         let Some((route, target)) = prepared.way_to(call.route, &url) else {
@@ -122,12 +127,8 @@ impl Worker<'_> {
                 "; it leads to {server}, which is neither the target nor an origin that was named"
             ));
         };
-        let shown: String = target.chars().take(200).collect();
         if hops >= prepared.limits.redirects_max {
-            return Lead::Circle(format!(
-                "more than {} redirects, the last to {shown}",
-                prepared.limits.redirects_max
-            ));
+            return Lead::Circle(format!("more than {} redirects", prepared.limits.redirects_max));
         }
         let way = (call.route, route);
         let next = prepared.redirected(call.scenario, way, sent, head.status, &target);
@@ -136,9 +137,9 @@ impl Worker<'_> {
         };
         let cookies = call.journey.as_ref().and_then(|journey| journey.cookies());
         let is_same = way.0 == way.1 && target == from && request_line(&plain).0 == request_line(sent).0;
-        // With a cookie that was just set, the same request may be answered otherwise.
+        // Where cookies are kept the same request may be answered otherwise the next time.
         if is_same && head.status != 303 && cookies.is_none() {
-            return Lead::Circle(format!("{shown} redirects to itself"));
+            return Lead::Circle("it redirects to itself".to_owned());
         }
         let to = prepared.route(route);
         let carried = cookies.and_then(|cookies| cookies.carried(route, &to.origin, &plain));
@@ -149,14 +150,14 @@ impl Worker<'_> {
         match to.in_http2(&bytes) {
             Ok(http2) => Lead::To(
                 route,
-                Detour {
+                Box::new(Detour {
                     bytes,
                     http2,
                     target,
                     no_body,
                     hops: hops + 1,
                     plain,
-                },
+                }),
             ),
             Err(_) => Lead::Away("; HTTP/2 cannot say the request that it leads to".to_owned()),
         }

@@ -130,7 +130,7 @@ impl Worker<'_> {
 
     fn dial(&mut self, way: u16, call: Option<Box<Call>>) {
         let dialled = self.now();
-        self.rest.dialled(dialled);
+        self.rest.awake(dialled);
         let (slot, token) = self.connections.next_slot();
         let route = self.prepared.route(way);
         let made = Stream::dial(&route.peer, self.source_address(way), &route.link).and_then(|stream| {
@@ -475,6 +475,9 @@ impl Worker<'_> {
                     match fed {
                         Ok(Fed::Done { used }) => {
                             self.large_bodies = parser.body_bytes() >= DISCARD_LEAST as u64;
+                            if self.large_bodies {
+                                self.rest.saw_large();
+                            }
                             return Reading::Done {
                                 trailing: !discards && used < n,
                             };
@@ -489,6 +492,7 @@ impl Worker<'_> {
                 }
                 Ok(Received::Closed) => {
                     self.stamp = self.prepared.clock.now();
+                    self.rest.awake(self.stamp);
                     return match parser.close() {
                         Ok(()) => Reading::Done { trailing: false },
                         Err(Broken::Nothing) => closed_early(),
@@ -497,6 +501,7 @@ impl Worker<'_> {
                 }
                 Err(error) => {
                     self.stamp = self.prepared.clock.now();
+                    self.rest.awake(self.stamp);
                     return lost(&error, call.first_byte != Nanos::ZERO);
                 }
             }

@@ -178,16 +178,16 @@ impl Worker<'_> {
 
     /// Adds the cookies of its arrival to a call's request.
     pub(super) fn add_cookies(&self, call: &mut Call) {
-        let plan = self.prepared.item(call.scenario, call.item);
+        let planned = self.prepared.item(call.scenario, call.item);
         let kept = call.journey.as_ref().and_then(|journey| journey.cookies.as_ref());
-        let Some(cookies) = kept.filter(|_| !plan.signed) else {
+        let Some(cookies) = kept.filter(|_| !planned.signed) else {
             return;
         };
         let route = self.prepared.route(call.route);
         let plain = call
             .detour
             .as_ref()
-            .map_or(plan.bytes(false), |d| d.bytes.as_slice());
+            .map_or(planned.bytes(false), |d| d.bytes.as_slice());
         let Some(bytes) = cookies.carried(call.route, &route.origin, plain) else {
             return;
         };
@@ -197,8 +197,8 @@ impl Worker<'_> {
             Box::new(Detour {
                 bytes: Vec::new(),
                 http2: None,
-                target: plan.target.clone(),
-                no_body: plan.no_body,
+                target: planned.target.clone(),
+                no_body: planned.no_body,
                 hops: 0,
                 plain: None,
             })

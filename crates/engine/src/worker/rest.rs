@@ -13,8 +13,8 @@ const LONGEST: Nanos = Nanos(1_000_000);
 /// Most requests in flight: their answers are read before the next request leaves, and must not make it late.
 const IN_FLIGHT_MAX: u32 = 16;
 
-/// How long after a connection was begun answers are read at once: how long connecting took is measured by wake-ups.
-const AFTER_DIAL: Nanos = Nanos(100_000_000);
+/// How long answers are read at once after something whose time is measured by wake-ups: a connection that is made, or one that ends.
+const AWAKE: Nanos = Nanos(100_000_000);
 
 /// Reads without a stamp after which none is asked for any more.
 const DOUBTS_MAX: u8 = 16;
@@ -29,7 +29,8 @@ pub(super) struct Rest {
     doubts: u8,
     /// Whether what is read now may have rested.
     rested: bool,
-    dialled: Nanos,
+    /// When such a thing happened last.
+    awake: Nanos,
 }
 
 impl Rest {
@@ -47,9 +48,15 @@ impl Rest {
         self.arrivals.is_some()
     }
 
-    /// A connection was begun.
-    pub(super) fn dialled(&mut self, now: Nanos) {
-        self.dialled = now;
+    /// A connection was begun, or ended: what comes next is read at once.
+    pub(super) fn awake(&mut self, now: Nanos) {
+        self.awake = now;
+    }
+
+    /// An answer was large. The window of one that rests fills up, and what nobody wants of it has no stamp: none rests any more.
+    pub(super) fn saw_large(&mut self) {
+        self.arrivals = None;
+        self.trusted = false;
     }
 
     /// Whether to sleep until `due`, the next departure, whatever is answered before; so many are `in_flight`.
@@ -58,7 +65,7 @@ impl Rest {
             && due > now
             && due - now <= LONGEST
             && (1..=IN_FLIGHT_MAX).contains(&in_flight)
-            && now - self.dialled > AFTER_DIAL;
+            && now - self.awake > AWAKE;
         self.rested
     }
 
@@ -88,7 +95,7 @@ mod tests {
     use prony_model::Nanos;
     use prony_wire::Clock;
 
-    use super::{AFTER_DIAL, DOUBTS_MAX, LONGEST, Rest};
+    use super::{AWAKE, DOUBTS_MAX, LONGEST, Rest};
 
     fn trusted() -> Rest {
         let mut rest = Rest::on(Clock::since(Instant::now()));
@@ -98,7 +105,7 @@ mod tests {
 
     #[test]
     fn rests_only_until_a_departure_that_is_near() {
-        let now = AFTER_DIAL + Nanos(1);
+        let now = AWAKE + Nanos(1);
         let near = now + Nanos(100_000);
         assert!(trusted().may(now, near, 1));
         assert!(!trusted().may(now, now, 1), "due already");
@@ -106,7 +113,7 @@ mod tests {
         assert!(!trusted().may(now, near, 0), "nothing to come");
         assert!(!trusted().may(now, near, 17), "too many to read before it");
         let mut rest = trusted();
-        rest.dialled(now);
+        rest.awake(now);
         assert!(!rest.may(now, near, 1), "a connection is being made");
         assert!(!Rest::default().may(now, near, 1));
     }

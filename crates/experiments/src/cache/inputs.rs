@@ -160,7 +160,7 @@ fn two_values(field: &Field, given: Option<&Value>) -> Option<[Value; 2]> {
                 .unwrap_or_else(|| high.map_or(low + 0.5, |high| low + (high - low) / 4.0));
             let up = high.map_or(first + 1.0, |high| f64::midpoint(first, high));
             let second = if up > first { up } else { f64::midpoint(low, first) };
-            (second.is_finite() && second != first).then(|| [json!(first), json!(second)])
+            (second.is_finite() && (second - first).abs() > 0.0).then(|| [json!(first), json!(second)])
         }
         Kind::Text => {
             let is_choosy = ["const", "pattern", "format"]
@@ -297,7 +297,8 @@ pub(super) fn judge(
     // Where both values are sent at one moment, either may get what was kept for the other.
     let first_alone = bursts
         .iter()
-        .filter_map(|group| Some(telling(group[0].as_ref()?)));
+        .filter_map(|group| Some(telling(group[0].as_ref()?)))
+        .filter(|leaves| !leaves.is_empty());
     let first: Vec<Leaves> = of(0).into_iter().chain(first_alone).collect();
     let shares = shares(&first, &of(3));
     let says_something = pairs.iter().all(|(one, _)| !one.is_empty());
@@ -333,14 +334,15 @@ struct Seen {
 
 impl Seen {
     fn of(answer: &Answer<'_>) -> Self {
-        let leaves = answer.json().map(|json| by_path(&json)).unwrap_or_else(|| {
+        let whole = || {
             let whole = Leaf {
                 path: String::new(),
                 pattern: String::new(),
                 value: json!(answer.sample.digest),
             };
             BTreeMap::from([(String::new(), whole)])
-        });
+        };
+        let leaves = answer.json().map_or_else(whole, |json| by_path(&json));
         Self {
             leaves,
             sent: answer.sample.sent,

@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_cache_that_goes_by_all_of_a_request_is_not_accused() {
-        let sound = found(|body| body.to_string());
+        let sound = found(Value::to_string);
         assert_eq!(sound.verdict, Verdict::Pass, "{}", sound.title);
         assert!(
             sound.title.contains("across values of `hits`, `lang`"),

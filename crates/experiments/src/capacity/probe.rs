@@ -3,7 +3,6 @@
 use prony_model::{PhaseResult, Sample, Shape};
 
 use super::promise::{Promise, Stretch};
-use crate::machine::on_busy_machine;
 use crate::objective::LetDown;
 use crate::sustained::in_flight_growth;
 
@@ -45,7 +44,7 @@ pub(super) struct Probe {
     pub backlog: bool,
     /// Whether it was ended early for that.
     pub saturated: bool,
-    /// Whether the generator kept its promise throughout, and no machine that others began to use brought a failure about.
+    /// Whether the generator kept its promise throughout.
     pub trusted: bool,
     /// The largest disagreement of requests in flight with rate x time (Little's law), as a share.
     pub little: f64,
@@ -98,18 +97,6 @@ pub(super) fn judge(
     let saturated = phases.iter().any(|p| p.summary.validity.is_saturated());
     let seconds: f64 = phases.iter().map(|p| seconds(p)).sum();
     let offered: u64 = phases.iter().map(|p| p.summary.offered).sum();
-    let answer = if saturated {
-        Answer::Fail
-    } else {
-        answer(
-            &let_down,
-            failed,
-            backlog,
-            promise.allowed(),
-            errors_max,
-            level.confidence(phases.len()),
-        )
-    };
     Probe {
         rate: if saturated {
             // It was ended before all that was planned was due.
@@ -117,17 +104,24 @@ pub(super) fn judge(
         } else {
             really_offered(rate, offered as f64, seconds)
         },
-        answer,
+        answer: if saturated {
+            Answer::Fail
+        } else {
+            answer(
+                &let_down,
+                failed,
+                backlog,
+                promise.allowed(),
+                errors_max,
+                level.confidence(phases.len()),
+            )
+        },
         is_kept: let_down.share() <= promise.allowed(),
         let_down,
         failed,
         backlog,
         saturated,
-        trusted: phases.iter().map(|p| &p.summary.validity).all(|validity| {
-            // What holds on a busy machine holds on a free one.
-            let undisturbed = answer == Answer::Pass || on_busy_machine(validity).is_none();
-            validity.is_valid() && undisturbed
-        }),
+        trusted: phases.iter().all(|p| p.summary.validity.is_valid()),
         little: phases
             .iter()
             .map(|p| p.summary.validity.little_error)

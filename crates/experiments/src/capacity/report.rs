@@ -11,7 +11,7 @@ use super::{Course, DESCENT, NAME, by_index, ladder};
 use crate::RunView;
 use crate::draft::{Draft, source};
 use crate::objective::LetDown;
-use crate::wording::{digits, ms, on_even_machine, resting_on};
+use crate::wording::{digits, ms, resting_on};
 use crate::workload::Workload;
 
 /// Share of the confirmed rate to plan for.
@@ -193,7 +193,7 @@ fn promised(draft: Draft, promise: &Promise, phases: &[&PhaseResult], rate: f64,
 fn end(course: &Course, rate: f64, fails: Option<&Attempt>) -> String {
     match fails {
         _ if course.search.is_capped(rate) => "; nothing higher was allowed".to_owned(),
-        Some(f) if !f.probe.trusted => "; above that the measurement cannot be trusted".to_owned(),
+        Some(f) if !f.probe.trusted => "; above that the generator did not keep its promise".to_owned(),
         Some(f) if f.probe.saturated => {
             format!("; at {} the backlog goes on growing", digits(f.probe.rate))
         }
@@ -349,7 +349,7 @@ fn unconfirmed(run: &RunView<'_>, course: &Course, slots: Option<&(&PhaseResult,
         ));
     }
     let phases = lowest.map_or_else(Vec::new, |a| by_index(run, &a.phases));
-    on_even_machine(draft.detail(detail.join(" ")).done(), &phases)
+    resting_on(draft.detail(detail.join(" ")).done(), &phases)
 }
 
 /// INVALID when the books of the confirmation contradict Little's law.

@@ -21,7 +21,7 @@ const GAIN_MAX: f64 = 1.3;
 /// Share of "response proportional to concurrency" that a serial target shows at least.
 const PROPORTION_MIN: f64 = 0.6;
 /// Concurrency that the top step must have at least.
-pub(super) const TOP_MIN: u32 = 8;
+const TOP_MIN: u32 = 8;
 /// Parallelism that the ladder must be able to show at least, were it there.
 const REACH_MIN: f64 = 4.0;
 /// First answer of a burst over the time alone, from which on requests were not taken in turns.

@@ -7,7 +7,7 @@ use super::NAME;
 use crate::RunView;
 use crate::draft::{Draft, source};
 use crate::timings::Timings;
-use crate::wording::{ms, on_even_machine, outcome, quantiles};
+use crate::wording::{ms, outcome, quantiles, resting_on};
 
 /// Name of the phase.
 pub(super) const PHASE: &str = "health beside load";
@@ -81,5 +81,5 @@ pub(super) fn finding(run: &RunView<'_>) -> Option<Finding> {
     } else {
         draft.title(format!("{health} still answers while {loaded} is under load"))
     };
-    Some(on_even_machine(draft.done(), &[phase, idle_phase]))
+    Some(resting_on(draft.done(), &[phase, idle_phase]))
 }

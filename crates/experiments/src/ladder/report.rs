@@ -8,7 +8,7 @@ use crate::RunView;
 use crate::draft::{Draft, source};
 use crate::side_by_side::{Gain, clear_gain};
 use crate::timings::{Tally, Timings};
-use crate::wording::{OUTCOME_COLUMNS, by_failures, digits, ms, on_even_machine, outcome, resting_on};
+use crate::wording::{OUTCOME_COLUMNS, by_failures, digits, ms, outcome, resting_on};
 
 /// The findings about every endpoint that was laddered.
 pub(super) fn findings(run: &RunView<'_>, seed: u64) -> Vec<Finding> {
@@ -25,7 +25,7 @@ pub(super) fn findings(run: &RunView<'_>, seed: u64) -> Vec<Finding> {
             Some(capacity) => service(run, phase, capacity),
             None => too_little(phase),
         };
-        findings.push(on_even_machine(finding, &rests_on));
+        findings.push(resting_on(finding, &rests_on));
         findings.extend(failures(phase).map(|f| resting_on(f, &[phase])));
     }
     findings
@@ -40,18 +40,6 @@ fn too_little(phase: &PhaseResult) -> Finding {
         ))
         .detail(outcome(&Timings::all(phase).tally()))
         .advice("Give the ladder more time (`duration_s`).", "")
-        .done()
-}
-
-/// An endpoint for which there was no ladder.
-pub(super) fn no_time(endpoint: &str, solo_s: f64) -> Finding {
-    Draft::new(NAME, "serial-service", endpoint)
-        .verdict(Verdict::Inconclusive, Severity::Low)
-        .title(format!(
-            "A ladder of requests to {endpoint}, each of {}, does not fit the time there is, so how many are served at once is not known",
-            ms(1000.0 * solo_s)
-        ))
-        .advice("Give the run more time (`--duration`), or the ladder (`duration_s`).", "")
         .done()
 }
 

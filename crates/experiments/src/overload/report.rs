@@ -10,7 +10,7 @@ use super::{Course, NAME, RESEND, SURGE, SURGE_AGAIN, refused};
 use crate::RunView;
 use crate::draft::{Draft, source};
 use crate::ladder::throughput_max;
-use crate::wording::{digits, ms, on_even_machine, resting_on};
+use crate::wording::{digits, ms, resting_on};
 
 /// What helps against most of it.
 const BOUNDED: &str = "Bound the queue so that what is accepted is answered in time, refuse the rest at once with 503 and \
@@ -38,7 +38,7 @@ pub(super) fn findings(run: &RunView<'_>, course: &Course) -> Vec<Finding> {
         let Some(surge) = Surge::of(phase, course.capacity, course.objective) else {
             continue;
         };
-        findings.push(on_even_machine(class(run, course, &surge, id), &[phase]));
+        findings.push(resting_on(class(run, course, &surge, id), &[phase]));
         if name == SURGE {
             findings.extend(refused::shed(course, &surge).map(|f| resting_on(f, &[phase])));
         }

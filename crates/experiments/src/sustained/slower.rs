@@ -6,7 +6,7 @@ use prony_stats::mean;
 
 use super::drift::{Drift, block_means, drift, stretches};
 use crate::draft::Draft;
-use crate::machine::{self, Busier};
+use crate::machine::Busier;
 use crate::wording::{digits, ms};
 
 /// What to do about it.
@@ -44,9 +44,8 @@ pub(super) enum Cause {
 pub(super) struct Slower {
     /// The machine.
     pub machine: Busier,
-    /// Mean response while the machine was as free as at first, and while it was busier, in ms; `None` where it was busier from the
-    /// beginning of this load on, compared with earlier ones.
-    means_ms: Option<(f64, f64)>,
+    /// Mean response while the machine was as free as at first, and while it was busier, in ms.
+    means_ms: (f64, f64),
     /// By which factor the waits for a core may have lengthened the mean response; infinite where they took so much that a queue grows.
     explained: f64,
     /// Whose doing it was.
@@ -54,20 +53,8 @@ pub(super) struct Slower {
 }
 
 impl Slower {
-    /// Of samples of a phase in order of intended start, after earlier phases. `None` where the machine was equally busy all the while,
-    /// or nobody saw.
-    pub(super) fn of(
-        phase: &PhaseResult,
-        samples: &[&Sample],
-        usual: &Usual,
-        earlier: &[PhaseResult],
-    ) -> Option<Self> {
-        let within = Self::within(phase, samples, usual);
-        within.or_else(|| Self::since(phase, usual, earlier))
-    }
-
-    /// One that became busier in the course of the phase.
-    fn within(phase: &PhaseResult, samples: &[&Sample], usual: &Usual) -> Option<Self> {
+    /// Of samples of a phase in order of intended start. `None` where the machine was equally busy all the while, or nobody saw.
+    pub(super) fn of(phase: &PhaseResult, samples: &[&Sample], usual: &Usual) -> Option<Self> {
         let stretches = stretches(samples)?;
         let bounds = bounds(&stretches)?;
         let machine = Busier::of(phase, &bounds, samples)?;
@@ -104,25 +91,7 @@ impl Slower {
         };
         Some(Self {
             machine,
-            means_ms: Some((quiet_ms, busy_ms)),
-            explained,
-            cause,
-        })
-    }
-
-    /// One that was busier all through the phase than when the load was chosen. Only a queue that grows without end explains a change
-    /// within it.
-    fn since(phase: &PhaseResult, usual: &Usual, earlier: &[PhaseResult]) -> Option<Self> {
-        let machine = machine::since(phase, earlier)?;
-        let explained = usual.lengthened(usual.alone_ms?, machine.wait_rise_ms());
-        let cause = match cost(&machine) {
-            Some(factor) => Cause::Cost(factor),
-            None if explained.is_finite() => Cause::NoWait,
-            None => Cause::Machine,
-        };
-        Some(Self {
-            machine,
-            means_ms: None,
+            means_ms: (quiet_ms, busy_ms),
             explained,
             cause,
         })
@@ -168,31 +137,30 @@ impl Slower {
             busy,
             ..
         } = &self.machine;
-        if let Some((quiet_ms, busy_ms)) = self.means_ms {
-            let busier = stretches.iter().filter(|busy| **busy).count();
-            draft = draft
-                .figure(
-                    "stretches on a busier machine",
-                    busier as f64,
-                    "",
-                    stretches.len(),
-                    source,
-                )
-                .figure(
-                    "mean response on a freer machine",
-                    quiet_ms,
-                    "ms",
-                    quiet.ended as usize,
-                    source,
-                )
-                .figure(
-                    "mean response on a busier machine",
-                    busy_ms,
-                    "ms",
-                    busy.ended as usize,
-                    source,
-                );
-        }
+        let (quiet_ms, busy_ms) = self.means_ms;
+        let busier = stretches.iter().filter(|busy| **busy).count();
+        draft = draft
+            .figure(
+                "stretches on a busier machine",
+                busier as f64,
+                "",
+                stretches.len(),
+                source,
+            )
+            .figure(
+                "mean response on a freer machine",
+                quiet_ms,
+                "ms",
+                quiet.ended as usize,
+                source,
+            )
+            .figure(
+                "mean response on a busier machine",
+                busy_ms,
+                "ms",
+                busy.ended as usize,
+                source,
+            );
         for (level, when) in [(quiet, "freer"), (busy, "busier")] {
             let mut figures = vec![("cores taken by the hypervisor", level.stolen(), "cores")];
             if self.machine.sees_target {
@@ -241,17 +209,15 @@ impl Slower {
                 digits(quiet.stolen())
             )
         };
-        match self.means_ms {
-            Some((quiet_ms, busy_ms)) => format!(
-                "In {} of {} stretches {what}; there the mean response was {}, in the others {}. {}",
-                self.machine.stretches.iter().filter(|busy| **busy).count(),
-                self.machine.stretches.len(),
-                ms(busy_ms),
-                ms(quiet_ms),
-                self.why()
-            ),
-            None => format!("All the while {what} before this load. {}", self.why()),
-        }
+        let (quiet_ms, busy_ms) = self.means_ms;
+        format!(
+            "In {} of {} stretches {what}; there the mean response was {}, in the others {}. {}",
+            self.machine.stretches.iter().filter(|busy| **busy).count(),
+            self.machine.stretches.len(),
+            ms(busy_ms),
+            ms(quiet_ms),
+            self.why()
+        )
     }
 
     fn why(&self) -> String {

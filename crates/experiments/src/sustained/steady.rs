@@ -1,7 +1,7 @@
 //! From when on was it steady, and did it ever settle? The response times of a phase of constant load, in send order, before
 //! the three steps of [`prony_stats::steady`]. It must not know which load it was.
 
-use prony_model::{Finding, PhaseResult, Sample, Severity, Verdict};
+use prony_model::{Finding, PhaseResult, Sample, Severity, Source, Verdict};
 use prony_stats::steady::{self, SteadyState, VALUES_MIN};
 
 use super::NAME;
@@ -71,38 +71,7 @@ fn judged(phase: &PhaseResult, found: &Settling, slower: Option<&Slower>) -> Fin
     let evidence = source(phase, endpoint);
     let state = &found.state;
     let share = state.half_width / state.mean;
-    let draft = Draft::new(NAME, "steady-state", endpoint)
-        .advisory()
-        .figure("warm-up cut off", found.warm_up_s, "s", state.start, &evidence)
-        .figure(
-            "answers of the warm-up",
-            state.start as f64,
-            "requests",
-            state.start,
-            &evidence,
-        )
-        .measured(
-            "mean response after the warm-up",
-            state.mean,
-            "ms",
-            Some((state.mean - state.half_width, state.mean + state.half_width)),
-            found.kept,
-            &evidence,
-        )
-        .figure(
-            "p of a steady rest (Heidelberger and Welch)",
-            state.stationarity.p,
-            "",
-            found.kept,
-            &evidence,
-        )
-        .figure(
-            "drift over the rest",
-            100.0 * state.drift,
-            "%",
-            found.kept,
-            &evidence,
-        );
+    let draft = figures(endpoint, found, &evidence);
     let tests = format!(
         "MSER-5 cuts the start off; Heidelberger and Welch's test of the rest gives p = {}, and a line through 20 stretches of it \
          changes by {} % of the mean (p = {}).",
@@ -171,6 +140,43 @@ fn judged(phase: &PhaseResult, found: &Settling, slower: Option<&Slower>) -> Fin
             .advice("Run it at least twice as long (`duration_s`).", "")
             .done(),
     }
+}
+
+/// What the judgement rests on.
+fn figures(endpoint: &str, found: &Settling, evidence: &Source) -> Draft {
+    let state = &found.state;
+    Draft::new(NAME, "steady-state", endpoint)
+        .advisory()
+        .figure("warm-up cut off", found.warm_up_s, "s", state.start, evidence)
+        .figure(
+            "answers of the warm-up",
+            state.start as f64,
+            "requests",
+            state.start,
+            evidence,
+        )
+        .measured(
+            "mean response after the warm-up",
+            state.mean,
+            "ms",
+            Some((state.mean - state.half_width, state.mean + state.half_width)),
+            found.kept,
+            evidence,
+        )
+        .figure(
+            "p of a steady rest (Heidelberger and Welch)",
+            state.stationarity.p,
+            "",
+            found.kept,
+            evidence,
+        )
+        .figure(
+            "drift over the rest",
+            100.0 * state.drift,
+            "%",
+            found.kept,
+            evidence,
+        )
 }
 
 /// Whether the mean of the steady part is known well enough, and how long it takes otherwise.

@@ -11,7 +11,6 @@ use super::slower::{Cause, Slower, Usual};
 use super::{NAME, drift_finding, steady};
 use crate::RunView;
 use crate::fake;
-use crate::machine::busier_than_before;
 
 const WORK: &str = "POST /work";
 /// A load of 0.65 on one that serves one at a time.
@@ -171,7 +170,7 @@ fn loaded(truth: Truth, seed: u64) -> PhaseResult {
 
 fn slower(phase: &PhaseResult) -> Option<Slower> {
     let samples: Vec<&Sample> = phase.samples.iter().collect();
-    Slower::of(phase, &samples, &USUAL, &[])
+    Slower::of(phase, &samples, &USUAL)
 }
 
 fn finding(phase: &PhaseResult) -> Finding {
@@ -381,36 +380,6 @@ fn a_machine_that_is_always_busy_explains_no_change() {
 }
 
 #[test]
-fn a_machine_that_was_busier_than_before_explains_a_queue_that_grows_and_nothing_else() {
-    let before = [loaded(CLEAN, 2)];
-    let cause = |truth: Truth| {
-        let phase = loaded(truth, 1);
-        let samples: Vec<&Sample> = phase.samples.iter().collect();
-        Slower::of(&phase, &samples, &USUAL, &before).map(|slower| slower.cause)
-    };
-    let all_along = Truth {
-        busy: (-0.1, 2.0),
-        wait_ms: 20.0,
-        ..HOGGED
-    };
-    assert_eq!(cause(all_along), Some(Cause::Machine));
-    let said = busier_than_before(&loaded(all_along, 1), &before).unwrap();
-    assert!(said.contains("neither Prony nor the target used 1.6"), "{said}");
-    let little = Truth {
-        wait_ms: 5.0,
-        sleeps: 1.0,
-        ..all_along
-    };
-    assert_eq!(cause(little), Some(Cause::NoWait));
-    let unhurt = Truth {
-        wait_ms: 0.5,
-        ..all_along
-    };
-    assert_eq!(busier_than_before(&loaded(unhurt, 1), &before), None);
-    assert_eq!(busier_than_before(&before[0], &before), None);
-}
-
-#[test]
 fn the_reason_is_said() {
     let cause = |truth: Truth| slower(&loaded(truth, 3)).unwrap().cause;
     assert_eq!(cause(HOGGED), Cause::Machine);
@@ -450,12 +419,12 @@ fn the_reason_is_said() {
         found.title
     );
     let figure = |label: &str| {
-        let figures = found.evidence.iter().filter_map(|e| match e {
+        let mut figures = found.evidence.iter().filter_map(|e| match e {
             Evidence::Figure(figure) if figure.label == label => Some(figure.value),
             _ => None,
         });
         figures
-            .last()
+            .next_back()
             .unwrap_or_else(|| panic!("no {label} in {found:#?}"))
     };
     assert!((figure("cores used by other programs, busier machine") - 1.6).abs() < 0.2);

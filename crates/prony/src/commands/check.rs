@@ -81,7 +81,6 @@ pub(crate) fn run(args: &CheckArgs, session: &Session) -> Result<ExitCode> {
         duration_max: args.send.duration,
         surface: Some(surface),
         preparation,
-        is_promised: true,
     };
     runner::perform(connection, request, session)
 }

@@ -45,7 +45,6 @@ pub(crate) fn run(args: &RunArgs, session: &Session) -> anyhow::Result<ExitCode>
         output: args.send.output.clone(),
         json: args.send.json,
         duration_max: args.send.duration,
-        is_promised: false,
     };
     runner::run(request, session)
 }

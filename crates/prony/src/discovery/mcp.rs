@@ -42,12 +42,8 @@ const USUAL: &str = "/mcp";
 
 /// What was found out before, as far as it hints at a server.
 pub(super) struct Hints<'a> {
-    /// Path of the URL that the user gave.
-    pub path: &'a str,
-    /// What it answered.
-    pub first: &'a Captured,
-    /// What the target answers to a path that cannot exist, when that is a success.
-    pub catch_all: Option<&'a Captured>,
+    /// What the first answers tell.
+    pub about: super::Hints<'a>,
     /// The front page and the listings.
     pub pages: &'a [String],
     /// Whether the user said what the URL takes.
@@ -87,8 +83,8 @@ pub(super) fn tools(fetch: &mut dyn Fetch, hints: &Hints<'_>, surface: &mut Surf
 /// Where a server may be: at the URL given, unless the user said that something else is there, and at the usual place, where that
 /// is named or answers as if something were there.
 fn places(fetch: &mut dyn Fetch, hints: &Hints<'_>, surface: &Surface) -> Vec<String> {
-    let path = hints.path;
-    let refuses_get = matches!(hints.first.status, 400 | 405 | 406) && !hints.is_told;
+    let path = hints.about.path;
+    let refuses_get = matches!(hints.about.first.status, 400 | 405 | 406) && !hints.is_told;
     let is_named = path
         .split('?')
         .next()
@@ -110,7 +106,7 @@ fn places(fetch: &mut dyn Fetch, hints: &Hints<'_>, surface: &Surface) -> Vec<St
         .filter(|_| (300..400).contains(&answer.status));
     if elsewhere.is_some_and(|to| to.ends_with("/mcp/")) {
         places.push(format!("{USUAL}/"));
-    } else if is_documented || is_there(&answer, hints.catch_all) {
+    } else if is_documented || is_there(&answer, &hints.about) {
         places.push(USUAL.to_owned());
     }
     places.dedup();
@@ -119,15 +115,14 @@ fn places(fetch: &mut dyn Fetch, hints: &Hints<'_>, surface: &Surface) -> Vec<St
 
 /// Whether the answer to a plain GET is one that something which takes POST may give: not that nothing is there, no page that is for
 /// people, and not what the target answers to anything.
-fn is_there(answer: &Captured, catch_all: Option<&Captured>) -> bool {
+fn is_there(answer: &Captured, about: &super::Hints<'_>) -> bool {
     let is_page = answer
         .header("content-type")
         .is_some_and(|kind| kind.contains("html"));
-    let is_anything = catch_all.is_some_and(|any| any.digest == answer.digest);
     match answer.status {
         0 => answer.outcome.class() == OutcomeClass::Timeout,
         400 | 405 | 406 | 415 | 501 => true,
-        401 | 403 | 200..300 => !is_page && !is_anything,
+        401 | 403 | 200..300 => !is_page && !about.is_anything(answer),
         _ => false,
     }
 }
@@ -532,11 +527,18 @@ mod tests {
         }
     }
 
-    fn hints<'a>(path: &'a str, first: &'a Captured, pages: &'a [String]) -> Hints<'a> {
-        Hints {
+    fn hints<'a>(
+        path: &'a str,
+        (first, elsewhere): (&'a Captured, &'a Captured),
+        pages: &'a [String],
+    ) -> Hints<'a> {
+        let about = super::super::Hints {
             path,
             first,
-            catch_all: None,
+            elsewhere,
+        };
+        Hints {
+            about,
             pages,
             is_told: false,
         }
@@ -601,7 +603,7 @@ mod tests {
             let first = answered(404, String::new(), false);
             tools(
                 &mut |request: &Request| self.answer(request),
-                &hints("/", &first, &[]),
+                &hints("/", (&first, &first), &[]),
                 &mut surface,
             );
             (surface, self.seen)
@@ -704,7 +706,7 @@ mod tests {
         let mut surface = Surface::default();
         let page = answered(200, "{\"jsonrpc\":\"2.0\",\"result\":{}}".to_owned(), false);
         let mut anything = |_: &Request| page.clone();
-        tools(&mut anything, &hints("/", &page, &[]), &mut surface);
+        tools(&mut anything, &hints("/", (&page, &page), &[]), &mut surface);
         assert!(surface.endpoints.is_empty());
     }
 
@@ -712,6 +714,7 @@ mod tests {
     fn posted(path: &str, pages: &[String], status: u16, kind: &str) -> Vec<String> {
         let mut seen = Vec::new();
         let first = answered(200, "{}".to_owned(), false);
+        let elsewhere = answered(404, "{}".to_owned(), false);
         let mut answer = |request: &Request| {
             if request.method == "POST" {
                 seen.push(request.path.clone());
@@ -723,7 +726,11 @@ mod tests {
             ];
             answer
         };
-        tools(&mut answer, &hints(path, &first, pages), &mut Surface::default());
+        tools(
+            &mut answer,
+            &hints(path, (&first, &elsewhere), pages),
+            &mut Surface::default(),
+        );
         seen.dedup();
         seen
     }

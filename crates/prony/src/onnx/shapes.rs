@@ -219,7 +219,7 @@ mod tests {
     use super::{Axis, Declared, feed, is_batched, joined};
 
     fn declared(name: &str, axes: &[&str]) -> Declared {
-        let axis = |text: &&str| match text.parse() {
+        let made = |text: &&str| match text.parse() {
             Ok(size) => Axis {
                 size: Some(size),
                 symbol: String::new(),
@@ -232,7 +232,7 @@ mod tests {
         Declared {
             name: name.to_owned(),
             kind: "float32".to_owned(),
-            axes: axes.iter().map(axis).collect(),
+            axes: axes.iter().map(made).collect(),
         }
     }
 

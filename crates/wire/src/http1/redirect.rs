@@ -14,16 +14,13 @@ const OF_BODY: [&str; 6] = [
     "transfer-encoding",
 ];
 
-/// Headers that are for one server, whoever gave them.
-const OF_SERVER: [&str; 8] = [
-    "api-key",
-    "authorization",
-    "cookie",
-    "host",
-    "origin",
-    "proxy-authorization",
-    "x-api-key",
-    "x-auth-token",
+/// Headers of a request that go along to another server, beside those of its body: all others may carry what is for the first alone.
+const FOR_ANYONE: [&str; 5] = [
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "range",
+    "user-agent",
 ];
 
 /// Another server than the one that redirects.
@@ -31,8 +28,6 @@ const OF_SERVER: [&str; 8] = [
 pub struct Elsewhere<'a> {
     /// Its Host header.
     pub authority: &'a str,
-    /// The headers of every request to the server that redirects: none of them goes along.
-    pub left: &'a [(String, Secret)],
     /// The headers of every request to the other one.
     pub common: &'a [(String, Secret)],
 }
@@ -46,7 +41,7 @@ pub fn request_line(sent: &[u8]) -> (&str, &str) {
 
 /// The request that follows a redirect with this status to `target`, and whether its answer has no body. 303 turns into GET, and
 /// so do 301 and 302 after a POST (RFC 9110, section 15.4), without the body; 307 and 308 repeat the request. To another server
-/// nothing goes that was for the first: no credentials and none of its headers.
+/// no header goes that may be for the first alone.
 pub fn redirected(
     sent: &[u8],
     status: u16,
@@ -97,9 +92,11 @@ pub fn redirected(
         let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
         let name = std::str::from_utf8(name).unwrap_or_default();
         let of_body = to_get && is_in(&OF_BODY, name);
-        let of_server = elsewhere
-            .is_some_and(|other| is_in(&OF_SERVER, name) || has(other.left, name) || has(other.common, name));
-        if !of_body && !of_server {
+        let stays = elsewhere.is_some_and(|other| {
+            let goes = is_in(&FOR_ANYONE, name) || is_in(&OF_BODY, name);
+            !goes || has(other.common, name)
+        });
+        if !of_body && !stays {
             out.extend_from_slice(line);
         }
     }
@@ -149,11 +146,9 @@ mod tests {
 
     #[test]
     fn another_server_gets_nothing_that_was_for_the_first() {
-        let left = [("X-Run".to_owned(), Secret::new("7"))];
         let common = [("x-store".to_owned(), Secret::new("1"))];
         let other = Elsewhere {
             authority: "store:9",
-            left: &left,
             common: &common,
         };
         let (bytes, _) = redirected(POST.as_bytes(), 307, "/k", Some(other)).unwrap();

@@ -199,10 +199,11 @@ impl Plan {
             ))
             .next("take all of it from the file: -H 'Authorization: Bearer {{data.TOKEN}}', -H 'Cookie: NAME={{data.SESSION}}'"));
         }
-        match &mut self.suite.scenario[0].http {
+        let scenario = &mut self.suite.scenario[0];
+        match &mut scenario.http {
             Some(http) => http.headers.extend(filled),
             None if filled.is_empty() => {}
-            None if self.asks() => {
+            None if scenario.kserve.is_some() => {
                 return Err(Diagnostic::usage(
                     "headers are not filled in where requests are made from what a model declares",
                 )

@@ -38,7 +38,6 @@ pub(super) fn run(
             output: args.send.output.clone(),
             json: args.send.json,
             duration_max: None,
-            is_promised: false,
         },
         session,
     )
