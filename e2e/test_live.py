@@ -60,7 +60,10 @@ INSTANT = ("service=det", "mean_ms=0", "servers=16")
 
 
 def figure(finding, label):
-    return next(e["figure"]["value"] for e in finding["evidence"] if "figure" in e and e["figure"]["label"].startswith(label))
+    figures = [e["figure"] for e in finding["evidence"] if "figure" in e]
+    found = [f["value"] for f in figures if f["label"].startswith(label)]
+    assert found, f"no {label} among {[f['label'] for f in figures]}"
+    return found[0]
 
 
 def capacity_is_right(finding):

@@ -164,14 +164,14 @@ fn failed(model: &str, failure: &Failure) -> Finding {
     if failure.crashed {
         draft
             .verdict(Verdict::Fail, Severity::Critical)
-            .title(format!("The process ended during {}", failure.during))
+            .title(format!("The process gave no results during {}", failure.during))
             .detail(
-                "The model ran in a process of its own, which ended before it had told its results. What was not measured is \
-                 absent below.",
+                "The model ran in a process of its own, which ended, or whose time was up, before it had told its results. What was \
+                 not measured is absent below.",
             )
             .advice(
-                "Run it again with more memory, or with another version of onnxruntime; the kernel's log (`dmesg`) tells a kill for \
-                 want of memory.",
+                "Run it again with more memory or time (`--timeout`), or with another version of onnxruntime; the kernel's log (`dmesg`) \
+                 tells a kill for want of memory.",
                 "",
             )
             .done()

@@ -16,11 +16,19 @@ pub(super) fn findings(measured: &Measured) -> Vec<Finding> {
     };
     let model = measured.model.as_str();
     let digests: Vec<u64> = measured.starts.iter().map(|s| s.digest).collect();
+    let (looked_at, unread): (Vec<Output>, Vec<Output>) =
+        outputs.outputs.iter().cloned().partition(|o| o.values > 0);
+    let read = Outputs {
+        outputs: looked_at,
+        ..*outputs
+    };
+    let has_values = !read.outputs.is_empty();
     let findings = [
-        Some(finite(model, outputs)),
-        Some(deterministic(model, outputs, &digests)),
-        varied(model, outputs),
+        has_values.then(|| finite(model, &read)),
+        has_values.then(|| deterministic(model, &read, &digests)),
+        varied(model, &read),
         Some(declared(model, outputs)),
+        (!unread.is_empty()).then(|| without_values(model, &unread)),
     ];
     findings.into_iter().flatten().collect()
 }
@@ -28,6 +36,23 @@ pub(super) fn findings(measured: &Measured) -> Vec<Finding> {
 fn names<'a>(outputs: impl Iterator<Item = &'a Output>) -> String {
     let names: Vec<String> = outputs.map(|o| format!("`{}`", o.name)).collect();
     names.join(", ")
+}
+
+/// Outputs of which nothing can be said.
+fn without_values(model: &str, outputs: &[Output]) -> Finding {
+    Draft::new(NAME, "outputs-read", model)
+        .advisory()
+        .verdict(Verdict::Inconclusive, Severity::Low)
+        .title(format!(
+            "{} had no value that could be looked at",
+            names(outputs.iter())
+        ))
+        .detail("Sequences, maps and numbers of four or eight bits are not read, and an output may be empty.")
+        .advice(
+            "Export the model with tensors as outputs (scikit-learn: `options={\"zipmap\": False}`).",
+            "",
+        )
+        .done()
 }
 
 fn finite(model: &str, outputs: &Outputs) -> Finding {

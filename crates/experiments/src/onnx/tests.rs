@@ -315,7 +315,7 @@ fn a_process_that_ends_fails() {
         &measured,
         "inference-failed",
         Fail,
-        "The process ended during 2 callers",
+        "The process gave no results during 2 callers",
     );
     measured.failure.as_mut().expect("it is there").crashed = false;
     says(

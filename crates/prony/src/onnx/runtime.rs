@@ -3,6 +3,7 @@
 use std::hash::Hasher;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use half::{bf16, f16};
 use ort::logging::LogLevel;
@@ -47,6 +48,14 @@ pub(super) struct Came {
     pub infinite: u64,
     /// The first values.
     pub floats: Vec<f64>,
+}
+
+impl Came {
+    /// Whether all of it was kept, as finite numbers that sums are rounded in.
+    pub(super) fn is_all_floats(&self) -> bool {
+        let is_float = self.kind.contains("float");
+        is_float && self.values > 0 && self.values <= COMPARED_MAX as u64 && self.nan + self.infinite == 0
+    }
 }
 
 /// Loads the library. The runtime's own log is silenced: what it has to say comes with its errors.
@@ -119,13 +128,15 @@ impl Model {
         }
     }
 
-    /// One inference, with what comes out.
-    pub(super) fn look(&mut self, inputs: &Inputs) -> Result<Vec<Came>, String> {
+    /// One inference: what comes out, and how long it took, without the looking.
+    pub(super) fn look(&mut self, inputs: &Inputs) -> Result<(Vec<Came>, Duration), String> {
+        let began = Instant::now();
         let outputs = self
             .session
             .run(&inputs[..])
             .map_err(|error| clean(&error.to_string(), 1000))?;
-        Ok(outputs.values().map(|value| came(&value)).collect())
+        let took = began.elapsed();
+        Ok((outputs.values().map(|value| came(&value)).collect(), took))
     }
 }
 
