@@ -205,6 +205,28 @@ fn trailers_are_told_and_bounded_as_the_head_is() {
 }
 
 #[test]
+fn frames_of_one_byte_are_taken_and_very_many_empty_ones_are_named() {
+    let begun = head(1, "200", &[], 0);
+    let of = |bytes: &[u8], n: usize| {
+        [
+            &begun[..],
+            &frame(DATA, 0, 1, bytes).repeat(n),
+            &frame(DATA, END_STREAM, 1, b""),
+        ]
+        .concat()
+    };
+    let (end, seen, _) = answer(&of(b"x", 1000));
+    assert_eq!((end.unwrap().fault, seen.body.len()), (None, 1000));
+    let (end, ..) = answer(&of(b"", 100));
+    assert_eq!(end.unwrap().fault, None);
+    let (end, ..) = answer(&of(b"", 101));
+    let Some(Fault::Malformed(why)) = end.unwrap().fault else {
+        panic!("taken for something else")
+    };
+    assert!(why.contains("empty frames"), "{why}");
+}
+
+#[test]
 fn a_peer_that_speaks_something_else_is_known_by_its_first_bytes() {
     for (bytes, greeting) in [
         (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], Greeting::Other),

@@ -301,6 +301,13 @@ fn fault(error: &h2::Error) -> Fault {
     }
     if error.is_library() {
         return match reason {
+            // Of frames that are nearly empty only those without any byte are bounded.
+            Reason::ENHANCE_YOUR_CALM if error.to_string().contains("too_many_data_frames") => {
+                Fault::Malformed(
+                    "the connection brought more empty frames of DATA than h2 takes for harmless (100)"
+                        .to_owned(),
+                )
+            }
             // How it calls a head far over its own limit, and one in very many pieces.
             Reason::ENHANCE_YOUR_CALM => Fault::HeadTooLarge,
             // The connection had ended when the error was noticed.
