@@ -36,7 +36,7 @@ use prony_model::{Captured, Endpoint, Expect, Request, Role, SampleRequest, Surf
 use harvest::Harvest;
 use openapi::Operation;
 pub(crate) use places::health_paths;
-pub(crate) use tensors::tensor;
+pub(crate) use tensors::{fit, tensor};
 pub(crate) use told::Told;
 pub(crate) use uploads::Preparation;
 

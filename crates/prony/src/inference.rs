@@ -6,7 +6,7 @@ use prony_wire::kserve::{self, Input};
 use prony_wire::{Origin, grpc};
 use serde_json::{Value, json};
 
-use crate::discovery::tensor;
+use crate::discovery::{fit, tensor};
 use crate::text::clean;
 
 /// Sends one request that is no load.
@@ -42,7 +42,19 @@ pub(crate) struct Named<'a> {
     pub(crate) version: &'a str,
 }
 
-impl Named<'_> {
+impl<'a> Named<'a> {
+    /// What a text names: a model, and its version where that follows the separator; either may be empty. `None` where it can name none.
+    pub(crate) fn parse(text: &'a str, separator: char) -> Option<Self> {
+        let (model, version) = text.split_once(separator).unwrap_or((text, ""));
+        let is_named = |name: &str| name.is_empty() || is_name(name);
+        (is_named(model) && is_named(version)).then_some(Self { model, version })
+    }
+
+    /// The same of the path of a URL: `/MODEL/VERSION`.
+    pub(crate) fn in_path(path: &'a str) -> Option<Self> {
+        Self::parse(path.trim_matches('/'), '/')
+    }
+
     fn path(self) -> String {
         match self {
             Self { model, version: "" } => format!("/v2/models/{model}"),
@@ -162,7 +174,7 @@ pub(crate) fn models(fetch: &mut Fetch<'_>, by: Transport) -> Vec<String> {
 }
 
 /// The `k`-th request for inference on a model: inputs of the declared names, types and shapes, with contents of their own. The error
-/// names an input that nothing can be made up for.
+/// says for which input nothing can be made up, or that there is too much.
 pub(crate) fn infer(
     by: Transport,
     named: Named<'_>,
@@ -170,7 +182,11 @@ pub(crate) fn infer(
     outputs: &[String],
     k: usize,
 ) -> Result<Request, String> {
-    let made = inputs.iter().map(|input| tensor(&json!(input), k));
+    let wanted: Vec<Value> = inputs.iter().map(|input| json!(input)).collect();
+    if !fit(&wanted) {
+        return Err("its inputs are too large to be made up".to_owned());
+    }
+    let made = wanted.iter().map(|input| tensor(input, k));
     if by == Transport::Http {
         let mut body = json!({ "inputs": made.collect::<Vec<_>>() });
         if !outputs.is_empty() {
@@ -194,7 +210,7 @@ pub(crate) fn infer(
     let filled: Result<Vec<Input>, String> = filled.collect();
     Ok(call(
         "ModelInfer",
-        &kserve::infer(named.model, named.version, "", filled?, outputs),
+        &kserve::infer(named.model, named.version, filled?, outputs),
     ))
 }
 
@@ -323,6 +339,8 @@ mod tests {
         assert_ne!(over_grpc.body, other.body);
         let strange = infer(Transport::Grpc, NAMED, &[spec("x", "FP8", &[1])], &[], 0);
         assert!(strange.unwrap_err().contains("\"x\""));
+        let vast = infer(Transport::Grpc, NAMED, &[spec("x", "FP32", &[1 << 40])], &[], 0);
+        assert!(vast.unwrap_err().contains("too large"));
     }
 
     #[test]
@@ -388,6 +406,17 @@ mod tests {
             json!([z, y(json!("2"))]),
         ] {
             assert!(!schema.is_valid(&json!({ "outputs": wrong })), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_path_names_a_model_and_its_version() {
+        let parts = |path| Named::in_path(path).map(|named| (named.model, named.version));
+        assert_eq!(parts("/"), Some(("", "")));
+        assert_eq!(parts("/m"), Some(("m", "")));
+        assert_eq!(parts("/m/2/"), Some(("m", "2")));
+        for wrong in ["/a/b/c", "/m?x=1", "/a%20b"] {
+            assert_eq!(parts(wrong), None, "{wrong}");
         }
     }
 

@@ -15,10 +15,10 @@ use prost::encoding::{DecodeContext, decode_key, skip_field};
 
 pub use contents::{UnknownDatatype, raw};
 
-/// Most tensors of one answer.
-const TENSORS_MAX: usize = 1024;
+/// Most tensors or models of one answer.
+const ENTRIES_MAX: usize = 1024;
 
-/// Most bytes of an answer beside its raw contents. Read, they take some ten times as many.
+/// Most bytes of an answer beside raw contents. Read, they take some ten times as many.
 const DESCRIBED_BYTES_MAX: usize = 8 << 20;
 
 /// Longest text of a target that is repeated, in characters.
@@ -39,7 +39,7 @@ pub struct Input {
 }
 
 /// The message of `ModelInfer`. All outputs are asked for where none is named.
-pub fn infer(model: &str, version: &str, id: &str, inputs: Vec<Input>, outputs: &[String]) -> Vec<u8> {
+pub fn infer(model: &str, version: &str, inputs: Vec<Input>, outputs: &[String]) -> Vec<u8> {
     let (inputs, raw_input_contents) = inputs
         .into_iter()
         .map(|input| (messages::Tensor::from(input.spec), input.raw))
@@ -47,7 +47,6 @@ pub fn infer(model: &str, version: &str, id: &str, inputs: Vec<Input>, outputs: 
     messages::InferRequest {
         model_name: model.to_owned(),
         model_version: version.to_owned(),
-        id: id.to_owned(),
         inputs,
         outputs: outputs
             .iter()
@@ -99,9 +98,10 @@ pub struct Model {
     pub outputs: Vec<TensorSpec>,
 }
 
-/// What the answer of `ModelMetadata` says.
-pub fn model(message: &[u8]) -> Result<Model, prost::DecodeError> {
-    let told = messages::ModelMetadata::decode(message)?;
+/// What the answer of `ModelMetadata` says. The error says why that cannot be read.
+pub fn model(message: &[u8]) -> Result<Model, String> {
+    bounded(message, None)?;
+    let told = messages::ModelMetadata::decode(message).map_err(|error| error.to_string())?;
     let specs = |tensors: Vec<messages::Tensor>| tensors.into_iter().map(Into::into).collect();
     Ok(Model {
         inputs: specs(told.inputs),
@@ -109,19 +109,24 @@ pub fn model(message: &[u8]) -> Result<Model, prost::DecodeError> {
     })
 }
 
-/// The models that the answer of `RepositoryIndex` lists (an extension, of Triton's), those that are ready first.
-pub fn models(message: &[u8]) -> Result<Vec<String>, prost::DecodeError> {
-    let mut told = messages::IndexResponse::decode(message)?.models;
+/// The models that the answer of `RepositoryIndex` lists (an extension, of Triton's), those that are ready first. The error says why
+/// that cannot be read.
+pub fn models(message: &[u8]) -> Result<Vec<String>, String> {
+    bounded(message, None)?;
+    let told = messages::IndexResponse::decode(message).map_err(|error| error.to_string())?;
+    let mut told = told.models;
     told.sort_by_key(|model| !(model.state.is_empty() || model.state == "READY"));
     Ok(told.into_iter().map(|model| model.name).collect())
 }
 
 /// Whether the answer of `ModelInfer` holds the declared outputs, each with its type and shape (of another rank, where it can
-/// hold the same numbers), and as many bytes as that takes. Outputs beyond those, and all of them where none is declared, must agree with themselves. The error says what does not.
+/// hold the same numbers), and as many bytes as that takes. Outputs beyond those, and all of them where none is declared, must
+/// agree with themselves. The error says what does not.
 pub fn check(message: &[u8], declared: &[TensorSpec]) -> Result<(), String> {
-    bounded(message)?;
-    let unreadable = |error: prost::DecodeError| format!("the message is no ModelInferResponse: {error}");
-    let answer = messages::InferResponse::decode(Bytes::copy_from_slice(message)).map_err(unreadable)?;
+    let unreadable = |error: String| format!("the message is no ModelInferResponse: {error}");
+    bounded(message, Some(messages::RAW_OUTPUT_CONTENTS)).map_err(unreadable)?;
+    let answer = messages::InferResponse::decode(Bytes::copy_from_slice(message))
+        .map_err(|error| unreadable(error.to_string()))?;
     if answer.outputs.is_empty() {
         return Err("the answer holds no output".to_owned());
     }
@@ -179,27 +184,33 @@ fn product<'d>(mut dimensions: impl Iterator<Item = &'d i64>) -> Option<i64> {
     dimensions.try_fold(1_i64, |n, &d| n.checked_mul(d))
 }
 
-/// Refuses a message that would take far more memory when it is read than it has bytes.
-fn bounded(mut message: &[u8]) -> Result<(), String> {
-    let (mut described, mut tensors) = (0, 0);
+/// Refuses a message that would take far more memory when it is read than it has bytes. `raw` is the field of raw contents, which are not
+/// copied.
+fn bounded(mut message: &[u8], raw: Option<u32>) -> Result<(), String> {
+    let (mut described, mut entries, mut raws) = (0, 0, 0);
     while !message.is_empty() {
         let before = message.len();
         let key = decode_key(&mut message);
         let read = key.and_then(|(tag, wire)| {
             skip_field(wire, tag, &mut message, DecodeContext::default()).map(|()| tag)
         });
-        let tag = read.map_err(|error| format!("the message is no ModelInferResponse: {error}"))?;
-        if tag != messages::RAW_OUTPUT_CONTENTS {
+        if raw == Some(read.map_err(|error| error.to_string())?) {
+            raws += 1;
+        } else {
+            entries += 1;
             described += before - message.len();
         }
-        tensors += usize::from(tag == messages::RAW_OUTPUT_CONTENTS || tag == messages::OUTPUTS);
     }
-    if tensors > 2 * TENSORS_MAX {
-        return Err(format!("the answer holds more than {TENSORS_MAX} tensors"));
+    // Names and versions are fields too, a few of them.
+    if entries.max(raws) > ENTRIES_MAX {
+        return Err(format!(
+            "it has {} fields; at most {ENTRIES_MAX} are read",
+            entries.max(raws)
+        ));
     }
     if described > DESCRIBED_BYTES_MAX {
         return Err(format!(
-            "the answer holds {described} bytes that are no raw contents; at most {DESCRIBED_BYTES_MAX} are read"
+            "{described} of its bytes are no raw contents; at most {DESCRIBED_BYTES_MAX} are read"
         ));
     }
     Ok(())

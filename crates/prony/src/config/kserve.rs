@@ -11,7 +11,9 @@ use crate::text::clean;
 
 /// Most different contents.
 const CONTENTS_MAX: u32 = 64;
-/// Most names of models in a message.
+/// How inputs are described.
+const INPUTS: &str = "`kserve.inputs = [{ name = \"x\", datatype = \"FP32\", shape = [1, 4] }]`";
+/// Most names in a message.
 const SHOWN_MAX: usize = 20;
 
 /// What the suite says, before anything is asked of the target.
@@ -82,10 +84,10 @@ pub(super) fn items(
         &spec.inputs
     };
     if inputs.is_empty() {
-        return Err(
-            Diagnostic::usage(format!("model {model} declares no inputs, so no request can be made"))
-                .next("describe them in a suite: `kserve.inputs = [{ name = \"x\", datatype = \"FP32\", shape = [1, 4] }]`"),
-        );
+        return Err(Diagnostic::usage(format!(
+            "model {model} declares no inputs, so no request can be made"
+        ))
+        .next(format!("describe them in a suite: {INPUTS}")));
     }
     if let Some(wanted) = spec
         .outputs
@@ -101,14 +103,14 @@ pub(super) fn items(
             "model {model} declares no output `{}`",
             clean(wanted, 80)
         ))
-        .next(format!("it has: {}", known.join(", "))));
+        .next(format!("it has: {}", listed(&known))));
     }
     let expect = inference::expect(by, &found.outputs, &spec.outputs);
     (0..spec.contents as usize)
         .map(|k| {
             let request = inference::infer(by, named, inputs, &spec.outputs, k).map_err(|why| {
                 Diagnostic::usage(format!("no request can be made for model {model}: {why}"))
-                    .next("name inputs of other types in `kserve.inputs`")
+                    .next(format!("describe others in a suite: {INPUTS}"))
             })?;
             Ok(Item {
                 request,
@@ -168,10 +170,10 @@ fn unknown(fetch: &mut Fetch<'_>, by: Transport, model: &str, why: &str) -> Diag
     }
 }
 
-fn listed(models: &[String]) -> String {
-    let shown = models[..models.len().min(SHOWN_MAX)].join(", ");
-    if models.len() > SHOWN_MAX {
-        format!("{shown} and {} more", models.len() - SHOWN_MAX)
+fn listed(names: &[String]) -> String {
+    let shown = names[..names.len().min(SHOWN_MAX)].join(", ");
+    if names.len() > SHOWN_MAX {
+        format!("{shown} and {} more", names.len() - SHOWN_MAX)
     } else {
         shown
     }

@@ -46,10 +46,9 @@ pub(crate) fn discover(fetch: &mut Fetch<'_>, path: &str) -> Result<Discovery, B
             .found_by
             .push(format!("KServe V2 over gRPC: {}", clean(&server.name, 60)));
     }
-    let in_url = path.trim_matches('/');
-    let (given, version) = in_url.split_once('/').unwrap_or((in_url, ""));
+    let (given, version) = Named::in_path(path).map_or(("", ""), |named| (named.model, named.version));
     let mut models = inference::models(fetch, Transport::Grpc);
-    if inference::is_name(given) {
+    if !given.is_empty() {
         models = vec![given.to_owned()];
     } else if models.is_empty() {
         surface.found_by.push(

@@ -3,9 +3,7 @@
 use bytes::Bytes;
 use prony_model::TensorSpec;
 
-/// The number of the field `outputs` of [`InferResponse`].
-pub(super) const OUTPUTS: u32 = 5;
-/// The number of its field `raw_output_contents`.
+/// The number of the field `raw_output_contents` of [`InferResponse`].
 pub(super) const RAW_OUTPUT_CONTENTS: u32 = 6;
 
 /// `ServerLiveResponse`, `ServerReadyResponse`, `ModelReadyResponse`.
@@ -90,8 +88,6 @@ pub(super) struct InferRequest {
     pub(super) model_name: String,
     #[prost(string, tag = "2")]
     pub(super) model_version: String,
-    #[prost(string, tag = "3")]
-    pub(super) id: String,
     #[prost(message, repeated, tag = "5")]
     pub(super) inputs: Vec<Tensor>,
     #[prost(message, repeated, tag = "6")]

@@ -1,10 +1,12 @@
+//! Messages of KServe V2 that agree, that do not, and that no memory would hold. They are made here: no server is asked.
+
 use bytes::Bytes;
 use prony_model::TensorSpec;
 use prost::Message as _;
 use serde_json::json;
 
 use super::messages::{Contents, InferRequest, InferResponse, OutputTensor};
-use super::{Input, check, fits, infer, raw};
+use super::{Input, check, fits, infer, model, models, raw};
 
 fn spec(name: &str, datatype: &str, shape: &[i64]) -> TensorSpec {
     TensorSpec {
@@ -37,9 +39,12 @@ fn a_request_holds_its_tensors() {
         spec: spec("x", "FP32", &[1, 2]),
         raw: raw("FP32", &[json!(1), json!(0.5)]).unwrap(),
     };
-    let message = infer("m", "1", "a", vec![input], &["y".to_owned()]);
+    let message = infer("m", "1", vec![input], &["y".to_owned()]);
     let read = InferRequest::decode(&message[..]).unwrap();
-    assert_eq!((read.model_name.as_str(), read.id.as_str()), ("m", "a"));
+    assert_eq!(
+        (read.model_name.as_str(), read.model_version.as_str()),
+        ("m", "1")
+    );
     assert_eq!(
         TensorSpec::from(read.inputs[0].clone()),
         spec("x", "FP32", &[1, 2])
@@ -142,6 +147,7 @@ fn what_nobody_declared_must_agree_with_itself() {
     assert_eq!(alone(typed(3), &[]), Ok(()));
     assert!(alone(typed(2), &[]).unwrap_err().contains("2 elements"));
     assert!(alone(typed(3), &[&[0; 12]]).unwrap_err().contains("both"));
+    assert_eq!(alone(typed(0), &[&[0; 12]]), Ok(()));
 }
 
 #[test]
@@ -149,7 +155,12 @@ fn what_is_no_answer_is_refused_before_it_is_read() {
     assert!(check(b"<html>", &[]).is_err());
     // Empty outputs: two bytes each here, a hundred in memory.
     let many = [0x2a, 0].repeat(100_000);
-    assert!(check(&many, &[]).unwrap_err().contains("more than 1024 tensors"));
+    assert!(check(&many, &[]).unwrap_err().contains("at most 1024"));
+    // So are tensors and models that are only named.
+    let names = [0x22, 0].repeat(100_000);
+    assert!(model(&names).unwrap_err().contains("at most 1024"));
+    let names = [0x0a, 0].repeat(100_000);
+    assert!(models(&names).unwrap_err().contains("at most 1024"));
     // A shape of very many ones.
     let mut long = OutputTensor {
         shape: vec![1; 9 << 20],
