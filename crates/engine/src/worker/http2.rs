@@ -242,7 +242,7 @@ impl Worker<'_> {
     /// Why a connection is of no use, and what to do.
     fn other_protocol(&self, what: &str) -> String {
         let next = if self.prepared.route.origin.is_grpc() {
-            "the port for gRPC is another than that for HTTP"
+            "the port for gRPC is another than that for HTTP, and one with TLS takes grpcs://"
         } else {
             "drop --http2"
         };

@@ -1,7 +1,7 @@
 //! `prony compare`: the same load on two targets in turns. It plans; `runner/pairs.rs` sends and
 //! `prony_experiments::compare` concludes.
 
-use prony_model::{ExitCode, Phase, Request, Suite};
+use prony_model::{ExitCode, Phase, Suite};
 
 use crate::cli::CompareArgs;
 use crate::commands::load::plan::Plan;
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &CompareArgs, session: &Session) -> anyhow::Result<ExitC
     let mut side_b = open(&mut plan_b)?;
     let mut made = |ahead: Option<Phase>, plan: &Plan, side: &mut Connection| match ahead {
         Some(phase) => Ok(phase),
-        None => plan.phase_with(&mut |request: &Request| side.fetch(request), &mut note),
+        None => plan.phase_asked(side, &mut note),
     };
     let phase = made(ahead_a, &plan_a, &mut side_a)?;
     let phase_b = made(ahead_b, &plan_b, &mut side_b)?;

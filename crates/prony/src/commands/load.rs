@@ -11,7 +11,7 @@ mod summary;
 
 use prony_engine::EngineOptions;
 use prony_experiments::judge_gate;
-use prony_model::{ExitCode, Gate, Nanos, Outcome, PhaseResult, Request, Surface, Verdict};
+use prony_model::{ExitCode, Gate, Nanos, Outcome, PhaseResult, Surface, Verdict};
 use prony_report::TerminalStyle;
 
 use crate::cli::LoadArgs;
@@ -55,7 +55,7 @@ pub(crate) fn run(args: &LoadArgs, session: &Session) -> anyhow::Result<ExitCode
     plan.arrived_at(&connection.url);
     let phase = match ahead {
         Some(phase) => phase,
-        None => plan.phase_with(&mut |request: &Request| connection.fetch(request), &mut note)?,
+        None => plan.phase_asked(&mut connection, &mut note)?,
     };
     let streams = args
         .request

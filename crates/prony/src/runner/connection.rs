@@ -24,6 +24,7 @@ use super::stdio::{self, Bridge};
 use super::{NullEngine, null_phase};
 use crate::diagnostic::Diagnostic;
 use crate::discovery::{self, Discovery, Told};
+use crate::inference;
 use crate::session::Session;
 use crate::target_url::preset;
 use crate::text::clean;
@@ -261,7 +262,11 @@ impl Connection {
 
     /// Makes sure that somebody listens, whatever the answer. An error says why nobody does, and what to do.
     pub(crate) fn reach(&mut self) -> Result<()> {
-        let answer = self.fetch(&Request::get("/"));
+        let answer = self.fetch(&if self.target.origin.is_grpc() {
+            inference::call("ServerLive", &[])
+        } else {
+            Request::get("/")
+        });
         let nobody = matches!(
             answer.outcome,
             Outcome::Dns
@@ -451,6 +456,8 @@ pub(super) fn unreachable(url: &str, answer: &Captured) -> Diagnostic {
             diagnostic.next(TLS_HINT)
         }
         Outcome::Dns => diagnostic.next("check the host name for a typo"),
+        _ if url.starts_with("grpc") => diagnostic
+            .next("check that this is the server's port for gRPC, and that --timeout is long enough"),
         _ => diagnostic.next("check that this is an HTTP server, and that --timeout is long enough"),
     }
 }

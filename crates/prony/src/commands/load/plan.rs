@@ -15,7 +15,8 @@ use url::Position;
 use crate::cli::{ArrivalsArg, LoadArgs, RequestArgs, SendArgs, is_token};
 use crate::config;
 use crate::diagnostic::{Diagnostic, nearest};
-use crate::inference::{self, Fetch, Transport};
+use crate::inference::{Fetch, Named, Transport};
+use crate::runner::Connection;
 use crate::session::is_sensitive;
 use crate::target_url;
 
@@ -160,12 +161,18 @@ impl Plan {
         self.phase_with(&mut fetch, note).map(Some)
     }
 
-    /// The phase for the engine; reads the body file. `fetch` asks the target for what requests are made of.
-    pub(in crate::commands) fn phase_with(
+    /// The phase, where the target must be asked for it first.
+    pub(in crate::commands) fn phase_asked(
         &self,
-        fetch: &mut Fetch<'_>,
+        connection: &mut Connection,
         note: &mut dyn FnMut(&str),
-    ) -> Result<Phase, Diagnostic> {
+    ) -> anyhow::Result<Phase> {
+        connection.reach()?;
+        Ok(self.phase_with(&mut |request: &Request| connection.fetch(request), note)?)
+    }
+
+    /// The phase for the engine; reads the body file. `fetch` asks the target for what requests are made of.
+    fn phase_with(&self, fetch: &mut Fetch<'_>, note: &mut dyn FnMut(&str)) -> Result<Phase, Diagnostic> {
         self.check_placeholders()?;
         let mut phases = config::expand(&self.suite, Path::new(""), fetch, note)?;
         let mut phase = phases
@@ -304,7 +311,7 @@ impl Plan {
 fn kserve(args: &RequestArgs, origin: &str, path: &str) -> Result<Option<KserveSpec>, Diagnostic> {
     let in_url = path.trim_matches('/');
     let by = Transport::of(origin);
-    let (model, version) = match (&args.kserve, by) {
+    let named = match (&args.kserve, by) {
         (None, Transport::Http) => return Ok(None),
         (Some(_), _) if !in_url.is_empty() || target_url::is_inner(origin) => {
             return Err(
@@ -312,17 +319,16 @@ fn kserve(args: &RequestArgs, origin: &str, path: &str) -> Result<Option<KserveS
                     .next("write host and port only: http://127.0.0.1:8000 or grpc://127.0.0.1:8001"),
             );
         }
-        (Some(named), _) => named.split_once(':').unwrap_or((named, "")),
-        (None, Transport::Grpc) => in_url.split_once('/').unwrap_or((in_url, "")),
+        (Some(text), _) => Named::parse(text, ':').filter(|named| !named.model.is_empty()),
+        (None, Transport::Grpc) => Named::in_path(path),
     };
-    let is_named = |name: &str| name.is_empty() || inference::is_name(name);
-    if !is_named(model) || !is_named(version) || (args.kserve.is_some() && model.is_empty()) {
+    let Some(Named { model, version }) = named else {
         return Err(Diagnostic::usage(format!(
             "{:?} is no name of a model",
             args.kserve.as_deref().unwrap_or(in_url)
         ))
         .next("write --kserve MODEL or --kserve MODEL:VERSION, or the URL grpc://HOST:PORT/MODEL"));
-    }
+    };
     let useless = [
         ("--method", args.method.is_some()),
         ("--body", args.body.is_some()),
