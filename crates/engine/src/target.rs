@@ -49,8 +49,8 @@ pub struct Target {
     pub allow_hosts: Vec<String>,
     /// Who signs its requests, where they are to be signed.
     pub signer: Option<Signer>,
-    /// Other targets that steps of flows go to, by name. They are reached over HTTP/1.1, but for gRPC, have no others themselves, and get none
-    /// of this one's headers.
+    /// Other targets that steps of flows go to, by name. They are reached over HTTP/1.1, but for gRPC, have no others themselves,
+    /// and get none of this one's headers.
     pub others: Vec<(String, Target)>,
 }
 

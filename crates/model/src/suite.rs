@@ -65,8 +65,8 @@ pub type EndpointSpec = Endpoint;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TargetSpec {
-    /// `http://host:port/base`, `grpc://host:port` (`grpcs:` with TLS) for KServe V2 over gRPC, `demo:NAME` for the embedded reference backend, or `stdio:COMMAND ARGUMENT...` for an MCP server
-    /// over standard input and output.
+    /// `http://host:port/base`, `grpc://host:port` (`grpcs:` with TLS) for KServe V2 over gRPC, `demo:NAME` for the embedded reference
+    /// backend, or `stdio:COMMAND ARGUMENT...` for an MCP server over standard input and output.
     pub url: String,
     /// Program and arguments of the target, which Prony starts, watches and stops: `["python", "server.py", "--port", "{port}"]`.
     /// `{port}` stands for the URL's port; where that is 0, a free one is taken. The word `prony` at its beginning is this program.
