@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from conftest import binary
+
 pytestmark = pytest.mark.alone
 
 
@@ -37,6 +39,20 @@ def keeps_to_its_plan(done, found):
 
 def test_the_run_takes_as_long_as_the_plan_said(measure):
     measure("check", "demo:enso-fixed", "--quick", judge=keeps_to_its_plan, attempts=3, timeout=180)
+
+
+def test_a_slow_target_makes_the_plan_longer_and_the_run_keeps_to_that(measure, server):
+    target = server(binary(), "serve", "truth", "--port", 0, "--set", "service=det", "--set", "mean_ms=400", "--set", "servers=4")
+
+    def judge(done, found):
+        _, first, _ = planned(done)
+        anew = re.search(r"^plan +(?:(\d+) min ?)?(?:(\d+) s)? for the experiments, since an answer takes up to 0.4 s", done.err, re.M)
+        assert anew, done
+        plan = 60 * int(anew[1] or 0) + int(anew[2] or 0)
+        took, undisturbed = spent(found.folder)
+        assert first < plan and 0.9 * plan <= took and undisturbed <= 1.1 * plan, (first, took, undisturbed, plan)
+
+    measure("check", target.url, "--quick", judge=judge, attempts=3, timeout=180)
 
 
 def test_a_time_that_is_asked_for_is_kept(measure):

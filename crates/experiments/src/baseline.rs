@@ -27,7 +27,10 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     from_budget: Budget::Quick,
     basis: Basis::Times,
     needs: &["coverage"],
-    time: Time::Filled([6.0, 20.0, 100.0]),
+    time: Time::Filled {
+        usual_s: [6.0, 20.0, 100.0],
+        answers: 6.0,
+    },
     build: |context, value| {
         let asked: BaselineParams = params(value)?;
         let (endpoints, requests) = match context.budget {

@@ -28,6 +28,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     time: Time::Bounded {
         usual_s: [1.5, 5.0, 25.0],
         most_s: [3.0, 10.0, 60.0],
+        answers: [2.0, 3.0, 5.0],
     },
     build: |context, value| {
         let asked: BurstParams = params(value)?;

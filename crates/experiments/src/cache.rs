@@ -53,6 +53,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     time: Time::Bounded {
         usual_s: [6.0, 10.0, 120.0],
         most_s: [6.0, 15.0, 240.0],
+        answers: [0.0; 3],
     },
     build: |context, value| {
         let asked: CacheParams = params(value)?;

@@ -54,6 +54,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     time: Time::Bounded {
         usual_s: [0.0, 0.0, 0.0],
         most_s: [15.0, 30.0, 60.0],
+        answers: [12.0, 16.0, 24.0],
     },
     build: |context, value| {
         let asked: CacheClaimParams = params(value)?;

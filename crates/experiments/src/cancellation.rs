@@ -44,6 +44,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     time: Time::Bounded {
         usual_s: [2.0, 4.0, 8.0],
         most_s: [10.0, 30.0, 120.0],
+        answers: [0.0; 3],
     },
     build: |context, value| {
         let asked: CancellationParams = params(value)?;

@@ -62,6 +62,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     time: Time::Bounded {
         usual_s: [15.0, 30.0, 120.0],
         most_s: [20.0, 40.0, 240.0],
+        answers: [0.0; 3],
     },
     build: |context, value| {
         let asked: CapacityParams = params(value)?;

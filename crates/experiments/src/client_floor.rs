@@ -28,6 +28,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     time: Time::Bounded {
         usual_s: [0.5, 1.0, 4.0],
         most_s: [1.0, 4.0, 15.0],
+        answers: [0.0; 3],
     },
     build: |context, value| {
         let asked: ClientFloorParams = params(value)?;

@@ -48,6 +48,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     time: Time::Bounded {
         usual_s: [9.0, 35.0, 105.0],
         most_s: [15.0, 60.0, 150.0],
+        answers: [0.0; 3],
     },
     build: |context, value| {
         let asked: ColdStartParams = params(value)?;

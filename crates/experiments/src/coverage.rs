@@ -31,6 +31,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     time: Time::Bounded {
         usual_s: [1.0, 2.0, 4.0],
         most_s: [20.0, 60.0, 300.0],
+        answers: [0.0; 3],
     },
     build: |context, value| {
         let asked: CoverageParams = params(value)?;
@@ -56,6 +57,24 @@ pub(crate) struct CoverageParams {
     pub duration_s: Option<f64>,
     /// Also call endpoints with the methods DELETE, PUT and PATCH.
     pub destructive: bool,
+}
+
+/// Seconds that the slowest endpoint that does work takes for an answer: the mean of its good first ones, but for the very first
+/// where there are more, since that may have waited for a model to load. `None` before the first answers, and where none was good.
+pub fn answer_s(run: &RunView<'_>) -> Option<f64> {
+    let phase = run.phase(NAME, PREFLIGHT)?;
+    let taken_s = |endpoint: &Endpoint| {
+        let good = answers(phase, &endpoint.name).into_iter().filter(Answer::is_ok);
+        let mut taken: Vec<f64> = good
+            .map(|a| (a.sample.done - a.sample.sent).as_secs_f64())
+            .collect();
+        if taken.len() > 1 {
+            taken.remove(0);
+        }
+        (!taken.is_empty()).then(|| prony_stats::mean(&taken))
+    };
+    let work = run.surface.endpoints.iter().filter(|e| e.is_work());
+    work.filter_map(taken_s).reduce(f64::max)
 }
 
 fn default_samples(budget: Budget) -> u32 {

@@ -36,6 +36,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     time: Time::Bounded {
         usual_s: [1.0, 4.0, 15.0],
         most_s: [10.0, 30.0, 180.0],
+        answers: [16.0, 64.0, 240.0],
     },
     build: |context, value| {
         let asked: DiversityParams = params(value)?;

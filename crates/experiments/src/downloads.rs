@@ -45,6 +45,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     time: Time::Bounded {
         usual_s: [0.5, 2.0, 6.0],
         most_s: [14.0, 25.0, 90.0],
+        answers: [0.0; 3],
     },
     build: |context, value| {
         let asked: DownloadsParams = params(value)?;

@@ -45,6 +45,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     time: Time::Bounded {
         usual_s: [3.0, 6.0, 12.0],
         most_s: [60.0, 120.0, 240.0],
+        answers: [0.0; 3],
     },
     build: |context, value| {
         let asked: DrainParams = params(value)?;

@@ -61,18 +61,42 @@ pub enum Time {
         usual_s: [f64; 3],
         /// On a slow target, where it ends with what it has.
         most_s: [f64; 3],
+        /// How many answers it waits for, one after another: the time of so many is added where the target is slow. 0 for one that
+        /// few targets are asked, or that does not wait for answers.
+        answers: [f64; 3],
     },
-    /// As long as it is given: the more, the narrower its intervals. By default so many seconds.
-    Filled([f64; 3]),
+    /// As long as it is given: the more, the narrower its intervals.
+    Filled {
+        /// By default.
+        usual_s: [f64; 3],
+        /// How many answers, one after another, it needs to say anything: on a slow target it is given that time, up to
+        /// [`SLOW_TIMES_MAX`] times the usual one.
+        answers: f64,
+    },
 }
+
+/// How many times the usual time an experiment that takes what it is given gets on a slow target, at most.
+pub(crate) const SLOW_TIMES_MAX: f64 = 3.0;
 
 impl Time {
     /// What to plan for it.
     pub fn usual_s(self, budget: Budget) -> f64 {
         match self {
             Self::None => 0.0,
-            Self::Bounded { usual_s, .. } => usual_s[budget as usize],
-            Self::Filled(seconds) => seconds[budget as usize],
+            Self::Bounded { usual_s, .. } | Self::Filled { usual_s, .. } => usual_s[budget as usize],
+        }
+    }
+
+    /// What to plan for it on a target that takes so many seconds for an answer.
+    pub fn slow_s(self, budget: Budget, answer_s: f64) -> f64 {
+        let usual_s = self.usual_s(budget);
+        match self {
+            Self::None => 0.0,
+            Self::Bounded { most_s, answers, .. } => {
+                let slow_s = usual_s + answers[budget as usize] * answer_s;
+                slow_s.min(most_s[budget as usize].max(usual_s))
+            }
+            Self::Filled { answers, .. } => (answers * answer_s).clamp(usual_s, SLOW_TIMES_MAX * usual_s),
         }
     }
 
@@ -80,7 +104,7 @@ impl Time {
     pub fn most_s(self, budget: Budget) -> f64 {
         match self {
             Self::Bounded { most_s, .. } => most_s[budget as usize],
-            Self::None | Self::Filled(_) => self.usual_s(budget),
+            Self::None | Self::Filled { .. } => self.usual_s(budget),
         }
     }
 }

@@ -48,6 +48,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     time: Time::Bounded {
         usual_s: [3.0, 11.0, 100.0],
         most_s: [8.0, 25.0, 240.0],
+        answers: [12.0, 44.0, 400.0],
     },
     build: |context, value| {
         let asked: InputValidationParams = params(value)?;

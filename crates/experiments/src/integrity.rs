@@ -22,7 +22,9 @@ const NAME: &str = "integrity";
 
 /// Concurrency when no ladder said how far it goes.
 const CONNECTIONS: u32 = 16;
-/// Share of the time that goes into requests one at a time.
+/// Share of the time in which every request is sent once.
+const ONCE_SHARE: f64 = 0.5;
+/// Share of the rest that goes into requests one at a time.
 const ALONE_SHARE: f64 = 0.25;
 /// Requests one at a time, at most.
 const ALONE_MAX: u64 = 400;
@@ -40,7 +42,8 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     needs: &["coverage", "baseline"],
     time: Time::Bounded {
         usual_s: [2.0, 5.0, 30.0],
-        most_s: [4.0, 12.0, 120.0],
+        most_s: [8.0, 24.0, 240.0],
+        answers: [8.0, 20.0, 120.0],
     },
     build: |context, value| {
         let asked: IntegrityParams = params(value)?;
@@ -78,7 +81,7 @@ pub(crate) struct IntegrityParams {
     pub connections: Option<u32>,
     /// Share of further requests that give up at a random moment: damage likes cancellation. By default 0.1.
     pub aborts: Option<f64>,
-    /// Seconds for all of it. By default 4, 12 or 120.
+    /// Seconds for all of it. By default 8, 24 or 240.
     pub duration_s: Option<f64>,
 }
 
@@ -197,11 +200,11 @@ impl Integrity {
         let alone_s = alone_s(run, course);
         let shape = match stage {
             0 => Shape::Once {
-                duration_s: Some(share_s),
+                duration_s: Some(ONCE_SHARE * share_s),
             },
             1 => Shape::Sequential {
                 requests: self.requests.min(ALONE_MAX),
-                duration_s: Some(ALONE_SHARE * share_s),
+                duration_s: Some(ALONE_SHARE * (1.0 - ONCE_SHARE) * share_s),
             },
             _ => {
                 if self.aborts > 0.0 {
@@ -213,7 +216,7 @@ impl Integrity {
                 Shape::Closed {
                     connections: top,
                     requests: Some((self.requests as f64 / (1.0 - self.aborts)).ceil() as u64),
-                    duration_s: Some((1.0 - ALONE_SHARE) * share_s),
+                    duration_s: Some((1.0 - ALONE_SHARE) * (1.0 - ONCE_SHARE) * share_s),
                     think_ms: 0.0,
                 }
             }

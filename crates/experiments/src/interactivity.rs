@@ -35,7 +35,10 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     from_budget: Budget::Thorough,
     basis: Basis::Times,
     needs: &["coverage", "baseline", "streams"],
-    time: Time::Filled([12.0, 40.0, 120.0]),
+    time: Time::Filled {
+        usual_s: [12.0, 40.0, 120.0],
+        answers: 6.0,
+    },
     build: |context, value| {
         let asked: InteractivityParams = params(value)?;
         asked.reset.as_ref().map_or(Ok(()), Reset::check)?;

@@ -46,6 +46,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     time: Time::Bounded {
         usual_s: [2.0, 3.0, 5.0],
         most_s: [10.0, 20.0, 120.0],
+        answers: [0.0; 3],
     },
     build: |context, value| {
         let asked: JobLifecycleParams = params(value)?;

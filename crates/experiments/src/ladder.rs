@@ -15,6 +15,7 @@ use prony_model::{
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 
+use crate::experiment::SLOW_TIMES_MAX;
 use crate::experiment::params;
 use crate::primary::{heaviest, no_work, no_work_ms, scenario, solo_ms};
 use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
@@ -41,7 +42,10 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     from_budget: Budget::Quick,
     basis: Basis::Times,
     needs: &["coverage", "client-floor", "baseline"],
-    time: Time::Filled([7.0, 35.0, 180.0]),
+    time: Time::Filled {
+        usual_s: [7.0, 35.0, 180.0],
+        answers: 90.0,
+    },
     build: |context, value| {
         let asked: LadderParams = params(value)?;
         let (connections, endpoints) = match context.budget {
@@ -58,6 +62,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
             connections,
             endpoints: asked.endpoints.unwrap_or(endpoints),
             duration_s: asked.duration_s.unwrap_or(context.time_s),
+            usual_s: asked.duration_s.unwrap_or(DEF.time.usual_s(context.budget)),
             probe_health: asked.probe_health.unwrap_or(true),
             seed: context.seed,
             limits: context.limits.clone(),
@@ -87,6 +92,8 @@ struct Ladder {
     connections: Vec<u32>,
     endpoints: usize,
     duration_s: f64,
+    /// What it takes by default.
+    usual_s: f64,
     probe_health: bool,
     seed: u64,
     limits: Limits,
@@ -129,13 +136,15 @@ impl Ladder {
     fn phases(&self, run: &RunView<'_>, endpoint: &Endpoint, share_s: f64) -> Vec<Phase> {
         let solo_s = solo_ms(run, endpoint).unwrap_or(10.0) / 1000.0;
         let mut connections = self.connections.clone();
-        // A step must last for two rounds even if the target serves one at a time; a slow target gets fewer steps.
+        // A step must last for two rounds even if the target serves one at a time; a slow target gets fewer steps. It may take longer
+        // than its share where that share is the usual one, and not the longer one that a slow target is planned with.
+        let most_s = share_s.max(SLOW_TIMES_MAX * share_s * (self.usual_s / self.duration_s).min(1.0));
         let least_s = |n: u32| 2.0 * f64::from(n) * solo_s;
         let total_s = |steps: &[u32]| {
             let even_s = share_s / steps.len() as f64;
             steps.iter().map(|&n| even_s.max(least_s(n))).sum::<f64>()
         };
-        while connections.len() > 2 && total_s(&connections) > 3.0 * share_s {
+        while connections.len() > 2 && total_s(&connections) > most_s {
             connections.pop();
         }
         let top = connections.last().copied().unwrap_or(1);
@@ -197,7 +206,8 @@ impl Ladder {
         if solo_s * 1000.0 < health::SOLO_MS_MIN {
             return None;
         }
-        let duration_s = (0.15 * self.duration_s).max((20.0 * solo_s).min(0.5 * self.duration_s));
+        let duration_s =
+            (0.15 * self.duration_s).max((20.0 * solo_s).min(0.5 * self.duration_s.min(self.usual_s)));
         let load_rate = 0.7 * rate_max;
         let probe_rate = (health::PROBES / duration_s).max(0.05);
         let share = |name: Scenario, rate: f64| Scenario { weight: rate, ..name };

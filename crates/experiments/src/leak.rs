@@ -42,7 +42,10 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     from_budget: Budget::Thorough,
     basis: Basis::Answers,
     needs: &["coverage", "baseline", "ladder"],
-    time: Time::Filled([30.0, 120.0, 300.0]),
+    time: Time::Filled {
+        usual_s: [30.0, 120.0, 300.0],
+        answers: 0.0,
+    },
     build: |context, value| {
         let asked: MemoryParams = params(value)?;
         let duration_s = asked.duration_s.unwrap_or(context.time_s);

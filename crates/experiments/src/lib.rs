@@ -76,6 +76,7 @@ mod workload;
 
 pub use advice::advise;
 pub use claim::judge_claim;
+pub use coverage::answer_s;
 pub use downloads::written_files;
 pub use experiment::{Basis, Build, BuildContext, Experiment, ExperimentDef, ParamError, Step, Time};
 pub use gate::{

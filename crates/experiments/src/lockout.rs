@@ -42,6 +42,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     time: Time::Bounded {
         usual_s: [1.0, 1.0, 2.0],
         most_s: [10.0, 15.0, 30.0],
+        answers: [0.0; 3],
     },
     build: |context, value| {
         let asked: LockoutParams = params(value)?;

@@ -51,7 +51,10 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     from_budget: Budget::Thorough,
     basis: Basis::Times,
     needs: &["coverage", "baseline", "ladder", "capacity"],
-    time: Time::Filled([30.0, 60.0, 240.0]),
+    time: Time::Filled {
+        usual_s: [30.0, 60.0, 240.0],
+        answers: 0.0,
+    },
     build: |context, value| {
         let asked: OverloadParams = params(value)?;
         Objective::check(asked.slo_quantile, asked.slo_ms)?;

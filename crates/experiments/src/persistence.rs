@@ -35,6 +35,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     time: Time::Bounded {
         usual_s: [2.0, 2.0, 2.0],
         most_s: [120.0, 120.0, 120.0],
+        answers: [0.0; 3],
     },
     build: |context, value| {
         let asked: PersistenceParams = params(value)?;

@@ -44,6 +44,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     time: Time::Bounded {
         usual_s: [15.0, 30.0, 1.0],
         most_s: [15.0, 30.0, 60.0],
+        answers: [0.0; 3],
     },
     build: |context, value| {
         let asked: RateLimitParams = params(value)?;

@@ -52,6 +52,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     time: Time::Bounded {
         usual_s: [0.5, 1.0, 1.0],
         most_s: [80.0, 100.0, 120.0],
+        answers: [7.0; 3],
     },
     build: |context, value| {
         let asked: RecoveryParams = params(value)?;

@@ -59,6 +59,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     time: Time::Bounded {
         usual_s: [0.0, 0.0, 0.0],
         most_s: [20.0, 60.0, 120.0],
+        answers: [8.0, 12.0, 20.0],
     },
     build: |context, value| {
         let SideBySideParams {} = params(value)?;

@@ -34,6 +34,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     time: Time::Bounded {
         usual_s: [2.0, 4.0, 20.0],
         most_s: [60.0, 180.0, 900.0],
+        answers: [0.0; 3],
     },
     build: |context, value| {
         let asked: StartupParams = params(value)?;

@@ -34,6 +34,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     time: Time::Bounded {
         usual_s: [0.5, 0.5, 0.5],
         most_s: [10.0, 10.0, 10.0],
+        answers: [0.0; 3],
     },
     build: |context, value| {
         let StatusParams {} = params(value)?;

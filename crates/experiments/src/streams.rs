@@ -29,7 +29,10 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     from_budget: Budget::Quick,
     basis: Basis::Times,
     needs: &["coverage", "baseline"],
-    time: Time::Filled([4.0, 20.0, 120.0]),
+    time: Time::Filled {
+        usual_s: [4.0, 20.0, 120.0],
+        answers: 6.0,
+    },
     build: |context, value| {
         let asked: StreamsParams = params(value)?;
         let connections: &[u32] = match context.budget {

@@ -42,7 +42,10 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     from_budget: Budget::Quick,
     basis: Basis::Times,
     needs: &["coverage", "baseline", "ladder"],
-    time: Time::Filled([5.0, 20.0, 150.0]),
+    time: Time::Filled {
+        usual_s: [5.0, 20.0, 150.0],
+        answers: 6.0,
+    },
     build: |context, value| {
         let asked: SustainedParams = params(value)?;
         let endpoints = match context.budget {

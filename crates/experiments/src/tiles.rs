@@ -43,6 +43,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     time: Time::Bounded {
         usual_s: [0.5, 1.0, 5.0],
         most_s: [8.0, 20.0, 90.0],
+        answers: [0.0; 3],
     },
     build: |context, value| {
         let asked: TilesParams = params(value)?;

@@ -44,6 +44,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     time: Time::Bounded {
         usual_s: [0.5, 1.0, 5.0],
         most_s: [2.0, 4.0, 30.0],
+        answers: [0.0; 3],
     },
     build: |context, value| {
         let asked: UsageParams = params(value)?;

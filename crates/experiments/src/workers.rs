@@ -57,6 +57,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
     time: Time::Bounded {
         usual_s: [0.0, 0.0, 0.0],
         most_s: [20.0, 45.0, 90.0],
+        answers: [0.0; 3],
     },
     build: |context, value| {
         let asked: WorkersParams = params(value)?;

@@ -43,7 +43,7 @@ use crate::diagnostic::{Diagnostic, nearest};
 use crate::discovery::{Discovery, Preparation, Told};
 use crate::session::Session;
 use crate::text::clean;
-use crate::timetable::Timetable;
+use crate::timetable::{Timetable, lasting};
 
 pub(crate) use connection::{Connection, PROTOCOL_HINT, TLS_HINT, engine_options};
 use files::FolderWatch;
@@ -61,6 +61,9 @@ pub(crate) use target_log::FILE as TARGET_LOG;
 /// Shortest interval between two looks at the target's process: two hundred and forty of them in a minute, which is what a
 /// conclusion about its memory rests on.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
+
+/// The experiment that asks every endpoint first: it tells how slow the target is.
+const FIRST_ANSWERS: &str = "coverage";
 
 /// Most phases of a run that are measured once more because the generator did not keep its promise.
 const REPEATS_MAX: u32 = 6;
@@ -381,7 +384,7 @@ impl Run<'_> {
         let asked = self
             .deadline
             .map(|deadline| deadline.saturating_duration_since(began));
-        let timetable = Timetable::new(&wanted, suite, asked);
+        let mut timetable = Timetable::new(&wanted, suite, asked);
         for (index, def) in wanted.into_iter().enumerate() {
             let params = &suite.experiment[def.name];
             let surface = self.surface.clone();
@@ -395,8 +398,24 @@ impl Run<'_> {
             let mut experiment = (def.build)(&context, params)
                 .with_context(|| format!("[experiment.{}] in the suite", def.name))?;
             self.experiment(experiment.as_mut())?;
+            if def.name == FIRST_ANSWERS {
+                self.plan_anew(&mut timetable, index + 1, began.elapsed().as_secs_f64());
+            }
         }
         Ok(())
+    }
+
+    /// Gives a slow target more time, and says so.
+    fn plan_anew(&self, timetable: &mut Timetable, next: usize, gone_s: f64) {
+        let Some(answer_s) = prony_experiments::answer_s(&self.view()) else {
+            return;
+        };
+        if let Some(total_s) = timetable.slower(next, gone_s, answer_s) {
+            self.session.note(&format!(
+                "plan   {} for the experiments, since an answer takes up to {answer_s:.1} s",
+                lasting(total_s)
+            ));
+        }
     }
 
     /// Steps one experiment to its end, or to the end of the time there is.

@@ -1,12 +1,13 @@
 //! How long a run takes: said before it starts, and kept to.
 //!
 //! Some experiments take as long as their requests take, others as long as they are given. The plan counts on the usual time
-//! of the first; what they leave over, or take too much, the others get more or less of. Reads no clock: it is told the time.
+//! of the first; what they leave over, or take too much, the others get more or less of. Once the first answers have shown how
+//! slow the target is, the plan is made anew, once. Reads no clock: it is told the time.
 
 use std::time::Duration;
 
 use prony_experiments::{ExperimentDef, Time};
-use prony_model::Suite;
+use prony_model::{Budget, Suite};
 
 /// Discovery aside: the null target, looking at the system, writing reports.
 const AROUND_S: f64 = 2.0;
@@ -14,15 +15,22 @@ const AROUND_S: f64 = 2.0;
 /// Least share of its default that an experiment is given however late it is.
 const SHARE_LEAST: f64 = 0.25;
 
+/// Seconds per answer up to which a target is as quick as the plan counts on.
+const QUICK_ANSWER_S: f64 = 0.1;
+
 /// The time of each experiment.
 #[derive(Clone, Debug)]
 pub(crate) struct Timetable {
     entries: Vec<Entry>,
     total_s: f64,
+    /// Whether the person said how long it may take.
+    asked: bool,
+    budget: Budget,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
+    time: Time,
     /// What is planned for it.
     usual_s: f64,
     /// What it may take at most; `None` when it takes what it is given.
@@ -42,15 +50,18 @@ impl Timetable {
                     .and_then(|params| params.get("duration_s"));
                 let own_s = own.and_then(serde_json::Value::as_f64);
                 match (def.time, own_s) {
-                    (Time::Filled(_), None) => Entry {
+                    (Time::Filled { .. }, None) => Entry {
+                        time: def.time,
                         usual_s: def.time.usual_s(budget),
                         most_s: None,
                     },
-                    (Time::Filled(_), Some(seconds)) => Entry {
+                    (Time::Filled { .. }, Some(seconds)) => Entry {
+                        time: def.time,
                         usual_s: seconds,
                         most_s: Some(seconds),
                     },
                     (_, own_s) => Entry {
+                        time: def.time,
                         usual_s: def.time.usual_s(budget),
                         most_s: Some(own_s.unwrap_or(def.time.most_s(budget))),
                     },
@@ -61,7 +72,29 @@ impl Timetable {
         Self {
             total_s: asked.map_or(usual_s, |d| d.as_secs_f64()),
             entries,
+            asked: asked.is_some(),
+            budget,
         }
+    }
+
+    /// Makes the plan anew for the experiments from `next` on, `gone_s` after the start, on a target that takes so many seconds for
+    /// an answer. The new total, where that is another: not when the person said how long it may take, nor on a quick target.
+    pub(crate) fn slower(&mut self, next: usize, gone_s: f64, answer_s: f64) -> Option<f64> {
+        if self.asked || answer_s <= QUICK_ANSWER_S {
+            return None;
+        }
+        for entry in &mut self.entries[next..] {
+            let slow_s = entry.time.slow_s(self.budget, answer_s);
+            entry.usual_s = match (entry.time, entry.most_s) {
+                // Its own time is kept.
+                (Time::Filled { .. }, Some(own_s)) => own_s,
+                (_, Some(most_s)) => slow_s.min(most_s),
+                (_, None) => slow_s,
+            };
+        }
+        let later_s: f64 = self.entries[next..].iter().map(|e| e.usual_s).sum();
+        self.total_s = self.total_s.max(gone_s + later_s + AROUND_S / 2.0);
+        Some(self.total_s)
     }
 
     /// How long all of it takes.
@@ -97,8 +130,20 @@ impl Timetable {
     }
 }
 
+/// `45 s`, `2 min 5 s`.
+pub(crate) fn lasting(seconds: f64) -> String {
+    let seconds = seconds.round() as u64;
+    match (seconds / 60, seconds % 60) {
+        (0, s) => format!("{s} s"),
+        (m, 0) => format!("{m} min"),
+        (m, s) => format!("{m} min {s} s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::{AROUND_S, Timetable};
     use prony_experiments::{ExperimentDef, find};
     use prony_model::{Budget, RunSpec, Suite};
@@ -140,8 +185,36 @@ mod tests {
     }
 
     #[test]
+    fn a_slow_target_gets_more_time_and_the_run_keeps_to_it() {
+        let (experiments, mut table) = table(json!({}));
+        let planned_s = table.total_s();
+        assert_eq!(table.slower(1, 0.5, 0.05), None, "as quick as was counted on");
+        assert!((table.total_s() - planned_s).abs() < 1e-9);
+        let total_s = table.slower(1, 9.0, 2.0).unwrap();
+        let later: f64 = experiments[1..]
+            .iter()
+            .map(|def| def.time.slow_s(Budget::Quick, 2.0))
+            .sum();
+        assert!(
+            (total_s - 9.0 - later - AROUND_S / 2.0).abs() < 1e-9 && total_s > planned_s,
+            "{total_s}"
+        );
+        assert!((table.give(1, 9.0) - experiments[1].time.slow_s(Budget::Quick, 2.0)).abs() < 1e-9);
+        assert!((table.give(3, 30.0) - (total_s - AROUND_S / 2.0 - 30.0)).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_time_that_was_asked_for_is_not_made_longer() {
+        let (experiments, _) = table(json!({}));
+        let mut table = Timetable::new(&experiments, &Suite::default(), Some(Duration::from_secs(20)));
+        assert_eq!(table.slower(1, 9.0, 2.0), None);
+        assert!((table.total_s() - 20.0).abs() < 1e-9);
+    }
+
+    #[test]
     fn a_time_of_its_own_is_kept() {
-        let (_, table) = table(json!({"duration_s": 1.5}));
+        let (_, mut table) = table(json!({"duration_s": 1.5}));
+        table.slower(1, 5.0, 3.0);
         assert!((table.give(1, 0.0) - 1.5).abs() < 1e-9);
         assert!(table.is_filled());
     }

@@ -18,7 +18,7 @@ use crate::runner::{self, Connection, RunRequest};
 use crate::sending;
 use crate::session::Session;
 use crate::text::clean;
-use crate::timetable::Timetable;
+use crate::timetable::{Timetable, lasting};
 
 /// Experiments that ask which rate keeps the objective; without one they derive it from the target.
 const SEARCH_FOR_THE_OBJECTIVE: [&str; 2] = ["capacity", "overload"];
@@ -213,16 +213,6 @@ fn describe(url: &str, surface: &Surface, suite: &Suite, args: &CheckArgs) -> St
     }
     text.push('\n');
     text
-}
-
-/// `45 s`, `2 min 5 s`.
-fn lasting(seconds: f64) -> String {
-    let seconds = seconds.round() as u64;
-    match (seconds / 60, seconds % 60) {
-        (0, s) => format!("{s} s"),
-        (m, 0) => format!("{m} min"),
-        (m, s) => format!("{m} min {s} s"),
-    }
 }
 
 #[cfg(test)]
