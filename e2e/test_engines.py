@@ -251,6 +251,11 @@ def test_a_kserve_server_by_others_is_found_and_judged(stranger, prony, tmp_path
     assert not [f for f in report.findings("fail") if f["endpoint"] == infer], report.markdown
     rows = [row for phase in report.phases() for row in phase["rows"] if row["scenario"] == infer]
     assert rows and all(row["outcome"] == "ok" for row in rows), rows
+    for url in (f"grpc://127.0.0.1:{grpc}", server.url):
+        loaded = prony("load", url, "--kserve", "mean", "-c", 2, "-n", 60, "--json").ended(0)
+        assert loaded.json()["requests"]["ok"] == 60, loaded
+    told = prony("load", f"grpc://127.0.0.1:{grpc}/meen", "-n", 1)
+    assert told.code == 69 and "NOT_FOUND" in told.err and "mean" in told.err, told
 
 
 # --- moto: an object store by others ---

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use jsonschema::Validator;
 use md5::{Digest as _, Md5};
 use prony_model::{BodyCheck, Expect, Outcome, StreamExpect};
+use prony_wire::{grpc, kserve};
 use regex::Regex;
+
+use crate::unary;
 
 /// Largest body that is held for checks; a longer one fails those that need all of it.
 pub(crate) const CHECKED_BYTES_MAX: usize = 64 << 20;
@@ -20,8 +23,10 @@ pub(crate) struct Checks {
     pub(crate) needs_body: bool,
     /// Whether the body must be digested.
     pub(crate) needs_digest: bool,
-    /// Whether the header `ETag` is to be held against the body.
-    pub(crate) needs_etag: bool,
+    /// Whether header lines are needed: `ETag`, or the status of a call.
+    pub(crate) needs_lines: bool,
+    /// Whether the answer is to be one of gRPC.
+    is_call: bool,
 }
 
 /// What a check needs beside itself.
@@ -44,10 +49,21 @@ pub(crate) struct Answer<'a> {
     /// Its whole length.
     pub(crate) body_bytes: u64,
     pub(crate) digest: u64,
-    /// Its header `ETag`, where a check asks for it and it is there.
-    pub(crate) etag: Option<&'a str>,
+    /// Its header lines, those of its trailers last, where a check asks for them.
+    pub(crate) lines: &'a [(String, Vec<u8>)],
+    /// Whether there were trailers.
+    pub(crate) has_trailers: bool,
     /// The request's own marks, one for each check that asks for one, with nothing left to fill in.
     pub(crate) marks: &'a [String],
+}
+
+impl Answer<'_> {
+    /// The last header line of a name.
+    pub(crate) fn line(&self, name: &str) -> Option<&[u8]> {
+        let mut lines = self.lines.iter().rev();
+        let found = lines.find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_slice())
+    }
 }
 
 impl Checks {
@@ -81,7 +97,11 @@ impl Checks {
             compiled: expect.body.iter().map(&mut compile).collect::<Result<_, _>>()?,
             needs_body: expect.body.iter().any(held),
             needs_digest: expect.body.iter().any(|c| matches!(c, BodyCheck::Xxh3(_))),
-            needs_etag: expect.body.iter().any(|c| matches!(c, BodyCheck::Etag)),
+            needs_lines: expect
+                .body
+                .iter()
+                .any(|c| matches!(c, BodyCheck::Etag | BodyCheck::Grpc)),
+            is_call: expect.body.contains(&BodyCheck::Grpc),
             expect: expect.clone(),
         })
     }
@@ -98,7 +118,7 @@ impl Checks {
 
     /// Whether the content type matters.
     pub(crate) fn needs_content_type(&self) -> bool {
-        self.expect.content_type.is_some()
+        self.is_call || self.expect.content_type.is_some()
     }
 
     /// How a complete response ended, and in words why not as expected.
@@ -126,6 +146,12 @@ impl Checks {
                 && let Some(failed) = foreign(any, answer.marks.get(*at), answer.body)
             {
                 return failed;
+            }
+            if matches!(check, BodyCheck::Grpc) {
+                match unary::message(answer) {
+                    Ok(_) => continue,
+                    Err(failed) => return failed,
+                }
             }
             if matches!(check, BodyCheck::Rpc) {
                 match prony_model::rpc_failure(parsed()) {
@@ -199,7 +225,11 @@ fn failure<'j>(
         BodyCheck::Regex(pattern) => (!matches!(compiled, Compiled::Regex(r) if r.is_match(&text())))
             .then(|| format!("the body does not match {pattern:?}")),
         // Told before: it has outcomes of its own.
-        BodyCheck::Own { .. } | BodyCheck::Rpc => None,
+        BodyCheck::Own { .. } | BodyCheck::Rpc | BodyCheck::Grpc => None,
+        BodyCheck::Tensors(declared) => match grpc::message(answer.body) {
+            Ok(message) => kserve::check(message, declared).err(),
+            Err(error) => Some(error.to_string()),
+        },
         BodyCheck::Json(pointer) => match json() {
             None => Some("the body is not JSON".to_owned()),
             Some(value) => value
@@ -239,7 +269,7 @@ fn failure<'j>(
 
 /// Why a body is not what its `ETag` says, as an object store writes it: the MD5 of what was put in one piece.
 fn against_etag(answer: &Answer<'_>) -> Option<String> {
-    let Some(etag) = answer.etag else {
+    let Some(etag) = answer.line("etag").map(String::from_utf8_lossy) else {
         return Some("there is no header \"etag\" to hold the body against".to_owned());
     };
     let stated = etag.trim().trim_matches('"');
@@ -293,7 +323,8 @@ mod tests {
             body,
             body_bytes: body.len() as u64,
             digest,
-            etag: None,
+            lines: &[],
+            has_trailers: false,
             marks: &["prony-02".to_owned()],
         };
         checks.judge(&answer).0

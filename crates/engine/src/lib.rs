@@ -32,6 +32,7 @@ mod table;
 mod target;
 mod template;
 mod trace;
+mod unary;
 mod validity;
 mod worker;
 

@@ -364,7 +364,7 @@ impl Making<'_> {
                 None => route.in_http2(&bytes)?,
             },
             template,
-            needs_head: needs_head || checks.needs_etag || self.keeps_cookies(),
+            needs_head: needs_head || checks.needs_lines || self.keeps_cookies(),
             needs_body,
             bytes,
             last_bytes: counted.then(|| rendered(false)).transpose()?,

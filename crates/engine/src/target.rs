@@ -36,7 +36,7 @@ pub struct Target {
     pub tls: TlsOptions,
     /// Name to send and to verify in the TLS handshake instead of the origin's host.
     pub server_name: Option<String>,
-    /// Version of HTTP.
+    /// Version of HTTP; gRPC needs [`HttpVersion::Http2`].
     pub http: HttpVersion,
     /// Requests at once on each HTTP/2 connection, at least 1. A closed loop of `c` connections then has `c` times as
     /// many users; everything else needs so many times fewer connections. Above 1 only with [`HttpVersion::Http2`].
@@ -49,8 +49,8 @@ pub struct Target {
     pub allow_hosts: Vec<String>,
     /// Who signs its requests, where they are to be signed.
     pub signer: Option<Signer>,
-    /// Other targets that steps of flows go to, by name. They are reached over HTTP/1.1, have no others themselves, and get none
-    /// of this one's headers.
+    /// Other targets that steps of flows go to, by name. They are reached over HTTP/1.1, but for gRPC, have no others themselves,
+    /// and get none of this one's headers.
     pub others: Vec<(String, Target)>,
 }
 
@@ -76,6 +76,11 @@ impl Target {
     }
 
     fn at(origin: Origin) -> Self {
+        let http = if origin.is_grpc() {
+            HttpVersion::Http2
+        } else {
+            HttpVersion::Http1
+        };
         Self {
             origin,
             inner: None,
@@ -84,7 +89,7 @@ impl Target {
             sources: Vec::new(),
             tls: TlsOptions::default(),
             server_name: None,
-            http: HttpVersion::Http1,
+            http,
             streams: 1,
             headers: Vec::new(),
             masked: Vec::new(),

@@ -22,6 +22,7 @@ mod stream;
 mod suite;
 mod summary;
 mod surface;
+mod tensor;
 mod time;
 mod validity;
 mod verdict;
@@ -52,11 +53,12 @@ pub use stream::{
     Timeline, TokenUsage,
 };
 pub use suite::{
-    Budget, Claim, DziPick, DziSpec, EndpointSpec, Gate, HttpSpec, Objective, PhaseSpec, RunSpec,
+    Budget, Claim, DziPick, DziSpec, EndpointSpec, Gate, HttpSpec, KserveSpec, Objective, PhaseSpec, RunSpec,
     ScenarioKind, ScenarioSpec, StepSpec, Suite, TargetSpec,
 };
 pub use summary::{Distribution, PhaseSummary, Quantile, SummaryRow};
 pub use surface::{Endpoint, JobApi, Parameter, Place, Protection, Role, SampleRequest, Surface};
+pub use tensor::TensorSpec;
 pub use time::Nanos;
 pub use validity::{Validity, ValidityIssue};
 pub use verdict::{ExitCode, Verdict};

@@ -114,6 +114,38 @@ outcomes! {
     StreamMalformed = 63, "stream-malformed", WrongAnswer, "got a stream with events that cannot be read";
     /// A stream with fewer tokens than the request forced.
     StreamShort = 64, "stream-short", WrongAnswer, "got fewer tokens than the request forces";
+    /// gRPC: the server gave the call up.
+    GrpcCancelled = 71, "grpc-cancelled", ServerError, "ended with CANCELLED (gRPC)";
+    /// gRPC: an error without a code of its own.
+    GrpcUnknown = 72, "grpc-unknown", ServerError, "ended with UNKNOWN (gRPC)";
+    /// gRPC: the server does not take the arguments.
+    GrpcInvalidArgument = 73, "grpc-invalid-argument", ClientError, "ended with INVALID_ARGUMENT (gRPC)";
+    /// gRPC: the server says that the time was up.
+    GrpcDeadlineExceeded = 74, "grpc-deadline-exceeded", ServerError, "ended with DEADLINE_EXCEEDED (gRPC)";
+    /// gRPC: what was asked for is not there.
+    GrpcNotFound = 75, "grpc-not-found", ClientError, "ended with NOT_FOUND (gRPC)";
+    /// gRPC: what was to be made is there.
+    GrpcAlreadyExists = 76, "grpc-already-exists", ClientError, "ended with ALREADY_EXISTS (gRPC)";
+    /// gRPC: the caller may not do this.
+    GrpcPermissionDenied = 77, "grpc-permission-denied", ClientError, "ended with PERMISSION_DENIED (gRPC)";
+    /// gRPC: a quota or a queue is full.
+    GrpcResourceExhausted = 78, "grpc-resource-exhausted", Refusal, "was refused with RESOURCE_EXHAUSTED (gRPC)";
+    /// gRPC: the server is not in a state for this.
+    GrpcFailedPrecondition = 79, "grpc-failed-precondition", ClientError, "ended with FAILED_PRECONDITION (gRPC)";
+    /// gRPC: the server broke the call off.
+    GrpcAborted = 80, "grpc-aborted", ServerError, "ended with ABORTED (gRPC)";
+    /// gRPC: an argument is outside of its range.
+    GrpcOutOfRange = 81, "grpc-out-of-range", ClientError, "ended with OUT_OF_RANGE (gRPC)";
+    /// gRPC: the server has no such method.
+    GrpcUnimplemented = 82, "grpc-unimplemented", ClientError, "ended with UNIMPLEMENTED (gRPC)";
+    /// gRPC: an error within the server.
+    GrpcInternal = 83, "grpc-internal", ServerError, "ended with INTERNAL (gRPC)";
+    /// gRPC: the server cannot serve the call now.
+    GrpcUnavailable = 84, "grpc-unavailable", Refusal, "was refused with UNAVAILABLE (gRPC)";
+    /// gRPC: data was lost.
+    GrpcDataLoss = 85, "grpc-data-loss", ServerError, "ended with DATA_LOSS (gRPC)";
+    /// gRPC: the caller did not say who it is.
+    GrpcUnauthenticated = 86, "grpc-unauthenticated", ClientError, "ended with UNAUTHENTICATED (gRPC)";
 }
 
 impl Outcome {
@@ -121,6 +153,18 @@ impl Outcome {
     pub fn is_own(self) -> bool {
         self.class() == OutcomeClass::Generator
     }
+
+    /// The outcome of a gRPC status other than 0. A code that nobody knows counts as UNKNOWN, as gRPC has it.
+    pub fn of_grpc(code: u32) -> Self {
+        u8::try_from(code)
+            .ok()
+            .filter(|code| (1..=16).contains(code))
+            .and_then(|code| Self::from_code(Self::GRPC_CODES + code))
+            .unwrap_or(Self::GrpcUnknown)
+    }
+
+    /// What stands before the code of a gRPC status in that of its outcome.
+    const GRPC_CODES: u8 = 70;
 
     /// Whether the target failed this request.
     pub fn is_failure(self) -> bool {
@@ -163,5 +207,21 @@ mod tests {
             assert_eq!(serde_json::to_value(o).unwrap(), o.name(), "{o:?}");
         }
         assert_eq!(Outcome::from_code(255), None);
+    }
+
+    #[test]
+    fn every_grpc_status_has_its_outcome() {
+        for (code, outcome) in [
+            (1, Outcome::GrpcCancelled),
+            (3, Outcome::GrpcInvalidArgument),
+            (8, Outcome::GrpcResourceExhausted),
+            (12, Outcome::GrpcUnimplemented),
+            (14, Outcome::GrpcUnavailable),
+            (16, Outcome::GrpcUnauthenticated),
+            (17, Outcome::GrpcUnknown),
+            (u32::MAX, Outcome::GrpcUnknown),
+        ] {
+            assert_eq!(Outcome::of_grpc(code), outcome, "{code}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::StreamExpect;
+use crate::{StreamExpect, TensorSpec};
 
 /// An HTTP request relative to the target: everything but the origin and the headers common to a run.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -186,6 +186,12 @@ pub enum BodyCheck {
     /// Is the answer of JSON-RPC to its request, alone or in an event stream, and a success: neither an error nor a tool's own
     /// failure (`isError`). Anything else is an RPC error, whatever the HTTP status says.
     Rpc,
+    /// Is one whole message of gRPC, and the trailers after it say OK. Another status has an outcome of its own, and an answer
+    /// without trailers is cut short.
+    Grpc,
+    /// Is the answer of KServe V2 over gRPC with these outputs, each of the declared type and shape, and as long as that takes; where
+    /// none is named, whatever outputs it holds. Put `grpc` before it.
+    Tensors(Vec<TensorSpec>),
     /// XXH3-64 of the body, 16 hexadecimal digits; a mismatch is a checksum failure.
     Xxh3(String),
     /// Is the body that an earlier step of the flow sent, by length and by digest; a mismatch is a checksum failure. Its body must

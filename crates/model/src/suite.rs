@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AnthropicSpec, Capture, Carry, Endpoint, Expect, Feed, Header, HttpVersion, ImageSpec, JsonText,
-    LaunchSpec, Limits, OpenaiSpec, Order, OriginSpec, PartSpec, Retry, Shape, Until,
+    LaunchSpec, Limits, OpenaiSpec, Order, OriginSpec, PartSpec, Retry, Shape, TensorSpec, Until,
 };
 
 /// A suite file.
@@ -65,8 +65,8 @@ pub type EndpointSpec = Endpoint;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TargetSpec {
-    /// `http://host:port/base`, `demo:NAME` for the embedded reference backend, or `stdio:COMMAND ARGUMENT...` for an MCP server
-    /// over standard input and output.
+    /// `http://host:port/base`, `grpc://host:port` (`grpcs:` with TLS) for KServe V2 over gRPC, `demo:NAME` for the embedded reference
+    /// backend, or `stdio:COMMAND ARGUMENT...` for an MCP server over standard input and output.
     pub url: String,
     /// Program and arguments of the target, which Prony starts, watches and stops: `["python", "server.py", "--port", "{port}"]`.
     /// `{port}` stands for the URL's port; where that is 0, a free one is taken. The word `prony` at its beginning is this program.
@@ -267,6 +267,9 @@ pub struct ScenarioSpec {
     /// Tiles planned from a deep-zoom descriptor: `[scenario.dzi]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dzi: Option<DziSpec>,
+    /// Inference on a model of a KServe V2 server, made from what the model declares: `[scenario.kserve]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kserve: Option<KserveSpec>,
     /// Prompts for an OpenAI-compatible API: `[scenario.openai]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub openai: Option<OpenaiSpec>,
@@ -318,6 +321,8 @@ pub enum ScenarioKind<'a> {
     Http(&'a HttpSpec),
     /// Deep-zoom tiles.
     Dzi(&'a DziSpec),
+    /// Inference over KServe V2.
+    Kserve(&'a KserveSpec),
     /// Prompts for an OpenAI-compatible API.
     Openai(&'a OpenaiSpec),
     /// Prompts for Anthropic's Messages API.
@@ -333,6 +338,7 @@ impl ScenarioSpec {
         let kinds = [
             self.http.as_ref().map(ScenarioKind::Http),
             self.dzi.as_ref().map(ScenarioKind::Dzi),
+            self.kserve.as_ref().map(ScenarioKind::Kserve),
             self.openai.as_ref().map(ScenarioKind::Openai),
             self.anthropic.as_ref().map(ScenarioKind::Anthropic),
             steps.map(ScenarioKind::Flow),
@@ -403,6 +409,45 @@ pub struct DziSpec {
     pub pick: DziPick,
     /// How many.
     pub tiles: u32,
+}
+
+/// Inference on a model of a KServe V2 server (Open Inference Protocol), over gRPC where the target's URL begins with `grpc:`, else
+/// over HTTP. What it takes is asked of the target before the load.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KserveSpec {
+    /// Name of the model.
+    pub model: String,
+    /// Its version; the server chooses by default.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub version: String,
+    /// Its inputs, where the model declares none or others are meant: `[{ name = "x", datatype = "FP32", shape = [1, 4] }]`. A free
+    /// dimension (-1) becomes 1, or the side of a picture.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<TensorSpec>,
+    /// Outputs to ask for, by name; all by default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<String>,
+    /// Different contents that requests take in turn, 1 to 64.
+    #[serde(default = "contents", skip_serializing_if = "is_contents")]
+    pub contents: u32,
+}
+
+impl KserveSpec {
+    /// Different contents by default.
+    pub const CONTENTS: u32 = 6;
+}
+
+fn contents() -> u32 {
+    KserveSpec::CONTENTS
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn is_contents(contents: &u32) -> bool {
+    *contents == KserveSpec::CONTENTS
 }
 
 /// Which tiles of a pyramid.

@@ -201,6 +201,7 @@ impl Default for Retry {
                 RetryOn::Status(503),
                 RetryOn::Status(504),
                 RetryOn::Outcome(Outcome::Reset),
+                RetryOn::Outcome(Outcome::GrpcUnavailable),
             ],
             base_ms: 100,
             cap_ms: 10_000,

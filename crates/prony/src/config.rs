@@ -6,6 +6,7 @@ mod document;
 mod expand;
 mod explain;
 mod form;
+mod kserve;
 mod launch;
 mod origins;
 mod print;

@@ -8,6 +8,7 @@
 mod anthropic;
 mod by_path;
 mod gradio;
+pub(crate) mod grpc;
 mod guess;
 mod harvest;
 mod jobs;
@@ -35,6 +36,7 @@ use prony_model::{Captured, Endpoint, Expect, Request, Role, SampleRequest, Surf
 use harvest::Harvest;
 use openapi::Operation;
 pub(crate) use places::health_paths;
+pub(crate) use tensors::{fit, tensor};
 pub(crate) use told::Told;
 pub(crate) use uploads::Preparation;
 

@@ -6,6 +6,7 @@ mod config;
 mod diagnostic;
 mod discovery;
 mod imported;
+mod inference;
 mod objectives;
 #[cfg(feature = "onnx")]
 mod onnx;

@@ -33,8 +33,8 @@ use prony_experiments::{
     judge_gates, written_files,
 };
 use prony_model::{
-    Endpoint, Event, ExitCode, Finding, GateResult, Outcome, Phase, PhaseResult, Reading, RunHeader, Sample,
-    Secret, Severity, Shape, Suite, Surface, Verdict,
+    Endpoint, Event, ExitCode, Finding, GateResult, Outcome, Phase, PhaseResult, Reading, Request, RunHeader,
+    Sample, Secret, Severity, Shape, Suite, Surface, Verdict,
 };
 use prony_report::TerminalStyle;
 
@@ -114,13 +114,13 @@ pub(crate) fn perform(
     let phases = config::expand(
         &request.suite,
         &request.base_dir,
-        &mut |path: &str| connection.get(path),
+        &mut |request: &Request| connection.fetch(request),
         &mut |said: &str| session.note(said),
     )?;
     surface.scenarios = config::for_experiments(
         &request.suite,
         &request.base_dir,
-        &mut |path: &str| connection.get(path),
+        &mut |request: &Request| connection.fetch(request),
         &mut |said: &str| session.note(said),
     )?;
     let watched = connection.watched(&request.suite.target, &surface)?;

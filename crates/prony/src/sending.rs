@@ -10,6 +10,7 @@ use prony_wire::TlsOptions;
 
 use crate::cli::{AccessArgs, LaunchArgs, SendArgs};
 use crate::diagnostic::Diagnostic;
+use crate::inference::Transport;
 use crate::session::is_sensitive;
 use crate::target_url;
 
@@ -42,6 +43,13 @@ pub(crate) fn apply(send: &SendArgs, suite: &mut Suite) -> Result<Secrets, Diagn
 
     let access = &send.access;
     connection(access, target);
+    let is_http2 = target.http == HttpVersion::Http2 || Transport::of(&target.url) == Transport::Grpc;
+    if target.streams.is_some_and(|streams| streams > 1) && !is_http2 {
+        return Err(
+            Diagnostic::usage("only HTTP/2 has several requests at once on a connection")
+                .next("add --http2, or leave --streams out"),
+        );
+    }
     target.allow_hosts.extend(access.allow_host.iter().cloned());
     target.bearer_env = access.bearer_env.clone().or(target.bearer_env.take());
     target.api_key_env = access.api_key_env.clone().or(target.api_key_env.take());
@@ -178,7 +186,9 @@ pub(crate) fn target(url: &str, spec: &TargetSpec, secrets: &[(String, Secret)])
         no_resumption: spec.no_tls_resumption,
     };
     target.server_name.clone_from(&spec.server_name);
-    target.http = spec.http;
+    if !target.origin.is_grpc() {
+        target.http = spec.http;
+    }
     target.streams = spec.streams.unwrap_or(1);
     target.headers = spec
         .headers

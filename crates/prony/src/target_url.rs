@@ -39,7 +39,7 @@ pub(crate) fn is_inner(target: &str) -> bool {
     Inner::parse(target).is_some()
 }
 
-/// An http or https URL with a host. A missing scheme means http.
+/// An http, https, grpc or grpcs URL with a host; the latter two with a port. A missing scheme means http.
 pub(crate) fn parse(target: &str) -> Result<Url, Diagnostic> {
     if target.trim().is_empty() {
         return Err(
@@ -52,16 +52,22 @@ pub(crate) fn parse(target: &str) -> Result<Url, Diagnostic> {
         format!("http://{target}")
     };
     let scheme = full.split("://").next().unwrap_or_default();
-    if !matches!(scheme, "http" | "https") {
+    if !matches!(scheme, "http" | "https" | "grpc" | "grpcs") {
         return Err(
             Diagnostic::usage(format!("`{scheme}` is no scheme that Prony speaks"))
-                .next("use http:// or https://"),
+                .next("use http:// or https://, and grpc:// or grpcs:// for KServe V2 over gRPC"),
         );
     }
     let url = Url::parse(&full).map_err(|e| {
         Diagnostic::usage(format!("`{target}` is no URL: {e}"))
             .next("write a URL such as http://127.0.0.1:8000")
     })?;
+    if scheme.starts_with("grpc") && (url.port().is_none() || !url.has_host()) {
+        return Err(
+            Diagnostic::usage(format!("`{target}` has no port, and gRPC has none of its own"))
+                .next("write it like grpc://127.0.0.1:8001"),
+        );
+    }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(
             Diagnostic::usage("a URL with a user name or password in it would be recorded")
@@ -193,6 +199,7 @@ mod tests {
             parse("127.0.0.1:8000/x").unwrap().as_str(),
             "http://127.0.0.1:8000/x"
         );
+        assert_eq!(parse("grpc://[::1]:8001/m/2").unwrap().path(), "/m/2");
         assert_eq!(preset("demo"), Some("enso"));
         assert_eq!(preset("stdio:demo:media"), Some("media"));
         assert_eq!(preset("stdio:python demo.py"), None);
@@ -204,6 +211,8 @@ mod tests {
         for (target, hint) in [
             ("", "the target is empty"),
             ("ftp://h/", "use http:// or https://"),
+            ("grpc://h/", "write it like grpc://127.0.0.1:8001"),
+            ("grpcs://", "write it like grpc://127.0.0.1:8001"),
             ("http://", "is no URL"),
             ("http://a b/", "is no URL"),
             ("http://me:hunter2@h/", "would be recorded"),

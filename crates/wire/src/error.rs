@@ -13,7 +13,7 @@ pub enum WireError {
         why: String,
     },
     /// The scheme is not supported.
-    #[error("scheme {scheme:?} is not supported; use http:// or https://")]
+    #[error("scheme {scheme:?} is not supported; use http://, https://, grpc:// or grpcs://")]
     Scheme {
         /// The scheme given.
         scheme: String,

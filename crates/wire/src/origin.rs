@@ -13,6 +13,10 @@ pub enum Scheme {
     Http,
     /// TLS over TCP.
     Https,
+    /// gRPC over plain TCP.
+    Grpc,
+    /// gRPC over TLS.
+    Grpcs,
 }
 
 /// The origin of a target, with the path that all its requests start with.
@@ -37,11 +41,20 @@ impl Origin {
         } else {
             format!("http://{text}")
         };
+        // To the parser of URLs `grpc` is a scheme that it knows nothing of.
+        let (full, is_grpc) = match full.strip_prefix("grpc") {
+            Some(rest) if rest.starts_with("://") || rest.starts_with("s://") => {
+                (format!("http{rest}"), true)
+            }
+            _ => (full, false),
+        };
         let url = Url::parse(&full).map_err(|e| WireError::NotUrl {
             url: without_secret(text),
             why: e.to_string(),
         })?;
         let scheme = match url.scheme() {
+            "http" if is_grpc => Scheme::Grpc,
+            "https" if is_grpc => Scheme::Grpcs,
             "http" => Scheme::Http,
             "https" => Scheme::Https,
             other => {
@@ -117,7 +130,12 @@ impl Origin {
 
     /// Whether connections use TLS.
     pub fn is_tls(&self) -> bool {
-        self.scheme == Scheme::Https
+        matches!(self.scheme, Scheme::Https | Scheme::Grpcs)
+    }
+
+    /// Whether its calls are gRPC.
+    pub fn is_grpc(&self) -> bool {
+        matches!(self.scheme, Scheme::Grpc | Scheme::Grpcs)
     }
 }
 
@@ -127,13 +145,15 @@ impl Scheme {
         match self {
             Self::Http => "http",
             Self::Https => "https",
+            Self::Grpc => "grpc",
+            Self::Grpcs => "grpcs",
         }
     }
 
     fn default_port(self) -> u16 {
         match self {
-            Self::Http => 80,
-            Self::Https => 443,
+            Self::Http | Self::Grpc => 80,
+            Self::Https | Self::Grpcs => 443,
         }
     }
 }
@@ -176,6 +196,18 @@ mod tests {
             (o.host.as_str(), o.port, o.scheme),
             ("localhost", 9000, Scheme::Http)
         );
+    }
+
+    #[test]
+    fn grpc_has_schemes_of_its_own() {
+        let o = Origin::parse("grpc://127.0.0.1:8001").unwrap();
+        assert_eq!((o.scheme, o.port), (Scheme::Grpc, 8001));
+        assert!(o.is_grpc() && !o.is_tls());
+        assert_eq!(o.to_string(), "grpc://127.0.0.1:8001");
+        let o = Origin::parse("grpcs://[::1]:8001/").unwrap();
+        assert!(o.is_grpc() && o.is_tls());
+        assert_eq!((o.host.as_str(), o.authority().as_str()), ("::1", "[::1]:8001"));
+        assert!(!Origin::parse("grpc.example.org:8001").unwrap().is_grpc());
     }
 
     #[test]

@@ -41,6 +41,11 @@ fn block(status: &str, fields: &[(&str, &str)]) -> Vec<u8> {
     // Name 8 of the static table is `:status` (RFC 7541, appendix A).
     let mut out = vec![0x08, status.len() as u8];
     out.extend(status.as_bytes());
+    literals(fields, &mut out);
+    out
+}
+
+fn literals(fields: &[(&str, &str)], out: &mut Vec<u8>) {
     for (name, value) in fields {
         out.push(0);
         for part in [name, value] {
@@ -59,7 +64,13 @@ fn block(status: &str, fields: &[(&str, &str)]) -> Vec<u8> {
             out.extend(part.as_bytes());
         }
     }
-    out
+}
+
+/// Trailers, which end their stream.
+fn trailers(stream: u32, fields: &[(&str, &str)]) -> Vec<u8> {
+    let mut out = Vec::new();
+    literals(fields, &mut out);
+    frame(HEADERS, END_HEADERS | END_STREAM, stream, &out)
 }
 
 fn head(stream: u32, status: &str, fields: &[(&str, &str)], flags: u8) -> Vec<u8> {
@@ -70,6 +81,7 @@ fn head(stream: u32, status: &str, fields: &[(&str, &str)], flags: u8) -> Vec<u8
 struct Seen {
     raw: Vec<u8>,
     body: Vec<u8>,
+    trailers: Option<Vec<u8>>,
 }
 
 impl Events for Seen {
@@ -79,6 +91,10 @@ impl Events for Seen {
 
     fn body(&mut self, bytes: &[u8]) {
         self.body.extend_from_slice(bytes);
+    }
+
+    fn trailers(&mut self, lines: &[u8]) {
+        assert!(self.trailers.replace(lines.to_vec()).is_none());
     }
 }
 
@@ -171,6 +187,43 @@ fn the_greeting_and_the_request_are_frames() {
     // HEADERS of stream 1 that do not end it, then DATA that does.
     assert_eq!(sent[3..9], [HEADERS, END_HEADERS, 0, 0, 0, 1]);
     assert!(sent.ends_with(&frame(DATA, END_STREAM, 1, b"hello")), "{sent:?}");
+}
+
+#[test]
+fn trailers_are_told_and_bounded_as_the_head_is() {
+    let begun = [head(1, "200", &[], 0), frame(DATA, 0, 1, b"abc")].concat();
+    let with = |fields: &[(&str, &str)]| answer(&[&begun[..], &trailers(1, fields)].concat());
+    let (end, seen, _) = with(&[("grpc-status", "14"), ("grpc-message", "full")]);
+    assert_eq!(end.unwrap().fault, None);
+    let told = b"grpc-status: 14\r\ngrpc-message: full\r\n".to_vec();
+    assert_eq!((&seen.body[..], seen.trailers), (&b"abc"[..], Some(told)));
+    let (end, seen, _) = with(&[("x", &"y".repeat(5000))]);
+    assert_eq!(end.unwrap().fault, Some(Fault::HeadTooLarge));
+    assert_eq!(seen.trailers, None);
+    let (_, seen, _) = answer(&[&begun[..], &frame(DATA, END_STREAM, 1, b"d")].concat());
+    assert_eq!(seen.trailers, None);
+}
+
+#[test]
+fn frames_of_one_byte_are_taken_and_very_many_empty_ones_are_named() {
+    let begun = head(1, "200", &[], 0);
+    let of = |bytes: &[u8], n: usize| {
+        [
+            &begun[..],
+            &frame(DATA, 0, 1, bytes).repeat(n),
+            &frame(DATA, END_STREAM, 1, b""),
+        ]
+        .concat()
+    };
+    let (end, seen, _) = answer(&of(b"x", 1000));
+    assert_eq!((end.unwrap().fault, seen.body.len()), (None, 1000));
+    let (end, ..) = answer(&of(b"", 100));
+    assert_eq!(end.unwrap().fault, None);
+    let (end, ..) = answer(&of(b"", 101));
+    let Some(Fault::Malformed(why)) = end.unwrap().fault else {
+        panic!("taken for something else")
+    };
+    assert!(why.contains("empty frames"), "{why}");
 }
 
 #[test]

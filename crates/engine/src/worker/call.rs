@@ -75,6 +75,8 @@ pub(super) struct Call {
 pub(super) struct Answer {
     want_head: bool,
     pub(super) head: Vec<u8>,
+    /// Whether trailers came; their lines are the last of the head.
+    has_trailers: bool,
     body_keep: usize,
     pub(super) body: Vec<u8>,
     want_digest: bool,
@@ -218,6 +220,7 @@ impl Answer {
     /// Forgets an answer, to receive another.
     pub(super) fn clear(&mut self) {
         self.head.clear();
+        self.has_trailers = false;
         self.body.clear();
         if let Some(meter) = &mut self.meter {
             meter.clear();
@@ -229,6 +232,11 @@ impl Answer {
         }
     }
 
+    /// Whether there were trailers.
+    pub(super) fn has_trailers(&self) -> bool {
+        self.has_trailers
+    }
+
     /// XXH3-64 of the body; 0 when it was not asked for.
     pub(super) fn digest(&self) -> u64 {
         if self.want_digest {
@@ -238,7 +246,7 @@ impl Answer {
         }
     }
 
-    /// The header lines of the kept head.
+    /// The header lines of the kept head, and of the trailers.
     pub(super) fn headers(&self) -> Vec<(String, Vec<u8>)> {
         header_lines(&self.head)
     }
@@ -265,6 +273,16 @@ impl Events for Answer {
         }
         if self.want_head && raw.len() <= KEPT_HEAD_BYTES_MAX {
             self.head.extend_from_slice(raw);
+        }
+    }
+
+    fn trailers(&mut self, lines: &[u8]) {
+        self.has_trailers = true;
+        // They go before the empty line at the end, so that who reads the head finds them.
+        if let Some(end) = self.head.len().checked_sub(2) {
+            self.head.truncate(end);
+            self.head.extend_from_slice(lines);
+            self.head.extend_from_slice(b"\r\n");
         }
     }
 

@@ -59,12 +59,7 @@ impl Worker<'_> {
             .content_type
             .map_or(&[][..], |span| span.of(&call.answer.head));
         let marks = self.marks(&call);
-        let etag = plan.checks.needs_etag.then(|| {
-            let lines = call.answer.headers();
-            let found = lines.iter().find(|(name, _)| name.eq_ignore_ascii_case("etag"));
-            found.map(|(_, value)| String::from_utf8_lossy(value).into_owned())
-        });
-        let etag = etag.flatten();
+        let lines = plan.checks.needs_lines.then(|| call.answer.headers());
         let (outcome, error) = plan.checks.judge(&bodies::Answer {
             marks: &marks,
             status: head.status,
@@ -72,7 +67,8 @@ impl Worker<'_> {
             body: &call.answer.body,
             body_bytes: ending.body_bytes,
             digest: call.answer.digest(),
-            etag: etag.as_deref(),
+            lines: lines.as_deref().unwrap_or_default(),
+            has_trailers: call.answer.has_trailers(),
         });
         (ending.outcome, ending.error) = match &mut call.answer.meter {
             Some(meter) if outcome == Outcome::Ok => meter.judge(content_type),

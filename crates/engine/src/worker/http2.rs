@@ -147,8 +147,8 @@ impl Worker<'_> {
         match (http, connection.stream.agreed_on_http2()) {
             (HttpVersion::Http1, _) | (HttpVersion::Auto, None | Some(false)) => return false,
             (HttpVersion::Http2, Some(false)) => {
-                let why = "the server did not agree to HTTP/2 in the TLS handshake: drop --http2";
-                self.drop_unconnected(slot, &LinkError::Protocol(why.to_owned()));
+                let why = self.other_protocol("did not agree to HTTP/2 in the TLS handshake");
+                self.drop_unconnected(slot, &LinkError::Protocol(why));
                 return true;
             }
             (HttpVersion::Http2, None | Some(true)) => {}
@@ -229,11 +229,24 @@ impl Worker<'_> {
                 self.opened(slot);
                 return true;
             }
-            Greeting::Tls => "the port speaks TLS: use https://",
-            Greeting::Other => "the server did not answer in HTTP/2: drop --http2",
+            Greeting::Tls if self.prepared.route.origin.is_grpc() => {
+                "the port speaks TLS: use grpcs://".to_owned()
+            }
+            Greeting::Tls => "the port speaks TLS: use https://".to_owned(),
+            Greeting::Other => self.other_protocol("did not answer in HTTP/2"),
         };
-        self.drop_unconnected(slot, &LinkError::Protocol(why.to_owned()));
+        self.drop_unconnected(slot, &LinkError::Protocol(why));
         false
+    }
+
+    /// Why a connection is of no use, and what to do.
+    fn other_protocol(&self, what: &str) -> String {
+        let next = if self.prepared.route.origin.is_grpc() {
+            "the port for gRPC is another than that for HTTP, and one with TLS takes grpcs://"
+        } else {
+            "drop --http2"
+        };
+        format!("the server {what}: {next}")
     }
 
     /// The peer answered the greeting: its requests may go.
@@ -490,8 +503,8 @@ impl Worker<'_> {
             return;
         };
         if connection.stage == Stage::Greeting {
-            let why = "the server closed the connection instead of answering in HTTP/2: drop --http2";
-            let closed = LinkError::Protocol(why.to_owned());
+            let why = self.other_protocol("closed the connection instead of answering in HTTP/2");
+            let closed = LinkError::Protocol(why);
             // A server that closes before it has read all of the greeting resets the connection.
             let error = match error {
                 None | Some(LinkError::Io(Errno::CONNRESET | Errno::PIPE)) => &closed,

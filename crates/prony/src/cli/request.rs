@@ -51,6 +51,11 @@ pub(crate) struct RequestArgs {
     /// Content type of the body, as in application/json. It decides how filled-in values are escaped in a text body.
     #[arg(short = 'T', long, value_name = "TYPE", help_heading = "Request")]
     pub content_type: Option<String>,
+    /// Ask this model of a KServe V2 server (MODEL or MODEL:VERSION) for inference, with inputs of the names, types and shapes that it
+    /// declares; an answer must hold the declared outputs. Over gRPC where the URL is grpc://HOST:PORT, which may name the model
+    /// itself: grpc://HOST:PORT/MODEL.
+    #[arg(long, value_name = "MODEL", help_heading = "Request")]
+    pub kserve: Option<String>,
     /// Read answers as streams of tokens of this protocol: each must be whole (no error within, its terminal marker, a
     /// token), and TTFT, ITL, TPOT and tokens per second are measured. Without a body a short chat is asked for.
     #[arg(long, value_name = "PROTOCOL", value_parser = protocol(), help_heading = "Stream")]
@@ -88,12 +93,11 @@ pub(crate) struct RequestArgs {
     )]
     pub requests_per_connection: Option<u32>,
     /// Requests at once on each HTTP/2 connection. With -c 4 --streams 16, 64 users share 4 connections. Where the target
-    /// allows fewer, the rest wait, and that counts as the target's time. Default 1.
+    /// allows fewer, the rest wait, and that counts as the target's time. Needs --http2, or grpc:// in the URL. Default 1.
     #[arg(
         long,
         value_name = "NUMBER",
         value_parser = clap::value_parser!(u32).range(1..=10_000),
-        requires = "http2",
         help_heading = "Connection"
     )]
     pub streams: Option<u32>,

@@ -13,6 +13,7 @@ use crate::cli::{CheckArgs, ToldArgs};
 use crate::config;
 use crate::diagnostic::Diagnostic;
 use crate::discovery::{Discovery, Told};
+use crate::inference::{Named, Transport};
 use crate::runner::{self, Connection, RunRequest};
 use crate::sending;
 use crate::session::Session;
@@ -45,8 +46,11 @@ pub(crate) fn run(args: &CheckArgs, session: &Session) -> Result<ExitCode> {
     sending::launch(&args.launch, &mut suite.target);
     config::check_launch(&suite.target)?;
     let secrets = sending::apply(&args.send, &mut suite)?;
-    let mut connection = Connection::open(&suite, &secrets, session)?;
     let told = told(&args.told)?;
+    if Transport::of(&suite.target.url) == Transport::Grpc {
+        of_grpc(&path, &told)?;
+    }
+    let mut connection = Connection::open(&suite, &secrets, session)?;
     if !told.is_empty() && suite.run.endpoints.is_empty() {
         let path = path.split('?').next().unwrap_or_default();
         suite.run.endpoints.push(format!("POST {path}"));
@@ -78,6 +82,19 @@ pub(crate) fn run(args: &CheckArgs, session: &Session) -> Result<ExitCode> {
         preparation,
     };
     runner::perform(connection, request, session)
+}
+
+/// What a URL of gRPC can have beside it.
+fn of_grpc(path: &str, told: &Told) -> Result<(), Diagnostic> {
+    if Named::in_path(path).is_none() {
+        let what = format!("`{path}` names no model");
+        return Err(Diagnostic::usage(what).next("write grpc://HOST:PORT, or grpc://HOST:PORT/MODEL"));
+    }
+    if !told.is_empty() {
+        let what = "requests to a KServe V2 server over gRPC are made from what its models declare: no body is taken";
+        return Err(Diagnostic::usage(what).next("leave the body out"));
+    }
+    Ok(())
 }
 
 /// What the flags say of the endpoint at the URL given.

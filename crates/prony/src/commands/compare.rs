@@ -1,7 +1,7 @@
 //! `prony compare`: the same load on two targets in turns. It plans; `runner/pairs.rs` sends and
 //! `prony_experiments::compare` concludes.
 
-use prony_model::{ExitCode, Suite};
+use prony_model::{ExitCode, Phase, Suite};
 
 use crate::cli::CompareArgs;
 use crate::commands::load::plan::Plan;
@@ -23,8 +23,9 @@ pub(crate) fn run(args: &CompareArgs, session: &Session) -> anyhow::Result<ExitC
         sending::launch(&launch, &mut plan.suite.target);
         config::check_launch(&plan.suite.target)?;
     }
-    let phase = plan_a.phase()?;
-    let phase_b = plan_b.phase()?;
+    let mut note = |said: &str| session.note(said);
+    let ahead_a = plan_a.phase_ahead(&mut note)?;
+    let ahead_b = plan_b.phase_ahead(&mut note)?;
     // One clock for both.
     let options = engine_options(&plan_a.suite, session);
     let open = |plan: &mut Plan| -> anyhow::Result<Connection> {
@@ -32,12 +33,18 @@ pub(crate) fn run(args: &CompareArgs, session: &Session) -> anyhow::Result<ExitC
         plan.arrived_at(&side.url);
         Ok(side)
     };
-    let side_a = open(&mut plan_a)?;
+    let mut side_a = open(&mut plan_a)?;
     if args.aa && args.launch.command.is_some() {
         plan_b.suite.target.url.clone_from(&side_a.url);
         plan_b.url.clone_from(&plan_a.url);
     }
-    let side_b = open(&mut plan_b)?;
+    let mut side_b = open(&mut plan_b)?;
+    let mut made = |ahead: Option<Phase>, plan: &Plan, side: &mut Connection| match ahead {
+        Some(phase) => Ok(phase),
+        None => plan.phase_asked(side, &mut note),
+    };
+    let phase = made(ahead_a, &plan_a, &mut side_a)?;
+    let phase_b = made(ahead_b, &plan_b, &mut side_b)?;
     let length_s = 2.0 * f64::from(args.pairs()) * args.run().as_secs_f64();
     session.note(&format!(
         "A  {} {}\nB  {} {}\n{} pairs of runs in turns (ABBA BAAB), each {}: about {length_s:.0} s",

@@ -45,13 +45,18 @@ pub(crate) fn run(args: &LoadArgs, session: &Session) -> anyhow::Result<ExitCode
     if args.search || args.sweep {
         return search::run(args, plan, secrets, session);
     }
-    let phase = plan.phase_with(&mut |said| session.note(said))?;
+    let mut note = |said: &str| session.note(said);
+    let ahead = plan.phase_ahead(&mut note)?;
     let options = EngineOptions {
         samples_max: SAMPLES_MAX,
         ..engine_options(&plan.suite, session)
     };
     let mut connection = Connection::open_with(&plan.suite, &secrets, session, options)?;
     plan.arrived_at(&connection.url);
+    let phase = match ahead {
+        Some(phase) => phase,
+        None => plan.phase_asked(&mut connection, &mut note)?,
+    };
     let streams = args
         .request
         .streams
@@ -176,7 +181,7 @@ fn no_connection(url: &str, reached: &Reached, result: &PhaseResult) -> Diagnost
         Outcome::Tls | Outcome::WrongProtocol if why.is_some() => diagnostic,
         Outcome::Tls => diagnostic.next(TLS_HINT),
         Outcome::WrongProtocol => diagnostic.next(PROTOCOL_HINT),
-        Outcome::ConnectTimeout if url.starts_with("https:") => {
+        Outcome::ConnectTimeout if url.starts_with("https:") || url.starts_with("grpcs:") => {
             diagnostic.next(format!("no TLS? {TLS_HINT}"))
         }
         Outcome::ConnectTimeout => {

@@ -1,6 +1,7 @@
 //! From a suite's scenarios and phases to phases that the engine can run.
 //!
-//! Pure but for the files beside the suite and one fetch per deep-zoom descriptor, which the caller performs.
+//! Pure but for the files beside the suite and what is asked of the target before the load (a deep-zoom
+//! descriptor, what a model takes), which the caller sends.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,18 +15,19 @@ use prony_model::{
 
 use super::template::{self, Bindings, bindings, fill, fill_json, fill_path, item_count};
 use crate::diagnostic::Diagnostic;
+use crate::inference::{Fetch, Transport};
 use crate::pictures::{self, Part};
 use crate::text::clean;
 
 /// Largest body file, in bytes: it is held in memory and recorded with the run.
 const BODY_FILE_BYTES_MAX: u64 = 64 << 20;
 
-/// The phases of a suite, in order. `fetch` performs a GET on the target for deep-zoom descriptors; `note` hears what is
-/// to be known of prompts that were made.
+/// The phases of a suite, in order. `fetch` sends what must be asked of the target before the load; `note` hears what is to
+/// be known of what was made.
 pub(crate) fn expand(
     suite: &Suite,
     base_dir: &Path,
-    fetch: &mut dyn FnMut(&str) -> Captured,
+    fetch: &mut Fetch<'_>,
     note: &mut dyn FnMut(&str),
 ) -> Result<Vec<Phase>, Diagnostic> {
     let used = |name: &String| suite.phase.iter().any(|phase| phase.scenarios.contains(name));
@@ -41,7 +43,7 @@ pub(crate) fn expand(
 pub(crate) fn for_experiments(
     suite: &Suite,
     base_dir: &Path,
-    fetch: &mut dyn FnMut(&str) -> Captured,
+    fetch: &mut Fetch<'_>,
     note: &mut dyn FnMut(&str),
 ) -> Result<Vec<Scenario>, Diagnostic> {
     let named: Vec<&str> = suite.experiment.values().flat_map(scenarios_of).collect();
@@ -61,7 +63,7 @@ fn scenarios<'a>(
     suite: &'a Suite,
     base_dir: &Path,
     used: &dyn Fn(&String) -> bool,
-    fetch: &mut dyn FnMut(&str) -> Captured,
+    fetch: &mut Fetch<'_>,
     note: &mut dyn FnMut(&str),
 ) -> Result<BTreeMap<&'a str, Scenario>, Diagnostic> {
     let mut descriptors = BTreeMap::new();
@@ -81,9 +83,16 @@ fn scenarios<'a>(
             Some(ScenarioKind::Flow(steps)) => step_items(steps, base_dir)?,
             Some(ScenarioKind::Dzi(dzi)) => {
                 if !descriptors.contains_key(&dzi.descriptor) {
-                    descriptors.insert(dzi.descriptor.clone(), descriptor(dzi, &fetch(&dzi.descriptor))?);
+                    descriptors.insert(
+                        dzi.descriptor.clone(),
+                        descriptor(dzi, &fetch(&Request::get(&dzi.descriptor)))?,
+                    );
                 }
                 dzi_items(dzi, &descriptors[&dzi.descriptor], suite.run.seed)?
+            }
+            Some(ScenarioKind::Kserve(kserve)) => {
+                let by = Transport::of(&suite.target.url);
+                super::kserve::items(kserve, by, fetch, note)?
             }
             None => {
                 return Err(Diagnostic::usage(format!(

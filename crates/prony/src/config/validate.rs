@@ -15,6 +15,7 @@ use super::explain::explain_params;
 use super::{form, launch, origins, shape, template};
 use crate::cli::{SPIN_MAX, is_token};
 use crate::diagnostic::{Diagnostic, nearest};
+use crate::inference::Transport;
 use crate::target_url;
 
 type Checked = Result<(), Diagnostic>;
@@ -98,7 +99,8 @@ fn target(suite: &Suite, document: &Document) -> Checked {
         if streams == 0 {
             return Err(document.error("target.streams", "at least one request at once is needed"));
         }
-        if streams > 1 && spec.http != HttpVersion::Http2 {
+        let is_http2 = spec.http == HttpVersion::Http2 || Transport::of(&spec.url) == Transport::Grpc;
+        if streams > 1 && !is_http2 {
             return Err(document
                 .error(
                     "target.streams",
@@ -292,6 +294,7 @@ fn scenario(spec: &ScenarioSpec, suite: &Suite, document: &Document, path: &str,
             let made = super::prompts::validate(spec, suite, document, path, base_dir)?;
             checked(spec, &made, suite, document, path, base_dir)
         }
+        Some(ScenarioKind::Kserve(kserve)) => super::kserve::validate(kserve, document, path),
         Some(ScenarioKind::Dzi(dzi)) => {
             let at = |key: &str| format!("{path}.dzi.{key}");
             if dzi.tiles == 0 {
@@ -319,8 +322,8 @@ fn scenario(spec: &ScenarioSpec, suite: &Suite, document: &Document, path: &str,
                 format!("scenario `{}` must have exactly one kind of request", spec.name),
             )
             .next(
-                "give it `[scenario.http]`, `[scenario.openai]`, `[scenario.anthropic]`, `[scenario.dzi]` or several \
-                 `[[scenario.step]]`",
+                "give it `[scenario.http]`, `[scenario.kserve]`, `[scenario.openai]`, `[scenario.anthropic]`, \
+                 `[scenario.dzi]` or several `[[scenario.step]]`",
             )),
     }
 }

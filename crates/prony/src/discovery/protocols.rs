@@ -179,13 +179,20 @@ pub(super) fn kserve(fetch: &mut dyn Fetch, server: Option<&Kserve>, surface: &m
             continue;
         }
         let infer = format!("{path}/infer");
+        let samples = tensors::samples(&infer, &inputs);
+        if samples.is_empty() {
+            surface.found_by.push(format!(
+                "model {model} left alone: its inputs are too large to be made up"
+            ));
+            continue;
+        }
         // The generic document entry has placeholders where this one has a real model.
         surface
             .endpoints
             .retain(|e| !(e.path.starts_with("/v2/models/{") && e.method == "POST"));
         surface.endpoints.push(work(
             &infer,
-            tensors::samples(&infer, &inputs),
+            samples,
             vec![BodyCheck::Json("/outputs/0".to_owned())],
         ));
     }

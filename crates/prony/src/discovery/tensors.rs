@@ -10,10 +10,10 @@ use crate::pictures;
 
 /// Requests with different content.
 const SAMPLES: usize = 6;
-/// Longest dimension that is filled.
-const DIMENSION_MAX: i64 = 4096;
-/// Most numbers in a tensor.
+/// Most numbers in the tensors of a request.
 const NUMBERS_MAX: i64 = 4_000_000;
+/// A text takes as much as so many numbers.
+const NUMBERS_OF_TEXT: i64 = 16;
 /// Sides of a picture whose size is free.
 const FREE_SIDES: [u32; 2] = [96, 64];
 const KINDS: [(ImageKind, &str); 3] = [
@@ -22,8 +22,11 @@ const KINDS: [(ImageKind, &str); 3] = [
     (ImageKind::Complex, "complex"),
 ];
 
-/// Requests that differ in what their tensors hold.
+/// Requests that differ in what their tensors hold; none where they are too large.
 pub(super) fn samples(path: &str, inputs: &[Value]) -> Vec<SampleRequest> {
+    if !fit(inputs) {
+        return Vec::new();
+    }
     let sample = |k: usize| {
         let tensors: Vec<Value> = inputs.iter().map(|input| tensor(input, k)).collect();
         SampleRequest {
@@ -39,7 +42,7 @@ pub(super) fn samples(path: &str, inputs: &[Value]) -> Vec<SampleRequest> {
 
 /// Requests for TensorFlow Serving: one row, a value for each input, with the name of each where there are several.
 pub(super) fn rows(path: &str, inputs: &[Value]) -> Vec<SampleRequest> {
-    if inputs.is_empty() {
+    if inputs.is_empty() || !fit(inputs) {
         return Vec::new();
     }
     let sample = |k: usize| {
@@ -93,13 +96,24 @@ fn nested(sides: &[usize], data: &[Value]) -> Value {
     (0..*side).map(part).collect::<Vec<_>>().into()
 }
 
-/// A tensor as declared; a free dimension is 1, unless it is the side of a picture.
-fn tensor(input: &Value, k: usize) -> Value {
-    let declared: Vec<i64> = input.get("shape").and_then(Value::as_array).map_or_else(
-        || vec![1],
-        |dims| dims.iter().map(|d| d.as_i64().unwrap_or(-1)).collect(),
-    );
-    let datatype = input.get("datatype").and_then(Value::as_str).unwrap_or("FP32");
+/// Whether these tensors can be made up, all of them for one request.
+pub(crate) fn fit(inputs: &[Value]) -> bool {
+    let numbers = |input: &Value| {
+        let each = if datatype(input) == "BYTES" {
+            NUMBERS_OF_TEXT
+        } else {
+            1
+        };
+        declared(input)
+            .iter()
+            .fold(each, |n, d| n.saturating_mul((*d).max(1)))
+    };
+    inputs.iter().map(numbers).fold(0, i64::saturating_add) <= NUMBERS_MAX
+}
+
+/// A tensor as declared; a free dimension is 1, unless it is the side of a picture. Only of those that [`fit`].
+pub(crate) fn tensor(input: &Value, k: usize) -> Value {
+    let (declared, datatype) = (declared(input), datatype(input));
     let (shape, data) = match picture(&declared, datatype, k) {
         Some(made) => made,
         None => numbers(&declared, datatype, k),
@@ -107,11 +121,22 @@ fn tensor(input: &Value, k: usize) -> Value {
     json!({"name": input.get("name"), "datatype": datatype, "shape": shape, "data": data})
 }
 
-/// Pixels for `[N, H, W, 3]` and `[N, 3, H, W]`: bytes, or shares of one.
+fn declared(input: &Value) -> Vec<i64> {
+    input.get("shape").and_then(Value::as_array).map_or_else(
+        || vec![1],
+        |dims| dims.iter().map(|d| d.as_i64().unwrap_or(-1)).collect(),
+    )
+}
+
+fn datatype(input: &Value) -> &str {
+    input.get("datatype").and_then(Value::as_str).unwrap_or("FP32")
+}
+
+/// Pixels for `[N, H, W, 3]` and `[N, 3, H, W]` of one picture: bytes, or shares of one.
 fn picture(declared: &[i64], datatype: &str, k: usize) -> Option<(Vec<i64>, Vec<Value>)> {
     let (sides, channels_first) = match declared {
-        [_, height, width, 3] => ([*width, *height], false),
-        [_, 3, height, width] => ([*width, *height], true),
+        [..=1, height, width, 3] => ([*width, *height], false),
+        [..=1, 3, height, width] => ([*width, *height], true),
         _ => return None,
     };
     let is_share = datatype.starts_with("FP");
@@ -150,14 +175,8 @@ fn picture(declared: &[i64], datatype: &str, k: usize) -> Option<(Vec<i64>, Vec<
 }
 
 fn numbers(declared: &[i64], datatype: &str, k: usize) -> (Vec<i64>, Vec<Value>) {
-    let shape: Vec<i64> = declared
-        .iter()
-        .map(|&d| if d > 0 { d.min(DIMENSION_MAX) } else { 1 })
-        .collect();
-    let count = shape
-        .iter()
-        .fold(1i64, |n, d| n.saturating_mul(*d))
-        .min(NUMBERS_MAX) as usize;
+    let shape: Vec<i64> = declared.iter().map(|&d| d.max(1)).collect();
+    let count = shape.iter().product::<i64>() as usize;
     let data = (0..count)
         .map(|i| match datatype {
             "BYTES" => json!(PROMPTS[(i + k) % PROMPTS.len()]),
@@ -173,7 +192,7 @@ fn numbers(declared: &[i64], datatype: &str, k: usize) -> (Vec<i64>, Vec<Value>)
 mod tests {
     use serde_json::json;
 
-    use super::{samples, tensor};
+    use super::{NUMBERS_MAX, fit, rows, samples, tensor};
 
     #[test]
     fn tensors_have_the_declared_shape() {
@@ -203,6 +222,28 @@ mod tests {
             data.iter()
                 .all(|v| v.as_f64().is_some_and(|v| (0.0..=1.0).contains(&v)))
         );
+    }
+
+    #[test]
+    fn a_long_dimension_and_a_batch_are_as_declared() {
+        let long = tensor(&json!({"name": "x", "datatype": "FP32", "shape": [1, 16000]}), 0);
+        assert_eq!(long["data"].as_array().unwrap().len(), 16000);
+        let batch = tensor(
+            &json!({"name": "i", "datatype": "UINT8", "shape": [2, 8, 6, 3]}),
+            0,
+        );
+        assert_eq!(batch["shape"], json!([2, 8, 6, 3]));
+        assert_eq!(batch["data"].as_array().unwrap().len(), 2 * 8 * 6 * 3);
+    }
+
+    #[test]
+    fn what_is_too_large_is_not_made_up() {
+        let of = |datatype: &str, shape: &[i64]| json!({"name": "x", "datatype": datatype, "shape": shape});
+        assert!(fit(&[of("FP32", &[-1, NUMBERS_MAX])]));
+        assert!(!fit(&[of("FP32", &[NUMBERS_MAX]), of("FP32", &[1])]));
+        assert!(!fit(&[of("BYTES", &[NUMBERS_MAX / 2])]));
+        let vast = [of("FP32", &[i64::MAX, i64::MAX])];
+        assert!(samples("/", &vast).is_empty() && rows("/", &vast).is_empty());
     }
 
     #[test]

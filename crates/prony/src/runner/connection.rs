@@ -24,6 +24,7 @@ use super::stdio::{self, Bridge};
 use super::{NullEngine, null_phase};
 use crate::diagnostic::Diagnostic;
 use crate::discovery::{self, Discovery, Told};
+use crate::inference;
 use crate::session::Session;
 use crate::target_url::preset;
 use crate::text::clean;
@@ -249,15 +250,23 @@ impl Connection {
             patience.saw(answer.outcome);
             answer
         };
-        let mut found =
-            discovery::discover(&mut fetch, path, told).map_err(|answer| unreachable(&self.url, &answer))?;
+        let found = if self.target.origin.is_grpc() {
+            discovery::grpc::discover(&mut fetch, path)
+        } else {
+            discovery::discover(&mut fetch, path, told)
+        };
+        let mut found = found.map_err(|answer| unreachable(&self.url, &answer))?;
         found.surface.found_by.extend(patience.says());
         Ok(found)
     }
 
     /// Makes sure that somebody listens, whatever the answer. An error says why nobody does, and what to do.
     pub(crate) fn reach(&mut self) -> Result<()> {
-        let answer = self.get("/");
+        let answer = self.fetch(&if self.target.origin.is_grpc() {
+            inference::call("ServerLive", &[])
+        } else {
+            Request::get("/")
+        });
         let nobody = matches!(
             answer.outcome,
             Outcome::Dns
@@ -273,10 +282,9 @@ impl Connection {
         Ok(())
     }
 
-    /// One GET, for documents that a suite names.
-    pub(crate) fn get(&mut self, path: &str) -> Captured {
-        self.engine
-            .fetch(&Request::get(path), &self.limits, DOCUMENT_BYTES_MAX)
+    /// One request for what a suite's own requests are made of.
+    pub(crate) fn fetch(&mut self, request: &Request) -> Captured {
+        self.engine.fetch(request, &self.limits, DOCUMENT_BYTES_MAX)
     }
 
     /// An engine against the null target, on the same clock, and the phase that it runs.
@@ -444,8 +452,12 @@ pub(super) fn unreachable(url: &str, answer: &Captured) -> Diagnostic {
         Outcome::Tls | Outcome::WrongProtocol if !answer.error.is_empty() => diagnostic,
         Outcome::Tls => diagnostic.next(TLS_HINT),
         Outcome::WrongProtocol => diagnostic.next(PROTOCOL_HINT),
-        Outcome::ConnectTimeout if url.starts_with("https:") => diagnostic.next(TLS_HINT),
+        Outcome::ConnectTimeout if url.starts_with("https:") || url.starts_with("grpcs:") => {
+            diagnostic.next(TLS_HINT)
+        }
         Outcome::Dns => diagnostic.next("check the host name for a typo"),
+        _ if url.starts_with("grpc") => diagnostic
+            .next("check that this is the server's port for gRPC, and that --timeout is long enough"),
         _ => diagnostic.next("check that this is an HTTP server, and that --timeout is long enough"),
     }
 }

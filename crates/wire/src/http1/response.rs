@@ -40,6 +40,8 @@ pub trait Events {
     fn head(&mut self, head: &Head, raw: &[u8]);
     /// A piece of the decoded body.
     fn body(&mut self, bytes: &[u8]);
+    /// Trailers after the body, as header lines of HTTP/1.1. Only HTTP/2 tells them.
+    fn trailers(&mut self, _lines: &[u8]) {}
 }
 
 /// Largest buffer for split heads that a parser keeps for its next response.

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
 use http::HeaderMap;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 
 use super::pipe::Outgoing;
 use super::{Request, Sizes};
@@ -203,7 +203,16 @@ impl Stream {
         }
         match body.poll_trailers(context) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(Ok(_)) => Poll::Ready(Ok(())),
+            Poll::Ready(Ok(None)) => Poll::Ready(Ok(())),
+            Poll::Ready(Ok(Some(trailers))) => {
+                self.count_head(&trailers, sizes)?;
+                let mut lines = Vec::with_capacity(128);
+                for (name, value) in &trailers {
+                    render_line(&mut lines, name, value);
+                }
+                events.trailers(&lines);
+                Poll::Ready(Ok(()))
+            }
             Poll::Ready(Err(error)) => Poll::Ready(Err(fault(&error))),
         }
     }
@@ -255,20 +264,26 @@ fn render(head: &mut Head, headers: &HeaderMap) -> Vec<u8> {
     let mut raw = Vec::with_capacity(512);
     raw.extend_from_slice(format!("HTTP/1.1 {}\r\n", head.status).as_bytes());
     for (name, value) in headers {
-        raw.extend_from_slice(name.as_str().as_bytes());
-        raw.extend_from_slice(b": ");
-        let start = raw.len();
-        raw.extend_from_slice(value.as_bytes());
-        let span = Span::new(start, raw.len());
+        let span = render_line(&mut raw, name, value);
         if name == CONTENT_TYPE {
             head.content_type = Some(span);
         } else if name == LOCATION {
             head.location = Some(span);
         }
-        raw.extend_from_slice(b"\r\n");
     }
     raw.extend_from_slice(b"\r\n");
     raw
+}
+
+/// Appends a header line; returns where its value is.
+fn render_line(raw: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) -> Span {
+    raw.extend_from_slice(name.as_str().as_bytes());
+    raw.extend_from_slice(b": ");
+    let start = raw.len();
+    raw.extend_from_slice(value.as_bytes());
+    let span = Span::new(start, raw.len());
+    raw.extend_from_slice(b"\r\n");
+    span
 }
 
 /// What an error of `h2` means to the one who asked.
@@ -286,6 +301,13 @@ fn fault(error: &h2::Error) -> Fault {
     }
     if error.is_library() {
         return match reason {
+            // Of frames that are nearly empty only those without any byte are bounded.
+            Reason::ENHANCE_YOUR_CALM if error.to_string().contains("too_many_data_frames") => {
+                Fault::Malformed(
+                    "the connection brought more empty frames of DATA than h2 takes for harmless (100)"
+                        .to_owned(),
+                )
+            }
             // How it calls a head far over its own limit, and one in very many pieces.
             Reason::ENHANCE_YOUR_CALM => Fault::HeadTooLarge,
             // The connection had ended when the error was noticed.

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use prony_engine::{EngineError, Trace};
 use prony_model::{
-    Capture, Captured, Expect, Feed, Header, HttpSpec, Order, OriginSpec, Phase, PhaseSpec, Piece,
-    Placeholder, Retry, ScenarioSpec, Shape, Slot, StreamExpect, StreamProtocol, Suite, TargetSpec, TimeUnit,
-    pieces,
+    Capture, Captured, Expect, Feed, Header, HttpSpec, KserveSpec, Order, OriginSpec, Phase, PhaseSpec,
+    Piece, Placeholder, Request, Retry, ScenarioSpec, Shape, Slot, StreamExpect, StreamProtocol, Suite,
+    TargetSpec, TimeUnit, pieces,
 };
 use serde_json::json;
 use url::Position;
@@ -15,6 +15,8 @@ use url::Position;
 use crate::cli::{ArrivalsArg, LoadArgs, RequestArgs, SendArgs, is_token};
 use crate::config;
 use crate::diagnostic::{Diagnostic, nearest};
+use crate::inference::{Fetch, Named, Transport};
+use crate::runner::Connection;
 use crate::session::is_sensitive;
 use crate::target_url;
 
@@ -55,6 +57,7 @@ impl Plan {
         } else {
             target_url::parse_template(url)?
         };
+        let kserve = kserve(args, &origin, &path)?;
         let shown = format!(
             "{origin}{}",
             if target_url::is_inner(&origin) {
@@ -80,8 +83,12 @@ impl Plan {
             name: NAME.to_owned(),
             order: Order::InTurn,
             weight: 1.0,
-            http: Some(http(args, path)?),
+            http: match kserve {
+                Some(_) => None,
+                None => Some(http(args, path)?),
+            },
             dzi: None,
+            kserve,
             openai: None,
             anthropic: None,
             step: Vec::new(),
@@ -129,17 +136,45 @@ impl Plan {
         })
     }
 
-    /// The phase for the engine; reads the body file.
-    pub(in crate::commands) fn phase(&self) -> Result<Phase, Diagnostic> {
-        self.phase_with(&mut |_| ())
+    /// The phase, where nothing must be asked of the target for it.
+    #[cfg(test)]
+    pub(super) fn phase(&self) -> Result<Phase, Diagnostic> {
+        let ahead = self.phase_ahead(&mut |_| ())?;
+        Ok(ahead.expect("nothing is asked"))
     }
 
-    /// The same; `note` hears what is to be known of prompts that were made.
-    pub(super) fn phase_with(&self, note: &mut dyn FnMut(&str)) -> Result<Phase, Diagnostic> {
-        // Such a plan holds no deep-zoom scenario, so nothing is ever fetched.
-        let mut fetch = |_: &str| Captured::unsent("nothing is fetched");
+    /// Whether the target must be asked what its model takes before there are requests.
+    fn asks(&self) -> bool {
+        self.suite.scenario[0].kserve.is_some()
+    }
+
+    /// The phase, where nothing must be asked of the target for it: what is wrong with it is told before anything is started. `note`
+    /// hears what is to be known of requests that were made.
+    pub(in crate::commands) fn phase_ahead(
+        &self,
+        note: &mut dyn FnMut(&str),
+    ) -> Result<Option<Phase>, Diagnostic> {
+        if self.asks() {
+            return Ok(None);
+        }
+        let mut fetch = |_: &Request| Captured::unsent("nothing is fetched");
+        self.phase_with(&mut fetch, note).map(Some)
+    }
+
+    /// The phase, where the target must be asked for it first.
+    pub(in crate::commands) fn phase_asked(
+        &self,
+        connection: &mut Connection,
+        note: &mut dyn FnMut(&str),
+    ) -> anyhow::Result<Phase> {
+        connection.reach()?;
+        Ok(self.phase_with(&mut |request: &Request| connection.fetch(request), note)?)
+    }
+
+    /// The phase for the engine; reads the body file. `fetch` asks the target for what requests are made of.
+    fn phase_with(&self, fetch: &mut Fetch<'_>, note: &mut dyn FnMut(&str)) -> Result<Phase, Diagnostic> {
         self.check_placeholders()?;
-        let mut phases = config::expand(&self.suite, Path::new(""), &mut fetch, note)?;
+        let mut phases = config::expand(&self.suite, Path::new(""), fetch, note)?;
         let mut phase = phases
             .pop()
             .ok_or_else(|| Diagnostic::usage("there is nothing to send"))?;
@@ -171,9 +206,16 @@ impl Plan {
             ))
             .next("take all of it from the file: -H 'Authorization: Bearer {{data.TOKEN}}', -H 'Cookie: NAME={{data.SESSION}}'"));
         }
-        match &mut self.suite.scenario[0].http {
+        let scenario = &mut self.suite.scenario[0];
+        match &mut scenario.http {
             Some(http) => http.headers.extend(filled),
             None if filled.is_empty() => {}
+            None if scenario.kserve.is_some() => {
+                return Err(Diagnostic::usage(
+                    "headers are not filled in where requests are made from what a model declares",
+                )
+                .next("write the header out"));
+            }
             None => {
                 return Err(
                     Diagnostic::usage("headers are not filled in where prompts are made")
@@ -233,7 +275,7 @@ impl Plan {
 
     /// The URL that is loaded, where the prompts of a model have a path of their own.
     pub(super) fn shown(&self, phase: &Phase) -> String {
-        if self.suite.scenario[0].http.is_some() {
+        if self.suite.scenario[0].http.is_some() || self.asks() {
             self.url.clone()
         } else {
             format!("{}{}", self.origin, phase.scenarios[0].items[0].request.path)
@@ -263,6 +305,53 @@ impl Plan {
             _ => (None, None),
         }
     }
+}
+
+/// The model that is asked for inference, where the URL or a flag says so. Without a name the target is asked for it.
+fn kserve(args: &RequestArgs, origin: &str, path: &str) -> Result<Option<KserveSpec>, Diagnostic> {
+    let in_url = path.trim_matches('/');
+    let by = Transport::of(origin);
+    let named = match (&args.kserve, by) {
+        (None, Transport::Http) => return Ok(None),
+        (Some(_), _) if !in_url.is_empty() || target_url::is_inner(origin) => {
+            return Err(
+                Diagnostic::usage("--kserve finds the path itself, and the URL has one")
+                    .next("write host and port only: http://127.0.0.1:8000 or grpc://127.0.0.1:8001"),
+            );
+        }
+        (Some(text), _) => Named::parse(text, ':').filter(|named| !named.model.is_empty()),
+        (None, Transport::Grpc) => Named::in_path(path),
+    };
+    let Some(Named { model, version }) = named else {
+        return Err(Diagnostic::usage(format!(
+            "{:?} is no name of a model",
+            args.kserve.as_deref().unwrap_or(in_url)
+        ))
+        .next("write --kserve MODEL or --kserve MODEL:VERSION, or the URL grpc://HOST:PORT/MODEL"));
+    };
+    let useless = [
+        ("--method", args.method.is_some()),
+        ("--body", args.body.is_some()),
+        ("--body-file", args.body_file.is_some()),
+        ("--data", args.data.is_some()),
+        ("--content-type", args.content_type.is_some()),
+        ("--stream", args.stream.is_some()),
+        ("--redirects", args.redirects > 0),
+        ("--expect-status", !args.expect_status.is_empty()),
+        ("--expect-body", !args.expect_body.is_empty()),
+    ];
+    if let Some((flag, _)) = useless.iter().find(|(_, given)| *given) {
+        return Err(Diagnostic::usage(format!(
+            "{flag} is of no use here: requests to a KServe V2 server are made from what its model declares"
+        ))
+        .next(format!("leave {flag} out")));
+    }
+    Ok(Some(KserveSpec {
+        model: model.to_owned(),
+        version: version.to_owned(),
+        contents: KserveSpec::CONTENTS,
+        ..KserveSpec::default()
+    }))
 }
 
 /// Values that cannot be filled in.

@@ -17,6 +17,12 @@ pub(super) fn apply(args: &LoadArgs, scenario: &mut ScenarioSpec) -> Result<(), 
     if flags.openai.is_none() && flags.anthropic.is_none() {
         return Ok(());
     }
+    if scenario.kserve.is_some() {
+        return Err(
+            Diagnostic::usage("a KServe V2 server takes no prompts for --openai or --anthropic")
+                .next("give the http:// URL of the server's OpenAI API, or leave the flag out"),
+        );
+    }
     let path = scenario
         .http
         .take()

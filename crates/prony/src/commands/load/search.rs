@@ -46,8 +46,11 @@ pub(super) fn run(
 /// Limits, a search and a sweep are of streams only.
 pub(super) fn check(args: &LoadArgs, suite: &Suite) -> Result<(), Diagnostic> {
     let asked = args.slo.is_some() || args.search || args.sweep;
-    let http = suite.scenario[0].http.as_ref();
-    let streams = http.map_or(!args.prompts.no_stream, |http| http.expect.stream.is_some());
+    let scenario = &suite.scenario[0];
+    let streams = match &scenario.http {
+        Some(http) => http.expect.stream.is_some(),
+        None => scenario.kserve.is_none() && !args.prompts.no_stream,
+    };
     if !asked || streams {
         return Ok(());
     }

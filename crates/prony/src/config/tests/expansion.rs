@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use prony_model::{Body, Captured, Outcome, Phase};
+use prony_model::{Body, Captured, Outcome, Phase, Request};
 
 use super::suite;
 use crate::config::expand;
@@ -262,7 +262,7 @@ fn the_policy_of_the_suite_is_that_of_every_scenario_without_its_own() {
          [[phase]]\nname = 'p'\nscenarios = ['plain', 'own', 'without', 'flow', 'chat']\nshape.once = {}\n",
     )
     .unwrap_or_else(|e| panic!("{}", e.render(false)));
-    let mut fetch = |_: &str| Captured::unsent("nothing is fetched");
+    let mut fetch = |_: &Request| Captured::unsent("nothing is fetched");
     let phases = expand(&file.suite, Path::new(""), &mut fetch, &mut |_| ()).unwrap();
     let policies: Vec<Option<(u8, u32)>> = phases[0]
         .scenarios

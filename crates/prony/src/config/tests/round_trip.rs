@@ -6,9 +6,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use prony_model::{
     Arrivals, Body, BodyCheck, Budget, Capture, Carry, Claim, DziPick, DziSpec, Endpoint, Expect, Feed,
     FeedOrder, FeedPer, Gate, Generate, Header, HttpSpec, HttpVersion, ImageFormat, ImageKind, ImageSpec,
-    JsonText, LaunchSpec, Limits, Objective, Order, OriginSpec, Outcome, Parameter, PartSpec, PhaseSpec,
-    Place, Request, Retry, RetryOn, Role, RunSpec, S3Sign, SampleRequest, ScenarioSpec, Shape, SignSpec,
-    Stage, StepSpec, StopSignal, Suite, TargetSpec, TimeUnit, Until,
+    JsonText, KserveSpec, LaunchSpec, Limits, Objective, Order, OriginSpec, Outcome, Parameter, PartSpec,
+    PhaseSpec, Place, Request, Retry, RetryOn, Role, RunSpec, S3Sign, SampleRequest, ScenarioSpec, Shape,
+    SignSpec, Stage, StepSpec, StopSignal, Suite, TargetSpec, TensorSpec, TimeUnit, Until,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -62,6 +62,7 @@ fn what_toml_cannot_say_is_written_as_text() {
             ..http()
         }),
         dzi: None,
+        kserve: None,
         openai: None,
         anthropic: None,
         step: Vec::new(),
@@ -190,6 +191,8 @@ fn expect() -> impl Strategy<Value = Expect> {
         text().prop_map(BodyCheck::SentBy),
         Just(BodyCheck::Etag),
         Just(BodyCheck::Rpc),
+        Just(BodyCheck::Grpc),
+        vec(tensor(), 0..2).prop_map(BodyCheck::Tensors),
         text().prop_map(|title| BodyCheck::Schema(JsonText(serde_json::json!({ "title": title })))),
     ];
     (vec(any::<u16>(), 0..3), option::of(text()), vec(check, 0..3)).prop_map(
@@ -200,6 +203,14 @@ fn expect() -> impl Strategy<Value = Expect> {
             stream: None,
         },
     )
+}
+
+fn tensor() -> impl Strategy<Value = TensorSpec> {
+    (text(), text(), vec(any::<i64>(), 0..3)).prop_map(|(name, datatype, shape)| TensorSpec {
+        name,
+        datatype,
+        shape,
+    })
 }
 
 fn arrivals() -> impl Strategy<Value = Arrivals> {
@@ -433,28 +444,45 @@ fn scenario() -> impl Strategy<Value = ScenarioSpec> {
         pick: [DziPick::Valid, DziPick::OutOfRange, DziPick::Viewport][pick],
         tiles,
     });
+    let kserve = (
+        text(),
+        text(),
+        vec(tensor(), 0..2),
+        vec(text(), 0..2),
+        any::<u32>(),
+    );
+    let kserve = kserve.prop_map(|(model, version, inputs, outputs, contents)| KserveSpec {
+        model,
+        version,
+        inputs,
+        outputs,
+        contents,
+    });
     let parts = (
         text(),
         any::<bool>(),
         number(),
         option::of(http.boxed()),
-        option::of(dzi.boxed()),
+        (option::of(dzi.boxed()), option::of(kserve.boxed())),
         (option::of(openai().boxed()), option::of(anthropic().boxed())),
         vec(step(), 0..3),
         (any::<bool>(), option::of(retry())),
     );
     parts.prop_map(
-        |(name, random, weight, http, dzi, (openai, anthropic), step, (cookies, retry))| ScenarioSpec {
-            name,
-            order: if random { Order::Random } else { Order::InTurn },
-            weight,
-            http,
-            dzi,
-            openai,
-            anthropic,
-            step,
-            cookies,
-            retry,
+        |(name, random, weight, http, (dzi, kserve), (openai, anthropic), step, (cookies, retry))| {
+            ScenarioSpec {
+                name,
+                order: if random { Order::Random } else { Order::InTurn },
+                weight,
+                http,
+                dzi,
+                kserve,
+                openai,
+                anthropic,
+                step,
+                cookies,
+                retry,
+            }
         },
     )
 }
