@@ -17,7 +17,7 @@ pytestmark = pytest.mark.alone
 
 ROUNDS = int(os.environ.get("PRONY_LIVE_ROUNDS", 1))
 SERVICE_MS, SERVERS, SLO_MS = 20, 4, 120
-PREFILL_US, BASE_MS, CACHE_WORDS = 50, 10, 2048
+PREFILL_US, BASE_MS, CACHE_WORDS = 200, 40, 2048
 
 
 def objective_kept_up_to(servers: int, service_ms: float, slo_ms: float, share: float) -> float:
@@ -109,7 +109,7 @@ CASES = {
     "no growth": Case(INSTANT, MEMORY + "materiality_percent = 1\n", "memory-growth", ("does not leak",)),
     "a prefix cache": Case(
         ("service=det", f"mean_ms={BASE_MS}", "servers=4", f"prefill_us={PREFILL_US}"),
-        f"[experiment.cache]\nlengths = [64, 512, {CACHE_WORDS}]\nduration_s = 40\nrepeats = 60\n",
+        f"[experiment.cache]\nlengths = [64, 512, {CACHE_WORDS}]\nduration_s = 100\nrepeats = 60\n",
         "cache-effect",
         ("cuts the time",),
         endpoint="POST /v1/generate",

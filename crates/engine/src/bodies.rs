@@ -121,13 +121,25 @@ impl Checks {
         self.is_call || self.expect.content_type.is_some()
     }
 
+    /// Whether nothing but the status matters.
+    pub(crate) fn are_of_status_alone(&self) -> bool {
+        self.expect.body.is_empty() && self.expect.content_type.is_none()
+    }
+
+    /// How a complete response ended by its status, and in words why not as expected.
+    pub(crate) fn judge_status(&self, status: u16) -> (Outcome, String) {
+        if self.accepts(status) {
+            (Outcome::Ok, String::new())
+        } else {
+            (by_status(status), format!("status {status} was not expected"))
+        }
+    }
+
     /// How a complete response ended, and in words why not as expected.
     pub(crate) fn judge(&self, answer: &Answer<'_>) -> (Outcome, String) {
-        if !self.accepts(answer.status) {
-            return (
-                by_status(answer.status),
-                format!("status {} was not expected", answer.status),
-            );
+        let by_status = self.judge_status(answer.status);
+        if by_status.0 != Outcome::Ok {
+            return by_status;
         }
         if let Some(start) = &self.expect.content_type {
             let got = String::from_utf8_lossy(answer.content_type).to_ascii_lowercase();

@@ -58,18 +58,22 @@ impl Worker<'_> {
         let content_type = head
             .content_type
             .map_or(&[][..], |span| span.of(&call.answer.head));
-        let marks = self.marks(&call);
-        let lines = plan.checks.needs_lines.then(|| call.answer.headers());
-        let (outcome, error) = plan.checks.judge(&bodies::Answer {
-            marks: &marks,
-            status: head.status,
-            content_type,
-            body: &call.answer.body,
-            body_bytes: ending.body_bytes,
-            digest: call.answer.digest(),
-            lines: lines.as_deref().unwrap_or_default(),
-            has_trailers: call.answer.has_trailers(),
-        });
+        let (outcome, error) = if plan.checks.are_of_status_alone() {
+            plan.checks.judge_status(head.status)
+        } else {
+            let marks = self.marks(&call);
+            let lines = plan.checks.needs_lines.then(|| call.answer.headers());
+            plan.checks.judge(&bodies::Answer {
+                marks: &marks,
+                status: head.status,
+                content_type,
+                body: &call.answer.body,
+                body_bytes: ending.body_bytes,
+                digest: call.answer.digest(),
+                lines: lines.as_deref().unwrap_or_default(),
+                has_trailers: call.answer.has_trailers(),
+            })
+        };
         (ending.outcome, ending.error) = match &mut call.answer.meter {
             Some(meter) if outcome == Outcome::Ok => meter.judge(content_type),
             _ => (outcome, error),
