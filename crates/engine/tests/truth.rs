@@ -1,7 +1,8 @@
 //! What the engine reports against what the server knows, and the summary against its own samples.
 
+use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -166,5 +167,82 @@ fn an_open_loop_counts_from_the_intended_start() {
     assert!(result.summary.in_flight_max <= 2);
     for sample in result.samples.iter().filter(|s| s.outcome == Outcome::Ok) {
         assert!(sample.response() >= sample.service() && sample.service() >= Nanos(5_000_000));
+    }
+}
+
+/// A server whose answers to `/K` come in two pieces, and that records when it began to write the second of each. With `closes`, the
+/// end of the connection ends every seventh.
+fn in_pieces(closes: bool) -> (String, Arc<Mutex<HashMap<u32, Instant>>>) {
+    const HALVES: [&[u8]; 2] = [b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nhalf", b"half"];
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let written = Arc::new(Mutex::new(HashMap::new()));
+    let shared = Arc::clone(&written);
+    let serve = move |mut stream: TcpStream, written: &Mutex<HashMap<u32, Instant>>| {
+        let mut buffer = [0; 4096];
+        while let Ok(n) = stream.read(&mut buffer)
+            && n > 0
+        {
+            let text = String::from_utf8_lossy(&buffer[..n]).into_owned();
+            let k: u32 = text[5..].split(' ').next().unwrap().parse().unwrap();
+            let is_last = closes && k.is_multiple_of(7);
+            let first: &[u8] = if is_last {
+                b"HTTP/1.1 200 OK\r\n\r\nhalf"
+            } else {
+                HALVES[0]
+            };
+            if stream.write_all(first).is_err() {
+                return;
+            }
+            thread::sleep(Duration::from_micros(200));
+            written.lock().unwrap().insert(k, Instant::now());
+            if stream.write_all(HALVES[1]).is_err() || is_last {
+                return;
+            }
+        }
+    };
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let (written, serve) = (Arc::clone(&shared), serve);
+            thread::spawn(move || serve(stream, &written));
+        }
+    });
+    (url, written)
+}
+
+#[test]
+fn answers_that_rest_are_whole_and_no_earlier_than_they_were_written() {
+    // So close are the departures that answers are read when the next request leaves, and have the kernel's stamps.
+    const REQUESTS: u32 = 1200;
+    for closes in [false, true] {
+        let (url, written) = in_pieces(closes);
+        let epoch = Instant::now();
+        let options = EngineOptions {
+            epoch,
+            ..EngineOptions::default()
+        };
+        let mut engine = Engine::new(&Target::new(&url).unwrap(), options).unwrap();
+        let shape = Shape::Open {
+            rate: 2000.0,
+            arrivals: Arrivals::Constant,
+            duration_s: f64::from(REQUESTS) / 2000.0,
+            in_flight_max: REQUESTS,
+        };
+        let paths: Vec<u64> = (0..u64::from(REQUESTS)).collect();
+        let result = engine
+            .run(0, phase(&paths, shape), &mut Heard::default())
+            .unwrap();
+        let written = written.lock().unwrap();
+        assert_eq!(result.samples.len(), REQUESTS as usize);
+        for sample in &result.samples {
+            assert_eq!(sample.outcome, Outcome::Ok, "{sample:?}");
+            let wrote = Nanos((written[&sample.item] - epoch).as_nanos() as u64);
+            // One clock is computed from the other.
+            assert!(sample.done + Nanos(10_000) >= wrote, "{sample:?} {wrote:?}");
+            assert!(
+                sample.sent <= sample.first_byte && sample.first_byte <= sample.done,
+                "{sample:?}"
+            );
+        }
     }
 }
