@@ -169,7 +169,7 @@ def measure(prony, tmp_path):
 
     def measure(*args, before=lambda: None, judge=lambda done, found: None, attempts=6, timeout=60):
         for attempt in range(1, attempts + 1):
-            folder = tmp_path / f"run-{attempt}"
+            folder = tmp_path / f"run-{len(list(tmp_path.glob('run-*')))}"
             before()
             done = prony(*args, "-o", folder, timeout=timeout)
             found = Report(folder)

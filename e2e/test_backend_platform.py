@@ -98,6 +98,7 @@ LATENCIES = {
 }
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("awake")
 @pytest.mark.parametrize("law", LATENCIES)
 def test_a_client_sees_the_latency_that_the_truth_tells(backend, machine, tmp_path, law):
