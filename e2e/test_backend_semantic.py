@@ -1,6 +1,7 @@
 """The language model server against clients that others wrote, and the load that was once sent to its original."""
 
 import asyncio
+import contextlib
 import json
 import time
 import urllib.request
@@ -301,6 +302,8 @@ async def once(port):
             return int(line.split()[1])
         finally:
             writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
     try:
         # A time-out of 60 s was rounded up to the next whole second.

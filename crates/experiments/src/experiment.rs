@@ -70,7 +70,7 @@ pub enum Time {
         /// By default.
         usual_s: [f64; 3],
         /// How many answers, one after another, it needs to say anything: on a slow target it is given that time, up to
-        /// [`SLOW_TIMES_MAX`] times the usual one.
+        /// three times the usual one.
         answers: f64,
     },
 }
