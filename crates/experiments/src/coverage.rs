@@ -568,12 +568,12 @@ fn undocumented(endpoint: &Endpoint, seen: &[Answer<'_>], phase: &PhaseResult) -
     )
 }
 
-/// Good to know: nothing describes the endpoints.
+/// Good to know: nothing describes the endpoints. A model that is called by gRPC describes itself.
 fn undescribed(surface: &Surface) -> Option<Finding> {
     let described = surface
         .endpoints
         .iter()
-        .any(|e| e.role == Role::Docs && e.path != "/")
+        .any(|e| (e.role == Role::Docs && e.path != "/") || e.is_call())
         || surface
             .found_by
             .iter()

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Expect, Item, JsonText, Request, Scenario};
+use crate::{BodyCheck, Expect, Item, JsonText, Request, Scenario};
 
 /// Everything discovery found out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -118,6 +118,11 @@ impl Endpoint {
                 expect: self.expect.clone(),
             })
             .collect()
+    }
+
+    /// Whether it is called by gRPC: method, path and media type are the protocol's, and HTTP's status says nothing.
+    pub fn is_call(&self) -> bool {
+        self.expect.body.contains(&BodyCheck::Grpc)
     }
 
     /// Whether it makes something that can exist only once: a success is "created", and a second of the same name a conflict. So the

@@ -80,8 +80,10 @@ fn by_document(endpoint: &Endpoint, base: &SampleRequest, seed: u64) -> Vec<Nega
     if endpoint.body_schema.is_some() && json_body(&base.request).is_some() {
         bodies::add(&mut list);
     }
-    methods(&mut list);
-    unknown_accept(&mut list);
+    if !endpoint.is_call() {
+        methods(&mut list);
+        unknown_accept(&mut list);
+    }
     list.cases.sort_by_key(|c| c.class);
     list.cases
 }
@@ -486,11 +488,28 @@ pub(super) fn thousands(n: usize) -> String {
 mod tests {
     use std::collections::BTreeSet;
 
+    use prony_model::{Body, BodyCheck, Endpoint};
     use proptest::prelude::*;
 
     use super::{cases, thousands};
     use crate::fake::library::surface;
     use crate::input_validation::case::{Class, Wanted};
+
+    #[test]
+    fn a_call_of_grpc_has_no_wrong_method_and_no_wrong_type() {
+        let mut endpoint = surface()
+            .endpoints
+            .into_iter()
+            .find(|e| e.name == "POST /v1/search")
+            .unwrap();
+        endpoint.body_schema = None;
+        let mut sample = endpoint.samples[0].clone();
+        sample.request.body = Body::Bytes(vec![0; 5]);
+        let has = |endpoint: &Endpoint, class| cases(endpoint, &sample, 1).iter().any(|c| c.class == class);
+        assert!(has(&endpoint, Class::WrongMethod));
+        endpoint.expect.body = vec![BodyCheck::Grpc];
+        assert_eq!(cases(&endpoint, &sample, 1), []);
+    }
 
     #[test]
     fn the_document_is_turned_into_cases() {
