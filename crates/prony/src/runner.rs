@@ -410,7 +410,7 @@ impl Run<'_> {
         let Some(answer_s) = prony_experiments::answer_s(&self.view()) else {
             return;
         };
-        if let Some(total_s) = timetable.slower(next, gone_s, answer_s) {
+        if let Some(total_s) = timetable.for_slow_answers(next, gone_s, answer_s) {
             self.session.note(&format!(
                 "plan   {} for the experiments, since an answer takes up to {answer_s:.1} s",
                 lasting(total_s)

@@ -79,7 +79,7 @@ impl Timetable {
 
     /// Makes the plan anew for the experiments from `next` on, `gone_s` after the start, on a target that takes so many seconds for
     /// an answer. The new total, where that is another: not when the person said how long it may take, nor on a quick target.
-    pub(crate) fn slower(&mut self, next: usize, gone_s: f64, answer_s: f64) -> Option<f64> {
+    pub(crate) fn for_slow_answers(&mut self, next: usize, gone_s: f64, answer_s: f64) -> Option<f64> {
         if self.asked || answer_s <= QUICK_ANSWER_S {
             return None;
         }
@@ -188,9 +188,13 @@ mod tests {
     fn a_slow_target_gets_more_time_and_the_run_keeps_to_it() {
         let (experiments, mut table) = table(json!({}));
         let planned_s = table.total_s();
-        assert_eq!(table.slower(1, 0.5, 0.05), None, "as quick as was counted on");
+        assert_eq!(
+            table.for_slow_answers(1, 0.5, 0.05),
+            None,
+            "as quick as was counted on"
+        );
         assert!((table.total_s() - planned_s).abs() < 1e-9);
-        let total_s = table.slower(1, 9.0, 2.0).unwrap();
+        let total_s = table.for_slow_answers(1, 9.0, 2.0).unwrap();
         let later: f64 = experiments[1..]
             .iter()
             .map(|def| def.time.slow_s(Budget::Quick, 2.0))
@@ -207,14 +211,14 @@ mod tests {
     fn a_time_that_was_asked_for_is_not_made_longer() {
         let (experiments, _) = table(json!({}));
         let mut table = Timetable::new(&experiments, &Suite::default(), Some(Duration::from_secs(20)));
-        assert_eq!(table.slower(1, 9.0, 2.0), None);
+        assert_eq!(table.for_slow_answers(1, 9.0, 2.0), None);
         assert!((table.total_s() - 20.0).abs() < 1e-9);
     }
 
     #[test]
     fn a_time_of_its_own_is_kept() {
         let (_, mut table) = table(json!({"duration_s": 1.5}));
-        table.slower(1, 5.0, 3.0);
+        table.for_slow_answers(1, 5.0, 3.0);
         assert!((table.give(1, 0.0) - 1.5).abs() < 1e-9);
         assert!(table.is_filled());
     }

@@ -495,13 +495,14 @@ mod tests {
     use crate::fake::library::surface;
     use crate::input_validation::case::{Class, Wanted};
 
+    fn search() -> Endpoint {
+        let mut endpoints = surface().endpoints.into_iter();
+        endpoints.find(|e| e.name == "POST /v1/search").unwrap()
+    }
+
     #[test]
     fn a_call_of_grpc_has_no_wrong_method_and_no_wrong_type() {
-        let mut endpoint = surface()
-            .endpoints
-            .into_iter()
-            .find(|e| e.name == "POST /v1/search")
-            .unwrap();
+        let mut endpoint = search();
         endpoint.body_schema = None;
         let mut sample = endpoint.samples[0].clone();
         sample.request.body = Body::Bytes(vec![0; 5]);
@@ -513,13 +514,8 @@ mod tests {
 
     #[test]
     fn the_document_is_turned_into_cases() {
-        let surface = surface();
-        let search = surface
-            .endpoints
-            .iter()
-            .find(|e| e.name == "POST /v1/search")
-            .unwrap();
-        let found = cases(search, &search.samples[0], 1);
+        let search = search();
+        let found = cases(&search, &search.samples[0], 1);
         let has = |class, field: &str, wanted| {
             assert!(
                 found
@@ -546,11 +542,7 @@ mod tests {
 
     #[test]
     fn a_sample_stands_for_a_missing_document() {
-        let mut endpoint = surface()
-            .endpoints
-            .into_iter()
-            .find(|e| e.name == "POST /v1/search")
-            .unwrap();
+        let mut endpoint = search();
         endpoint.body_schema = None;
         let found = cases(&endpoint, &endpoint.samples[0], 1);
         assert!(

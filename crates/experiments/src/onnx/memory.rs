@@ -92,7 +92,7 @@ fn growth(model: &str, memory: &Memory) -> Finding {
         requests: memory.inferences.clone(),
         bytes: memory.bytes.clone(),
         span_s: memory.span_s,
-        limit: memory.limit_bytes.map(|bytes| (bytes, "this machine")),
+        limit: memory.limit_bytes.map(|bytes| (bytes, "this process")),
         interruption: None,
     };
     let total = memory.inferences.last().copied().unwrap_or(0.0);
@@ -213,11 +213,11 @@ fn title(judged: &Judged, total: f64) -> String {
     }
 }
 
-/// When the machine's memory is used up, where memory grows.
+/// When the memory is used up, where memory grows.
 fn reaches(verdict: Verdict, reached: Option<TimeToLimit>, per_s: f64) -> String {
     match reached {
         Some(reached) if matches!(verdict, Verdict::Fail | Verdict::Warn) => format!(
-            " At {} inferences per second this machine's memory is used up in {}.",
+            " At {} inferences per second the memory that a process here may use is used up in {}.",
             digits(per_s),
             time(reached.by_line_s)
         ),

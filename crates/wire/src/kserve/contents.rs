@@ -1,6 +1,7 @@
 //! What a tensor holds: numbers as its raw bytes, and whether an output has as many as its shape takes.
 
 use bytes::Bytes;
+use half::{bf16, f16};
 use prony_model::TensorSpec;
 use serde_json::Value;
 
@@ -42,8 +43,8 @@ fn put(datatype: &str, value: &Value, raw: &mut Vec<u8>) -> Option<()> {
         "INT32" => raw.extend(i32::try_from(whole()?).ok()?.to_le_bytes()),
         "UINT64" => raw.extend(value.as_u64()?.to_le_bytes()),
         "INT64" => raw.extend(whole()?.to_le_bytes()),
-        "FP16" => raw.extend(fp16(real()? as f32).to_le_bytes()),
-        "BF16" => raw.extend(bf16(real()? as f32).to_le_bytes()),
+        "FP16" => raw.extend(f16::from_f64(real()?).to_le_bytes()),
+        "BF16" => raw.extend(bf16::from_f64(real()?).to_le_bytes()),
         "FP32" => raw.extend((real()? as f32).to_le_bytes()),
         "FP64" => raw.extend(real()?.to_le_bytes()),
         "BYTES" => {
@@ -54,31 +55,6 @@ fn put(datatype: &str, value: &Value, raw: &mut Vec<u8>) -> Option<()> {
         _ => return None,
     }
     Some(())
-}
-
-/// Half precision (IEEE 754, binary16), rounded to the nearest.
-fn fp16(value: f32) -> u16 {
-    let bits = value.to_bits();
-    let (sign, bits) = ((bits >> 16 & 0x8000) as u16, bits & 0x7fff_ffff);
-    let half = if bits >= 65_536_f32.to_bits() {
-        0x7c00
-    } else if bits < 2_f32.powi(-14).to_bits() {
-        // Below its normal numbers it counts in steps of 2^-24.
-        (value.abs() * 2_f32.powi(24)).round_ties_even() as u16
-    } else {
-        ((nearest(bits, 13) - ((127 - 15) << 23)) >> 13) as u16
-    };
-    sign | half
-}
-
-/// The upper half of single precision, rounded to the nearest.
-fn bf16(value: f32) -> u16 {
-    (nearest(value.to_bits(), 16) >> 16) as u16
-}
-
-/// Bits of which the lowest `dropped` may be cut off: what they say was rounded into the others, to even where it is in the middle.
-fn nearest(bits: u32, dropped: u32) -> u32 {
-    bits + (1 << (dropped - 1)) - 1 + (bits >> dropped & 1)
 }
 
 /// Whether an output holds what its own shape and type say. The error completes "the output ...".
