@@ -1,7 +1,8 @@
 //! What this machine must have for connections: open files and local ports. Raises the limit of open files as far as
-//! it may, refuses a phase that cannot have its connections, and says what to do when something runs out.
+//! it may, makes room for them before the clock runs, refuses a phase that cannot have its connections, and says what to do when
+//! something runs out.
 
-use rustix::io::Errno;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::EngineError;
@@ -9,6 +10,9 @@ use crate::leg::{Leg, LegKind};
 
 /// Open files that are not connections: the recording, epoll sets, timers, the terminal, monitors.
 const OTHER_FILES: u64 = 64;
+
+/// Most open files that room is made for: half a megabyte of the kernel's memory.
+const ROOM_MAX: u64 = 65_536;
 
 /// Sees to it that the process may open the files that the legs need, where `streams` requests share a connection and an arrival
 /// holds a connection to each of so many `servers`. `lingering` connections are on their way out
@@ -39,7 +43,21 @@ pub(crate) fn provide(legs: &[Leg], streams: u32, servers: u32, lingering: u64) 
             limit,
         });
     }
+    make_room(files(needed.max(wished)).min(limit));
     Ok(())
+}
+
+/// Has the kernel make its table of this process's open files large enough for so many, in place of whenever they are opened: in a
+/// process with threads whoever opens the file that no longer fits waits ten milliseconds for it (`expand_fdtable` in
+/// Linux's fs/file.c waits until no processor can still read the old table). Without threads it costs nothing.
+pub fn make_room(files: u64) {
+    let soft = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let last = files.min(soft).min(ROOM_MAX).saturating_sub(1);
+    let (Ok(last), Ok((file, _))) = (i32::try_from(last), rustix::pipe::pipe()) else {
+        return;
+    };
+    // A table never shrinks. Where there is no number free up there, it is large already.
+    let _ = fcntl_dupfd_cloexec(&file, last);
 }
 
 /// The limit of open files, raised to the most that is allowed when `files` are more than it.
@@ -128,6 +146,24 @@ mod tests {
             Ok(()),
             "three requests need three"
         );
+    }
+
+    /// How large the kernel's table of this process's files is.
+    fn room() -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let size = status
+            .lines()
+            .find_map(|line| line.strip_prefix("FDSize:"))
+            .unwrap();
+        size.trim().parse().unwrap()
+    }
+
+    #[test]
+    fn there_is_room_for_all_connections_before_the_first_is_opened() {
+        let wanted = 700;
+        assert!(room() < wanted, "or nothing is shown");
+        provide(&users(700, None), 1, 1, 0).unwrap();
+        assert!(room() >= wanted, "{}", room());
     }
 
     #[test]

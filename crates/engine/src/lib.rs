@@ -37,6 +37,7 @@ mod validity;
 mod worker;
 
 pub use collector::{NoSink, Sink};
+pub use descriptors::make_room;
 pub use engine::{Engine, EngineOptions};
 pub use error::EngineError;
 pub use inner::{Inner, Scripted, ScriptedServer, Simulation};

@@ -345,7 +345,14 @@ impl<'a> Worker<'a> {
             return Ok(false);
         }
         self.depart();
-        self.sleep(now)?;
+        if self.watch.reads() {
+            let asked = self.now();
+            self.sleep(now)?;
+            let full = self.waits.len() == BATCH;
+            self.watch.looked(asked, self.now(), full);
+        } else {
+            self.sleep(now)?;
+        }
         let fired = self.handle_events();
         if fired {
             if self.watch.reads() {

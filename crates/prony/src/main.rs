@@ -34,8 +34,14 @@ use cli::{Cli, Command};
 use diagnostic::Diagnostic;
 use session::Session;
 
+/// Open files that there is room for from the start: as many connections as a server or a client here commonly has, in 64 KiB of the
+/// kernel's memory.
+const FILES: u64 = 8192;
+
 fn main() -> process::ExitCode {
     report_panics();
+    // While there is one thread, and it costs nothing.
+    prony_engine::make_room(FILES);
     let code = panic::catch_unwind(run).unwrap_or(ExitCode::Bug);
     process::ExitCode::from(code as u8)
 }

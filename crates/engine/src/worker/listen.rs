@@ -46,7 +46,7 @@ impl Worker<'_> {
             call.read_at(self.stamp, arrived);
             let fed = parser.feed(&self.buffer[..n], &mut self.cache, &mut call.answer);
             if let Some(meter) = &mut call.answer.meter {
-                self.watch.heard(meter);
+                self.watch.heard(meter, self.stamp);
             }
             match fed {
                 Ok(Fed::Done { used }) => {

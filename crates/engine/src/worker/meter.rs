@@ -29,6 +29,8 @@ const CLOCKS_APART: Nanos = Nanos(10_000);
 pub(super) struct Heard {
     /// How late it was read, where the kernel says when it arrived and it brought an event.
     pub(super) late: Option<Nanos>,
+    /// How long before it the last one's bytes had arrived, or the request was sent: no event of it can be older.
+    pub(super) oldest: Nanos,
     /// Events that have the stamp of a later one, where one of them has tokens.
     pub(super) shared: u32,
     /// Whether the first token is among those.
@@ -64,6 +66,8 @@ struct Account {
     at: Nanos,
     /// How late they were read, by the kernel.
     late: Option<Nanos>,
+    /// From the stamp before theirs to when they were read.
+    oldest: Nanos,
     /// Events, and those with tokens, before them.
     events_before: u32,
     token_events_before: u32,
@@ -167,9 +171,11 @@ impl Meter {
         if account.at == Nanos::ZERO {
             account.timeline.begin(sent);
         }
-        let arrived = credible(arrived, account.at.max(sent), read);
+        let before = account.at.max(sent);
+        let arrived = credible(arrived, before, read);
         account.at = arrived.unwrap_or(read);
         account.late = arrived.map(|arrived| read - arrived);
+        account.oldest = read - before;
         account.events_before = account.events;
         account.token_events_before = account.token_events;
         account.at
@@ -186,6 +192,7 @@ impl Meter {
         let first = account.first_token_event;
         Heard {
             late: Some(late),
+            oldest: account.oldest,
             shared: if account.token_events > account.token_events_before {
                 events - 1
             } else {
@@ -432,22 +439,23 @@ mod tests {
     #[test]
     fn what_shared_a_late_read_is_told() {
         let mut meter = meter();
-        let heard = |late, shared, first_shared| Heard {
+        let heard = |late, oldest, shared, first_shared| Heard {
             late: Some(Nanos(late)),
+            oldest: Nanos(oldest),
             shared,
             first_shared,
         };
         // Who speaks and the first token: the token has its own stamp, the other has not.
         let (at, first) = read(&mut meter, 50_000, Some(40_000), &[false, true]);
-        assert_eq!((at, first), (Nanos(40_000), heard(10_000, 1, false)));
+        assert_eq!((at, first), (Nanos(40_000), heard(10_000, 49_000, 1, false)));
         let (_, alone) = read(&mut meter, 90_000, Some(60_000), &[true]);
-        assert_eq!(alone, heard(30_000, 0, false));
+        assert_eq!(alone, heard(30_000, 50_000, 0, false));
         let (_, three) = read(&mut meter, 120_000, Some(120_000), &[true, true, false]);
-        assert_eq!(three, heard(0, 2, false));
+        assert_eq!(three, heard(0, 60_000, 2, false));
         let (_, silent) = read(&mut meter, 130_000, Some(121_000), &[false, false]);
         assert_eq!(
             silent,
-            heard(9_000, 0, false),
+            heard(9_000, 10_000, 0, false),
             "nothing is lost where no token came"
         );
         let (at, by_read) = read(&mut meter, 140_000, None, &[true, true]);

@@ -1,7 +1,8 @@
 //! A worker's eye on itself where streams are read: whose clock stamped their events, and how late it read what came.
 //!
 //! Where the kernel says when bytes arrived, a late read spoils nothing by itself: only what it brought together has one stamp, that of
-//! the last. Elsewhere an event has the stamp of its read, and the timer of the loop serves as the probe. It becomes ready in the
+//! the last. How late the others were read the kernel does not tell; but what the loop did not see when it looked before was not there
+//! then. A look that had to wait tells nothing of the kind: the first event may have ended the wait. Elsewhere an event has the stamp of its read, and the timer of the loop serves as the probe. It becomes ready in the
 //! same queue as the sockets, at times that have nothing to do with what they bring; how late the round is over that it is
 //! part of is how late a read may have been. It costs one reading of the clock every few milliseconds.
 
@@ -12,11 +13,18 @@ use super::TICK;
 use super::meter::{Heard, Meter};
 use crate::books::{self, Times};
 
+/// A look for events that took no longer did not wait for any.
+const LOOK_MAX: Nanos = Nanos(20_000);
+
 /// What it sees.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     /// What the kernel says; `None` where there are no streams to be read in time.
     arrivals: Option<Box<Arrivals>>,
+    /// When the loop last saw all that there was to be read.
+    looked: Nanos,
+    /// When it did so before that, where it did not wait for what it reads now: none of it was there then.
+    since: Option<Nanos>,
     seen: Seen,
 }
 
@@ -31,9 +39,9 @@ pub(crate) struct Seen {
     pub(crate) rounds: Option<Times>,
     /// How late reads were whose bytes have the kernel's stamp.
     pub(crate) reads: Option<Times>,
-    /// The same for each event that has the stamp of a later one, since a read brought both.
+    /// How late an event may have been read that has the stamp of a later one, since a read brought both.
     pub(crate) shared: Option<Times>,
-    /// The same for each first token that has the stamp of a later event.
+    /// The same for first tokens that have the stamp of a later event.
     pub(crate) shared_first: Option<Times>,
 }
 
@@ -58,7 +66,7 @@ impl Watch {
     pub(super) fn over_streams(clock: Clock) -> Self {
         Self {
             arrivals: Some(Box::new(Arrivals::new(clock))),
-            seen: Seen::default(),
+            ..Self::default()
         }
     }
 
@@ -77,10 +85,19 @@ impl Watch {
         self.arrivals.as_deref_mut()?.latest(read)
     }
 
-    /// What a read came to that a meter has just heard.
-    pub(super) fn heard(&mut self, meter: &mut Meter) {
+    /// The loop looked for events from `asked` to `told`, and there may be more of them than it was told (`full`).
+    pub(super) fn looked(&mut self, asked: Nanos, told: Nanos, full: bool) {
+        self.since = (told - asked <= LOOK_MAX).then_some(self.looked);
+        if !full {
+            self.looked = told;
+        }
+    }
+
+    /// What a read came to that returned at `read`, and that a meter has just heard.
+    pub(super) fn heard(&mut self, meter: &mut Meter, read: Nanos) {
         let Heard {
             late: Some(late),
+            oldest,
             shared,
             first_shared,
         } = meter.heard()
@@ -88,6 +105,7 @@ impl Watch {
             return;
         };
         books::record(&mut self.seen.reads, late);
+        let late = late.max(self.since.map_or(late, |since| oldest.min(read - since)));
         if shared > 0 {
             self.seen
                 .shared
@@ -123,9 +141,12 @@ impl Watch {
 mod tests {
     use std::time::Instant;
 
-    use super::{TICK, Watch};
-    use prony_model::Nanos;
+    use prony_model::{Nanos, StreamExpect, StreamProtocol};
     use prony_wire::Clock;
+    use prony_wire::http1::{HeadCache, ResponseParser};
+
+    use super::{Seen, TICK, Watch};
+    use crate::worker::call::Answer;
 
     #[test]
     fn a_round_that_is_late_stands_for_those_that_it_held_up() {
@@ -137,6 +158,37 @@ mod tests {
         let rounds = watch.seen().unwrap().rounds.unwrap();
         assert_eq!(rounds.len(), 110);
         assert!(rounds.value_at_quantile(0.5) > 40 * TICK.0);
+    }
+
+    /// How late in tens of microseconds a first token may have been read, at `read` with another that arrived at `arrived`.
+    fn first_token_late(watch: &mut Watch, arrived: u64, read: u64) -> u64 {
+        let mut answer = Answer::default();
+        answer.measure(StreamExpect::new(StreamProtocol::Sse));
+        let head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+        let mut parser = ResponseParser::new(1 << 10, 1 << 20);
+        parser.feed(head, &mut HeadCache::default(), &mut answer).unwrap();
+        let mut meter = answer.meter.unwrap();
+        meter.read_at(Nanos(1), Nanos(read), Some(Nanos(arrived)));
+        meter.body(b"data: a\n\ndata: b\n\n");
+        watch.seen = Seen::default();
+        watch.heard(&mut meter, Nanos(read));
+        (watch.seen.shared_first.as_ref().unwrap().max() + 5000) / 10_000
+    }
+
+    #[test]
+    fn a_token_that_shares_a_stamp_may_have_come_since_the_last_look() {
+        let mut watch = Watch::over_streams(Clock::since(Instant::now()));
+        watch.looked(Nanos(0), Nanos(1_000_000), false);
+        // The second look waited: the first event may have ended the wait.
+        watch.looked(Nanos(2_000_000), Nanos(5_000_000), false);
+        assert_eq!(first_token_late(&mut watch, 5_090_000, 5_100_000), 1);
+        // The third found what it found at once: it may have come any time since the second.
+        watch.looked(Nanos(9_000_000), Nanos(9_001_000), false);
+        assert_eq!(first_token_late(&mut watch, 9_090_000, 9_100_000), 410);
+        // What a full look could not tell may be as old as the look before it.
+        watch.looked(Nanos(10_000_000), Nanos(10_001_000), true);
+        watch.looked(Nanos(11_000_000), Nanos(11_001_000), false);
+        assert_eq!(first_token_late(&mut watch, 11_090_000, 11_100_000), 210);
     }
 
     #[test]

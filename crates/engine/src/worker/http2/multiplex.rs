@@ -106,7 +106,7 @@ impl Multiplex {
             };
             let progress = self.session.advance(key, &mut call.answer);
             if let Some(meter) = &mut call.answer.meter {
-                watch.heard(meter);
+                watch.heard(meter, read);
             }
             call.goes_on(read);
             let begun = match &progress {
