@@ -36,18 +36,26 @@ pub(crate) const OWN_LAG: usize = 2;
 /// Length of a window of the rate check.
 const RATE_WINDOW: Nanos = Nanos(10_000_000_000);
 
-/// Times from a nanosecond to an hour, in three digits: its size depends on the range of the times, not on their
-/// number.
+/// Times in three digits, from a nanosecond on: its size depends on the range of the times, not on their number.
 pub(crate) type Times = Histogram<u64>;
 
+/// Times up to a second; it grows for longer ones.
 pub(crate) fn new_times() -> Times {
-    let mut new = Histogram::new_with_bounds(1, 3_600_000_000_000, 3).expect("fixed, valid bounds");
+    let mut new = Histogram::new_with_bounds(1, 1_000_000_000, 3).expect("fixed, valid bounds");
     new.auto(true);
     new
 }
 
 pub(crate) fn record(times: &mut Option<Times>, value: Nanos) {
-    times.get_or_insert_with(new_times).saturating_record(value.0);
+    record_n(times, value, 1);
+}
+
+/// Counts a time `n` times.
+pub(crate) fn record_n(times: &mut Option<Times>, value: Nanos, n: u64) {
+    times
+        .get_or_insert_with(new_times)
+        .record_n(value.0, n)
+        .expect("a histogram that grows holds any time");
 }
 
 /// The sum of two histograms of the same digits.
@@ -317,7 +325,7 @@ impl Books {
 
 #[cfg(test)]
 mod tests {
-    use super::{Books, OWN_LAG, RESPONSE};
+    use super::{Books, OWN_LAG, RESPONSE, merge, record};
     use prony_model::{Nanos, Outcome, Sample, SampleFlags};
     use proptest::prelude::*;
 
@@ -398,6 +406,23 @@ mod tests {
         }
         assert_eq!(size(&books), before);
         assert_eq!(books.totals.offered(), 420_000);
+    }
+
+    #[test]
+    fn times_of_any_length_are_kept() {
+        let mut times = None;
+        for value in [0, 20, 900_000_000, 7_200_000_000_000, u64::MAX] {
+            record(&mut times, Nanos(value));
+        }
+        let times = times.unwrap();
+        let at = |rank: f64| times.value_at_quantile(rank / 5.0) as f64;
+        for (rank, value) in [(2.0, 20.0), (3.0, 9e8), (4.0, 7.2e12), (5.0, u64::MAX as f64)] {
+            assert!((at(rank) / value - 1.0).abs() < 0.001, "{rank}: {}", at(rank));
+        }
+        let mut short = None;
+        record(&mut short, Nanos(5));
+        merge(&mut short, Some(&times));
+        assert_eq!(short.unwrap().len(), 6, "a longer one fits in");
     }
 
     #[test]

@@ -87,24 +87,24 @@ impl<'s> Collector<'s> {
         self.sink.wants_all()
     }
 
-    /// The accounts of the samples that were not kept, added up; `None` when all were.
-    pub(crate) fn books(&self) -> Option<Books> {
-        let mut accounts = self.reports.iter().filter_map(|r| r.books.as_deref());
-        let mut sum = accounts.next()?.clone();
+    /// The accounts of the samples that were not kept, added up; `None` when all were. The reports have them no more.
+    pub(crate) fn take_books(&mut self) -> Option<Books> {
+        let mut accounts = self.reports.iter_mut().filter_map(|r| r.books.take());
+        let mut sum = accounts.next()?;
         for account in accounts {
-            sum.merge(account);
+            sum.merge(&account);
         }
-        Some(sum)
+        Some(*sum)
     }
 
-    /// The accounts of the streams, added up; `None` when there were none.
-    pub(crate) fn stream_books(&self) -> Option<StreamBooks> {
-        let mut accounts = self.reports.iter().filter_map(|r| r.streams.as_deref());
-        let mut sum = accounts.next()?.clone();
+    /// The accounts of the streams, added up; `None` when there were none. The reports have them no more.
+    pub(crate) fn take_stream_books(&mut self) -> Option<StreamBooks> {
+        let mut accounts = self.reports.iter_mut().filter_map(|r| r.streams.take());
+        let mut sum = accounts.next()?;
         for account in accounts {
-            sum.merge(account);
+            sum.merge(&account);
         }
-        Some(sum)
+        Some(*sum)
     }
 
     /// Receives until `workers` workers ended. `ready` is called when as many are ready as are alive, `enough` when the backlog

@@ -171,14 +171,14 @@ impl Engine {
         );
         course.run()?;
         let Course {
-            collector,
+            mut collector,
             stopped,
             dead,
             ..
         } = course;
         let ended = self.now();
-        let books = collector.books();
-        let stream_books = collector.stream_books();
+        let books = collector.take_books();
+        let stream_books = collector.take_stream_books();
         let Collector {
             mut samples,
             captures,

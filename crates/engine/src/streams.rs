@@ -175,16 +175,12 @@ impl Line {
                     books::record(&mut self.gaps, gap);
                 } else {
                     books::record(&mut self.wide_gaps, gap);
-                    self.shares
-                        .get_or_insert_with(books::new_times)
-                        .saturating_record_n(gap.0 / tokens, tokens);
+                    books::record_n(&mut self.shares, Nanos(gap.0 / tokens), tokens);
                 }
             }
         }
         if together > 0 {
-            self.gaps
-                .get_or_insert_with(books::new_times)
-                .saturating_record_n(0, together);
+            books::record_n(&mut self.gaps, Nanos::ZERO, together);
         }
     }
 

@@ -80,11 +80,8 @@ fn smallest_power_below(limit: f64, base: f64) -> u64 {
 /// margin stretches only what exceeds one, so that independent values keep their full worth. Take the estimate of the
 /// quantile as threshold: a limit that no value is over shows no dependence.
 pub fn effective_size(values: &[f64], threshold: f64) -> f64 {
-    let indicator: Vec<f64> = values
-        .iter()
-        .map(|&v| f64::from(u8::from(v > threshold)))
-        .collect();
-    let excess = autocorrelation::integrated_time(&indicator) - 1.0;
+    let over = values.iter().map(|&v| v > threshold);
+    let excess = autocorrelation::integrated_time_of_events(over) - 1.0;
     values.len() as f64 / (1.0 + DEPENDENCE_MARGIN * excess)
 }
 

@@ -107,10 +107,7 @@ impl Watch {
         books::record(&mut self.seen.reads, late);
         let late = late.max(self.since.map_or(late, |since| oldest.min(read - since)));
         if shared > 0 {
-            self.seen
-                .shared
-                .get_or_insert_with(books::new_times)
-                .saturating_record_n(late.0, u64::from(shared));
+            books::record_n(&mut self.seen.shared, late, u64::from(shared));
         }
         if first_shared {
             books::record(&mut self.seen.shared_first, late);
