@@ -6,7 +6,7 @@ import jsonschema
 
 import pytest
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.light
 
 # Defect of the preset, and the finding ids that name it; any one of them on an endpoint that contains the text.
 PLANTED = {

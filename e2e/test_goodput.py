@@ -10,7 +10,7 @@ import pytest
 from conftest import phases
 from test_definitions import gaps, stored
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.light
 
 # 8 sequences at once, a step of 10 ms that gives some two and a half tokens: an answer of 16 takes some 70 ms alone.
 ENGINE = [

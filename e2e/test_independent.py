@@ -2,7 +2,7 @@
 
 import pytest
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.light
 
 # Fault of the archive, and what must name it.
 FAULTS = {

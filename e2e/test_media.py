@@ -10,7 +10,7 @@ import pytest
 
 from conftest import HERE, ROOT, Report, Running
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.light
 
 SUITE = ROOT / "suites" / "media.toml"
 # Defect of the preset, and the finding that names it.

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 from conftest import INVALID, ROOT, Report, Running
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.light
 
 SUITE = ROOT / "suites" / "runpod.toml"
 # The scale of time that `demo:runpod` has.

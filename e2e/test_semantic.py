@@ -7,7 +7,7 @@ import pytest
 
 from conftest import INVALID, ROOT, Report, Running
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.light
 
 SUITE = ROOT / "suites" / "semantic.toml"
 GENERATES = "POST /v1/messages"

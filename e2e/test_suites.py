@@ -7,7 +7,7 @@ import pytest
 
 from conftest import ROOT, Report, Running
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.light
 
 SUITES = sorted((ROOT / "suites").rglob("*.toml"))
 ENSO = ROOT / "suites" / "enso.toml"

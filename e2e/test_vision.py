@@ -7,7 +7,7 @@ import pytest
 
 from conftest import ROOT, Report, Running
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.light
 
 SUITE = ROOT / "suites" / "vision.toml"
 # Budget that lasts for every look at a stuck job, and not longer.
