@@ -7,11 +7,15 @@ use serde::Deserialize;
 
 use crate::draft::{Draft, source};
 use crate::experiment::params;
+use crate::machine;
 use crate::timings::Timings;
 use crate::wording::{digits, ms, resting_on};
 use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 
 const NAME: &str = "first-call";
+
+/// What waiting for a core may add to a call where programs use all of them, in ms: scheduling stalls of some hundred ms were seen.
+const WAIT_MS_MAX: f64 = 1000.0;
 
 /// Registry entry.
 pub(crate) static DEF: ExperimentDef = ExperimentDef {
@@ -87,6 +91,12 @@ impl Pair<'_> {
         alone && self.is_slow(self.first_ms, rule)
     }
 
+    /// Whether no core was free meanwhile, and it took so little longer that it may have waited for one.
+    fn may_have_waited(&self, preflight: &PhaseResult) -> bool {
+        self.first_ms - self.median_ms <= WAIT_MS_MAX
+            && machine::was_full(preflight, self.first.sent, self.first.done) == Some(true)
+    }
+
     /// Whether the first call with each input was slow: later answers look cached.
     fn is_cached(&self, rule: &FirstCallParams) -> bool {
         self.other_inputs_ms
@@ -116,11 +126,15 @@ impl Experiment for FirstCall {
         }
         let mut slowest: Vec<&Pair<'_>> = pairs.iter().filter(|p| p.is_penalty(&self.rule)).collect();
         slowest.sort_by(|a, b| b.first_ms.total_cmp(&a.first_ms));
+        let (held_up, slowest): (Vec<_>, Vec<_>) = slowest
+            .into_iter()
+            .partition(|pair| pair.may_have_waited(preflight));
         let mut rests_on: Vec<&PhaseResult> = pairs.iter().map(|p| p.baseline).collect();
         rests_on.push(preflight);
-        let finding = match slowest.first() {
-            None => no_penalty(&pairs, preflight),
-            Some(worst) => penalty(worst, &slowest, &pairs, preflight),
+        let finding = match (slowest.first(), held_up.first()) {
+            (Some(worst), _) => penalty(worst, &slowest, &pairs, preflight),
+            (None, Some(worst)) => full_machine(worst, &pairs, preflight),
+            (None, None) => no_penalty(&pairs, preflight),
         };
         let cached = pairs
             .iter()
@@ -202,6 +216,34 @@ fn no_penalty(pairs: &[Pair<'_>], preflight: &PhaseResult) -> Finding {
              already: restart it and repeat to learn about a cold start.",
         )
         .table("First call against steady calls", &COLUMNS, pairs.iter().map(row).collect(), &source(preflight, ""))
+        .done()
+}
+
+/// A slow first call on a machine that had no core left for it.
+fn full_machine(worst: &Pair<'_>, all: &[Pair<'_>], preflight: &PhaseResult) -> Finding {
+    let evidence = source(preflight, worst.endpoint);
+    Draft::new(NAME, "first-call-penalty", worst.endpoint)
+        .verdict(Verdict::Inconclusive, Severity::Info)
+        .advisory()
+        .title(format!(
+            "The first call of {} took {} in place of {}, but no core of the machine was free",
+            worst.endpoint,
+            ms(worst.first_ms),
+            ms(worst.median_ms)
+        ))
+        .detail(
+            "Other programs used all cores meanwhile, or the hypervisor took them: the call may have waited for one. So may those of              other endpoints that the table shows as slow.",
+        )
+        .figure("first call", worst.first_ms, "ms", 1, &evidence)
+        .figure(
+            "median of the later calls",
+            worst.median_ms,
+            "ms",
+            worst.n,
+            &source(worst.baseline, worst.endpoint),
+        )
+        .table("First call against steady calls", &COLUMNS, all.iter().map(row).collect(), &evidence)
+        .advice("Restart the target and repeat while nothing else runs on the machine.", "")
         .done()
 }
 

@@ -229,7 +229,21 @@ impl Busier {
     }
 }
 
+/// Whether no core was free while something took its time, since programs other than Prony, and than the target where its readings
+/// reach so far, and the hypervisor used them. `None` where that was not read.
+pub(crate) fn was_full(phase: &PhaseResult, from: Nanos, to: Nanos) -> Option<bool> {
+    let machine = Machine::of(phase)?;
+    let (from, to) = (from.as_secs_f64(), to.as_secs_f64());
+    let unseen = || Machine {
+        target: None,
+        ..machine.clone()
+    };
+    let level = machine.between(from, to).or_else(|| unseen().between(from, to))?;
+    Some(level.others() + level.stolen() >= machine.cores - BUSIER_CORES)
+}
+
 /// The readings of a phase.
+#[derive(Clone)]
 struct Machine {
     cores: f64,
     used: Counter,

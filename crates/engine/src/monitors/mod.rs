@@ -7,6 +7,7 @@ mod cgroup;
 mod exposition;
 mod generator;
 mod host;
+mod memory;
 mod pressure;
 mod process;
 mod scrape;
@@ -56,6 +57,7 @@ type Source = Box<dyn FnMut() -> Seen + Send>;
 /// Every monitor, in the order of a snapshot.
 pub static MONITORS: &[Monitor] = &[
     process::MONITOR,
+    memory::MONITOR,
     cgroup::MONITOR,
     scrape::MONITOR,
     host::MONITOR,

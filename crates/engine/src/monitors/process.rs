@@ -14,8 +14,8 @@ use super::{Monitor, Seen, Source, Watched, listening_pid};
 pub(super) const MONITOR: Monitor = Monitor {
     name: "process",
     subject: "target",
-    about: "memory (PSS, which shares what forked workers share, and RSS), CPU time (that of descendants which ended, too), waits for \
-            a core, threads, descriptors and starts of the target's process and its descendants",
+    about: "memory (RSS, and the part that no file is behind), CPU time (that of descendants which ended, too), waits for a core, threads, \
+            descriptors and starts of the target's process and its descendants",
     every: Duration::ZERO,
     open,
 };
@@ -36,59 +36,89 @@ pub(super) fn ticks_per_s() -> f64 {
 }
 
 fn open(watched: &Watched) -> Source {
-    let Some(mut pid) = watched.pid.and_then(|pid| i32::try_from(pid).ok()) else {
-        return Box::new(|| {
-            let mut seen = Seen::default();
-            seen.miss("process", "no process to watch is known");
-            seen
-        });
+    let Some(mut followed) = Followed::of(watched) else {
+        return unknown();
     };
-    let port = watched.port;
     let mut members = Members::default();
     let mut waits = Waits::default();
     Box::new(move || {
-        let mut tree = tree(pid);
-        if tree.is_empty()
-            && let Some(next) = port
-                .and_then(listening_pid)
-                .and_then(|next| i32::try_from(next).ok())
-        {
-            pid = next;
-            tree = self::tree(pid);
+        let tree = followed.tree();
+        if tree.is_empty() {
+            return followed.is_gone();
         }
-        let mut seen = read(pid, &tree, &mut members);
+        let mut seen = read(followed.pid, &tree, &mut members);
+        waits.put(&mut seen, tree.iter().map(|(process, _)| process));
+        seen
+    })
+}
+
+/// The target's process, or whoever took over its port.
+pub(super) struct Followed {
+    pid: i32,
+    port: Option<u16>,
+}
+
+impl Followed {
+    /// `None` where no process is known.
+    pub(super) fn of(watched: &Watched) -> Option<Self> {
+        let pid = watched.pid.and_then(|pid| i32::try_from(pid).ok())?;
+        let port = watched.port;
+        Some(Self { pid, port })
+    }
+
+    /// The process and its descendants; empty when it is gone and nobody else listens on its port.
+    pub(super) fn tree(&mut self) -> Vec<(Process, Stat)> {
+        let tree = tree(self.pid);
         if !tree.is_empty() {
-            waits.put(&mut seen, tree.iter().map(|(process, _)| process));
+            return tree;
         }
+        let heir = self.port.and_then(listening_pid);
+        match heir.and_then(|pid| i32::try_from(pid).ok()) {
+            None => tree,
+            Some(heir) => {
+                self.pid = heir;
+                self::tree(heir)
+            }
+        }
+    }
+
+    /// What is seen of no process.
+    pub(super) fn is_gone(&self) -> Seen {
+        let mut seen = Seen::default();
+        let pid = self.pid;
+        seen.miss(
+            "process",
+            format!("process {pid} does not exist or may not be read"),
+        );
+        seen
+    }
+}
+
+/// A source where no process is known.
+pub(super) fn unknown() -> Source {
+    Box::new(|| {
+        let mut seen = Seen::default();
+        seen.miss("process", "no process to watch is known");
         seen
     })
 }
 
 fn read(pid: i32, tree: &[(Process, Stat)], members: &mut Members) -> Seen {
     let mut seen = Seen::default();
-    if tree.is_empty() {
-        seen.miss(
-            "process",
-            format!("process {pid} does not exist or may not be read"),
-        );
-        return seen;
-    }
-    let (mut cpu, mut threads, mut fds, mut pss, mut rss, mut newest) = (0, 0, 0, 0, 0, 0);
-    let mut hidden = (0, 0);
+    let (mut cpu, mut threads, mut fds, mut rss, mut newest) = (0, 0, 0, 0, 0);
+    let (mut anonymous, mut hidden) = (Some(0), 0);
     for (process, stat) in tree {
         // A process that ends leaves its time to the parent that waits for it.
         let of_ended = (stat.cutime + stat.cstime).max(0).cast_unsigned();
         cpu += stat.utime + stat.stime + of_ended;
         threads += stat.num_threads;
-        let resident = stat.rss * page_bytes();
-        rss += resident;
-        pss += pss_bytes(process).unwrap_or_else(|| {
-            hidden.0 += 1;
-            resident
-        });
+        rss += stat.rss * page_bytes();
+        anonymous = anonymous
+            .zip(anonymous_bytes(process))
+            .map(|(sum, one)| sum + one);
         match process.fd_count() {
             Ok(count) => fds += count,
-            Err(_) => hidden.1 += 1,
+            Err(_) => hidden += 1,
         }
         newest = newest.max(stat.starttime);
         if process.pid == pid {
@@ -108,18 +138,14 @@ fn read(pid: i32, tree: &[(Process, Stat)], members: &mut Members) -> Seen {
     seen.put("threads", threads as f64);
     seen.put("processes", tree.len() as f64);
     seen.put("rss_bytes", rss as f64);
-    seen.put("pss_bytes", pss as f64);
-    if hidden.0 > 0 {
-        seen.miss(
-            "pss_bytes",
-            format!(
-                "{} of {} processes give no PSS; their RSS is counted",
-                hidden.0,
-                tree.len()
-            ),
-        );
+    match anonymous {
+        Some(bytes) => seen.put("anonymous_bytes", bytes as f64),
+        None => seen.miss(
+            "anonymous_bytes",
+            "the kernel does not tell of every process what no file is behind",
+        ),
     }
-    if hidden.1 == 0 {
+    if hidden == 0 {
         seen.put("fds", fds as f64);
     } else {
         seen.miss("fds", "the descriptors may not be read");
@@ -198,12 +224,11 @@ fn parents() -> BTreeMap<i32, Vec<i32>> {
     children
 }
 
-fn pss_bytes(process: &Process) -> Option<u64> {
-    let rollup = process.smaps_rollup().ok()?;
-    rollup
-        .memory_map_rollup
-        .iter()
-        .find_map(|map| map.extension.map.get("Pss").copied())
+/// Resident memory that no file is behind, the shared part of it included (proc(5), `RssAnon` and `RssShmem`): cheap to read,
+/// whatever the size, where PSS is summed up page by page.
+fn anonymous_bytes(process: &Process) -> Option<u64> {
+    let status = process.status().ok()?;
+    Some(1024 * (status.rssanon? + status.rssshmem?))
 }
 
 #[cfg(test)]

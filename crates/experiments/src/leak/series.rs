@@ -6,13 +6,21 @@ use prony_model::{Nanos, PhaseResult, Reading};
 
 use crate::rate::offered;
 
+use super::judge;
+
 /// Readings that a source of memory needs to be used.
 const READINGS_MIN: usize = 3;
 
-/// Where a level of memory can be read: monitor, value, and what it is. The best source first.
-const SOURCES: [(&str, &str, &str); 3] = [
+/// Where a level of memory can be read: monitor, value, and what it is. The best source first. PSS is read seldom where there is much
+/// memory.
+const SOURCES: [(&str, &str, &str); 4] = [
     ("cgroup", "working_set_bytes", "working set of its control group"),
-    ("process", "pss_bytes", "memory of its process tree (PSS)"),
+    ("memory", "pss_bytes", "memory of its process tree (PSS)"),
+    (
+        "process",
+        "anonymous_bytes",
+        "memory of its process tree that no file is behind",
+    ),
     (
         "metrics",
         "rss_bytes",
@@ -57,9 +65,7 @@ pub(crate) fn shows_memory(phase: &PhaseResult) -> bool {
 
 /// The series over phases that follow one another; `None` when memory was not read.
 pub(crate) fn of(phases: &[&PhaseResult]) -> Option<Series> {
-    let (monitor, value, what) = SOURCES
-        .into_iter()
-        .find(|(monitor, value, _)| count(phases, monitor, value) >= READINGS_MIN)?;
+    let (monitor, value, what) = source(phases)?;
     let mut series = Series {
         what,
         requests: Vec::new(),
@@ -93,15 +99,22 @@ pub(super) fn silence(phase: &PhaseResult) -> (Vec<f64>, Vec<f64>) {
     let (Some(&(from, _)), Some(&(_, to))) = (sent.first(), sent.last()) else {
         return (Vec::new(), Vec::new());
     };
-    let source = SOURCES
-        .into_iter()
-        .find(|(monitor, value, _)| count(&[phase], monitor, value) >= READINGS_MIN);
-    source
+    source(&[phase])
         .into_iter()
         .flat_map(|(monitor, value, _)| readings(phase, monitor, value))
         .filter(|(reading, _)| reading.at >= from && reading.at <= to)
         .map(|(reading, bytes)| ((reading.at - from).as_secs_f64(), bytes))
         .unzip()
+}
+
+/// The best source that was read as often as a conclusion needs, else the one that was read most often.
+fn source(phases: &[&PhaseResult]) -> Option<(&'static str, &'static str, &'static str)> {
+    let counted = SOURCES.map(|source| (count(phases, source.0, source.1), source));
+    let enough = counted.iter().find(|(n, _)| *n >= judge::READINGS_MIN);
+    // Of several that were read as often `max_by_key` takes the last.
+    let most = || counted.iter().rev().max_by_key(|(n, _)| *n);
+    let (n, source) = enough.or_else(most)?;
+    (*n >= READINGS_MIN).then_some(*source)
 }
 
 /// The readings of a value while a phase ran, in order.
@@ -242,5 +255,69 @@ impl Counter {
             self.ends.partition_point(|end| *end <= at) as f64
         };
         self.before + within
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use prony_model::{Capture, Limits, Nanos, Phase, PhaseResult, Reading, Shape};
+
+    use super::{SOURCES, source};
+    use crate::fake;
+    use crate::leak::judge::READINGS_MIN;
+
+    /// A phase in which the sources of memory were read so often each.
+    fn read(times: [usize; 4]) -> PhaseResult {
+        let phase = Phase {
+            name: String::new(),
+            experiment: "leak".to_owned(),
+            scenarios: Vec::new(),
+            shape: Shape::Sequential {
+                requests: 1,
+                duration_s: None,
+            },
+            limits: Limits::default(),
+            capture: Capture::NONE,
+        };
+        let reading = |(monitor, value): (&str, &str)| Reading {
+            at: Nanos(1),
+            monitor: monitor.to_owned(),
+            values: BTreeMap::from([(value.to_owned(), 1.0)]),
+        };
+        let readings = SOURCES
+            .iter()
+            .zip(times)
+            .flat_map(|(source, n)| std::iter::repeat_n(reading((source.0, source.1)), n));
+        PhaseResult {
+            index: 0,
+            summary: fake::summary(&phase, 0, &[], Nanos::SECOND),
+            readings: readings.collect(),
+            phase,
+            samples: Vec::new(),
+            samples_cut: false,
+            captures: Vec::new(),
+            streams: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_best_source_that_was_read_often_enough_is_taken() {
+        let taken = |times: [usize; 4]| source(&[&read(times)]).map(|(monitor, ..)| monitor);
+        let enough = READINGS_MIN;
+        assert_eq!(taken([0, enough, enough, 9]), Some("memory"));
+        assert_eq!(
+            taken([0, enough - 1, enough, 9]),
+            Some("process"),
+            "PSS was slow to read"
+        );
+        assert_eq!(
+            taken([0, 20, 30, 30]),
+            Some("process"),
+            "the most, and the best of as many"
+        );
+        assert_eq!(taken([3, 3, 3, 3]), Some("cgroup"));
+        assert_eq!(taken([2, 0, 2, 0]), None);
     }
 }

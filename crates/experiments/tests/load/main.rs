@@ -3,7 +3,7 @@
 mod target;
 
 use prony_experiments::{BuildContext, RunView, Step, find};
-use prony_model::{Budget, Evidence, Finding, Limits, Outcome, PhaseResult, Severity, Verdict};
+use prony_model::{Budget, Evidence, Finding, Limits, Outcome, PhaseResult, Reading, Severity, Verdict};
 use serde_json::{Value, json};
 use target::{HEALTH, Simulation, Target, WORK, surface};
 
@@ -342,6 +342,72 @@ fn a_first_call_penalty_is_reported_and_none_invented() {
         assert!(figure(finding, "first over median") > 10.0);
         assert!(finding.detail.contains("cannot show the cause"));
     }
+}
+
+/// Readings of the monitors at the ends of a phase during which other programs used so many of two cores.
+fn read_at_ends(phase: &mut PhaseResult, others: f64) {
+    let ends = [
+        phase.samples.iter().map(|s| s.sent).min().unwrap(),
+        phase.samples.iter().map(|s| s.done).max().unwrap(),
+    ];
+    for at in ends {
+        let used_s = others * (at - ends[0]).as_secs_f64();
+        for (monitor, values) in [
+            (
+                "host",
+                vec![("cores", 2.0), ("cpu_s", used_s / 2.0), ("steal_s", 0.0)],
+            ),
+            ("generator", vec![("cpu_s", 0.0)]),
+        ] {
+            phase.readings.push(Reading {
+                at,
+                monitor: monitor.to_owned(),
+                values: values
+                    .into_iter()
+                    .map(|(name, value)| (name.to_owned(), value))
+                    .collect(),
+            });
+        }
+    }
+}
+
+#[test]
+fn a_first_call_that_may_have_waited_for_a_core_is_not_blamed_on_the_target() {
+    let first_call = |extra_ms: f64, others: f64| {
+        let lazy = Target {
+            first_extra_ms: extra_ms,
+            ..Target::default()
+        };
+        let (mut phases, _) = run(lazy, 1, Budget::Quick, &everything()[..3]);
+        read_at_ends(&mut phases[0], others);
+        let surface = surface();
+        let limits = Limits::default();
+        let context = BuildContext {
+            surface: &surface,
+            budget: Budget::Quick,
+            time_s: 0.0,
+            seed: 1,
+            limits: &limits,
+        };
+        let experiment = (find("first-call").unwrap().build)(&context, &json!({})).unwrap();
+        of(
+            &experiment.conclude(&view(&surface, &phases)),
+            "first-call-penalty",
+        )
+        .verdict
+    };
+    assert_eq!(
+        first_call(400.0, 1.9),
+        Verdict::Inconclusive,
+        "both cores were taken"
+    );
+    assert_eq!(first_call(400.0, 1.0), Verdict::Fail, "one was free");
+    assert_eq!(
+        first_call(4000.0, 1.9),
+        Verdict::Fail,
+        "no wait for a core is so long"
+    );
+    assert_eq!(first_call(0.0, 1.9), Verdict::Pass);
 }
 
 #[test]

@@ -185,14 +185,16 @@ fn readings(
         } else {
             5.0
         };
-        all.push(Reading {
-            at,
-            monitor: "process".to_owned(),
-            values: BTreeMap::from([
-                ("pss_bytes".to_owned(), level(index, done)),
-                ("started_s".to_owned(), started),
-            ]),
-        });
+        for (monitor, value, is) in [
+            ("memory", "pss_bytes", level(index, done)),
+            ("process", "started_s", started),
+        ] {
+            all.push(Reading {
+                at,
+                monitor: monitor.to_owned(),
+                values: BTreeMap::from([(value.to_owned(), is)]),
+            });
+        }
         at += every;
     }
     all

@@ -1,6 +1,6 @@
 //! Each planted fault, seen over HTTP with it on and with it off.
 
-mod client;
+use crate::client;
 
 use std::sync::LazyLock;
 

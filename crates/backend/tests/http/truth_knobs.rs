@@ -1,6 +1,6 @@
 //! Each knob of the truth preset: what a client sees of it, held against what the admin port says.
 
-mod client;
+use crate::client;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

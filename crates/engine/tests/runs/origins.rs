@@ -1,8 +1,7 @@
 //! Steps of a flow that go to other servers: each gets its own headers and no secret of another, signed requests carry a signature,
 //! and what comes back is held against what was sent.
 
-#[path = "workloads/server.rs"]
-mod server;
+use crate::server;
 
 use std::time::Instant;
 

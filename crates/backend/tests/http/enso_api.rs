@@ -1,6 +1,6 @@
 //! The pathology API as a client sees it: shapes, texts and pictures that both presets share.
 
-mod client;
+use crate::client;
 
 use std::sync::LazyLock;
 
@@ -483,7 +483,7 @@ fn hostile_bodies_get_a_4xx_and_the_server_lives() {
 /// The observed document is FastAPI's, but for the bound that the long-id fault removes.
 #[test]
 fn openapi_is_fastapis() {
-    let mut golden: Value = serde_json::from_str(include_str!("../data/enso/openapi.json")).unwrap();
+    let mut golden: Value = serde_json::from_str(include_str!("../../data/enso/openapi.json")).unwrap();
     for name in ["AnalyzeRequest", "ReportRequest", "SemanticSearchRequest"] {
         golden["components"]["schemas"][name]["properties"]["slide_id"]
             .as_object_mut()

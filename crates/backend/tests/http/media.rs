@@ -1,6 +1,6 @@
 //! The media presets over HTTP: the Model Context Protocol by hand, the generation service beside, and what the truth says of both.
 
-mod client;
+use crate::client;
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! Faults of streams, on the wire: each as it is sent by the paced streams and by the language model server.
 
-mod client;
+use crate::client;
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

@@ -1,6 +1,6 @@
 //! The platform with its worker processes, started from inside a test: requests, jobs, stopping.
 
-mod client;
+use crate::client;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

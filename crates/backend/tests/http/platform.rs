@@ -1,6 +1,6 @@
 //! What stands before every preset: common faults, single requests, knobs that are turned, and all presets at once.
 
-mod client;
+use crate::client;
 
 use client::{Server, options};
 use prony_backend::{PRESETS, serve};

@@ -1,6 +1,6 @@
 //! What a user is told when the backend cannot start.
 
-mod client;
+use crate::client;
 
 use client::{Server, options};
 use prony_backend::{BackendError, serve};

@@ -1,6 +1,6 @@
 //! The scheduler's knobs, by what can be counted: steps, tokens, events, who gave way. And the endpoints and metrics of other engines.
 
-mod client;
+use crate::client;
 
 use client::{Reply, Server};
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! The thirty input defects: each shows when it is in force, and none of them on the twin.
 
-mod client;
+use crate::client;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

@@ -1,6 +1,6 @@
 //! KServe V2 over HTTP: both forms of tensors, and what is refused. Over gRPC it is tested with Triton's own client.
 
-mod client;
+use crate::client;
 
 use client::{Reply, Server};
 use serde_json::{Value, json};

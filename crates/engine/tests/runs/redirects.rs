@@ -1,8 +1,7 @@
 //! Redirects and cookies of requests that are filled in: what the next request carries, to whom it goes, and what it never
 //! takes along.
 
-#[path = "workloads/server.rs"]
-mod server;
+use crate::server;
 
 use std::time::Instant;
 

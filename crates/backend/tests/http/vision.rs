@@ -1,6 +1,6 @@
 //! The image detection platform over HTTP: what is refused and how, what is found, and what the account says of it.
 
-mod client;
+use crate::client;
 
 use std::io::Cursor;
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
 //! The language model server's API over HTTP: streams in their order, limits, keys, agents, queue, cancellation and drain.
 
-mod client;
+use crate::client;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

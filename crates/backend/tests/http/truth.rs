@@ -1,6 +1,6 @@
 //! The truth preset and the account, over HTTP.
 
-mod client;
+use crate::client;
 
 use client::Server;
 use serde_json::json;

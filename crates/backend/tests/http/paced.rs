@@ -1,6 +1,6 @@
 //! Streams of tokens at exact times, over the wire: what is sent, in which order, and what the account says of it.
 
-mod client;
+use crate::client;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

@@ -1,7 +1,7 @@
 //! What an arrival may be: rows of feeds, several steps, several attempts, times of a trace. Whatever it is, the books
 //! balance: offered = ok + failed + own, on one thread and on several.
 
-mod server;
+use crate::server;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;

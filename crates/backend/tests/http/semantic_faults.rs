@@ -1,6 +1,6 @@
 //! Each planted fault of the language model server, seen over HTTP with it on and with it off.
 
-mod client;
+use crate::client;
 
 use client::{Reply, Server};
 use serde_json::{Value, json};
