@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use procfs::process::Process;
 
-use super::process::{Followed, page_bytes, unknown};
+use super::process::{Followed, page_bytes};
 use super::{Monitor, Seen, Source, Watched};
 
 /// Memory of the target's process tree.
@@ -19,13 +19,14 @@ pub(super) const MONITOR: Monitor = Monitor {
 };
 
 fn open(watched: &Watched) -> Source {
+    // That there is no process, or none any more, is told once, by the monitor `process`.
     let Some(mut followed) = Followed::of(watched) else {
-        return unknown();
+        return Box::new(Seen::default);
     };
     Box::new(move || {
         let tree = followed.tree();
         if tree.is_empty() {
-            return followed.is_gone();
+            return Seen::default();
         }
         let mut seen = Seen::default();
         let (mut pss, mut hidden) = (0, 0);

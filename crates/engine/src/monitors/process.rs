@@ -37,14 +37,24 @@ pub(super) fn ticks_per_s() -> f64 {
 
 fn open(watched: &Watched) -> Source {
     let Some(mut followed) = Followed::of(watched) else {
-        return unknown();
+        return Box::new(|| {
+            let mut seen = Seen::default();
+            seen.miss("process", "no process to watch is known");
+            seen
+        });
     };
     let mut members = Members::default();
     let mut waits = Waits::default();
     Box::new(move || {
         let tree = followed.tree();
         if tree.is_empty() {
-            return followed.is_gone();
+            let mut seen = Seen::default();
+            let pid = followed.pid;
+            seen.miss(
+                "process",
+                format!("process {pid} does not exist or may not be read"),
+            );
+            return seen;
         }
         let mut seen = read(followed.pid, &tree, &mut members);
         waits.put(&mut seen, tree.iter().map(|(process, _)| process));
@@ -81,26 +91,6 @@ impl Followed {
             }
         }
     }
-
-    /// What is seen of no process.
-    pub(super) fn is_gone(&self) -> Seen {
-        let mut seen = Seen::default();
-        let pid = self.pid;
-        seen.miss(
-            "process",
-            format!("process {pid} does not exist or may not be read"),
-        );
-        seen
-    }
-}
-
-/// A source where no process is known.
-pub(super) fn unknown() -> Source {
-    Box::new(|| {
-        let mut seen = Seen::default();
-        seen.miss("process", "no process to watch is known");
-        seen
-    })
 }
 
 fn read(pid: i32, tree: &[(Process, Stat)], members: &mut Members) -> Seen {

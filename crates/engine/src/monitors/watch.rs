@@ -126,7 +126,7 @@ mod tests {
         }
         assert!(
             seen.iter()
-                .any(|r| r.monitor == "process" && r.values["pss_bytes"] > 0.0),
+                .any(|r| r.monitor == "memory" && r.values["pss_bytes"] > 0.0),
             "{seen:?}"
         );
         assert!(watch.stop().is_empty());

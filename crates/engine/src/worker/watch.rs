@@ -2,7 +2,9 @@
 //!
 //! Where the kernel says when bytes arrived, a late read spoils nothing by itself: only what it brought together has one stamp, that of
 //! the last. How late the others were read the kernel does not tell; but what the loop did not see when it looked before was not there
-//! then. A look that had to wait tells nothing of the kind: the first event may have ended the wait. Elsewhere an event has the stamp of its read, and the timer of the loop serves as the probe. It becomes ready in the
+//! then. A look that had to wait tells nothing of the kind: the first event may have ended the wait.
+//!
+//! Elsewhere an event has the stamp of its read, and the timer of the loop serves as the probe. It becomes ready in the
 //! same queue as the sockets, at times that have nothing to do with what they bring; how late the round is over that it is
 //! part of is how late a read may have been. It costs one reading of the clock every few milliseconds.
 
