@@ -87,11 +87,13 @@ pub(crate) fn answers<'a>(phase: &'a PhaseResult, scenario: &str) -> Vec<Answer<
 
 /// The first sample of an endpoint that was answered well in the preflight; the first of all without a preflight.
 pub(crate) fn good_sample<'a>(endpoint: &'a Endpoint, run: &RunView<'_>) -> Option<&'a SampleRequest> {
-    let good = match run.phase("coverage", "preflight") {
-        Some(phase) => answers(phase, &endpoint.name).iter().find(|a| a.is_ok())?.item as usize,
-        None => 0,
-    };
-    endpoint.samples.get(good)
+    let asked: Vec<&PhaseResult> = run.of("coverage").collect();
+    let mut good = asked
+        .iter()
+        .flat_map(|phase| answers(phase, &endpoint.name))
+        .filter(Answer::is_ok);
+    let item = if asked.is_empty() { 0 } else { good.next()?.item };
+    endpoint.samples.get(item as usize)
 }
 
 /// The content type in lower case without parameters; `no content type` when there is none.

@@ -1,7 +1,8 @@
 //! Which endpoints answer correctly? Every sample of every endpoint once, before anything is timed.
 //!
-//! Other experiments read its one phase, `preflight`: which endpoints work, what a good answer looks like, and how
-//! long the very first request of an endpoint took. It must not know what any particular target means by its answers.
+//! Other experiments read its phase `preflight`: which endpoints work, what a good answer looks like, and how
+//! long the very first request of an endpoint took. What asks how the target is comes first in it, and may be asked while the target
+//! still starts: it is asked once more when it failed (`again`). It must not know what any particular target means by its answers.
 
 mod unread;
 
@@ -19,6 +20,7 @@ use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 
 const NAME: &str = "coverage";
 const PREFLIGHT: &str = "preflight";
+const AGAIN: &str = "again";
 
 /// Registry entry.
 pub(crate) static DEF: ExperimentDef = ExperimentDef {
@@ -40,7 +42,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
             duration_s: asked.duration_s.unwrap_or(context.time_s),
             destructive: asked.destructive,
             limits: context.limits.clone(),
-            planned: false,
+            phases: 0,
         }))
     },
     schema: || schema_for!(CoverageParams),
@@ -90,21 +92,24 @@ struct Coverage {
     duration_s: f64,
     destructive: bool,
     limits: Limits,
-    planned: bool,
+    /// How many were planned.
+    phases: u32,
 }
 
 impl Experiment for Coverage {
     fn next(&mut self, run: &RunView<'_>) -> Step {
-        if std::mem::replace(&mut self.planned, true) {
-            return Step::Done;
-        }
-        let scenarios = self.scenarios(run.surface);
+        self.phases += 1;
+        let (name, scenarios) = match self.phases {
+            1 => (PREFLIGHT, self.scenarios(run.surface)),
+            2 => (AGAIN, self.failed_at_first(run)),
+            _ => return Step::Done,
+        };
         if scenarios.is_empty() {
             return Step::Done;
         }
         let requests: usize = scenarios.iter().map(|s| s.items.len()).sum();
         Step::Run(Phase {
-            name: PREFLIGHT.to_owned(),
+            name: name.to_owned(),
             experiment: NAME.to_owned(),
             scenarios,
             shape: Shape::Once {
@@ -137,7 +142,7 @@ impl Experiment for Coverage {
         let mut findings = Vec::new();
         let mut working = 0;
         for endpoint in &run.surface.endpoints {
-            let seen = answers(phase, &endpoint.name);
+            let seen = all_answers(run, endpoint);
             let state = self.judge(endpoint, &seen);
             working += usize::from(state.works());
             rows.push(row(endpoint, &seen, state));
@@ -168,6 +173,22 @@ impl Coverage {
                 Scenario::new(e.name.clone(), items)
             })
             .filter(|s| !s.items.is_empty())
+            .collect()
+    }
+
+    /// What takes no input and failed, while others answered.
+    fn failed_at_first(&self, run: &RunView<'_>) -> Vec<Scenario> {
+        if run.working_endpoints().is_empty() {
+            return Vec::new();
+        }
+        let failed = |endpoint: &&Endpoint| {
+            takes_nothing(endpoint)
+                && !endpoint.is_work()
+                && self.judge(endpoint, &all_answers(run, endpoint)) == State::Broken
+        };
+        let endpoints = run.surface.endpoints.iter().filter(failed);
+        endpoints
+            .map(|e| Scenario::new(e.name.clone(), e.items()))
             .collect()
     }
 
@@ -218,6 +239,13 @@ impl Coverage {
             State::WrongBody
         }
     }
+}
+
+/// What an endpoint answered, the first time and again.
+fn all_answers<'a>(run: &RunView<'a>, endpoint: &'a Endpoint) -> Vec<Answer<'a>> {
+    run.of(NAME)
+        .flat_map(|phase| answers(phase, &endpoint.name))
+        .collect()
 }
 
 /// Whether a method may change or delete what the target holds.
@@ -595,6 +623,7 @@ mod tests {
     use prony_model::{Budget, Endpoint, Expect, Finding, Request, Role, SampleRequest, Surface, Verdict};
     use serde_json::json;
 
+    use crate::RunView;
     use crate::fake::{Reply, complaints, run};
 
     fn endpoint(path: &str, role: Role) -> Endpoint {
@@ -681,6 +710,44 @@ mod tests {
             assert_eq!(by_id(&findings, id).counted(), counted, "{status} {kind}");
             assert_eq!(by_id(&findings, id).endpoint, "GET /things/{id}");
             assert_eq!(by_id(&findings, "coverage").counted(), Verdict::Warn);
+        }
+    }
+
+    #[test]
+    fn what_tells_how_the_target_is_may_fail_while_it_starts_and_is_used_all_the_same() {
+        let mut asked = 0;
+        let (phases, findings) = run(&["coverage"], &surface(), Budget::Quick, |r| {
+            asked += usize::from(r.path == "/health");
+            let starts = r.path == "/health" && asked == 1;
+            Reply::json(if starts { 503 } else { 200 }, &json!({}))
+        });
+        assert_eq!(
+            (asked, phases.len(), phases[1].phase.name.as_str()),
+            (2, 2, "again")
+        );
+        assert_eq!(
+            by_id(&findings, "endpoint-fails").title,
+            "GET /health failed 1 of 2 valid requests, one at a time and without load"
+        );
+        assert_eq!(
+            by_id(&findings, "coverage").title,
+            "3 of 4 endpoints answered correctly"
+        );
+        let surface = surface();
+        let view = RunView {
+            surface: &surface,
+            phases: &phases,
+            cores: 2,
+            shared_host: true,
+        };
+        let names: Vec<&str> = view.working_endpoints().iter().map(|e| e.name.as_str()).collect();
+        assert_eq!(names, ["GET /things/{id}", "GET /health", "GET /work"]);
+        // What does work is not asked twice, and neither is anything of a target that answers nothing.
+        for broken in ["/work", "/"] {
+            let (phases, _) = run(&["coverage"], &surface, Budget::Quick, |r| {
+                Reply::json(if r.path.starts_with(broken) { 500 } else { 200 }, &json!({}))
+            });
+            assert_eq!(phases.len(), 1, "{broken}");
         }
     }
 

@@ -30,20 +30,20 @@ impl<'a> RunView<'a> {
             .find(|p| p.phase.experiment == experiment && p.phase.name == name)
     }
 
-    /// The endpoints that gave a correct answer in the coverage experiment's preflight. When that has not run
-    /// (a suite without it), all endpoints.
+    /// The endpoints that gave a correct answer in the coverage experiment. When that has not run (a suite without it), all endpoints.
     pub fn working_endpoints(&self) -> Vec<&'a Endpoint> {
-        let Some(preflight) = self.phase("coverage", "preflight") else {
-            return self.surface.endpoints.iter().collect();
-        };
+        let asked: Vec<&PhaseResult> = self.of("coverage").collect();
         let worked = |endpoint: &Endpoint| {
-            preflight.scenario(&endpoint.name).is_some_and(|index| {
-                preflight
-                    .samples
-                    .iter()
-                    .any(|s| s.scenario == index && s.outcome == prony_model::Outcome::Ok)
+            asked.iter().any(|phase| {
+                phase.scenario(&endpoint.name).is_some_and(|index| {
+                    phase
+                        .samples
+                        .iter()
+                        .any(|s| s.scenario == index && s.outcome == prony_model::Outcome::Ok)
+                })
             })
         };
-        self.surface.endpoints.iter().filter(|e| worked(e)).collect()
+        let all = self.surface.endpoints.iter();
+        all.filter(|e| asked.is_empty() || worked(e)).collect()
     }
 }
