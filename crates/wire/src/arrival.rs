@@ -269,19 +269,28 @@ mod tests {
         ask_for_stamps(&client);
         let (mut server, _) = listener.accept().unwrap();
         let mut buffer = [0; 16];
-        for _ in 0..5 {
+        let mut told = 0;
+        // The kernel begins to stamp some time after it was asked to; and no comparison of the clocks may be narrow enough for a while.
+        for _ in 0..1000 {
             let before = clock.now();
             server.write_all(b"token").unwrap();
             let after = clock.now();
             thread::sleep(Duration::from_millis(3));
             assert_eq!(arrivals.receive(&client, &mut buffer), Ok(5));
-            let arrived = arrivals.latest(clock.now()).unwrap();
+            let Some(arrived) = arrivals.latest(clock.now()) else {
+                continue;
+            };
             // The comparison of the clocks is no better than its width.
             let slack = WIDTH_MAX;
             assert!(
                 before <= arrived + slack && arrived <= after + slack,
                 "{before} {arrived} {after}"
             );
+            told += 1;
+            if told == 5 {
+                return;
+            }
         }
+        panic!("{told} of five");
     }
 }
