@@ -43,6 +43,7 @@ def figure(entry, label):
     return next(f for f in figures if f["label"] == label)
 
 
+@pytest.mark.alone
 def test_a_sound_model_is_measured(model, prony, schema):
     done, found = model(onnx_models.sound)
     done.ended(0, 2, 3)
@@ -124,6 +125,7 @@ def test_shapes_and_ranges_are_said(model, tmp_path, prony):
     assert beyond.code == 64 and "--range NAME=LOW:HIGH" in beyond.err, beyond
 
 
+@pytest.mark.alone
 def test_gates_decide(measure, tmp_path):
     ask = ("model", onnx_models.sound(tmp_path / "sound.onnx"), "--quick", "--onnxruntime", CAPI)
 
