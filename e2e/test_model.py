@@ -52,7 +52,8 @@ def test_a_sound_model_is_measured(model, prony, schema):
         assert finding(found, name)["verdict"] == "pass", found.markdown
     # Quantiles in order, each within its interval, from the steady phase alone. One that dependence leaves without an interval is absent.
     figures = [e["figure"] for e in finding(found, "latency")["evidence"] if "figure" in e]
-    assert figures[0]["label"] == "inference p50"
+    labels = [f["label"] for f in figures]
+    assert labels and labels == [f"inference {p}" for p in ("p50", "p95", "p99", "p99.9") if f"inference {p}" in labels], labels
     assert [f["value"] for f in figures] == sorted(f["value"] for f in figures)
     assert all(f["ci"][0] <= f["value"] <= f["ci"][1] for f in figures)
     phases = {p["name"]: p for p in found.phases()}
