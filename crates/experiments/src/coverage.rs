@@ -155,7 +155,7 @@ impl Experiment for Coverage {
         findings.extend(unread::cut_images(run.surface, phase));
         findings.extend(undescribed(run.surface));
         findings.extend(unread::nothing_to_measure(run.surface));
-        findings.insert(0, summary(run.surface, rows, working, &findings, phase));
+        findings.insert(0, summary(run, rows, working, &findings, phase));
         findings
     }
 }
@@ -401,20 +401,20 @@ fn found_by(surface: &Surface) -> String {
 }
 
 fn summary(
-    surface: &Surface,
+    run: &RunView<'_>,
     rows: Vec<Vec<String>>,
     working: usize,
     findings: &[Finding],
     phase: &PhaseResult,
 ) -> Finding {
-    let all = surface.endpoints.len();
+    let all = run.surface.endpoints.len();
     // What could not be tested is nothing that speaks against the target, though it is only advice elsewhere.
     let verdict = Verdict::worst(findings.iter().map(|finding| match finding.verdict {
         Verdict::Inconclusive => Verdict::Inconclusive,
         _ => finding.counted(),
     }));
-    let requests = phase.samples.len();
-    let documents = found_by(surface);
+    let requests: usize = run.of(NAME).map(|phase| phase.samples.len()).sum();
+    let documents = found_by(run.surface);
     Draft::new(NAME, "coverage", "")
         .verdict(verdict, Severity::Info)
         .advisory()
@@ -733,6 +733,8 @@ mod tests {
             by_id(&findings, "coverage").title,
             "3 of 4 endpoints answered correctly"
         );
+        let detail = &by_id(&findings, "coverage").detail;
+        assert!(detail.contains("4 in all"), "{detail}");
         let surface = surface();
         let view = RunView {
             surface: &surface,
