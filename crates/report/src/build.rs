@@ -13,6 +13,7 @@ use crate::escape::slug;
 use crate::record::RunRecord;
 use crate::report::{ClaimEntry, FindingEntry, RecommendationEntry, Report, RunEnd, RunFacts, TargetFacts};
 use crate::verdict::final_verdict;
+pub(crate) use sections::names_phase;
 
 impl Report {
     /// Makes the report of a run, whole or not.
@@ -28,7 +29,7 @@ impl Report {
             verdict,
             because: summary::because(verdict, &summary, run_facts.end),
             target: target_facts(run),
-            system: system::build(&run.snapshots),
+            system: system::build(&run.snapshots, run.memory.series()),
             streams: crate::streams::build(run),
             curves: crate::curves::build(run),
             claims: claims(run),

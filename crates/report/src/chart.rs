@@ -1,17 +1,20 @@
 //! Pictures of measurements as SVG, for markups that can carry it: what a ladder did to throughput and response, how wide the
-//! times of each endpoint spread, memory over the run. They draw figures of the view model and compute none; every text in
-//! them is escaped.
+//! times of each endpoint spread, memory over the run, throughput against interactivity. They draw figures of the view model and
+//! compute none; every text in them is escaped.
 
+pub(crate) mod curves;
 mod lines;
 mod ranges;
 mod scale;
 
 use std::collections::BTreeSet;
+use std::fmt::{Display, Write as _};
 
 use prony_model::{Distribution, Nanos, Outcome, SummaryRow};
 
-use crate::escape;
-use crate::report::{PhaseEntry, Section, SystemView};
+use crate::memory::MemorySeries;
+use crate::report::{PhaseEntry, Section};
+use crate::{escape, number};
 use lines::{Chart, Series};
 use ranges::Range;
 
@@ -47,25 +50,25 @@ pub(crate) fn section(section: &Section) -> String {
 }
 
 /// Memory of the target over the run; empty when it was read less than four times.
-pub(crate) fn memory(system: &SystemView) -> String {
-    let points: Vec<(f64, f64)> = system
-        .snapshots
-        .iter()
-        .filter_map(|s| Some((s.at.as_secs_f64(), *s.values.get("target.pss_bytes")?)))
-        .collect();
-    if points.len() <= POINTS_MIN {
+pub(crate) fn memory(memory: &MemorySeries) -> String {
+    if memory.points.len() <= POINTS_MIN {
         return String::new();
     }
+    let largest = memory.points.iter().map(|(_, bytes)| *bytes).fold(0.0, f64::max);
+    let (size, unit) = number::binary_unit(largest);
+    let points = memory.points.iter();
     let series = Series {
         label: "target".to_owned(),
-        points,
+        points: points
+            .map(|(at, bytes)| (at.as_secs_f64(), bytes / size))
+            .collect(),
     };
     framed(
         &Chart {
-            title: "Memory of the target (PSS)",
+            title: &format!("Memory of the target: {}", memory.what),
             x_title: "seconds into the run",
             x_log: false,
-            unit: "B",
+            unit,
             series: vec![series],
             ideal: false,
         }
@@ -184,4 +187,44 @@ fn heading(text: &str) -> String {
 /// A label as it may stand in a picture.
 fn label(text: &str) -> String {
     escape::html(text, LABEL_CHARS_MAX)
+}
+
+/// A text at a place. How it stands is told by attributes; its words are escaped already.
+fn text(out: &mut String, how: &str, (x, y): (f64, f64), escaped: impl Display) {
+    let _ = write!(out, "<text {how} x=\"{x:.1}\" y=\"{y:.1}\">{escaped}</text>");
+}
+
+/// Places joined by straight lines, as a path is told: `M1.0 2.0L3.0 4.0`.
+fn path(places: impl IntoIterator<Item = (f64, f64)>) -> String {
+    let mut out = String::new();
+    for (x, y) in places {
+        let command = if out.is_empty() { 'M' } else { 'L' };
+        let _ = write!(out, "{command}{x:.1} {y:.1}");
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use prony_model::Nanos;
+
+    use super::memory;
+    use crate::MemorySeries;
+
+    #[test]
+    fn memory_is_a_line_with_marks_where_they_can_be_told_apart() {
+        let drawn = |n: u64| {
+            memory(&MemorySeries {
+                what: "a < b".to_owned(),
+                points: (0..n).map(|k| (Nanos(k * 1_000_000_000), 3e6)).collect(),
+            })
+        };
+        assert_eq!(drawn(3), "");
+        let few = drawn(4);
+        assert!(few.contains("a &lt; b") && few.contains(">3 MiB</text>"), "{few}");
+        assert_eq!(few.matches("r=\"3\"").count(), 4);
+        let many = drawn(400);
+        assert_eq!(many.matches("r=\"3\"").count(), 0);
+        assert!(many.contains("<path class=\"l s0\" d=\"M"));
+    }
 }

@@ -2,8 +2,8 @@
 //!
 //! Knows nothing of reports.
 
-/// One line of visible text: no control characters, no terminal sequences, nothing that reorders or hides text,
-/// at most `chars_max` characters (a cut one ends in an ellipsis).
+/// One line of visible text: no control characters, no terminal sequences, nothing that reorders or hides text, nothing that XML
+/// cannot hold, at most `chars_max` characters (a cut one ends in an ellipsis).
 pub(crate) fn plain(text: &str, chars_max: usize) -> String {
     let mut out = String::with_capacity(text.len().min(4 * chars_max));
     let mut chars = text.chars().peekable();
@@ -44,7 +44,8 @@ fn skip_csi(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
     let _ = chars.next_if(|c| ('\u{40}'..='\u{7e}').contains(c));
 }
 
-/// Characters that reorder, join or hide what stands beside them.
+/// Characters that reorder, join or hide what stands beside them; and the two that are none and that no XML may hold, escaped or not
+/// (XML 1.0, production 2: control characters aside, they are the only ones).
 fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}'
@@ -53,6 +54,7 @@ fn is_invisible(c: char) -> bool {
         | '\u{2060}'..='\u{206f}'
         | '\u{feff}'
         | '\u{fff9}'..='\u{fffb}'
+        | '\u{fffe}'..='\u{ffff}'
         | '\u{e0000}'..='\u{e007f}')
 }
 
@@ -187,6 +189,20 @@ mod tests {
         );
         assert_eq!(plain("\x1b", 9), "");
         assert_eq!(plain("\x1b[31", 9), "");
+    }
+
+    #[test]
+    fn all_that_is_left_may_stand_in_xml() {
+        // Production 2 of XML 1.0; a `char` is no surrogate.
+        let forbidden = |c: &char| matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}');
+        for c in ('\0'..=char::MAX).filter(forbidden) {
+            let shown = plain(&format!("a{c}b"), 9);
+            assert!(!shown.contains(c), "{shown:?}");
+        }
+        assert_eq!(
+            plain("a\u{fffe}b\u{ffff}c\u{fffd}\u{e000}", 9),
+            "abc\u{fffd}\u{e000}"
+        );
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod json;
 mod junit;
 mod kubernetes;
 mod markdown;
+mod memory;
 mod number;
 pub mod peers;
 mod record;
@@ -32,6 +33,7 @@ mod yaml;
 pub use curves::{Curve, CurvePoint};
 pub use error::RenderError;
 pub use json::json_schema;
+pub use memory::{MemoryReadings, MemorySeries};
 pub use record::{ExperimentTitle, Finished, RunRecord, StartedPhase};
 pub use report::{
     ClaimEntry, Counts, FindingEntry, Gaps, Missed, NoFailures, PhaseEntry, RecommendationEntry, Report,

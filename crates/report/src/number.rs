@@ -52,15 +52,23 @@ pub(crate) fn count(value: u64) -> String {
     grouped(i64::try_from(value).unwrap_or(i64::MAX))
 }
 
-/// A share of 1 in per cent, with two significant digits where it is small.
+/// A share of 1 in per cent, with two digits of its distance from the nearer of 0 % and 100 %: what is not quite all is never
+/// rounded to it, nor what is little to nothing.
 pub(crate) fn percent(share: f64) -> String {
     let value = share * 100.0;
-    if value == 0.0 || value.abs() >= 9.95 {
+    let distance = value.abs().min((100.0 - value.abs()).abs());
+    // A sum of shares is beside a whole number by an error of rounding.
+    let is_whole = value == 0.0 || (value.abs() > 0.5 && (value - value.round()).abs() < 1e-12);
+    if is_whole || distance >= 9.95 {
         format!("{value:.0} %")
-    } else if value.abs() >= 0.995 {
+    } else if distance >= 0.995 {
         format!("{value:.1} %")
+    } else if value.abs() < 1e-4 {
+        format!("{value:.1e} %")
     } else {
-        format!("{value:.2} %")
+        let decimals = (1 - distance.log10().floor() as i32) as usize;
+        let text = format!("{value:.decimals$}");
+        format!("{} %", text.trim_end_matches('0'))
     }
 }
 
@@ -78,11 +86,7 @@ pub(crate) fn with_unit(value: f64, unit: &str) -> String {
 /// A figure in one line: `31.2 ms [30.1, 32.4], n = 200`.
 pub(crate) fn figure(figure: &Figure) -> String {
     let value = with_unit(figure.value, &figure.unit);
-    let interval = match figure.ci {
-        Some((lo, hi)) if figure.unit == "share" => format!(" [{}, {}]", percent(lo), percent(hi)),
-        Some((lo, hi)) => format!(" [{}, {}]", number(lo), number(hi)),
-        None => String::new(),
-    };
+    let interval = interval(figure.ci, &figure.unit);
     let n = if figure.n > 0 {
         format!(", n = {}", count(figure.n))
     } else {
@@ -96,11 +100,24 @@ pub(crate) fn stream_value(line: &StreamLine) -> String {
     let Some(value) = line.value else {
         return "-".to_owned();
     };
-    let interval = match line.ci {
-        Some((lo, hi)) => format!(" [{}, {}]", number(lo), number(hi)),
-        None => String::new(),
+    format!(
+        "{}{}",
+        with_unit(value, &line.unit),
+        interval(line.ci, &line.unit)
+    )
+}
+
+/// An interval in brackets after its value; empty without one. Its ends bear no unit, except where each chooses its own.
+fn interval(ci: Option<(f64, f64)>, unit: &str) -> String {
+    let Some((lo, hi)) = ci else {
+        return String::new();
     };
-    format!("{}{interval}", with_unit(value, &line.unit))
+    let end = match unit {
+        "share" => percent,
+        "B" => bytes,
+        _ => number,
+    };
+    format!(" [{}, {}]", end(lo), end(hi))
 }
 
 /// A quantile in a table cell: `31.2ms [30.1ms, 32.4ms]`, `needs >= 299`, or a dash when nothing was observed.
@@ -140,14 +157,17 @@ pub(crate) fn system_value(key: &str, value: f64) -> String {
 
 /// Bytes in the binary unit that fits.
 pub(crate) fn bytes(value: f64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut scaled = value;
-    let mut unit = 0;
-    while scaled.abs() >= 1024.0 && unit + 1 < UNITS.len() {
-        scaled /= 1024.0;
-        unit += 1;
-    }
-    format!("{} {}", number(scaled), UNITS[unit])
+    let (size, unit) = binary_unit(value);
+    format!("{} {unit}", number(value / size))
+}
+
+/// The binary unit that fits so many bytes: its size in bytes, and its name.
+pub(crate) fn binary_unit(bytes: f64) -> (f64, &'static str) {
+    [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")]
+        .into_iter()
+        .map(|(power, name)| (2f64.powi(power), name))
+        .find(|(size, _)| bytes.abs() >= *size)
+        .unwrap_or((1.0, "B"))
 }
 
 /// A span for sentences: `1 min 43 s`, `12.5 s`.
@@ -193,8 +213,45 @@ mod tests {
         assert_eq!(percent(0.0587), "5.9 %");
         assert_eq!(percent(0.0006), "0.06 %");
         assert_eq!(percent(1.0), "100 %");
+        assert_eq!(percent(0.95), "95 %");
+        assert_eq!(percent(2.5), "250 %");
+        assert_eq!(percent(-0.12), "-12 %");
         assert_eq!(bytes(512.0), "512 B");
         assert_eq!(bytes(74_448_896.0), "71 MiB");
+    }
+
+    #[test]
+    fn what_is_not_all_is_never_told_as_all_nor_what_is_little_as_nothing() {
+        for (share, text) in [
+            (0.995, "99.5 %"),
+            (0.9333, "93.3 %"),
+            (0.9996, "99.96 %"),
+            (0.999_999_75, "99.999975 %"),
+            (1.0 - 1e-12, "99.9999999999 %"),
+            (1.004, "100.4 %"),
+            (-0.995, "-99.5 %"),
+            (0.003, "0.3 %"),
+            (0.000_048, "0.0048 %"),
+            (0.000_002, "0.0002 %"),
+            (2.5e-9, "2.5e-7 %"),
+        ] {
+            assert_eq!(percent(share), text, "{share}");
+        }
+        // Ten tenths are a hair less than one.
+        assert_eq!(percent((0..10).map(|_| 0.1).sum()), "100 %");
+    }
+
+    #[test]
+    fn an_interval_of_bytes_is_in_the_units_of_bytes() {
+        let f = Figure {
+            label: "growth per request".into(),
+            value: 4096.0,
+            unit: "B".into(),
+            ci: Some((950.0, 4240.0)),
+            n: 0,
+            source: Source::default(),
+        };
+        assert_eq!(figure(&f), "4 KiB [950 B, 4.14 KiB]");
     }
 
     #[test]

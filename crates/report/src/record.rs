@@ -7,6 +7,7 @@ use prony_model::{
     Surface, SystemSnapshot, Verdict,
 };
 
+use crate::memory::MemoryReadings;
 use crate::streams::{PhaseStreams, Slo};
 
 /// Everything a report is made from.
@@ -18,6 +19,8 @@ pub struct RunRecord {
     pub surface: Option<Surface>,
     /// The system around the target, in order of time.
     pub snapshots: Vec<SystemSnapshot>,
+    /// What the monitors read of the target's memory, thinned out.
+    pub memory: MemoryReadings,
     /// Every phase that began, in order.
     pub started: Vec<StartedPhase>,
     /// Every phase with figures, in order of their index.
@@ -86,6 +89,7 @@ impl RunRecord {
             header,
             surface: None,
             snapshots: Vec::new(),
+            memory: MemoryReadings::default(),
             started: Vec::new(),
             phases: Vec::new(),
             findings: Vec::new(),
@@ -127,7 +131,8 @@ impl RunRecord {
     /// Takes in one more event, for a view that follows a run.
     pub fn apply(&mut self, event: &Event) {
         match event {
-            Event::RunStarted(_) | Event::ResponseCaptured { .. } | Event::ReadingTaken(_) => {}
+            Event::RunStarted(_) | Event::ResponseCaptured { .. } => {}
+            Event::ReadingTaken(reading) => self.memory.take(reading),
             Event::SurfaceFound(surface) => self.surface = Some(surface.clone()),
             Event::SystemSeen(snapshot) => self.snapshots.push(snapshot.clone()),
             Event::PhaseStarted { index, at, phase } => {

@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::curves::Curve;
+use crate::memory::MemorySeries;
 use crate::record::ExperimentTitle;
 use crate::streams::StreamTable;
 
@@ -210,6 +211,9 @@ pub struct SystemView {
     pub missing: Vec<String>,
     /// All snapshots as recorded.
     pub snapshots: Vec<SystemSnapshot>,
+    /// The target's memory between them, thinned out. Not in the JSON format: the recording holds every reading.
+    #[serde(skip)]
+    pub memory: MemorySeries,
 }
 
 /// One thing about the system.

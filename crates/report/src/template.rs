@@ -52,8 +52,9 @@ pub(crate) fn render(
     }
     Ok(env.get_template("report")?.render(context! {
         report => Value::from(Serde(report)),
-        // What is empty is not in the report's own form.
+        // What is empty is not in the report's own form, and neither is what the recording holds better.
         curves => Value::from(Serde(&report.curves)),
+        memory => Value::from(Serde(&report.system.memory)),
     })?)
 }
 

@@ -1,6 +1,5 @@
 //! Text of a target cannot break out of any format. Markdown is read back with an independent parser.
 
-#[expect(dead_code, reason = "other tests use the rest")]
 mod made;
 
 use std::collections::BTreeSet;
@@ -223,6 +222,8 @@ fn nasty() -> impl Strategy<Value = String> {
             "\u{202e}",
             "\u{200b}",
             "\u{0}",
+            "\u{fffe}",
+            "\u{ffff}",
             "$",
             "{{",
             "{%",
@@ -276,6 +277,27 @@ proptest! {
         let json: Report = serde_json::from_str(&render("json", &report)).unwrap();
         prop_assert_eq!(json.findings.len(), report.findings.len());
     }
+}
+
+#[test]
+fn what_xml_forbids_leaves_it_well_formed() {
+    let text = "a\u{0}\u{1}\u{b}\u{1f}\u{7f}\u{fffe}\u{ffff}b";
+    let plain = Report::build(&filled_with("ab"));
+    let report = Report::build(&filled_with(text));
+    assert_eq!(
+        elements(&render("junit", &report)),
+        elements(&render("junit", &plain))
+    );
+    let mut run = made::streams::run();
+    let mut twice = run.phases[0].clone();
+    (twice.index, twice.streams[0].connections) = (1, 2);
+    run.phases.push(twice);
+    for stream in run.phases.iter_mut().flat_map(|p| &mut p.streams) {
+        stream.scenario = text.into();
+    }
+    let report = Report::build(&run);
+    assert_eq!(report.curves.len(), 1);
+    assert!(!elements(&render("svg", &report)).is_empty());
 }
 
 #[test]

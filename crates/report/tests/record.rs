@@ -4,8 +4,8 @@
 mod made;
 
 use made::rich::{events, killed_events, record};
-use prony_model::{Event, Nanos, Upheld, Verdict};
-use prony_report::{Report, RunEnd, RunRecord, TerminalStyle, terminal, verdict};
+use prony_model::{Event, Nanos, Reading, Upheld, Verdict};
+use prony_report::{Report, RunEnd, RunRecord, TerminalStyle, find, terminal, verdict};
 
 #[test]
 fn a_record_is_the_same_folded_at_once_or_event_by_event() {
@@ -196,6 +196,31 @@ fn a_gate_marks_its_own_phase_only() {
     assert_eq!(verdict_of("preflight", "preflight"), None);
     assert_eq!(verdict_of("preflight", "coverage/preflight"), Some(Verdict::Fail));
     assert_eq!(verdict_of("steady", "T1"), Some(Verdict::Invalid));
+}
+
+#[test]
+fn memory_of_the_target_is_drawn_over_the_run() {
+    let page = |events: &[Event]| {
+        let report = Report::build(&record(events));
+        (find("html").unwrap().render)(&report, TerminalStyle::default()).unwrap()
+    };
+    let mut events = events();
+    assert!(!page(&events).contains("Memory of the target"));
+    for second in 0..50_u32 {
+        let bytes = 1e9 + 1e6 * f64::from(second);
+        for (monitor, value, bytes) in [("memory", "pss_bytes", bytes), ("generator", "rss_bytes", 7e9)] {
+            events.push(Event::ReadingTaken(Reading {
+                at: Nanos::from_secs_f64(second.into()),
+                monitor: monitor.into(),
+                values: [(value.to_owned(), bytes)].into(),
+            }));
+        }
+    }
+    let page = page(&events);
+    assert!(page.contains("Memory of the target: PSS of its process tree"));
+    // From 954 MiB to 1,000 on an axis up to a round number; the generator's own memory is none of the target's.
+    assert!(page.contains(">1,200 MiB</text>") && !page.contains(" GiB</text>"));
+    assert!(page.contains("<path class=\"l s0\" d=\"M"));
 }
 
 #[test]

@@ -146,6 +146,24 @@ fn a_sweep_is_a_curve_with_its_pareto_points() {
 }
 
 #[test]
+fn several_curves_stand_one_below_the_other() {
+    let mut run = swept();
+    for mut phase in run.phases.clone() {
+        phase.index += 3;
+        phase.streams[0].scenario = "other".into();
+        run.phases.push(phase);
+    }
+    let chart = (find("svg").unwrap().render)(&Report::build(&run), TerminalStyle::default()).unwrap();
+    let below =
+        "<g transform=\"translate(0 360)\">\n<text text-anchor=\"start\" x=\"80.0\" y=\"24.0\">other: ";
+    assert!(
+        chart.contains("viewBox=\"0 0 720 720\"") && chart.contains(below),
+        "{chart}"
+    );
+    assert_eq!(chart.matches("<circle").count(), 6);
+}
+
+#[test]
 fn the_phases_of_a_first_token_add_up() {
     let mut run = run();
     // Every request is 2 ms late; of the first one 1.5 are the connection, 0.5 of them TLS.

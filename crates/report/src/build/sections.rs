@@ -107,7 +107,7 @@ fn phase(run: &RunRecord, summary: &PhaseSummary) -> PhaseEntry {
 }
 
 /// Gates name a phase of the suite by its name, one of an experiment as `EXPERIMENT/NAME`.
-fn names_phase(gate: &str, phase: &PhaseSummary) -> bool {
+pub(crate) fn names_phase(gate: &str, phase: &PhaseSummary) -> bool {
     (phase.experiment == "suite" && phase.name == gate)
         || gate.split_once('/') == Some((&phase.experiment, &phase.name))
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use prony_model::SystemSnapshot;
 
+use crate::memory::MemorySeries;
 use crate::report::{SystemRow, SystemView};
 
 /// Takes the snapshots labelled `before` and `after`, or else the first and the last.
-pub(super) fn build(snapshots: &[SystemSnapshot]) -> SystemView {
+pub(super) fn build(snapshots: &[SystemSnapshot], memory: MemorySeries) -> SystemView {
     let labelled = |label: &str| snapshots.iter().find(|s| s.label == label);
     let before = labelled("before").or_else(|| snapshots.first());
     let after = labelled("after")
@@ -37,6 +38,7 @@ pub(super) fn build(snapshots: &[SystemSnapshot]) -> SystemView {
             .collect(),
         missing,
         snapshots: snapshots.to_vec(),
+        memory,
     }
 }
 
@@ -44,7 +46,11 @@ pub(super) fn build(snapshots: &[SystemSnapshot]) -> SystemView {
 mod tests {
     use prony_model::{Nanos, SystemSnapshot};
 
-    use super::build;
+    use super::SystemView;
+
+    fn build(snapshots: &[SystemSnapshot]) -> SystemView {
+        super::build(snapshots, crate::MemorySeries::default())
+    }
 
     fn snapshot(label: &str, values: &[(&str, f64)]) -> SystemSnapshot {
         SystemSnapshot {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::scale::Axis;
-use super::{heading, label};
+use super::{heading, label, path, text};
 use crate::number;
 
 /// Size of the picture and of the plot within it.
@@ -16,6 +16,9 @@ const BOTTOM: f64 = 208.0;
 
 /// From the mark of a legend to its text.
 const LEGEND_STEP: f64 = 16.0;
+
+/// Most points of a line of which each has a mark.
+const MARKED_MAX: usize = 60;
 
 /// How far above the highest point the axis goes where the ideal is shown, so that it can be seen.
 const IDEAL_ROOM: f64 = 1.4;
@@ -80,29 +83,15 @@ impl Chart<'_> {
         for tick in y.ticks() {
             let at = y.at(tick);
             let says = label(&number::with_unit(tick, self.unit));
-            let _ = write!(
-                out,
-                "<path class=\"g\" d=\"M{LEFT} {at:.1}H{RIGHT}\"/><text class=\"e\" x=\"{:.1}\" y=\"{:.1}\">{says}</text>",
-                LEFT - 6.0,
-                at + 4.0
-            );
+            let _ = write!(out, "<path class=\"g\" d=\"M{LEFT} {at:.1}H{RIGHT}\"/>");
+            text(out, "class=\"e\"", (LEFT - 6.0, at + 4.0), says);
         }
         for tick in self.x_ticks(x) {
-            let _ = write!(
-                out,
-                "<text class=\"m\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-                x.at(tick),
-                BOTTOM + 16.0,
-                number::number(tick)
-            );
+            let says = number::number(tick);
+            text(out, "class=\"m\"", (x.at(tick), BOTTOM + 16.0), says);
         }
-        let _ = write!(
-            out,
-            "<text class=\"m\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-            f64::midpoint(LEFT, RIGHT),
-            BOTTOM + 34.0,
-            label(self.x_title)
-        );
+        let middle = f64::midpoint(LEFT, RIGHT);
+        text(out, "class=\"m\"", (middle, BOTTOM + 34.0), label(self.x_title));
     }
 
     /// Of a logarithmic axis the places that were measured; else round numbers.
@@ -122,13 +111,10 @@ impl Chart<'_> {
 
     fn line(&self, out: &mut String, index: usize, series: &Series, x: &Axis, y: &Axis) {
         let class = format!("s{index}");
-        let mut path = String::new();
-        for (n, &(px, py)) in series.points.iter().enumerate() {
-            let command = if n == 0 { 'M' } else { 'L' };
-            let _ = write!(path, "{command}{:.1} {:.1}", x.at(px), y.at(py));
-        }
-        let _ = write!(out, "<path class=\"l {class}\" d=\"{path}\"/>");
-        for &(px, py) in &series.points {
+        let line = path(series.points.iter().map(|&(px, py)| (x.at(px), y.at(py))));
+        let _ = write!(out, "<path class=\"l {class}\" d=\"{line}\"/>");
+        let marked = Some(&series.points).filter(|points| points.len() <= MARKED_MAX);
+        for &(px, py) in marked.into_iter().flatten() {
             let _ = write!(
                 out,
                 "<circle class=\"{class}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\"><title>{}: {}</title></circle>",
@@ -158,20 +144,16 @@ fn ideal(out: &mut String, points: &[(f64, f64)], x: &Axis, y: &Axis) {
         return;
     }
     let end = x1.min(x0 * y.end() / y0);
-    let mut path = format!("M{:.1} {:.1}", x.at(x0), y.at(y0));
-    for n in 1..=24 {
+    let line = path((0..=24).map(|n| {
         let px = x0 * (end / x0).powf(f64::from(n) / 24.0);
-        let _ = write!(path, "L{:.1} {:.1}", x.at(px), y.at(y0 * px / x0));
-    }
+        (x.at(px), y.at(y0 * px / x0))
+    }));
     let (class, beside) = if x.at(end) < RIGHT - IDEAL_LABEL {
-        ("d", 6.0)
+        ("class=\"d\"", 6.0)
     } else {
-        ("e", -12.0)
+        ("class=\"e\"", -12.0)
     };
-    let _ = write!(
-        out,
-        "<path class=\"i\" d=\"{path}\"/><text class=\"{class}\" x=\"{:.1}\" y=\"{:.1}\">if it grew in proportion</text>",
-        x.at(end) + beside,
-        y.at(y0 * end / x0) + 12.0
-    );
+    let _ = write!(out, "<path class=\"i\" d=\"{line}\"/>");
+    let at = (x.at(end) + beside, y.at(y0 * end / x0) + 12.0);
+    text(out, class, at, "if it grew in proportion");
 }

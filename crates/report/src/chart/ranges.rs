@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use prony_model::Nanos;
 
 use super::scale::Axis;
-use super::{heading, label};
+use super::{heading, label, text};
 use crate::number;
 
 const WIDTH: f64 = 760.0;
@@ -46,11 +46,8 @@ pub(super) fn draw(title: &str, ranges: &[Range]) -> String {
     for tick in x.decades() {
         let at = x.at(tick);
         let says = Nanos((tick * 1e6).round() as u64);
-        let _ = write!(
-            out,
-            "<path class=\"g\" d=\"M{at:.1} {TOP}V{bottom:.1}\"/><text class=\"m\" x=\"{at:.1}\" y=\"{:.1}\">{says}</text>",
-            bottom + 16.0
-        );
+        let _ = write!(out, "<path class=\"g\" d=\"M{at:.1} {TOP}V{bottom:.1}\"/>");
+        text(&mut out, "class=\"m\"", (at, bottom + 16.0), says);
     }
     for (i, range) in ranges.iter().enumerate() {
         let y = TOP + ROW * (i as f64 + 0.5);
@@ -63,13 +60,8 @@ pub(super) fn draw(title: &str, ranges: &[Range]) -> String {
 fn row(out: &mut String, range: &Range, y: f64, at: impl Fn(Nanos) -> f64) {
     let mut says = format!("n = {}, p50 {}", number::count(range.n), range.p50);
     let from = at(range.p50);
-    let _ = write!(
-        out,
-        "<text class=\"e\" x=\"{:.1}\" y=\"{:.1}\">{}</text><g>",
-        LEFT - 8.0,
-        y + 4.0,
-        label(&range.label)
-    );
+    text(out, "class=\"e\"", (LEFT - 8.0, y + 4.0), label(&range.label));
+    out.push_str("<g>");
     for (class, name, end) in [("w", "p99", range.p99), ("n", "p90", range.p90)] {
         if let Some(end) = end {
             let _ = write!(says, ", {name} {end}");

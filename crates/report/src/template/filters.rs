@@ -9,7 +9,8 @@ use serde::Deserialize;
 use super::Markup;
 use crate::build::phase_anchor;
 use crate::curves::Curve;
-use crate::report::{Section, SystemView};
+use crate::memory::MemorySeries;
+use crate::report::Section;
 use crate::streams::StreamLine;
 use crate::{chart, number, svg};
 
@@ -91,7 +92,7 @@ fn add_charts(env: &mut Environment<'_>) {
         read::<Curve>(v).map(|curve| safe(svg::one(&curve)))
     });
     env.add_filter("memory_chart", |v: Value| {
-        read::<SystemView>(v).map(|system| safe(chart::memory(&system)))
+        read::<MemorySeries>(v).map(|series| safe(chart::memory(&series)))
     });
 }
 
