@@ -308,7 +308,7 @@ def test_knobs_are_turned_while_it_runs(backend):
     assert ask(server, "/nowhere")[1]["content-type"] == "application/json" and truth(server)["common_faults"]["on"] is False
     turn(server, fault_envelope="html").raise_for_status()
     assert ask(server, "/nowhere")[1]["content-type"].startswith("text/html")
-    assert [fault["id"] for fault in truth(server)["faults"]] == ["envelope"]
+    assert [fault["id"] for fault in truth(server)["faults"]] == ["I1-I30", "envelope"]
     refused = turn(server, fault_envelope="none", fault_stall_ms="soon")
     assert refused.status_code == 422 and "fault_stall_ms" in refused.json()["detail"]
     assert "did you mean 'fault_delay_ms'" in turn(server, fault_delay_mss=3).json()["detail"]

@@ -2,7 +2,7 @@
 //! and read only by the admin port.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
@@ -11,6 +11,8 @@ use crate::slip::{self, Told};
 
 /// Times kept per endpoint; beyond it only counts go on and `complete` turns false (8 MB at most).
 const TIMES_MAX: usize = 500_000;
+/// Times in one piece of a list.
+const PIECE: usize = 4096;
 
 /// The account. It is kept only when somebody can read it.
 #[derive(Debug)]
@@ -31,15 +33,44 @@ struct Book {
     abandoned: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Page {
     count: u64,
     statuses: BTreeMap<u16, u64>,
-    service_ns: Vec<u64>,
-    sojourn_ns: Vec<u64>,
+    service_ns: Series,
+    sojourn_ns: Series,
     service_sum_s: f64,
     sojourn_sum_s: f64,
     complete: bool,
+}
+
+/// Times in nanoseconds, in order. Whole pieces are shared with its copies, so that a copy takes little time however long it is: who
+/// reads an account copies it while requests wait, and does the rest afterwards.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Series {
+    whole: Vec<Arc<[u64]>>,
+    open: Vec<u64>,
+}
+
+impl Series {
+    /// One more.
+    pub(crate) fn push(&mut self, ns: u64) {
+        self.open.push(ns);
+        if self.open.len() == PIECE {
+            self.whole.push(Arc::from(std::mem::take(&mut self.open)));
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.whole.len() * PIECE + self.open.len()
+    }
+
+    /// All of them in one list.
+    pub(crate) fn to_vec(&self) -> Vec<u64> {
+        let whole = self.whole.iter().flat_map(|piece| piece.iter());
+        whole.chain(&self.open).copied().collect()
+    }
 }
 
 /// One request, from the moment its head was read.
@@ -173,35 +204,41 @@ impl Recorder {
     /// Forgets everything so far; requests in flight are not counted when they end.
     pub(crate) fn reset(&self) {
         let mut book = self.lock();
-        *book = Book::new(book.in_service, book.in_system);
+        let fresh = Book::new(book.in_service, book.in_system);
+        let old = std::mem::replace(&mut *book, fresh);
+        drop(book);
+        // Long lists take a while to be given back.
+        drop(old);
     }
 
     /// The whole account as JSON; all times in nanoseconds.
     pub(crate) fn to_json(&self) -> Value {
         let book = self.lock();
         let elapsed_s = book.since.elapsed().as_secs_f64();
-        let endpoints: serde_json::Map<String, Value> = book
-            .endpoints
-            .iter()
-            .map(|(name, page)| ((*name).to_owned(), page.to_json(elapsed_s)))
-            .collect();
-        json!({
+        let mut told = json!({
             "started_at_unix_ms": book.since_unix_ms,
             "elapsed_s": elapsed_s,
             "in_service": book.in_service,
             "in_service_max": book.in_service_max,
             "in_system_max": book.in_system_max,
             "abandoned": book.abandoned,
-            "endpoints": endpoints,
-        })
+        });
+        let pages = book.endpoints.clone();
+        drop(book);
+        let endpoints: serde_json::Map<String, Value> = pages
+            .iter()
+            .map(|(name, page)| ((*name).to_owned(), page.to_json(elapsed_s)))
+            .collect();
+        told["endpoints"] = endpoints.into();
+        told
     }
 
     /// The raw times of one endpoint, in order of completion.
     pub(crate) fn times(&self, endpoint: &str) -> Option<Value> {
-        let book = self.lock();
-        let page = book.endpoints.get(endpoint)?;
+        let page = self.lock().endpoints.get(endpoint)?.clone();
+        let (service_ns, sojourn_ns) = (page.service_ns.to_vec(), page.sojourn_ns.to_vec());
         Some(
-            json!({ "endpoint": endpoint, "complete": page.complete, "service_ns": page.service_ns, "sojourn_ns": page.sojourn_ns }),
+            json!({ "endpoint": endpoint, "complete": page.complete, "service_ns": service_ns, "sojourn_ns": sojourn_ns }),
         )
     }
 
@@ -305,18 +342,17 @@ impl Page {
             "rate_per_s": self.count as f64 / elapsed_s.max(1e-9),
             "statuses": statuses,
             "complete": self.complete,
-            "service_ns": distribution(&self.service_ns),
-            "sojourn_ns": distribution(&self.sojourn_ns),
+            "service_ns": distribution(self.service_ns.to_vec()),
+            "sojourn_ns": distribution(self.sojourn_ns.to_vec()),
         })
     }
 }
 
 /// True quantiles of times in nanoseconds: the smallest value that at least `p` of the values do not exceed (nearest rank, no interpolation).
-pub(crate) fn distribution(times: &[u64]) -> Value {
-    if times.is_empty() {
+pub(crate) fn distribution(mut sorted: Vec<u64>) -> Value {
+    if sorted.is_empty() {
         return Value::Null;
     }
-    let mut sorted = times.to_vec();
     sorted.sort_unstable();
     let mean = sorted.iter().map(|ns| *ns as f64).sum::<f64>() / sorted.len() as f64;
     json!({
@@ -347,14 +383,28 @@ mod tests {
     #[test]
     fn quantiles_are_nearest_rank() {
         let times: Vec<u64> = (1..=100).rev().collect();
-        let told = distribution(&times);
+        let told = distribution(times);
         assert_eq!(
             (told["p50"].as_u64(), told["p90"].as_u64(), told["p99"].as_u64()),
             (Some(50), Some(90), Some(99))
         );
         assert_eq!(told["mean"].as_f64(), Some(50.5));
-        assert_eq!(distribution(&[]), Value::Null);
-        assert_eq!(distribution(&[7])["p99"], json!(7));
+        assert_eq!(distribution(Vec::new()), Value::Null);
+        assert_eq!(distribution(vec![7])["p99"], json!(7));
+    }
+
+    #[test]
+    fn a_copy_of_a_list_shares_its_whole_pieces_and_does_not_grow_with_it() {
+        let mut series = Series::default();
+        let count = 3 * PIECE as u64 + 5;
+        (0..count).for_each(|ns| series.push(ns));
+        let copy = series.clone();
+        series.push(count);
+        assert_eq!((copy.len() as u64, series.len() as u64), (count, count + 1));
+        assert_eq!(copy.to_vec(), (0..count).collect::<Vec<_>>());
+        let shared = copy.whole.iter().zip(&series.whole);
+        assert_eq!(shared.filter(|(one, other)| Arc::ptr_eq(one, other)).count(), 3);
+        assert_eq!(copy.open.len(), 5);
     }
 
     #[test]

@@ -122,20 +122,21 @@ impl Stage {
         }
         let is_own = |name: &str| self.preset.knobs.iter().any(|knob| knob.name == name);
         let starting = |name: &str| !name.starts_with("fault_") || name == "fault_ignore_unknown";
-        for (name, value) in pairs {
+        for (name, _) in pairs {
             if starting(name) && !is_own(name) {
                 return Err(format!("knob '{name}' can be set only at the start"));
             }
-            if is_own(name) && !self.system().turn(name, value)? {
+            if is_own(name) && !self.system().can_turn(name) {
                 return Err(format!(
                     "knob '{name}' of this preset can be set only at the start"
                 ));
             }
         }
-        self.front
-            .faults
-            .turn(&turned)
-            .map_err(|error| error.to_string())?;
+        let faults = &self.front.faults;
+        let plan = faults.lay_out(&turned).map_err(|error| error.to_string())?;
+        self.system().turn(&turned)?;
+        // Nothing can be refused from here on.
+        faults.follow(plan);
         *settings = turned;
         Ok(())
     }

@@ -68,9 +68,15 @@ pub(crate) trait System: Send + Sync {
     /// The account begins anew, its own with it.
     fn reset(&self) {}
 
-    /// Turns a knob of its own while it runs. False where that takes a new start; the error says what is wrong with the value.
-    fn turn(&self, _name: &str, _value: &str) -> Result<bool, String> {
-        Ok(false)
+    /// Whether a knob of its own can be turned while it runs.
+    fn can_turn(&self, _name: &str) -> bool {
+        false
+    }
+
+    /// Takes up the knobs of its own that can be turned while it runs: all of them, or none where one does not do. The error says
+    /// what is wrong with it.
+    fn turn(&self, _turned: &Settings) -> Result<(), String> {
+        Ok(())
     }
 
     /// The conversation over standard input and output that takes the service port's place, where there is one.

@@ -11,6 +11,7 @@ use super::{document, metrics};
 use crate::connection::Answers;
 use crate::fastapi::params::Query;
 use crate::fastapi::reply::Reply;
+use crate::knob::KnobDef;
 use crate::stage::Stage;
 use crate::system::Answering;
 use crate::wire::Line;
@@ -187,12 +188,16 @@ async fn turn(stage: &Stage, body: Body) -> Reply {
 
 fn truth(stage: &Stage) -> Value {
     let settings = stage.settings();
-    let is_on = |name: &'static str| settings.flag(name).is_ok_and(|on| on);
+    // One that is no switch is a list of defects, or none.
+    let is_on = |knob: &KnobDef| match knob.unit {
+        "bool" => settings.flag(knob.name).is_ok_and(|on| on),
+        _ => settings.word(knob.name) != "none",
+    };
     let own = stage
         .preset
         .knobs
         .iter()
-        .filter(|knob| knob.fault.is_some() && is_on(knob.name));
+        .filter(|knob| knob.fault.is_some() && is_on(knob));
     let common = stage
         .preset
         .common_knobs()

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::config::Config;
 use super::device::{Device, Pass};
+use super::perf::Perf;
 use super::routes::{self, Ask, Route, Weight};
 use super::slides::Cohort;
 use super::{docs_page, openapi};
@@ -44,6 +45,8 @@ pub(crate) struct Enso {
     pub(crate) openapi: Value,
     /// /api/docs.
     pub(crate) docs: String,
+    /// /api/perf/latency-summary.
+    pub(crate) perf: Perf,
     gate: Gate,
     recorder: Arc<Recorder>,
     leaked: Mutex<Vec<Vec<u8>>>,
@@ -121,6 +124,7 @@ impl Enso {
             device,
             openapi,
             docs,
+            perf: Perf::default(),
             gate,
             recorder,
             leaked: Mutex::default(),
@@ -131,6 +135,7 @@ impl Enso {
     /// Serves one request. The work goes on when the client leaves, as it would on a real server.
     async fn handle(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
         let task = slip::spawn(async move {
+            let arrived = Instant::now();
             let mut visit = self.recorder.arrive();
             let (parts, body) = request.into_parts();
             let (endpoint, mut reply) = match cors::preflight(&parts.method, &parts.headers, ORIGINS) {
@@ -146,6 +151,8 @@ impl Enso {
             cors::decorate(&mut reply, &parts.headers, ORIGINS);
             self.sign(&mut reply, parts.headers.get(REQUEST_ID));
             self.leak();
+            self.perf
+                .answered(endpoint, reply.status.as_u16(), arrived.elapsed());
             self.recorder.finish(visit, endpoint, reply.status.as_u16());
             reply.into_response()
         });

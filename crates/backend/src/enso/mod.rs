@@ -11,6 +11,7 @@ mod features;
 mod heatmap;
 mod mil;
 mod openapi;
+mod perf;
 mod pyramid;
 mod report_text;
 mod routes;

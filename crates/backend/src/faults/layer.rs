@@ -12,13 +12,14 @@ use axum::http::{HeaderValue, Method, Response, header};
 use serde_json::{Value, json};
 
 use super::harm::{Answer, Memories};
+use super::held::Held;
 use super::leak::Leak;
 use super::plan::{Chance, Plan};
 use super::unknown::Known;
 use crate::alarm::Alarm;
 use crate::error::BackendError;
 use crate::fastapi::reply::Reply;
-use crate::recorder::{distribution, nanos};
+use crate::recorder::{Series, distribution, nanos};
 use crate::settings::Settings;
 use crate::wire::{Line, Order};
 
@@ -41,10 +42,10 @@ pub(crate) struct Faults {
     alarm: Arc<Alarm>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Account {
     applied: BTreeMap<&'static str, u64>,
-    delay_ns: Vec<u64>,
+    delay_ns: Series,
 }
 
 /// What became of one request on its way.
@@ -96,13 +97,16 @@ impl Faults {
         !self.on.load(Ordering::Acquire)
     }
 
+    /// What would be in force with these knobs.
+    pub(crate) fn lay_out(&self, settings: &Settings) -> Result<Plan, BackendError> {
+        Plan::new(settings, self.seed)
+    }
+
     /// The knobs were turned. Requests on their way keep what was in force when they came.
-    pub(crate) fn turn(&self, settings: &Settings) -> Result<(), BackendError> {
-        let plan = Plan::new(settings, self.seed)?;
+    pub(crate) fn follow(&self, plan: Plan) {
         let any = plan.any;
         *self.plan.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(plan);
         self.on.store(any, Ordering::Release);
-        Ok(())
     }
 
     /// One request. `route` names the answer's route when it is there.
@@ -167,7 +171,9 @@ impl Faults {
                 .applied
                 .extend(kinds.iter().filter(|(_, on)| *on).map(|(id, _)| *id));
         }
-        drop(turn);
+        // The turn of a stream ends with its body.
+        let is_stream = is_stream(&method, &response);
+        let turn = turn.filter(|_| is_stream);
         let answer = Answer {
             route: route().unwrap_or(&own_route),
             method: &method,
@@ -175,7 +181,11 @@ impl Faults {
             response,
         };
         let changed = self.memories.change(plan, answer, &mut passage.applied).await;
-        let response = order(plan, number, &method, line, changed, &mut passage);
+        let mut response = order(plan, number, &method, line, changed, &mut passage);
+        if is_stream && (turn.is_some() || plan.drift > 0.0) {
+            let longer = plan.drift * number as f64;
+            response = response.map(|body| Body::new(Held::new(body, turn, longer, &self.alarm)));
+        }
         self.count(&passage);
         (response, passage)
     }
@@ -231,7 +241,8 @@ impl Faults {
 
     /// The account and the numbering begin anew, and no answer is remembered. What leaked stays.
     pub(crate) fn reset(&self) {
-        *self.lock() = Account::default();
+        let old = std::mem::take(&mut *self.lock());
+        drop(old);
         self.memories.forget();
         self.numbers.store(0, Ordering::Relaxed);
     }
@@ -259,14 +270,15 @@ impl Faults {
             .as_ref()
             .map(|(law, scale_ms)| law.to_json(scale_ms * 1e6));
         let waiting = plan.gate.as_ref().map(|gate| gate.waiting());
-        let account = self.lock();
+        // A copy, so that no request waits for what is made of it.
+        let account = self.lock().clone();
         json!({
             "on": plan.any,
             "path": plan.path,
             "requests": self.numbers.load(Ordering::Relaxed),
             "applied": account.applied,
             "delay_model_ns": model,
-            "delay_ns": distribution(&account.delay_ns),
+            "delay_ns": distribution(account.delay_ns.to_vec()),
             "waiting": waiting,
             "leaked": self.leak.to_json(),
         })
@@ -314,6 +326,12 @@ fn order(
     passage.applied.push(id);
     line.order(order);
     response
+}
+
+/// Whether an answer goes on after its head, nobody knows for how long.
+fn is_stream(method: &Method, response: &Response<Body>) -> bool {
+    let body = response.body();
+    method != Method::HEAD && body.size_hint().exact().is_none() && !body.is_end_stream()
 }
 
 fn refusal(plan: &Plan) -> Response<Body> {

@@ -2,6 +2,7 @@
 //! the preset and see only HTTP; all are off by default. Which request is hit depends on the seed and on its number alone.
 
 mod harm;
+mod held;
 mod knobs;
 mod layer;
 mod leak;

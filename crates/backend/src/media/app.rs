@@ -177,6 +177,14 @@ impl System for Server {
         state
     }
 
+    fn reset(&self) {
+        self.media.ledger.reset();
+        self.media.tool_times.reset();
+        if let Some(upstream) = &self.upstream {
+            upstream.reset();
+        }
+    }
+
     fn beside(self: Arc<Self>) -> Vec<Beside> {
         let listener = self
             .listener

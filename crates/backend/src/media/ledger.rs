@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 /// Entries kept of each list; older ones are forgotten, counts are not.
 const RING_MAX: usize = 2_000;
 
+/// Counts by route and status.
+type Statuses = BTreeMap<&'static str, BTreeMap<u16, u64>>;
+
 /// The account.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
@@ -19,7 +22,9 @@ pub(crate) struct Ledger {
 #[derive(Debug, Default)]
 struct Book {
     exchanges: Ring,
-    statuses: BTreeMap<&'static str, BTreeMap<u16, u64>>,
+    statuses: Statuses,
+    /// The same since the start, for the service's own page.
+    told: Statuses,
     truncated: BTreeMap<&'static str, u64>,
     throttled: u64,
     transfers: Overlap,
@@ -104,6 +109,7 @@ impl Ledger {
     pub(crate) fn exchanged(&self, route: &'static str, status: u16, entry: Value) {
         let mut book = self.book();
         *book.statuses.entry(route).or_default().entry(status).or_default() += 1;
+        *book.told.entry(route).or_default().entry(status).or_default() += 1;
         book.exchanges.push(entry);
     }
 
@@ -152,9 +158,29 @@ impl Ledger {
         book.files.push(entry);
     }
 
-    /// Counts of the generation service's answers, by route and status.
-    pub(crate) fn statuses(&self) -> BTreeMap<&'static str, BTreeMap<u16, u64>> {
-        self.book().statuses.clone()
+    /// Counts of the generation service's answers since the start.
+    pub(crate) fn statuses(&self) -> Statuses {
+        self.book().told.clone()
+    }
+
+    /// The account begins anew; what is in progress goes on.
+    pub(crate) fn reset(&self) {
+        let mut book = self.book();
+        let goes_on = |overlap: &Overlap| Overlap {
+            now: overlap.now,
+            max: overlap.now,
+            begun: overlap.now,
+        };
+        let fresh = Book {
+            told: std::mem::take(&mut book.told),
+            transfers: goes_on(&book.transfers),
+            downloads: goes_on(&book.downloads),
+            cpu: goes_on(&book.cpu),
+            ..Book::default()
+        };
+        let old = std::mem::replace(&mut *book, fresh);
+        drop(book);
+        drop(old);
     }
 
     /// Everything.
@@ -254,5 +280,17 @@ mod tests {
         assert_eq!(told["calls"]["count"], json!(RING_MAX + 1));
         assert_eq!(told["calls"]["recent"][0], json!(1));
         assert_eq!(told["calls"]["recent"].as_array().map(Vec::len), Some(RING_MAX));
+        ledger.exchanged("GET /videos", 200, json!({}));
+        ledger.reset();
+        let told = ledger.to_json();
+        assert_eq!(
+            (&told["calls"]["count"], &told["upstream"]["statuses"]),
+            (&json!(0), &json!({}))
+        );
+        assert_eq!(
+            told["downloads"],
+            json!({ "in_flight": 1, "in_flight_max": 1, "begun": 1 })
+        );
+        assert_eq!(ledger.statuses()["GET /videos"][&200], 1);
     }
 }

@@ -104,6 +104,11 @@ impl Upstream {
         self.recorder.to_json()
     }
 
+    /// That account begins anew.
+    pub(crate) fn reset(&self) {
+        self.recorder.reset();
+    }
+
     /// Serves one request. Work goes on when the client leaves.
     pub(crate) async fn handle(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
         let task = tokio::spawn(self.serve(request));

@@ -2,13 +2,16 @@
 //! bounded, and knows no sockets.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 /// Streams remembered at most, whatever the number of their events.
 const STREAMS_MAX: usize = 200_000;
+/// Streams looked at before whoever sends may go on.
+const LOOKED_AT: usize = 256;
 /// Longest time that is told apart in a distribution.
 const LONGEST_NS: u64 = 3_600_000_000_000;
 /// Unit of the instants kept for each event.
@@ -63,10 +66,12 @@ pub(super) struct Leaving {
     pub(super) before: Option<(u64, u64)>,
 }
 
-/// All of them.
+/// All of them. Who sends holds the books for a moment per event; who reads takes what is new out of them and works on that alone.
 #[derive(Debug)]
 pub(super) struct Account {
     books: Mutex<Books>,
+    /// What was read before. It is locked before the books, never while they are held.
+    read: Mutex<Reading>,
     events_max: usize,
 }
 
@@ -77,14 +82,83 @@ struct Books {
     ended: std::collections::BTreeMap<&'static str, u64>,
     events: u64,
     tokens: u64,
+    /// Times since they were read last.
+    times: Box<Times>,
+    streams: VecDeque<Kept>,
+    /// Streams forgotten so far: the place of the first that is kept.
+    forgotten: u64,
+    /// Events of the streams that are kept, and of those that run.
+    events_kept: usize,
+    events_live: usize,
+}
+
+/// A stream that is over.
+#[derive(Debug)]
+struct Kept {
+    /// Of its id.
+    digest: u64,
+    record: Arc<Record>,
+}
+
+/// What readers have between them.
+#[derive(Debug)]
+struct Reading {
+    /// Times until they were read last.
+    times: Times,
+    /// Empty ones, to be exchanged for those in the books.
+    spare: Box<Times>,
+}
+
+/// The distributions.
+#[derive(Debug)]
+struct Times {
     ttft: Histogram<u64>,
     itl: Histogram<u64>,
     itl_intended: Histogram<u64>,
     itl_error: Histogram<u64>,
     late: Histogram<u64>,
     read_late: Histogram<u64>,
-    streams: VecDeque<Record>,
-    events_kept: usize,
+}
+
+impl Times {
+    fn new() -> Self {
+        Self {
+            ttft: histogram(),
+            itl: histogram(),
+            itl_intended: histogram(),
+            itl_error: histogram(),
+            late: histogram(),
+            read_late: histogram(),
+        }
+    }
+
+    fn named(&self) -> [(&'static str, &Histogram<u64>); 6] {
+        [
+            ("ttft_ns", &self.ttft),
+            ("itl_ns", &self.itl),
+            ("itl_intended_ns", &self.itl_intended),
+            ("itl_error_ns", &self.itl_error),
+            ("late_ns", &self.late),
+            ("read_late_ns", &self.read_late),
+        ]
+    }
+
+    /// Takes over what `other` holds, which is empty afterwards.
+    fn absorb(&mut self, other: &mut Self) {
+        let pairs = [
+            (&mut self.ttft, &mut other.ttft),
+            (&mut self.itl, &mut other.itl),
+            (&mut self.itl_intended, &mut other.itl_intended),
+            (&mut self.itl_error, &mut other.itl_error),
+            (&mut self.late, &mut other.late),
+            (&mut self.read_late, &mut other.read_late),
+        ];
+        for (to, from) in pairs {
+            // Bounds that are the same cannot be refused.
+            *to += &*from;
+            from.reset();
+        }
+    }
 }
 
 impl Books {
@@ -95,14 +169,29 @@ impl Books {
             ended: std::collections::BTreeMap::new(),
             events: 0,
             tokens: 0,
-            ttft: histogram(),
-            itl: histogram(),
-            itl_intended: histogram(),
-            itl_error: histogram(),
-            late: histogram(),
-            read_late: histogram(),
+            times: Box::new(Times::new()),
             streams: VecDeque::new(),
+            forgotten: 0,
             events_kept: 0,
+            events_live: 0,
+        }
+    }
+
+    /// Forgets the oldest streams until there is room for one event more, if there can be.
+    fn make_room(&mut self, events_max: usize) -> bool {
+        while self.events_kept + self.events_live >= events_max {
+            if self.events_kept == 0 {
+                return false;
+            }
+            self.forget();
+        }
+        true
+    }
+
+    fn forget(&mut self) {
+        if let Some(oldest) = self.streams.pop_front() {
+            self.events_kept -= oldest.record.events.len();
+            self.forgotten += 1;
         }
     }
 }
@@ -112,11 +201,21 @@ fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LONGEST_NS, 3).unwrap_or_else(|_| unreachable!("constant bounds"))
 }
 
+fn digest(id: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish()
+}
+
 impl Account {
-    /// Remembering so many events of single streams.
+    /// Remembering so many events of single streams, those that run included.
     pub(super) fn new(events_max: usize) -> Self {
         Self {
             books: Mutex::new(Books::new()),
+            read: Mutex::new(Reading {
+                times: Times::new(),
+                spare: Box::new(Times::new()),
+            }),
             events_max,
         }
     }
@@ -130,85 +229,87 @@ impl Account {
         let mut books = self.lock();
         books.running += 1;
         books.begun += 1;
-        books.read_late.saturating_record(read_late_ns);
+        books.times.read_late.saturating_record(read_late_ns);
     }
 
     /// An event with so many tokens leaves.
     pub(super) fn leave(&self, record: &mut Record, event: Leaving, tokens: u64) {
         let late = event.sent_ns.saturating_sub(event.intended_ns);
         let tick = |ns: u64| u32::try_from(ns / TICK_NS).unwrap_or(u32::MAX);
-        if record.events.len() < self.events_max {
+        record.tokens_sent += tokens;
+        let mut books = self.lock();
+        books.events += 1;
+        books.tokens += tokens;
+        let times = &mut books.times;
+        times.late.saturating_record(late);
+        match event.before {
+            None => times.ttft.saturating_record(event.sent_ns - record.arrived_ns),
+            Some((intended_ns, sent_ns)) => {
+                let gap = event.sent_ns.saturating_sub(sent_ns);
+                let meant = event.intended_ns.saturating_sub(intended_ns);
+                times.itl.saturating_record(gap);
+                times.itl_intended.saturating_record(meant);
+                times.itl_error.saturating_record(gap.abs_diff(meant));
+            }
+        }
+        let is_kept = books.make_room(self.events_max);
+        books.events_live += usize::from(is_kept);
+        drop(books);
+        if is_kept {
             record.events.push(Instants {
                 intended: tick(event.intended_ns.saturating_sub(record.arrived_ns)),
                 late: tick(late),
             });
         }
-        record.tokens_sent += tokens;
-        let mut books = self.lock();
-        books.events += 1;
-        books.tokens += tokens;
-        books.late.saturating_record(late);
-        match event.before {
-            None => books.ttft.saturating_record(event.sent_ns - record.arrived_ns),
-            Some((intended_ns, sent_ns)) => {
-                let gap = event.sent_ns.saturating_sub(sent_ns);
-                let meant = event.intended_ns.saturating_sub(intended_ns);
-                books.itl.saturating_record(gap);
-                books.itl_intended.saturating_record(meant);
-                books.itl_error.saturating_record(gap.abs_diff(meant));
-            }
-        }
     }
 
     /// A stream is over.
     pub(super) fn end(&self, record: Record) {
+        let digest = digest(&record.id);
+        let record = Arc::new(record);
         let mut books = self.lock();
         books.running -= 1;
         *books.ended.entry(record.outcome).or_default() += 1;
+        books.events_live -= record.events.len();
         books.events_kept += record.events.len();
-        books.streams.push_back(record);
-        while books.events_kept > self.events_max || books.streams.len() > STREAMS_MAX {
-            let Some(oldest) = books.streams.pop_front() else {
-                break;
-            };
-            books.events_kept -= oldest.events.len();
+        books.streams.push_back(Kept { digest, record });
+        if books.streams.len() > STREAMS_MAX {
+            books.forget();
         }
     }
 
-    /// Begins anew; what runs goes on.
+    /// Begins anew; what runs goes on, and counts as begun.
     pub(super) fn reset(&self) {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut fresh = Books::new();
         let mut books = self.lock();
-        let running = books.running;
-        *books = Books::new();
-        books.running = running;
+        fresh.running = books.running;
+        fresh.begun = books.running;
+        fresh.events_live = books.events_live;
+        fresh.forgotten = books.forgotten + books.streams.len() as u64;
+        let old = std::mem::replace(&mut *books, fresh);
+        drop(books);
+        read.times = Times::new();
+        drop(read);
+        drop(old);
     }
 
     /// The summary.
     pub(super) fn to_json(&self) -> Value {
-        let books = self.lock();
-        let held = [
-            &books.ttft,
-            &books.itl,
-            &books.itl_intended,
-            &books.itl_error,
-            &books.late,
-            &books.read_late,
-        ]
-        .map(Histogram::clone);
-        let mut told = json!({
-            "running": books.running, "begun": books.begun, "ended": books.ended,
-            "events": books.events, "tokens": books.tokens, "remembered": books.streams.len(),
-        });
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let Reading { times, spare } = &mut *read;
+        let mut books = self.lock();
+        std::mem::swap(&mut books.times, spare);
+        let counts = (books.running, books.begun, books.ended.clone());
+        let (events, tokens, remembered) = (books.events, books.tokens, books.streams.len());
         drop(books);
-        let names = [
-            "ttft_ns",
-            "itl_ns",
-            "itl_intended_ns",
-            "itl_error_ns",
-            "late_ns",
-            "read_late_ns",
-        ];
-        for (name, one) in names.into_iter().zip(&held) {
+        times.absorb(spare);
+        let (running, begun, ended) = counts;
+        let mut told = json!({
+            "running": running, "begun": begun, "ended": ended,
+            "events": events, "tokens": tokens, "remembered": remembered,
+        });
+        for (name, one) in times.named() {
             told[name] = quantiles(one);
         }
         told
@@ -216,21 +317,31 @@ impl Account {
 
     /// Single streams, oldest first: those of an id, or the last so many.
     pub(super) fn streams(&self, id: Option<&str>, recent: usize) -> Value {
-        let found: Vec<Record> = {
+        let wanted = id.map(digest);
+        let (mut place, end) = {
             let books = self.lock();
-            if let Some(id) = id {
-                books
-                    .streams
-                    .iter()
-                    .filter(|record| record.id == id)
-                    .cloned()
-                    .collect()
-            } else {
-                let skipped = books.streams.len().saturating_sub(recent);
-                books.streams.iter().skip(skipped).cloned().collect()
-            }
+            let end = books.forgotten + books.streams.len() as u64;
+            let skipped = books.streams.len().saturating_sub(recent) as u64;
+            let first = wanted.map_or(skipped, |_| 0);
+            (books.forgotten + first, end)
         };
-        found.iter().map(Record::to_json).collect()
+        let mut found: Vec<Arc<Record>> = Vec::new();
+        while place < end {
+            let books = self.lock();
+            // What was forgotten meanwhile is passed over.
+            place = place.max(books.forgotten);
+            let first = (place - books.forgotten) as usize;
+            let count = (end.saturating_sub(place) as usize).min(LOOKED_AT);
+            let part = books.streams.iter().skip(first).take(count);
+            let part = part.filter(|kept| wanted.is_none_or(|digest| digest == kept.digest));
+            found.extend(part.map(|kept| Arc::clone(&kept.record)));
+            place += LOOKED_AT as u64;
+        }
+        found
+            .iter()
+            .filter(|record| id.is_none_or(|id| record.id == id))
+            .map(|record| record.to_json())
+            .collect()
     }
 }
 
@@ -323,5 +434,58 @@ mod tests {
         assert_eq!(account.to_json()["remembered"], json!(1));
         account.reset();
         assert_eq!(account.to_json()["events"], json!(0));
+        assert_eq!(account.streams(None, 10), json!([]));
+    }
+
+    #[test]
+    fn streams_that_run_share_one_bound() {
+        let account = Account::new(100);
+        let mut records = [Record::default(), Record::default(), Record::default()];
+        for place in 1..=1000 {
+            for record in &mut records {
+                let event = Leaving {
+                    intended_ns: place,
+                    sent_ns: place,
+                    before: None,
+                };
+                account.leave(record, event, 1);
+            }
+        }
+        let kept: usize = records.iter().map(|record| record.events.len()).sum();
+        assert_eq!((kept, records[0].tokens_sent), (100, 1000));
+    }
+
+    #[test]
+    fn each_look_adds_what_is_new_and_finds_every_stream() {
+        let account = Account::new(10_000);
+        for round in 1..=3_u64 {
+            stream(&account, 4);
+            let told = account.to_json();
+            assert_eq!(told["itl_ns"]["count"], json!(3 * round));
+        }
+        for _ in 0..2 * LOOKED_AT {
+            stream(&account, 1);
+        }
+        let all = account.streams(Some(""), 1);
+        assert_eq!(all.as_array().unwrap().len(), 2 * LOOKED_AT + 3);
+        assert_eq!(account.streams(Some("x"), 1), json!([]));
+        let last = account.streams(None, LOOKED_AT + 5);
+        assert_eq!(last.as_array().unwrap().len(), LOOKED_AT + 5);
+    }
+
+    #[test]
+    fn no_more_streams_end_than_began_after_a_reset() {
+        let account = Account::new(100);
+        account.begin(0);
+        account.reset();
+        account.end(Record {
+            outcome: "whole",
+            ..Record::default()
+        });
+        let told = account.to_json();
+        assert_eq!(
+            (&told["begun"], &told["ended"]["whole"], &told["running"]),
+            (&json!(1), &json!(1), &json!(0))
+        );
     }
 }

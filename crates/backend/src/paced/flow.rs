@@ -21,8 +21,9 @@ pub(super) struct Gone;
 pub(super) struct Flow {
     /// The socket.
     pub(super) socket: OwnedFd,
-    /// Bytes that came and are no whole request yet.
-    pub(super) input: Vec<u8>,
+    /// Bytes that came, and how many of them were read as requests.
+    input: Vec<u8>,
+    consumed: usize,
     /// When the last of them arrived, unless an answer was in the making then.
     pub(super) arrived_ns: Option<u64>,
     /// The answer in the making.
@@ -31,6 +32,8 @@ pub(super) struct Flow {
     pub(super) close: bool,
     /// Whether everything has left and the connection is to be closed.
     pub(super) over: bool,
+    /// Whether its next request waits to be taken up.
+    pub(super) pending: bool,
     /// Whether an event came due while the socket took nothing.
     pub(super) overdue: bool,
     /// Whether the poller was told to say when the socket takes more.
@@ -46,10 +49,12 @@ impl Flow {
         Self {
             socket,
             input: Vec::new(),
+            consumed: 0,
             arrived_ns: None,
             live: None,
             close: false,
             over: false,
+            pending: false,
             overdue: false,
             watched: false,
             backlog: Vec::new(),
@@ -60,6 +65,32 @@ impl Flow {
     /// Whether bytes wait for the socket.
     pub(super) fn is_blocked(&self) -> bool {
         !self.backlog.is_empty()
+    }
+
+    /// Whether a request can be taken up.
+    pub(super) fn is_idle(&self) -> bool {
+        self.live.is_none() && !self.is_blocked() && !self.over
+    }
+
+    /// Bytes that came and were not read as requests yet.
+    pub(super) fn unread(&self) -> &[u8] {
+        &self.input[self.consumed..]
+    }
+
+    /// So many of them were a request. Their room is used again once they are the greater part: moving the rest each time would
+    /// take the longer the more a client sends ahead.
+    pub(super) fn consume(&mut self, count: usize) {
+        self.consumed += count;
+        if self.consumed * 2 >= self.input.len() {
+            self.input.drain(..self.consumed);
+            self.consumed = 0;
+        }
+    }
+
+    /// What came is never read.
+    pub(super) fn forget(&mut self) {
+        self.input.clear();
+        self.consumed = 0;
     }
 
     /// Sends, and keeps what the socket does not take.
@@ -111,7 +142,7 @@ impl Flow {
                     let count = read.count;
                     self.input.extend_from_slice(&scratch[..count]);
                     self.arrived_ns = self.live.is_none().then_some(read.arrived_ns);
-                    if self.input.len() > INPUT_MAX {
+                    if self.unread().len() > INPUT_MAX {
                         return Err(Gone);
                     }
                     if count < scratch.len() {

@@ -18,6 +18,8 @@ use crate::stream_fault::{Act, Fault, Kind, Mangler, Orders, Zip};
 
 /// Bytes written at once where much is due.
 const WRITE_MAX: usize = 64 * 1024;
+/// Most tokens of an answer that is no stream: while it is put together, no stream gets a token.
+const WHOLE_MAX: u64 = 16_384;
 /// Nanoseconds of a millisecond.
 const MS: u64 = 1_000_000;
 
@@ -82,7 +84,8 @@ impl Live {
         seed: u64,
         close: bool,
     ) -> Self {
-        let tokens = asked.tokens.unwrap_or(pacing.tokens);
+        let most = if asked.stream { u64::MAX } else { WHOLE_MAX };
+        let tokens = asked.tokens.unwrap_or(pacing.tokens).min(most);
         let usage = match pacing.usage {
             Telling::Asked => asked.usage,
             Telling::Always => true,
@@ -348,4 +351,27 @@ fn chunk(bytes: &[u8], out: &mut Vec<u8>) {
     let _ = write!(out, "{:x}\r\n", bytes.len());
     out.extend_from_slice(bytes);
     out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::paced::asked::Dialect;
+    use crate::preset::preset;
+    use crate::settings::Settings;
+
+    #[test]
+    fn a_whole_answer_has_a_bound_of_its_own() {
+        let pacing = Arc::new(Pacing::new(&Settings::new(preset("truth").unwrap(), &[]).unwrap()).unwrap());
+        let tokens = |stream: bool, asked: u64| {
+            let body = format!(r#"{{"prompt":"a","stream":{stream},"max_tokens":{asked}}}"#);
+            let asked = Asked::read(Dialect::Completions, body.as_bytes()).unwrap();
+            let orders = Orders::default();
+            Live::new(&asked, &pacing, Record::default(), &orders, 1, false)
+                .record
+                .tokens
+        };
+        assert_eq!((tokens(false, 7), tokens(true, 1_000_000)), (7, 1_000_000));
+        assert_eq!(tokens(false, 1_000_000), WHOLE_MAX);
+    }
 }

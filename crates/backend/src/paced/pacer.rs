@@ -1,9 +1,10 @@
 //! The thread: one loop that accepts, reads requests and sends every event when its time comes. Before an event it waits actively for the
 //! last few microseconds. It knows no preset.
 
+use std::collections::VecDeque;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -29,12 +30,14 @@ use crate::stream_fault::Orders;
 const READY_MAX: usize = 256;
 /// Events sent before sockets are looked at again.
 const FIRED_MAX: usize = 64;
+/// Connections whose next request is taken up before sockets are looked at again.
+const TAKEN_MAX: usize = 64;
 /// Turns of active waiting for one look at the sockets.
 const TURNS: u32 = 4;
 /// Turns after which a connection that is over is closed though something is due.
 const CLOSE_TURNS: u32 = 64;
-/// How long it may stay awake when it could wait, and how long it sleeps then: a thread that never sleeps loses its place on a
-/// busy machine, and is stopped for 50 ms in every second where it has real-time priority.
+/// How long it may stay awake when it could wait, and how long it sleeps then, at most until the next event: a thread that never sleeps
+/// loses its place on a busy machine, and is stopped for 50 ms in every second where it has real-time priority.
 const AWAKE_NS: u64 = 100_000;
 const NAP_NS: u64 = 50_000;
 /// Bytes read at once.
@@ -56,6 +59,10 @@ pub(super) struct Shared {
     pub(super) pacing: Mutex<Arc<Pacing>>,
     /// The truth.
     pub(super) account: Account,
+    /// Requests so far, and those before the account began anew: the faults of a share of the answers begin anew with it.
+    pub(super) requests: AtomicU64,
+    /// See `requests`.
+    pub(super) requests_before: AtomicU64,
     /// The end was asked for.
     pub(super) stop: AtomicBool,
     /// Written to when the thread is to look.
@@ -75,6 +82,8 @@ pub(super) struct Pacer {
     running: usize,
     /// Connections that are over, to be closed when nothing is due.
     over: Vec<usize>,
+    /// Connections whose client may have sent its next request while the last one was answered.
+    pending: VecDeque<usize>,
     timers: Timers,
     shared: Arc<Shared>,
     spin_ns: u64,
@@ -111,6 +120,7 @@ impl Pacer {
             free: Vec::new(),
             running: 0,
             over: Vec::new(),
+            pending: VecDeque::new(),
             timers: Timers::default(),
             shared,
             spin_ns: 0,
@@ -127,7 +137,7 @@ impl Pacer {
         let mut ready = Vec::with_capacity(READY_MAX);
         let mut turn = 0_u32;
         let mut until_ns = None;
-        let mut slept_ns = 0;
+        let (mut slept_ns, mut awake_ns) = (0, AWAKE_NS);
         loop {
             if self.shared.stop.load(Ordering::Relaxed) {
                 let until_ns = *until_ns.get_or_insert_with(|| now_ns() + DRAIN_NS);
@@ -136,6 +146,7 @@ impl Pacer {
                 }
             }
             let fired = self.fire(FIRED_MAX);
+            self.take_up();
             turn = turn.wrapping_add(1);
             if (fired == 0 || turn.is_multiple_of(CLOSE_TURNS))
                 && let Some(slot) = self.over.pop()
@@ -144,17 +155,21 @@ impl Pacer {
                 continue;
             }
             let mut wait_ns = self.wait_ns();
-            if !self.over.is_empty() {
+            let mut naps = false;
+            if !self.over.is_empty() || !self.pending.is_empty() {
                 wait_ns = Some(0);
             } else if wait_ns == Some(0) && fired < FIRED_MAX {
-                if now_ns().saturating_sub(slept_ns) > AWAKE_NS {
-                    wait_ns = Some(NAP_NS);
+                let now = now_ns();
+                if now.saturating_sub(slept_ns) > awake_ns {
+                    wait_ns = Some(nap_ns(self.timers.next_ns(), now));
+                    naps = true;
                 } else if !turn.is_multiple_of(TURNS) {
                     std::hint::spin_loop();
                     continue;
                 }
             }
             ready.clear();
+            let asleep_ns = now_ns();
             let timeout = match wait_ns {
                 Some(0) => Some(span(0)),
                 Some(wait_ns) => self.set_timer(wait_ns),
@@ -167,6 +182,11 @@ impl Pacer {
             }
             if wait_ns != Some(0) {
                 slept_ns = now_ns();
+                awake_ns = if naps {
+                    awake_after_ns(slept_ns - asleep_ns)
+                } else {
+                    AWAKE_NS
+                };
             }
             for event in ready.drain(..) {
                 match event.data.u64() {
@@ -273,8 +293,26 @@ impl Pacer {
         if flow.close {
             flow.over = true;
             self.over.push(slot);
-        } else if !flow.input.is_empty() {
-            self.read(slot);
+        } else if !flow.unread().is_empty() && !flow.pending {
+            // Not at once: who sends many requests together would have one answered inside the other.
+            flow.pending = true;
+            self.pending.push_back(slot);
+        }
+    }
+
+    /// Takes up the next request of connections that were answered; what is due goes first.
+    fn take_up(&mut self) {
+        for _ in 0..TAKEN_MAX {
+            let Some(slot) = self.pending.pop_front() else {
+                return;
+            };
+            let Some(flow) = self.flows.get_mut(slot).and_then(Option::as_mut) else {
+                continue;
+            };
+            if std::mem::take(&mut flow.pending) && flow.is_idle() {
+                self.read(slot);
+                self.fire(usize::MAX);
+            }
         }
     }
 
@@ -403,7 +441,7 @@ impl Pacer {
         if flow.receive(&mut self.scratch).is_err() {
             return self.lose(slot);
         }
-        if flow.live.is_none() && !flow.is_blocked() && !flow.over {
+        if flow.is_idle() && !flow.pending {
             self.read(slot);
         }
     }
@@ -438,7 +476,7 @@ impl Pacer {
         let Some(flow) = self.flows.get_mut(slot).and_then(Option::as_mut) else {
             return;
         };
-        let request = match request::read(&flow.input) {
+        let request = match request::read(flow.unread()) {
             Read::Whole(request) => request,
             Read::Partial(false) => return,
             Read::Partial(true) => {
@@ -448,16 +486,17 @@ impl Pacer {
                 return;
             }
             Read::Refused(status, why) => {
-                flow.input.clear();
+                flow.forget();
                 flow.close = true;
                 let answer = Answer::refused(None, status, why);
                 return self.answer(slot, &answer, "none");
             }
         };
         flow.close = request.close;
-        let body = flow.input[request.body.clone()].to_vec();
-        flow.input.drain(..request.body.end);
+        let body = flow.unread()[request.body.clone()].to_vec();
+        flow.consume(request.body.end);
         self.seq += 1;
+        self.shared.requests.store(self.seq, Ordering::Relaxed);
         let dialect = Dialect::of(&request.path).filter(|_| request.method == "POST");
         let id = request.id.clone().unwrap_or_else(|| format!("{:016x}", self.seq));
         match dialect.map(|dialect| Asked::read(dialect, &body)) {
@@ -483,12 +522,14 @@ impl Pacer {
     fn begin(&mut self, slot: usize, request: &Request, asked: &Asked, id: String) {
         let pacing = Arc::clone(&self.shared.pacing.lock().unwrap_or_else(PoisonError::into_inner));
         self.spin_ns = pacing.spin_ns;
+        let before = self.shared.requests_before.load(Ordering::Relaxed);
+        let number = self.seq.saturating_sub(before);
         let orders = match &request.faults {
             Some(text) => match Orders::read(text) {
                 Ok(orders) => orders,
                 Err(why) => return self.answer(slot, &Answer::refused(Some(asked.dialect), 400, &why), &id),
             },
-            None => pacing.faults.draw(self.seed, self.seq),
+            None => pacing.faults.draw(self.seed, number),
         };
         if let Some((status, after)) = orders.status() {
             let mut answer = Answer::refused(Some(asked.dialect), status, "ordered by a fault");
@@ -537,5 +578,30 @@ impl Pacer {
             return self.lose(slot);
         }
         self.timers.push(due);
+    }
+}
+
+/// How long it sleeps although it could wait actively: never beyond the next event.
+fn nap_ns(next_ns: Option<u64>, now_ns: u64) -> u64 {
+    next_ns.map_or(NAP_NS, |next| next.saturating_sub(now_ns).min(NAP_NS))
+}
+
+/// How long it may stay awake after a nap of that length: the share of the time asleep must not shrink with the naps.
+fn awake_after_ns(slept_ns: u64) -> u64 {
+    (slept_ns * (AWAKE_NS / NAP_NS)).min(AWAKE_NS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nap_ends_with_the_next_event() {
+        assert_eq!(nap_ns(None, 5), NAP_NS);
+        assert_eq!(nap_ns(Some(5 + 2 * NAP_NS), 5), NAP_NS);
+        assert_eq!(nap_ns(Some(3005), 5), 3000);
+        assert_eq!(nap_ns(Some(4), 5), 0);
+        assert_eq!((awake_after_ns(3000), awake_after_ns(NAP_NS)), (6000, AWAKE_NS));
+        assert_eq!(awake_after_ns(10 * NAP_NS), AWAKE_NS);
     }
 }

@@ -1,7 +1,7 @@
 //! Starting the thread, and what others may ask of it while it runs.
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::event::{EventfdFlags, eventfd};
@@ -19,7 +19,6 @@ pub(crate) struct Paced {
     /// Where the listener is.
     pub(crate) at: SocketAddr,
     shared: Arc<Shared>,
-    settings: Mutex<Settings>,
 }
 
 impl Paced {
@@ -38,6 +37,8 @@ impl Paced {
         let shared = Arc::new(Shared {
             pacing: Mutex::new(Arc::new(pacing)),
             account: Account::new(events_max),
+            requests: AtomicU64::new(0),
+            requests_before: AtomicU64::new(0),
             stop: AtomicBool::new(false),
             wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(std::io::Error::from)?,
         });
@@ -45,25 +46,19 @@ impl Paced {
         std::thread::Builder::new()
             .name("streams".to_owned())
             .spawn(move || pacer.run())?;
-        Ok(Self {
-            at,
-            shared,
-            settings: Mutex::new(settings.clone()),
-        })
+        Ok(Self { at, shared })
     }
 
-    /// Turns a knob for the requests to come; false where that takes a new start.
-    pub(crate) fn turn(&self, name: &str, value: &str) -> Result<bool, String> {
-        if !name.starts_with("stream_") || ["stream_port", "stream_truth_events"].contains(&name) {
-            return Ok(false);
-        }
-        let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut turned = settings.clone();
-        turned.set(name, value).map_err(|error| error.to_string())?;
-        let pacing = Pacing::new(&turned).map_err(|error| error.to_string())?;
+    /// Whether a knob can be turned for the requests to come.
+    pub(crate) fn can_turn(name: &str) -> bool {
+        name.starts_with("stream_") && !["stream_port", "stream_truth_events"].contains(&name)
+    }
+
+    /// Paces the requests to come by these knobs; where one of them does not do, nothing changes.
+    pub(crate) fn turn(&self, turned: &Settings) -> Result<(), String> {
+        let pacing = Pacing::new(turned).map_err(|error| error.to_string())?;
         *self.shared.pacing.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(pacing);
-        *settings = turned;
-        Ok(true)
+        Ok(())
     }
 
     /// What is true of them all.
@@ -80,8 +75,10 @@ impl Paced {
         self.shared.account.streams(id, recent)
     }
 
-    /// The account begins anew.
+    /// The account begins anew, and the numbering of those that are hit by faults.
     pub(crate) fn reset(&self) {
+        let requests = self.shared.requests.load(Ordering::Relaxed);
+        self.shared.requests_before.store(requests, Ordering::Relaxed);
         self.shared.account.reset();
     }
 

@@ -95,9 +95,15 @@ impl System for Runpod {
     fn state(&self) -> Value {
         let mut state = self.pool.to_json();
         state["requests"] = self.ledger.to_json();
-        state["jobs"] = self.jobs.counts();
+        state["jobs"] = self.jobs.account();
         state["store"] = self.store.to_json();
         state
+    }
+
+    fn reset(&self) {
+        self.ledger.reset();
+        self.jobs.reset();
+        self.store.reset();
     }
 
     fn beside(self: Arc<Self>) -> Vec<Beside> {

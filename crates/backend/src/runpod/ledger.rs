@@ -90,6 +90,14 @@ impl Ledger {
         book.stories.push_back((story, finished, status));
     }
 
+    /// Begins anew.
+    pub(crate) fn reset(&self) {
+        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::take(&mut *book);
+        drop(book);
+        drop(old);
+    }
+
     /// All of it; times in milliseconds since the start.
     pub(crate) fn to_json(&self) -> Value {
         let ms = |at: Instant| at.saturating_duration_since(self.origin).as_secs_f64() * 1000.0;

@@ -42,12 +42,44 @@ pub(super) fn document(config: &Config) -> Value {
                 &["404"],
                 Some(job_id.clone()),
             ),
-            ("cancel/{job_id}", "post", "Cancel a job", &["404"], Some(job_id)),
+            (
+                "stream/{job_id}",
+                "get",
+                "Parts of a job's output that were not told yet",
+                &["404"],
+                Some(job_id.clone()),
+            ),
+            (
+                "cancel/{job_id}",
+                "post",
+                "Cancel a job",
+                &["404"],
+                Some(job_id.clone()),
+            ),
+            (
+                "retry/{job_id}",
+                "post",
+                "Put a job that failed or timed out into the queue again",
+                &["400", "404"],
+                Some(job_id),
+            ),
+            (
+                "purge-queue",
+                "post",
+                "Cancel every job that waits for a worker",
+                &[],
+                None,
+            ),
             ("health", "get", "Jobs and workers", &[], None),
         ] {
             let mut parameters = vec![endpoint_id.clone()];
             parameters.extend(more);
-            let schema = if path == "health" { "Health" } else { "Job" };
+            let schema = match path {
+                "health" => "Health",
+                "purge-queue" => "Purged",
+                "stream/{job_id}" => "Parts",
+                _ => "Job",
+            };
             let mut operation = json!({ "summary": summary, "parameters": parameters, "responses": answers(schema, statuses) });
             if path.starts_with("run") {
                 operation["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": reference("RunRequest") } } });
@@ -114,7 +146,6 @@ fn wait() -> Value {
 
 fn schemas(config: &Config) -> Value {
     let text = json!({ "type": "string" });
-    let count = json!({ "type": "integer", "minimum": 0 });
     let mut path = json!({ "type": "string" });
     let mut seed = json!({ "type": "integer", "default": -1 });
     if !config.ignore_unknown {
@@ -144,8 +175,11 @@ fn schemas(config: &Config) -> Value {
                 "properties": {
                     "executionTimeout": { "type": "integer", "minimum": 5000, "maximum": 604_800_000 },
                     "ttl": { "type": "integer", "minimum": 10_000, "maximum": 604_800_000 },
+                    "lowPriority": { "type": "boolean", "description": "Makes no difference here" },
                 },
             },
+            "webhook": { "type": "string", "description": "Nobody is called when the job is over" },
+            "s3Config": { "type": "object", "description": "Makes no difference here" },
         },
         "required": ["input"],
         "examples": [{ "input": example }],
@@ -155,6 +189,32 @@ fn schemas(config: &Config) -> Value {
         run["additionalProperties"] = json!(false);
         run["properties"]["policy"]["additionalProperties"] = json!(false);
     }
+    let mut schemas = json!({
+        "TryOnRequest": order,
+        "TryOnResponse": { "type": "object", "properties": { "result_image_path": text }, "required": ["result_image_path"] },
+        "RunRequest": run,
+        "Error": { "type": "object", "properties": { "error": text }, "required": ["error"] },
+        "Detail": { "type": "object", "properties": { "detail": text }, "required": ["detail"] },
+        "ValidationError": {
+            "type": "object",
+            "properties": { "detail": { "type": "array", "items": {
+                "type": "object",
+                "properties": { "type": text, "loc": { "type": "array" }, "msg": text },
+                "required": ["type", "loc", "msg"],
+            } } },
+            "required": ["detail"],
+        },
+    });
+    if let (Value::Object(schemas), Value::Object(jobs)) = (&mut schemas, job_schemas()) {
+        schemas.extend(jobs);
+    }
+    schemas
+}
+
+/// What the queue API answers.
+fn job_schemas() -> Value {
+    let text = json!({ "type": "string" });
+    let count = json!({ "type": "integer", "minimum": 0 });
     let counts = |names: &[&str]| {
         let properties: serde_json::Map<String, Value> = names
             .iter()
@@ -163,9 +223,6 @@ fn schemas(config: &Config) -> Value {
         json!({ "type": "object", "properties": properties, "required": names })
     };
     json!({
-        "TryOnRequest": order,
-        "TryOnResponse": { "type": "object", "properties": { "result_image_path": text }, "required": ["result_image_path"] },
-        "RunRequest": run,
         "Job": {
             "type": "object",
             "properties": {
@@ -179,6 +236,20 @@ fn schemas(config: &Config) -> Value {
             },
             "required": ["id", "status"],
         },
+        "Parts": {
+            "type": "object",
+            "properties": {
+                "id": text,
+                "status": { "type": "string" },
+                "stream": { "type": "array", "items": { "type": "object" } },
+            },
+            "required": ["id", "status", "stream"],
+        },
+        "Purged": {
+            "type": "object",
+            "properties": { "removed": count, "status": text },
+            "required": ["removed", "status"],
+        },
         "Health": {
             "type": "object",
             "properties": {
@@ -186,17 +257,6 @@ fn schemas(config: &Config) -> Value {
                 "workers": counts(&["idle", "initializing", "ready", "running", "throttled", "unhealthy"]),
             },
             "required": ["jobs", "workers"],
-        },
-        "Error": { "type": "object", "properties": { "error": text }, "required": ["error"] },
-        "Detail": { "type": "object", "properties": { "detail": text }, "required": ["detail"] },
-        "ValidationError": {
-            "type": "object",
-            "properties": { "detail": { "type": "array", "items": {
-                "type": "object",
-                "properties": { "type": text, "loc": { "type": "array" }, "msg": text },
-                "required": ["type", "loc", "msg"],
-            } } },
-            "required": ["detail"],
         },
     })
 }

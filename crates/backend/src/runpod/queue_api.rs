@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
 use super::app::{Runpod, error};
-use super::jobs::Status;
+use super::jobs::{NotAgain, Order, Status};
 use super::ledger::Story;
 use crate::fastapi::json::decode;
 use crate::fastapi::params::Query;
@@ -22,13 +22,6 @@ const WAIT_BOUNDS_MS: (i64, i64) = (1_000, 300_000);
 /// The least that a policy may ask for, in milliseconds of the platform.
 const TIMEOUT_LEAST_MS: u64 = 5_000;
 const TTL_LEAST_MS: u64 = 10_000;
-
-/// What a job was asked for.
-struct Order {
-    input: Value,
-    timeout: Duration,
-    ttl: Duration,
-}
 
 /// Answers a request to `/v2/` and what is left of its path.
 pub(super) async fn answer(
@@ -47,6 +40,9 @@ pub(super) async fn answer(
         (Some("run"), None) => ("POST /v2/{endpoint_id}/run", Method::POST),
         (Some("runsync"), None) => ("POST /v2/{endpoint_id}/runsync", Method::POST),
         (Some("status"), Some(_)) => ("GET /v2/{endpoint_id}/status/{job_id}", Method::GET),
+        (Some("stream"), Some(_)) => ("GET /v2/{endpoint_id}/stream/{job_id}", Method::GET),
+        (Some("retry"), Some(_)) => ("POST /v2/{endpoint_id}/retry/{job_id}", Method::POST),
+        (Some("purge-queue"), None) => ("POST /v2/{endpoint_id}/purge-queue", Method::POST),
         (Some("cancel"), Some(_)) => ("POST /v2/{endpoint_id}/cancel/{job_id}", Method::POST),
         (Some("health"), None) => ("GET /v2/{endpoint_id}/health", Method::GET),
         _ => return ("unrouted", error(StatusCode::NOT_FOUND, "not found")),
@@ -64,6 +60,12 @@ pub(super) async fn answer(
             Err(refused) => refused,
         },
         Some("status") => tell(platform, id),
+        Some("stream") => stream(platform, id),
+        Some("retry") => retry(platform, id),
+        Some("purge-queue") => {
+            let removed = platform.jobs.purge();
+            Reply::json(&json!({ "removed": removed, "status": "completed" }))
+        }
         Some("cancel") => {
             platform.jobs.finish(id, Status::Cancelled, None, None);
             tell(platform, id)
@@ -74,11 +76,11 @@ pub(super) async fn answer(
 }
 
 async fn submit(platform: &Arc<Runpod>, bytes: &[u8], wait_ms: Option<i64>) -> Reply {
-    let order = match Order::read(platform, bytes) {
+    let order = match read(platform, bytes) {
         Ok(order) => order,
         Err(why) => return error(StatusCode::BAD_REQUEST, &why),
     };
-    let Some((id, cancelled)) = platform.jobs.add(wait_ms.is_some()) else {
+    let Some((id, cancelled)) = platform.jobs.add(order.clone(), wait_ms.is_some()) else {
         return error(StatusCode::TOO_MANY_REQUESTS, "too many jobs")
             .with(header::RETRY_AFTER, HeaderValue::from_static("10"));
     };
@@ -97,6 +99,29 @@ fn tell(platform: &Runpod, id: &str) -> Reply {
     }
 }
 
+/// The parts of an output that were not told yet. The worker says everything at its end, so there are none.
+fn stream(platform: &Runpod, id: &str) -> Reply {
+    match platform.jobs.tell(id) {
+        Some(told) => Reply::json(&json!({ "id": id, "status": told["status"], "stream": [] })),
+        None => error(StatusCode::NOT_FOUND, "job not found"),
+    }
+}
+
+/// A job that failed or took too long begins anew under its id.
+fn retry(platform: &Arc<Runpod>, id: &str) -> Reply {
+    match platform.jobs.again(id) {
+        Ok((order, cancelled)) => {
+            tokio::spawn(work(Arc::clone(platform), id.to_owned(), order, cancelled));
+            tell(platform, id)
+        }
+        Err(NotAgain::Unknown) => error(StatusCode::NOT_FOUND, "job not found"),
+        Err(NotAgain::Wrong) => error(
+            StatusCode::BAD_REQUEST,
+            "only a job that failed or timed out can be retried",
+        ),
+    }
+}
+
 fn health(platform: &Runpod) -> Reply {
     let counts = platform.jobs.counts();
     let (workers, _, _) = platform.pool.health();
@@ -107,7 +132,7 @@ fn health(platform: &Runpod) -> Reply {
             "failed": over(&["FAILED", "TIMED_OUT"]),
             "inProgress": over(&["IN_PROGRESS"]),
             "inQueue": over(&["IN_QUEUE"]),
-            "retried": 0,
+            "retried": platform.jobs.retried(),
         },
         "workers": workers,
     }))
@@ -141,7 +166,9 @@ async fn infer(
     let Ok(on) = platform.pool.enter(order.ttl, false).await else {
         return failed(Status::TimedOut, "no worker came in time");
     };
-    platform.jobs.begin(id, on.worker);
+    if !platform.jobs.begin(id, on.worker) {
+        return (Status::Cancelled, None, None);
+    }
     let request = Request::post("/api/v1/tryon").header(header::CONTENT_TYPE, "application/json");
     let Ok(request) = request.body(Body::empty()) else {
         return failed(Status::Failed, "the request cannot be made");
@@ -162,42 +189,57 @@ async fn infer(
     }
 }
 
-impl Order {
-    fn read(platform: &Runpod, bytes: &[u8]) -> Result<Self, String> {
-        let config = &platform.pool.config;
-        let Ok(Value::Object(mut fields)) = decode(bytes) else {
-            return Err("the body must be a JSON object".to_owned());
-        };
-        let input = match fields.remove("input") {
-            Some(input @ Value::Object(_)) => input,
-            Some(_) => return Err("'input' must be an object".to_owned()),
-            None => return Err("'input' is missing".to_owned()),
-        };
-        let mut policy = match fields.remove("policy") {
-            None => Map::new(),
-            Some(Value::Object(policy)) => policy,
-            Some(_) => return Err("'policy' must be an object".to_owned()),
-        };
-        let mut time = |name: &str, default: Duration, least_ms: u64| match policy.remove(name) {
-            None => Ok(default),
-            Some(value) => match value.as_u64().filter(|ms| (least_ms..=604_800_000).contains(ms)) {
-                Some(ms) => Ok(scaled(platform, ms)),
-                None => Err(format!(
-                    "'{name}' must be a whole number from {least_ms} to 604800000"
-                )),
-            },
-        };
-        let timeout = time("executionTimeout", config.job_timeout, TIMEOUT_LEAST_MS)?;
-        let ttl = time("ttl", config.job_ttl, TTL_LEAST_MS)?;
-        if let Some(unknown) = fields
-            .keys()
-            .chain(policy.keys())
-            .next()
-            .filter(|_| !config.ignore_unknown)
-        {
-            return Err(format!("'{unknown}' is not known"));
-        }
-        Ok(Self { input, timeout, ttl })
+fn read(platform: &Runpod, bytes: &[u8]) -> Result<Order, String> {
+    let config = &platform.pool.config;
+    let Ok(Value::Object(mut fields)) = decode(bytes) else {
+        return Err("the body must be a JSON object".to_owned());
+    };
+    // Nobody is called here when a job is over, and pictures have a store of their own.
+    taken(&mut fields, "webhook", Value::is_string, "text")?;
+    taken(&mut fields, "s3Config", Value::is_object, "an object")?;
+    let input = match fields.remove("input") {
+        Some(input @ Value::Object(_)) => input,
+        Some(_) => return Err("'input' must be an object".to_owned()),
+        None => return Err("'input' is missing".to_owned()),
+    };
+    let mut policy = match fields.remove("policy") {
+        None => Map::new(),
+        Some(Value::Object(policy)) => policy,
+        Some(_) => return Err("'policy' must be an object".to_owned()),
+    };
+    taken(&mut policy, "lowPriority", Value::is_boolean, "true or false")?;
+    let mut time = |name: &str, default: Duration, least_ms: u64| match policy.remove(name) {
+        None => Ok(default),
+        Some(value) => match value.as_u64().filter(|ms| (least_ms..=604_800_000).contains(ms)) {
+            Some(ms) => Ok(scaled(platform, ms)),
+            None => Err(format!(
+                "'{name}' must be a whole number from {least_ms} to 604800000"
+            )),
+        },
+    };
+    let timeout = time("executionTimeout", config.job_timeout, TIMEOUT_LEAST_MS)?;
+    let ttl = time("ttl", config.job_ttl, TTL_LEAST_MS)?;
+    if let Some(unknown) = fields
+        .keys()
+        .chain(policy.keys())
+        .next()
+        .filter(|_| !config.ignore_unknown)
+    {
+        return Err(format!("'{unknown}' is not known"));
+    }
+    Ok(Order { input, timeout, ttl })
+}
+
+/// Takes a field out that makes no difference here.
+fn taken(
+    fields: &mut Map<String, Value>,
+    name: &str,
+    fits: fn(&Value) -> bool,
+    what: &str,
+) -> Result<(), String> {
+    match fields.remove(name) {
+        Some(value) if !fits(&value) => Err(format!("'{name}' must be {what}")),
+        _ => Ok(()),
     }
 }
 

@@ -201,6 +201,11 @@ impl System for Semantic {
         state
     }
 
+    fn reset(&self) {
+        self.ledger.reset();
+        self.answers.store(0, Ordering::Relaxed);
+    }
+
     fn wants_line(&self) -> bool {
         true
     }

@@ -2,8 +2,8 @@
 //! an answer ends and read by the admin port only.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
@@ -15,11 +15,31 @@ use super::progress::{End, Progress};
 pub(super) struct Ledger {
     origin: Instant,
     requests_max: usize,
-    entries: Mutex<VecDeque<Value>>,
+    entries: Mutex<VecDeque<Arc<Value>>>,
+    lateness: Mutex<Lateness>,
+}
+
+/// How late the tokens of all streams left.
+#[derive(Debug)]
+struct Lateness {
     /// Due to handed over, of every token of every stream.
-    late_ns: Mutex<Histogram<u64>>,
+    late_ns: Histogram<u64>,
     /// Distance between two tokens as handed over, against the distance between their dues.
-    gap_error_ns: Mutex<Histogram<u64>>,
+    gap_error_ns: Histogram<u64>,
+}
+
+impl Lateness {
+    /// Kept to three digits, up to an hour.
+    fn new() -> Self {
+        let histogram = || {
+            Histogram::new_with_bounds(1, 3_600_000_000_000, 3)
+                .unwrap_or_else(|_| unreachable!("the bounds are constants that the histogram allows"))
+        };
+        Self {
+            late_ns: histogram(),
+            gap_error_ns: histogram(),
+        }
+    }
 }
 
 /// What the handler knows of a request at its end.
@@ -40,33 +60,28 @@ pub(super) struct Entry<'a> {
 }
 
 impl Ledger {
-    /// Empty. Lateness is kept to three digits, up to an hour.
+    /// Empty.
     pub(super) fn new(requests_max: usize) -> Self {
-        let histogram = || {
-            Mutex::new(
-                Histogram::new_with_bounds(1, 3_600_000_000_000, 3)
-                    .unwrap_or_else(|_| unreachable!("the bounds are constants that the histogram allows")),
-            )
-        };
         Self {
             origin: Instant::now(),
             requests_max,
             entries: Mutex::default(),
-            late_ns: histogram(),
-            gap_error_ns: histogram(),
+            lateness: Mutex::new(Lateness::new()),
         }
     }
 
-    /// A token that was due at `due` is handed over at `sent`; `before` is the same of the token before it.
-    pub(super) fn token(&self, due: Instant, sent: Instant, before: Option<(Instant, Instant)>) {
-        record(
-            &self.late_ns,
-            sent.saturating_duration_since(due).as_nanos() as u64,
-        );
-        if let Some((due_before, sent_before)) = before {
-            let wanted = due.saturating_duration_since(due_before);
-            let got = sent.saturating_duration_since(sent_before);
-            record(&self.gap_error_ns, got.abs_diff(wanted).as_nanos() as u64);
+    /// Tokens that were due at `dues` are handed over together at `sent`; `before` is the same of the token before them, and becomes
+    /// that of the last of them.
+    pub(super) fn tokens(&self, dues: &[Instant], sent: Instant, before: &mut Option<(Instant, Instant)>) {
+        let mut lateness = self.lateness();
+        for due in dues {
+            let late = sent.saturating_duration_since(*due);
+            record(&mut lateness.late_ns, late);
+            if let Some((due_before, sent_before)) = before.replace((*due, sent)) {
+                let wanted = due.saturating_duration_since(due_before);
+                let got = sent.saturating_duration_since(sent_before);
+                record(&mut lateness.gap_error_ns, got.abs_diff(wanted));
+            }
         }
     }
 
@@ -107,37 +122,55 @@ impl Ledger {
                 "events_ns": events,
             })
         });
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        if entries.len() >= self.requests_max {
-            entries.pop_front();
-        }
-        entries.push_back(told);
+        let mut entries = self.entries();
+        let oldest = if entries.len() >= self.requests_max {
+            entries.pop_front()
+        } else {
+            None
+        };
+        entries.push_back(Arc::new(told));
+        drop(entries);
+        drop(oldest);
+    }
+
+    /// Forgets everything so far.
+    pub(super) fn reset(&self) {
+        let fresh = Lateness::new();
+        *self.lateness() = fresh;
+        let forgotten = std::mem::take(&mut *self.entries());
+        drop(forgotten);
     }
 
     /// All of it, oldest first.
     pub(super) fn to_json(&self) -> Value {
-        let entries = self
-            .entries
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        // Copies, so that no request waits for what is made of them.
+        let entries = self.entries().clone();
+        let (late_ns, gap_error_ns) = {
+            let lateness = self.lateness();
+            (lateness.late_ns.clone(), lateness.gap_error_ns.clone())
+        };
+        let requests: Vec<Value> = entries.iter().map(|entry| Value::clone(entry)).collect();
         json!({
-            "requests": entries,
-            "token_late_ns": summary(&self.late_ns),
-            "token_gap_error_ns": summary(&self.gap_error_ns),
+            "requests": requests,
+            "token_late_ns": summary(&late_ns),
+            "token_gap_error_ns": summary(&gap_error_ns),
         })
+    }
+
+    fn entries(&self) -> MutexGuard<'_, VecDeque<Arc<Value>>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lateness(&self) -> MutexGuard<'_, Lateness> {
+        self.lateness.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn record(histogram: &Mutex<Histogram<u64>>, value: u64) {
-    histogram
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .saturating_record(value.max(1));
+fn record(histogram: &mut Histogram<u64>, time: Duration) {
+    histogram.saturating_record((time.as_nanos() as u64).max(1));
 }
 
-fn summary(histogram: &Mutex<Histogram<u64>>) -> Value {
-    let histogram = histogram.lock().unwrap_or_else(PoisonError::into_inner);
+fn summary(histogram: &Histogram<u64>) -> Value {
     json!({
         "n": histogram.len(),
         "p50": histogram.value_at_quantile(0.5),
@@ -145,4 +178,26 @@ fn summary(histogram: &Mutex<Histogram<u64>>) -> Value {
         "p99": histogram.value_at_quantile(0.99),
         "max": histogram.max(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_that_leave_together_are_late_each_by_its_own_due() {
+        let ledger = Ledger::new(1);
+        let start = Instant::now();
+        let ms = |ms| start + Duration::from_millis(ms);
+        let mut before = None;
+        ledger.tokens(&[ms(0), ms(10), ms(20)], ms(20), &mut before);
+        ledger.tokens(&[ms(30)], ms(30), &mut before);
+        let told = ledger.to_json();
+        let near = |value: &Value, ms: f64| (value.as_f64().unwrap() / (ms * 1e6) - 1.0).abs() < 0.01;
+        assert!(near(&told["token_late_ns"]["max"], 20.0), "{told}");
+        assert_eq!(told["token_late_ns"]["n"], json!(4));
+        assert!(near(&told["token_gap_error_ns"]["max"], 10.0), "{told}");
+        ledger.reset();
+        assert_eq!(ledger.to_json()["token_late_ns"]["n"], json!(0));
+    }
 }

@@ -1,6 +1,7 @@
 //! What the scheduler tells of one request and its handler waits for: admitted, a token, the end. There is one slot per request and no
 //! message per token; a handler that wants no tokens is woken twice. It knows no formats.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -34,6 +35,10 @@ pub(super) struct Seen {
     pub(super) end: Option<End>,
     /// When the first tokens were due.
     pub(super) due: Vec<Instant>,
+    /// When those were due that the handler has not taken yet, where it wants to be woken for tokens.
+    pub(super) untold: VecDeque<Instant>,
+    /// Tokens made before which the handler need not be woken.
+    pub(super) wanted: usize,
     waker: Option<Waker>,
     /// Dropped at the end, which tells whoever waits for the turn.
     turn: Option<oneshot::Sender<()>>,
@@ -88,7 +93,10 @@ impl Progress {
         let room = self.events_max.saturating_sub(seen.due.len());
         seen.due.extend(std::iter::repeat_n(due, count.min(room)));
         if self.each_token {
-            wake(seen);
+            seen.untold.extend(std::iter::repeat_n(due, count));
+            if seen.tokens >= seen.wanted {
+                wake(seen);
+            }
         }
     }
 
@@ -103,9 +111,13 @@ impl Progress {
     }
 
     /// Looks until `ready` says what it was waiting for.
-    pub(super) fn poll<T>(&self, context: &Context<'_>, ready: impl FnOnce(&Seen) -> Option<T>) -> Poll<T> {
+    pub(super) fn poll<T>(
+        &self,
+        context: &Context<'_>,
+        ready: impl FnOnce(&mut Seen) -> Option<T>,
+    ) -> Poll<T> {
         let mut seen = self.lock();
-        if let Some(value) = ready(&seen) {
+        if let Some(value) = ready(&mut seen) {
             return Poll::Ready(value);
         }
         seen.waker = Some(context.waker().clone());
@@ -114,7 +126,7 @@ impl Progress {
 
     /// Waits for what `ready` looks for.
     pub(super) async fn wait<T>(&self, ready: impl Fn(&Seen) -> Option<T>) -> T {
-        std::future::poll_fn(|context| self.poll(context, &ready)).await
+        std::future::poll_fn(|context| self.poll(context, |seen| ready(seen))).await
     }
 
     /// Looks once.
@@ -133,5 +145,55 @@ fn wake(mut seen: MutexGuard<'_, Seen>) {
     drop(seen);
     if let Some(waker) = waker {
         waker.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn every_token_keeps_its_due_until_it_is_taken() {
+        let progress = Progress::new(true, 2, None);
+        let start = Instant::now();
+        let dues: Vec<Instant> = (0..100).map(|at| start + Duration::from_millis(at)).collect();
+        for due in &dues {
+            progress.tokens(*due, 1);
+        }
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let context = Context::from_waker(&waker);
+        let Poll::Ready(taken) =
+            progress.poll(&context, |seen| Some(seen.untold.drain(..).collect::<Vec<_>>()))
+        else {
+            panic!("there are tokens")
+        };
+        assert_eq!(taken, dues);
+        assert_eq!(progress.look(|seen| (seen.due.len(), seen.untold.len())), (2, 0));
+        // Nobody is woken before there are as many as are wanted.
+        let waiting = progress.poll(&context, |seen| {
+            seen.wanted = 103;
+            None::<()>
+        });
+        assert!(waiting.is_pending());
+        for count in 0..3 {
+            assert_eq!(woken.0.load(Ordering::Relaxed), 0, "{count}");
+            progress.tokens(start, 1);
+        }
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
     }
 }

@@ -182,13 +182,9 @@ impl Stream {
 
     /// The tokens up to `tokens` are handed over now.
     fn account(&mut self, dues: &[Instant], now: Instant) {
-        for due in dues {
-            self.system.ledger.token(*due, now, self.before);
-            self.before = Some((*due, now));
-            if self.sent.len() < self.system.config.truth_events {
-                self.sent.push(now);
-            }
-        }
+        self.system.ledger.tokens(dues, now, &mut self.before);
+        let room = self.system.config.truth_events.saturating_sub(self.sent.len());
+        self.sent.extend(std::iter::repeat_n(now, dues.len().min(room)));
     }
 
     /// It is over, for good or on purpose.
@@ -208,13 +204,14 @@ impl Stream {
         }
         let (told, interval) = (self.told, self.interval);
         let (made, end, dues) = ready!(self.begun.progress.poll(context, |seen| {
-            let due = |token: usize| seen.due.get(token).copied().or(seen.last);
             let whole = told + (seen.tokens - told) / interval * interval;
             let made = if seen.end.is_some() { seen.tokens } else { whole };
-            (made > told || seen.end.is_some()).then(|| {
-                let dues: Vec<Instant> = (told..made).filter_map(due).collect();
-                (made, seen.end, dues)
-            })
+            if made == told && seen.end.is_none() {
+                seen.wanted = told + interval;
+                return None;
+            }
+            let dues: Vec<Instant> = seen.untold.drain(..made - told).collect();
+            Some((made, seen.end, dues))
         }));
         let mut text = String::new();
         while self.told < made {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::request::Parts;
@@ -30,6 +30,8 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 const DOCUMENT_MAX_BYTES: usize = 4 * 1024 * 1024;
 /// Chunks and trailers take some room beside the object.
 const FRAMING: usize = 1024 * 1024;
+/// The object that a copy is made of.
+const COPY_SOURCE: &str = "x-amz-copy-source";
 /// Headers of an answer that a client may choose.
 const OVERRIDES: [(&str, &str); 6] = [
     ("response-content-type", "content-type"),
@@ -160,6 +162,17 @@ impl Store {
         })
     }
 
+    /// The account begins anew.
+    pub(crate) fn reset(&self) {
+        let mut account = self.account();
+        let at_once = account.at_once;
+        *account = Account {
+            at_once,
+            at_once_max: at_once,
+            ..Account::default()
+        };
+    }
+
     /// What is true of it.
     pub(crate) fn to_json(&self) -> Value {
         let (count, bytes) = self.objects.held().unwrap_or_default();
@@ -270,8 +283,14 @@ impl Store {
                     "The specified bucket does not exist",
                 ));
             }
-            ("PUT", false, false) if has("partNumber") && has("uploadId") => "UploadPart",
-            ("PUT", false, false) if parts.headers.contains_key("x-amz-copy-source") => "CopyObject",
+            ("PUT", false, false) if has("partNumber") && has("uploadId") => {
+                if parts.headers.contains_key(COPY_SOURCE) {
+                    "UploadPartCopy"
+                } else {
+                    "UploadPart"
+                }
+            }
+            ("PUT", false, false) if parts.headers.contains_key(COPY_SOURCE) => "CopyObject",
             ("PUT", false, false) if !has("acl") && !has("tagging") => "PutObject",
             ("GET", false, false) if has("uploadId") => "ListParts",
             ("GET", false, false) if !has("acl") && !has("tagging") && !has("attributes") => "GetObject",
@@ -343,6 +362,7 @@ impl Store {
                 answer.headers.extend(received.checksums);
                 Ok(answer)
             }
+            "UploadPartCopy" => self.copy_part(asked),
             "CompleteMultipartUpload" => {
                 let listed = xml::children(&received.bytes, "CompleteMultipartUpload")?;
                 let meta = self.uploads.complete(&self.objects, id, key, &listed)?;
@@ -378,8 +398,9 @@ impl Store {
         Ok(answer)
     }
 
-    fn copy(&self, asked: &Asked) -> Result<Answer, S3Error> {
-        let source = auth::header(&asked.parts.headers, "x-amz-copy-source").unwrap_or_default();
+    /// The key of what is to be copied.
+    fn source(&self, asked: &Asked) -> Result<String, S3Error> {
+        let source = auth::header(&asked.parts.headers, COPY_SOURCE).unwrap_or_default();
         let source = percent_decode(&source, false);
         let (bucket, from) = source.trim_start_matches('/').split_once('/').unwrap_or_default();
         if bucket != self.bucket {
@@ -388,6 +409,34 @@ impl Store {
                 "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
             ));
         }
+        Ok(from.to_owned())
+    }
+
+    /// A part whose bytes are those of an object, or some of them.
+    fn copy_part(&self, asked: &Asked) -> Result<Answer, S3Error> {
+        let from = self.source(asked)?;
+        let meta = self.objects.head(&from)?;
+        let (first, length) = match auth::header(&asked.parts.headers, "x-amz-copy-source-range") {
+            Some(range) => copied_range(&range, meta.length)?,
+            None => (0, meta.length),
+        };
+        if length > self.object_max as u64 {
+            return Err(too_large());
+        }
+        let bytes = self.objects.read(&from, first, length)?;
+        let (id, number) = (asked.get("uploadId"), asked.get("partNumber"));
+        let etag = self.uploads.put(&self.objects, id, &asked.key, number, &bytes)?;
+        let now_s = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
+        let mut out = Writer::new("CopyPartResult");
+        out.leaf("LastModified", iso_date(now_s));
+        out.leaf("ETag", format!("\"{etag}\""));
+        Ok(Answer::xml(out.finish()))
+    }
+
+    fn copy(&self, asked: &Asked) -> Result<Answer, S3Error> {
+        let from = &self.source(asked)?;
         let meta = self.objects.head(from)?;
         let bytes = self.objects.read(from, 0, meta.length)?;
         let replaced =
@@ -551,9 +600,97 @@ fn told(error: &S3Error, resource: &str) -> Answer {
     }
 }
 
+/// The first byte and the number of bytes of `bytes=first-last`, both of which must be there.
+fn copied_range(range: &str, length: u64) -> Result<(u64, u64), S3Error> {
+    let bounds = range.trim().strip_prefix("bytes=").and_then(|range| {
+        let (first, last) = range.split_once('-')?;
+        Some((first.parse::<u64>().ok()?, last.parse::<u64>().ok()?))
+    });
+    match bounds {
+        Some((first, last)) if first <= last && last < length => Ok((first, last - first + 1)),
+        Some(_) => Err(S3Error::bad(
+            "InvalidArgument",
+            format!("Range specified is not valid for source object of size: {length}"),
+        )),
+        None => Err(S3Error::bad(
+            "InvalidArgument",
+            "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based offsets of the first and last bytes to copy",
+        )),
+    }
+}
+
 fn too_large() -> S3Error {
     S3Error::bad(
         "EntityTooLarge",
         "Your proposed upload exceeds the maximum allowed size",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(folder: &std::path::Path) -> Store {
+        let root = folder.join("root");
+        std::fs::create_dir(&root).unwrap();
+        Store {
+            bucket: "volume".to_owned(),
+            keys: Keys {
+                access: "a".to_owned(),
+                secret: "s".to_owned(),
+            },
+            objects: Objects::new(root, folder.join("workshop"), 1 << 20).unwrap(),
+            uploads: Uploads::default(),
+            object_max: 1 << 20,
+            latency: Duration::ZERO,
+            alarm: Alarm::start().unwrap(),
+            gate: Gate::new(1, 1),
+            next_id: AtomicU64::new(1),
+            account: Mutex::default(),
+        }
+    }
+
+    fn part(id: &str, number: u32, source: &str, range: Option<&str>) -> Asked {
+        let mut request = Request::put("/volume/big").header(COPY_SOURCE, source);
+        if let Some(range) = range {
+            request = request.header("x-amz-copy-source-range", range);
+        }
+        Asked {
+            parts: request.body(()).unwrap().into_parts().0,
+            pairs: vec![
+                ("uploadId".to_owned(), id.to_owned()),
+                ("partNumber".to_owned(), number.to_string()),
+            ],
+            key: "big".to_owned(),
+            operation: "UploadPartCopy",
+        }
+    }
+
+    #[tokio::test]
+    async fn a_part_is_copied_whole_or_in_part() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        let put = store
+            .objects
+            .put("a b", b"0123456789", "", Vec::new(), Vec::new());
+        put.unwrap();
+        let id = store.uploads.begin("big", Vec::new()).unwrap();
+        let etag = |bytes: &[u8]| format!("&quot;{}&quot;", super::super::checksums::etag(bytes));
+        for (range, bytes) in [(None, "0123456789"), (Some("bytes=2-4"), "234")] {
+            let answer = store.copy_part(&part(&id, 1, "/volume/a%20b", range)).unwrap();
+            let text = String::from_utf8(answer.body).unwrap().replace('"', "&quot;");
+            assert!(text.contains(&etag(bytes.as_bytes())), "{text}");
+            let kept = std::fs::read(store.objects.workshop().join(format!("{id}-1"))).unwrap();
+            assert_eq!(kept, bytes.as_bytes());
+        }
+        let refused = |source: &str, range: Option<&str>| match store.copy_part(&part(&id, 2, source, range))
+        {
+            Ok(_) => "none",
+            Err(error) => error.code,
+        };
+        assert_eq!(refused("volume/a b", Some("bytes=2-10")), "InvalidArgument");
+        assert_eq!(refused("volume/a b", Some("bytes=2-")), "InvalidArgument");
+        assert_eq!(refused("other/a b", None), "InvalidArgument");
+        assert_eq!(refused("volume/nope", None), "NoSuchKey");
+    }
 }

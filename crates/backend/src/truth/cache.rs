@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -25,6 +25,13 @@ pub(crate) struct PrefixCache {
 struct Held {
     /// Hash of the prompt up to the end of a block, and when it was last used.
     blocks: HashMap<u64, Instant>,
+    counts: Counts,
+    /// The counts when the account began.
+    before: Counts,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Counts {
     tokens: u64,
     tokens_saved: u64,
     prompts: u64,
@@ -58,7 +65,7 @@ impl PrefixCache {
     pub(crate) fn read(&self, prompt: &str) -> Prefill {
         let now = Instant::now();
         let words: Vec<&str> = prompt.split_whitespace().collect();
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.lock();
         let mut cached = 0;
         if self.block > 0 {
             let mut so_far = DefaultHasher::new();
@@ -71,10 +78,11 @@ impl PrefixCache {
             }
             self.evict(&mut held);
         }
-        held.tokens += words.len() as u64;
-        held.tokens_saved += cached as u64;
-        held.prompts += 1;
-        held.prompts_hit += u64::from(cached > 0);
+        let counts = &mut held.counts;
+        counts.tokens += words.len() as u64;
+        counts.tokens_saved += cached as u64;
+        counts.prompts += 1;
+        counts.prompts_hit += u64::from(cached > 0);
         Prefill {
             tokens: words.len(),
             cached,
@@ -94,16 +102,33 @@ impl PrefixCache {
         held.blocks.retain(|_, used| *used >= oldest_kept);
     }
 
-    /// What it saved so far.
+    /// Tokens of prompts, and those found in the cache, since the start.
+    pub(crate) fn tokens(&self) -> (u64, u64) {
+        let counts = self.lock().counts;
+        (counts.tokens, counts.tokens_saved)
+    }
+
+    /// The account begins anew; what is cached stays.
+    pub(crate) fn reset(&self) {
+        let mut held = self.lock();
+        held.before = held.counts;
+    }
+
+    /// What it saved since the account began.
     pub(crate) fn to_json(&self) -> Value {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = self.lock();
+        let (now, before) = (held.counts, held.before);
         json!({
-            "prompts": held.prompts,
-            "prompts_hit": held.prompts_hit,
-            "tokens": held.tokens,
-            "tokens_saved": held.tokens_saved,
+            "prompts": now.prompts - before.prompts,
+            "prompts_hit": now.prompts_hit - before.prompts_hit,
+            "tokens": now.tokens - before.tokens,
+            "tokens_saved": now.tokens_saved - before.tokens_saved,
             "blocks": held.blocks.len(),
         })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -75,6 +75,11 @@ impl Spoiler {
         served
     }
 
+    /// Counts and numbers begin anew.
+    pub(crate) fn reset(&self) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::default();
+    }
+
     /// How many answers there were, and the bad ones.
     pub(crate) fn to_json(&self) -> Value {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

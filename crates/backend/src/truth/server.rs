@@ -24,6 +24,7 @@ use crate::fastapi::reply::Reply;
 use crate::law::mix;
 use crate::paced::Paced;
 use crate::recorder::{Recorder, Visit};
+use crate::settings::Settings;
 use crate::slip;
 use crate::system::{Answering, Start, System};
 
@@ -123,10 +124,17 @@ impl System for Truth {
 
     fn reset(&self) {
         self.paced.reset();
+        self.work.reset();
+        self.cache.reset();
+        self.spoiler.reset();
     }
 
-    fn turn(&self, name: &str, value: &str) -> Result<bool, String> {
-        self.paced.turn(name, value)
+    fn can_turn(&self, name: &str) -> bool {
+        Paced::can_turn(name)
+    }
+
+    fn turn(&self, turned: &Settings) -> Result<(), String> {
+        self.paced.turn(turned)
     }
 
     fn stop(&self) {
@@ -365,12 +373,10 @@ impl Truth {
     }
 
     fn metrics(&self) -> Reply {
-        let cache = self.cache.to_json();
-        let count = |name: &str| cache[name].as_u64().unwrap_or_default();
         let figures = Figures {
             requests: self.requests.load(Ordering::Relaxed),
             kept_bytes: self.work.memory.kept_bytes(),
-            prompt_tokens: (count("tokens"), count("tokens_saved")),
+            prompt_tokens: self.cache.tokens(),
             crashes: self.work.crash.count(),
         };
         Reply::new(

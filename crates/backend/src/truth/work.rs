@@ -171,6 +171,11 @@ impl Work {
         reply.with(header::RETRY_AFTER, HeaderValue::from(after_s))
     }
 
+    /// The account begins anew.
+    pub(crate) fn reset(&self) {
+        self.shed.store(0, Ordering::Relaxed);
+    }
+
     /// The exact moments of the law.
     pub(crate) fn model(&self) -> Value {
         self.service.to_json()

@@ -93,6 +93,10 @@ impl System for Vision {
         })
     }
 
+    fn reset(&self) {
+        self.engine.reset();
+    }
+
     fn beside_http2(self: Arc<Self>) -> Vec<Beside> {
         let listener = self.grpc.lock().unwrap_or_else(PoisonError::into_inner).take();
         listener

@@ -259,6 +259,12 @@ impl Engine {
         self.gate.waiting()
     }
 
+    /// The truth of single requests begins anew; what the models have done stays, as their statistics do.
+    pub(crate) fn reset(&self) {
+        let told = std::mem::take(&mut lock(&self.tally).told);
+        drop(told);
+    }
+
     /// The truth of the last requests, the oldest first.
     pub(crate) fn to_json(&self) -> Value {
         let tally = lock(&self.tally);

@@ -521,3 +521,22 @@ fn the_fixed_document_declares_its_errors_and_bounds() {
         assert!(document["components"]["schemas"].get(name).is_some(), "{name}");
     }
 }
+
+#[test]
+fn both_presets_tell_of_their_latest_answers() {
+    for server in [&OBSERVED, &FIXED] {
+        server.get("/api/slides");
+        let told = server.get("/api/perf/latency-summary").json();
+        assert_eq!(
+            (&told["enabled"], &told["max_samples"]),
+            (&json!(true), &json!(2000))
+        );
+        let routes = told["summary"]["routes"].as_array().unwrap();
+        let slides = routes
+            .iter()
+            .find(|route| route["route"] == "GET /api/slides")
+            .unwrap();
+        assert!(slides["status_counts"]["200"].as_u64().unwrap() >= 1, "{slides}");
+        assert!(slides["p50_ms"].as_f64() <= slides["p95_ms"].as_f64());
+    }
+}

@@ -279,3 +279,66 @@ fn a_burst_is_sent_at_once_and_a_reader_that_is_slow_gets_all_of_it() {
     assert_eq!(told.len(), 60_000 + 2);
     assert_eq!(server.truth()["streams"]["tokens"], json!(60_000));
 }
+
+#[test]
+fn thousands_of_requests_sent_ahead_are_answered_one_after_the_other() {
+    const COUNT: usize = 20_000;
+    let server = fast(&[]);
+    let stream = TcpStream::connect(server.listener("streams")).unwrap();
+    let mut writing = stream.try_clone().unwrap();
+    let writer = std::thread::spawn(move || {
+        let one = b"GET /health HTTP/1.1\r\nhost: t\r\n\r\n".as_slice();
+        writing.write_all(&one.repeat(COUNT)).unwrap();
+        writing
+            .write_all(b"GET /health HTTP/1.1\r\nconnection: close\r\n\r\n")
+            .unwrap();
+    });
+    let mut bytes = Vec::new();
+    (&stream).read_to_end(&mut bytes).unwrap();
+    writer.join().unwrap();
+    let text = String::from_utf8(bytes).unwrap();
+    assert_eq!(text.matches("HTTP/1.1 200 OK").count(), COUNT + 1);
+    assert_eq!(ask(&server, "/v1/chat/completions", "", CHAT).status, 200);
+}
+
+fn put(server: &Server, knobs: &str) -> Reply {
+    let head = format!(
+        "PUT /truth/knobs HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        knobs.len()
+    );
+    exchange(server.admin, &head, knobs.as_bytes())
+}
+
+#[test]
+fn where_one_knob_does_not_do_none_is_turned() {
+    let server = fast(&[]);
+    let before = server.truth();
+    for knobs in [
+        r#"{"stream_ttft_ms":"90","stream_role":"nonsense"}"#,
+        r#"{"stream_ttft_ms":"90","fault_delay":"nonsense"}"#,
+        r#"{"stream_ttft_ms":"90","stream_port":"1"}"#,
+        r#"{"fault_delay":"constant","stream_role":"nonsense"}"#,
+    ] {
+        assert_eq!(put(&server, knobs).status, 422, "{knobs}");
+        let after = server.truth();
+        assert_eq!(after["streams"]["pacing"], before["streams"]["pacing"], "{knobs}");
+        assert_eq!(after["common_faults"]["on"], json!(false), "{knobs}");
+        assert_eq!(after["knobs"], before["knobs"], "{knobs}");
+    }
+    assert_eq!(put(&server, r#"{"stream_ttft_ms":"90"}"#).status, 200);
+    assert_eq!(server.truth()["streams"]["pacing"]["ttft_ns"], json!(90_000_000));
+}
+
+#[test]
+fn the_same_answers_are_hit_after_a_reset() {
+    let server = fast(&[("stream_fault", "status=503*0.5")]);
+    let statuses = || -> Vec<u16> {
+        assert_eq!(server.ask_admin("POST", "/truth/reset").status, 200);
+        (0..24)
+            .map(|_| ask(&server, "/v1/chat/completions", "", CHAT).status)
+            .collect()
+    };
+    let first = statuses();
+    assert!(first.contains(&200) && first.contains(&503), "{first:?}");
+    assert_eq!(statuses(), first);
+}

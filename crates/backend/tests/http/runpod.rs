@@ -149,3 +149,60 @@ fn bad_knobs_are_told() {
         );
     }
 }
+
+#[test]
+fn jobs_are_purged_asked_for_again_and_told_of_in_parts() {
+    // Without a worker nothing leaves the queue before its time is up.
+    let server = platform("runpod-fixed", &[("worker_program", "/nonexistent/program")]);
+    let input = json!({ "person_image_path": "a", "garment_image_path": "b" });
+    let run = |more: Value| {
+        let mut order = json!({ "input": input });
+        order
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        server.post("/v2/tryon/run", &order.to_string())
+    };
+    let put = run(json!({
+        "webhook": "https://example.org/", "s3Config": { "bucketName": "b" },
+        "policy": { "lowPriority": true, "ttl": 10_000 },
+    }));
+    assert_eq!(put.status, 200, "{}", put.text());
+    for bad in [
+        json!({ "webhook": 1 }),
+        json!({ "s3Config": "x" }),
+        json!({ "policy": { "lowPriority": 1 } }),
+        json!({ "nope": 1 }),
+    ] {
+        assert_eq!(run(bad.clone()).status, 400, "{bad}");
+    }
+    // Ten seconds of the platform are ten milliseconds here.
+    let id = put.json()["id"].as_str().unwrap().to_owned();
+    wait_for(|| {
+        (server.get(&format!("/v2/tryon/status/{id}")).json()["status"] == "TIMED_OUT").then_some(())
+    });
+    let again = server.post(&format!("/v2/tryon/retry/{id}"), "");
+    assert_eq!(again.json(), json!({ "id": id, "status": "IN_QUEUE" }));
+    let waiting = run(json!({})).json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(server.post(&format!("/v2/tryon/retry/{waiting}"), "").status, 400);
+    let purged = server.post("/v2/tryon/purge-queue", "");
+    assert_eq!(purged.json()["status"], "completed");
+    assert!(purged.json()["removed"].as_u64().unwrap() >= 1);
+    let parts = server.get(&format!("/v2/tryon/stream/{waiting}")).json();
+    assert_eq!(
+        parts,
+        json!({ "id": waiting, "status": "CANCELLED", "stream": [] })
+    );
+    for path in ["stream/nope", "status/nope"] {
+        assert_eq!(server.get(&format!("/v2/tryon/{path}")).status, 404, "{path}");
+    }
+    assert_eq!(server.post("/v2/tryon/retry/nope", "").status, 404);
+    assert_eq!(server.get("/v2/tryon/purge-queue").status, 405);
+    assert_eq!(server.get("/v2/tryon/health").json()["jobs"]["retried"], json!(1));
+    assert_eq!(server.ask_admin("POST", "/truth/reset").status, 200);
+    let truth = server.truth();
+    assert_eq!(
+        (&truth["jobs"]["CANCELLED"], &truth["requests"]["finished"]),
+        (&json!(0), &json!(0))
+    );
+}

@@ -2,6 +2,9 @@
 
 use crate::client;
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
 use client::{Reply, Server};
 use serde_json::{Value, json};
 
@@ -356,4 +359,50 @@ fn other_engines_endpoints_are_served_where_the_knob_says_so() {
             .get("/v1/responses")
             .is_none()
     );
+}
+
+#[test]
+fn tokens_that_are_told_late_are_late_by_the_account_however_many_came_before() {
+    let server = start(&[("answer_tokens", "4096"), ("truth_events", "16")]);
+    let body = body("gemma-3-12b-it", 1500, 3, true);
+    let headers = "content-type: application/json\r\nx-fault: stall=300@80\r\n";
+    let reply = server.send("POST", "/v1/chat/completions", headers, body.as_bytes());
+    assert_eq!(reply.status, 200);
+    let truth = server.truth();
+    assert_eq!(truth["token_late_ns"]["n"], json!(1500));
+    // While it stood still the scheduler went on: what it made first has waited for the whole of the stall.
+    let late = truth["token_late_ns"]["max"].as_u64().unwrap();
+    assert!(late > 200_000_000, "{late}");
+    assert_eq!(truth["requests"][0]["events_ns"].as_array().unwrap().len(), 16);
+    assert_eq!(server.ask_admin("POST", "/truth/reset").status, 200);
+    let truth = server.truth();
+    assert_eq!(
+        (&truth["token_late_ns"]["n"], &truth["requests"]),
+        (&json!(0), &json!([]))
+    );
+}
+
+#[test]
+fn a_stream_keeps_its_slot_until_its_end() {
+    let server = start(&[
+        ("answer_tokens", "4096"),
+        ("decode_base_us", "2000"),
+        ("fault_slots", "1"),
+        ("fault_queue_max", "0"),
+    ]);
+    let body = body("gemma-3-12b-it", 100, 3, true);
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut stream = TcpStream::connect(server.service).unwrap();
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut part = [0; 1024];
+    assert!(stream.read(&mut part).unwrap() > 0, "the head has come");
+    assert_eq!(server.get("/health").status, 503);
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).unwrap();
+    assert!(String::from_utf8_lossy(&rest).contains("[DONE]"));
+    assert_eq!(server.get("/health").status, 200);
 }

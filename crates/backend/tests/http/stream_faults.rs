@@ -462,6 +462,11 @@ fn a_knob_hits_a_share_of_all_answers_and_the_same_ones_again() {
         };
         let first = hit();
         assert_eq!(first, hit());
+        let asker = start(&[("stream_fault", "truncate@2*0.5")]);
+        asker.chat("");
+        assert_eq!(asker.server.ask_admin("POST", "/truth/reset").status, 200);
+        let again: Vec<bool> = (0..16).map(|_| !asker.chat("").done()).collect();
+        assert_eq!(first, again, "the numbering begins anew");
         let count = first.iter().filter(|hit| **hit).count();
         assert!((2..=14).contains(&count), "{count}");
     }

@@ -65,3 +65,52 @@ fn echo_returns_the_nonce_and_null_nothing() {
         (405, 404)
     );
 }
+
+#[test]
+fn defects_in_force_are_among_the_faults() {
+    let ids = |knobs: &[(&str, &str)]| Server::start("truth", knobs).truth()["faults"].clone();
+    let all = ids(&[]);
+    assert_eq!(
+        (&all[0]["id"], &all[0]["knob"]),
+        (&json!("I1-I30"), &json!("defects"))
+    );
+    assert_eq!(ids(&[("defects", "1,5")])[0]["knob"], json!("defects"));
+    assert_eq!(ids(&[("defects", "none")]), json!([]));
+}
+
+#[test]
+fn a_reset_begins_every_account_anew_and_leaves_the_servers_own_counters() {
+    let server = Server::start(
+        "truth",
+        &[
+            ("mean_ms", "0"),
+            ("corrupt_n", "1"),
+            ("cache_block", "1"),
+            ("prefill_us", "0"),
+        ],
+    );
+    let ask = || server.post("/v1/generate", r#"{"prompt":"a b c"}"#);
+    ask();
+    ask();
+    server.post("/v1/infer", r#"{"input":"a"}"#);
+    let before = server.truth();
+    assert_eq!(before["answers"]["answers"], json!(1));
+    assert_eq!(before["cache"]["tokens_saved"], json!(3));
+    assert_eq!(server.ask_admin("POST", "/truth/reset").status, 200);
+    let after = server.truth();
+    assert_eq!(
+        (&after["answers"]["answers"], &after["answers"]["bad"]),
+        (&json!(0), &json!([]))
+    );
+    assert_eq!(
+        (&after["cache"]["tokens"], &after["cache"]["tokens_saved"]),
+        (&json!(0), &json!(0))
+    );
+    assert_eq!(after["cache"]["blocks"], json!(3), "what is cached stays");
+    assert!(
+        server
+            .get("/metrics")
+            .text()
+            .contains("\nprefix_cache_queries 6\n")
+    );
+}

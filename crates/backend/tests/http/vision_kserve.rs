@@ -200,6 +200,29 @@ fn the_repository_tells_what_is_loaded() {
         stats["model_stats"][0]["inference_stats"]["success"]["count"],
         json!(1)
     );
+    let spans = &stats["model_stats"][0]["inference_stats"];
+    for name in [
+        "fail",
+        "queue",
+        "compute_input",
+        "compute_infer",
+        "compute_output",
+        "cache_hit",
+        "cache_miss",
+    ] {
+        assert!(
+            spans[name]["count"].is_u64() && spans[name]["ns"].is_u64(),
+            "{name}"
+        );
+    }
+    let all = server.get("/v2/models/stats").json();
+    assert_eq!(all["model_stats"].as_array().unwrap().len(), 21);
+    assert!(
+        all["model_stats"]
+            .as_array()
+            .unwrap()
+            .contains(&stats["model_stats"][0])
+    );
     assert_eq!(server.get("/v2").json()["extensions"][0], "binary_tensor_data");
     assert_eq!(
         (

@@ -20,6 +20,11 @@ pub(super) fn health(server: &Enso, _: &Ask) -> Answer {
     .into()
 }
 
+/// GET /api/perf/latency-summary, which the imitated application got later.
+pub(super) fn latency_summary(server: &Enso, _: &Ask) -> Answer {
+    Reply::json(&server.perf.to_json()).into()
+}
+
 /// GET /.
 pub(super) fn root(_: &Enso, _: &Ask) -> Answer {
     Reply::json(&json!({ "name": "Enso Atlas API", "version": "0.1.0", "docs": "/api/docs" })).into()

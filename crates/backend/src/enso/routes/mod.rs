@@ -19,6 +19,7 @@ use router::{heavy, light};
 static ROUTES: &[Route] = &[
     light("GET /health", health::health),
     light("GET /api/health", health::health),
+    light("GET /api/perf/latency-summary", health::latency_summary),
     light("GET /", health::root),
     light("GET /docs", health::docs_redirect),
     light("GET /redoc", health::redoc_redirect),

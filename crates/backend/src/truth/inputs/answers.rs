@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::declared::whole;
 use crate::fastapi::reply::Reply;
 use crate::law::mix;
 use axum::http::StatusCode;
@@ -43,7 +44,7 @@ pub(super) fn answer(endpoint: &str, inputs: &Map<String, Value>) -> Option<Repl
                 .get("documents")
                 .and_then(Value::as_array)
                 .map_or(0, Vec::len);
-            let kept = inputs.get("top_k").and_then(Value::as_i64).unwrap_or(3).max(0) as usize;
+            let kept = inputs.get("top_k").and_then(whole).unwrap_or(3).max(0) as usize;
             let query = hash(text("query"));
             let mut order: Vec<usize> = (0..documents).collect();
             order.sort_by_key(|k| mix(query, *k as u64));

@@ -6,6 +6,10 @@ use crate::fastapi::body::problem;
 
 /// Longest text that is taken.
 pub(super) const TEXT_MAX: usize = 2000;
+/// Up to here every whole number is exact in floating point too.
+const EXACT_MAX: i64 = 9_007_199_254_740_991;
+/// Largest seed.
+const SEED_MAX: i64 = EXACT_MAX;
 
 /// One endpoint.
 #[derive(Debug)]
@@ -31,7 +35,7 @@ struct Field {
 enum Kind {
     Text(usize),
     Id,
-    Whole(i64, Option<i64>),
+    Whole(i64, i64),
     Share,
     Choice(&'static [&'static str]),
     Texts(usize),
@@ -55,7 +59,7 @@ pub(super) static ROUTES: [Route; 16] = [
     post(
         "POST /v1/embed",
         "Turn a text into numbers",
-        &[TEXT, optional("dimensions", Kind::Whole(8, Some(256)))],
+        &[TEXT, optional("dimensions", Kind::Whole(8, 256))],
     ),
     post(
         "POST /v1/rerank",
@@ -63,7 +67,7 @@ pub(super) static ROUTES: [Route; 16] = [
         &[
             QUERY,
             needed("documents", Kind::Texts(64)),
-            optional("top_k", Kind::Whole(1, Some(20))),
+            optional("top_k", Kind::Whole(1, 20)),
         ],
     ),
     post(
@@ -72,7 +76,7 @@ pub(super) static ROUTES: [Route; 16] = [
         &[
             TEXT,
             optional("style", Kind::Choice(&["short", "long"])),
-            optional("seed", Kind::Whole(0, None)),
+            optional("seed", Kind::Whole(0, SEED_MAX)),
         ],
     ),
     post("POST /v1/moderate", "Say whether a text is fit to print", &[TEXT]),
@@ -103,7 +107,7 @@ pub(super) static ROUTES: [Route; 16] = [
     get(
         "GET /v1/search",
         "Search the documents",
-        &[QUERY, optional("limit", Kind::Whole(1, Some(50)))],
+        &[QUERY, optional("limit", Kind::Whole(1, 50))],
     ),
     Route {
         answers: "text/html",
@@ -317,8 +321,7 @@ impl Kind {
         match self {
             Self::Text(max) => json!({ "type": "string", "minLength": 1, "maxLength": max }),
             Self::Id => json!({ "type": "string", "minLength": 1, "maxLength": 64 }),
-            Self::Whole(min, None) => json!({ "type": "integer", "minimum": min }),
-            Self::Whole(min, Some(max)) => json!({ "type": "integer", "minimum": min, "maximum": max }),
+            Self::Whole(min, max) => json!({ "type": "integer", "minimum": min, "maximum": max }),
             Self::Share => json!({ "type": "number", "minimum": 0, "maximum": 1 }),
             Self::Choice(words) => json!({ "type": "string", "enum": words }),
             Self::Texts(max) => json!({
@@ -334,9 +337,7 @@ impl Kind {
             Self::Text(max) => value.as_str().is_some_and(|text| fits(text, max)),
             // That it is too long to be known is seen where it is looked up.
             Self::Id => value.is_string(),
-            Self::Whole(min, max) => value
-                .as_i64()
-                .is_some_and(|number| number >= min && max.is_none_or(|max| number <= max)),
+            Self::Whole(min, max) => whole(value).is_some_and(|number| (min..=max).contains(&number)),
             Self::Share => value.as_f64().is_some_and(|number| (0.0..=1.0).contains(&number)),
             Self::Choice(words) => value.as_str().is_some_and(|text| words.contains(&text)),
             Self::Texts(max) => value.as_array().is_some_and(|list| {
@@ -347,5 +348,36 @@ impl Kind {
             }),
         };
         (!fine).then_some("Input is not what the document declares")
+    }
+}
+
+/// A whole number, which to JSON Schema one with a fraction of zero is too.
+pub(super) fn whole(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| {
+        let number = value.as_f64()?;
+        (number.fract() == 0.0 && number.abs() <= EXACT_MAX as f64).then_some(number as i64)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_number_is_what_json_schema_calls_one() {
+        let seed = Kind::Whole(0, SEED_MAX);
+        for fine in [json!(0), json!(7.0), json!(4_294_967_295.0), json!(SEED_MAX)] {
+            assert_eq!(seed.wrong(&fine), None, "{fine}");
+        }
+        for bad in [
+            json!(-1),
+            json!(7.5),
+            json!(SEED_MAX + 1),
+            json!(1e300),
+            json!("7"),
+        ] {
+            assert!(seed.wrong(&bad).is_some(), "{bad}");
+        }
+        assert_eq!(seed.schema()["maximum"], json!(SEED_MAX));
     }
 }

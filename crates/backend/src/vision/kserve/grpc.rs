@@ -12,21 +12,23 @@ use tonic_prost::ProstCodec;
 
 use super::super::app::{REQUEST_ID, Vision};
 use super::super::engine::Asker;
+use super::super::registry::Model;
 use super::messages as m;
 use super::request::{self, DEFAULTS, declared, filled, known_output, limit};
 use super::tensors::{Declared, INPUT, OUTPUTS, Output};
-use super::{EXTENSIONS, Fault, NAME, PLATFORM, VERSION, find, run, unavailable};
+use super::{EXTENSIONS, Fault, NAME, PLATFORM, VERSION, find, run, spans, unavailable};
 use crate::recorder::Visit;
 use crate::system::Answering;
 
 /// The methods, each with its name in the account.
-const METHODS: [(&str, &str); 10] = [
+const METHODS: [(&str, &str); 11] = [
     ("ServerLive", "gRPC ServerLive"),
     ("ServerReady", "gRPC ServerReady"),
     ("ServerMetadata", "gRPC ServerMetadata"),
     ("ModelReady", "gRPC ModelReady"),
     ("ModelMetadata", "gRPC ModelMetadata"),
     ("ModelConfig", "gRPC ModelConfig"),
+    ("ModelStatistics", "gRPC ModelStatistics"),
     ("ModelInfer", "gRPC ModelInfer"),
     ("RepositoryIndex", "gRPC RepositoryIndex"),
     ("RepositoryModelLoad", "gRPC RepositoryModelLoad"),
@@ -86,6 +88,10 @@ async fn serve(server: Arc<Vision>, request: HttpRequest<Body>) -> HttpResponse<
         }
         Some("ModelConfig") => {
             call.unary(request, |call, of| ready(model_config(&call, &of)))
+                .await
+        }
+        Some("ModelStatistics") => {
+            call.unary(request, |call, of| ready(statistics(&call, &of)))
                 .await
         }
         Some("ModelInfer") => {
@@ -242,6 +248,49 @@ fn model_config(call: &Call, of: &m::OfModel) -> Result<m::ConfigResponse, Fault
             input: vec![input(&INPUT)],
             output: OUTPUTS.iter().map(output).collect(),
         }),
+    })
+}
+
+/// Of one model, or of every one where none is named.
+fn statistics(call: &Call, of: &m::OfModel) -> Result<m::Statistics, Fault> {
+    let engine = &call.server.engine;
+    let models = if of.name.is_empty() {
+        engine.registry.models()
+    } else {
+        std::slice::from_ref(find(&call.server, &of.name, &of.version)?)
+    };
+    let counts = engine.counts();
+    let one = |model: &Model| {
+        let count = counts[model.index];
+        let [
+            success,
+            fail,
+            queue,
+            compute_input,
+            compute_infer,
+            compute_output,
+            cache_hit,
+            cache_miss,
+        ] = spans(&count).map(|(_, count, ns)| Some(m::Span { count, ns }));
+        m::ModelStatistics {
+            name: model.variant.key.to_owned(),
+            version: VERSION.to_owned(),
+            inference_count: count.images,
+            execution_count: count.requests,
+            inference_stats: Some(m::InferStatistics {
+                success,
+                fail,
+                queue,
+                compute_input,
+                compute_infer,
+                compute_output,
+                cache_hit,
+                cache_miss,
+            }),
+        }
+    };
+    Ok(m::Statistics {
+        model_stats: models.iter().map(one).collect(),
     })
 }
 

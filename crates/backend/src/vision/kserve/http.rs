@@ -11,7 +11,7 @@ use super::super::registry::Model;
 use super::super::routes::{Ask, refuse};
 use super::request::{DEFAULTS, Request, declared, filled, known_output, limit};
 use super::tensors::{Data, Declared, INPUT, OUTPUTS, Output};
-use super::{EXTENSIONS, Fault, NAME, PLATFORM, VERSION, find, run, unavailable};
+use super::{EXTENSIONS, Fault, NAME, PLATFORM, VERSION, find, run, spans, unavailable};
 use crate::fastapi::json::decode;
 use crate::fastapi::reply::Reply;
 use crate::recorder::Visit;
@@ -38,6 +38,8 @@ pub(crate) enum Page {
     Config,
     /// What a model has done.
     Stats,
+    /// What every model has done.
+    AllStats,
     /// Inference.
     Infer,
     /// All models with their states.
@@ -61,6 +63,7 @@ pub(crate) async fn answer(
         )),
         Page::Live => Ok(Reply::json(&json!({ "live": true }))),
         Page::Ready => Ok(Reply::json(&json!({ "ready": true }))),
+        Page::AllStats => Ok(Reply::json(&stats(server, server.engine.registry.models()))),
         Page::Index => index(server, ask).map_err(refused),
         _ => of_model(server, page, ask, visit).await.map_err(refused),
     }
@@ -85,7 +88,7 @@ async fn of_model(server: &Vision, page: Page, ask: &Ask, visit: &mut Visit) -> 
             Reply::json_status(status, &told)
         }
         Page::Config => Reply::json(&config(model)),
-        Page::Stats => Reply::json(&stats(server, model)),
+        Page::Stats => Reply::json(&stats(server, std::slice::from_ref(model))),
         Page::Infer => infer(server, model, ask, visit).await?,
         Page::Load => {
             parameters_only(ask)?;
@@ -122,19 +125,24 @@ fn config(model: &Model) -> Value {
     })
 }
 
-fn stats(server: &Vision, model: &Model) -> Value {
-    let count = server.engine.counts()[model.index];
-    let of = |count: u64, ns: u64| json!({ "count": count, "ns": ns });
-    json!({ "model_stats": [{
-        "name": model.variant.key, "version": VERSION,
-        "inference_count": count.images, "execution_count": count.requests,
-        "inference_stats": {
-            "success": of(count.requests, count.queue_ns + count.service_ns),
-            "fail": of(count.failed, 0),
-            "queue": of(count.requests, count.queue_ns),
-            "compute_infer": of(count.requests, count.service_ns),
-        },
-    }] })
+fn stats(server: &Vision, models: &[Model]) -> Value {
+    let counts = server.engine.counts();
+    let told: Vec<Value> = models
+        .iter()
+        .map(|model| {
+            let count = counts[model.index];
+            let spans = spans(&count).map(|(name, count, ns)| {
+                let span = json!({ "count": count, "ns": ns });
+                (name.to_owned(), span)
+            });
+            json!({
+                "name": model.variant.key, "version": VERSION,
+                "inference_count": count.images, "execution_count": count.requests,
+                "inference_stats": Map::from_iter(spans),
+            })
+        })
+        .collect();
+    json!({ "model_stats": told })
 }
 
 fn index(server: &Vision, ask: &Ask) -> Result<Reply, Fault> {

@@ -25,7 +25,7 @@ pub(super) struct ServerMetadata {
     pub(super) extensions: Vec<String>,
 }
 
-/// `ModelReadyRequest`, `ModelMetadataRequest`, `ModelConfigRequest`.
+/// `ModelReadyRequest`, `ModelMetadataRequest`, `ModelConfigRequest`, `ModelStatisticsRequest`.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub(super) struct OfModel {
     #[prost(string, tag = "1")]
@@ -199,6 +199,58 @@ pub(super) struct ModelOutput {
     pub(super) data_type: i32,
     #[prost(int64, repeated, tag = "3")]
     pub(super) dims: Vec<i64>,
+}
+
+/// `ModelStatisticsResponse`.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(super) struct Statistics {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) model_stats: Vec<ModelStatistics>,
+}
+
+/// One model of it.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(super) struct ModelStatistics {
+    #[prost(string, tag = "1")]
+    pub(super) name: String,
+    #[prost(string, tag = "2")]
+    pub(super) version: String,
+    #[prost(uint64, tag = "4")]
+    pub(super) inference_count: u64,
+    #[prost(uint64, tag = "5")]
+    pub(super) execution_count: u64,
+    #[prost(message, optional, tag = "6")]
+    pub(super) inference_stats: Option<InferStatistics>,
+}
+
+/// `InferStatistics`.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(super) struct InferStatistics {
+    #[prost(message, optional, tag = "1")]
+    pub(super) success: Option<Span>,
+    #[prost(message, optional, tag = "2")]
+    pub(super) fail: Option<Span>,
+    #[prost(message, optional, tag = "3")]
+    pub(super) queue: Option<Span>,
+    #[prost(message, optional, tag = "4")]
+    pub(super) compute_input: Option<Span>,
+    #[prost(message, optional, tag = "5")]
+    pub(super) compute_infer: Option<Span>,
+    #[prost(message, optional, tag = "6")]
+    pub(super) compute_output: Option<Span>,
+    #[prost(message, optional, tag = "7")]
+    pub(super) cache_hit: Option<Span>,
+    #[prost(message, optional, tag = "8")]
+    pub(super) cache_miss: Option<Span>,
+}
+
+/// `StatisticDuration`.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(super) struct Span {
+    #[prost(uint64, tag = "1")]
+    pub(super) count: u64,
+    #[prost(uint64, tag = "2")]
+    pub(super) ns: u64,
 }
 
 /// `RepositoryIndexRequest`.

@@ -12,7 +12,7 @@ pub(crate) use grpc::grpc;
 pub(crate) use http::{JSON_LENGTH, Page, answer};
 
 use super::app::Vision;
-use super::engine::{Asker, Refusal, Source};
+use super::engine::{Asker, Count, Refusal, Source};
 use super::registry::{Model, Unavailable};
 use crate::recorder::Visit;
 use request::Request;
@@ -85,6 +85,21 @@ async fn run(
     // Pixels need no decoding, so only a thread that panicked leaves nothing.
     let found = found.ok_or_else(|| Fault::Bad("the images could not be handled".to_owned()))?;
     Ok(outputs(&found))
+}
+
+/// What the statistics extension tells of a model, each with how often and for how many nanoseconds. Pixels and results are handled
+/// within the inference, and there is no cache.
+fn spans(count: &Count) -> [(&'static str, u64, u64); 8] {
+    [
+        ("success", count.requests, count.queue_ns + count.service_ns),
+        ("fail", count.failed, 0),
+        ("queue", count.requests, count.queue_ns),
+        ("compute_input", count.requests, 0),
+        ("compute_infer", count.requests, count.service_ns),
+        ("compute_output", count.requests, 0),
+        ("cache_hit", 0, 0),
+        ("cache_miss", 0, 0),
+    ]
 }
 
 fn unavailable(model: &Model, why: Unavailable) -> Fault {

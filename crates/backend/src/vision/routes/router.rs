@@ -45,7 +45,7 @@ const fn route(endpoint: &'static str, page: Page) -> Route {
     Route { endpoint, page }
 }
 
-static ROUTES: [Route; 33] = [
+static ROUTES: [Route; 34] = [
     route("GET /", Page::Root),
     route("GET /health", Page::Health),
     route("GET /openapi.json", Page::OpenApi),
@@ -66,6 +66,7 @@ static ROUTES: [Route; 33] = [
     route("GET /v2", Page::Kserve(kserve::Page::Server)),
     route("GET /v2/health/live", Page::Kserve(kserve::Page::Live)),
     route("GET /v2/health/ready", Page::Kserve(kserve::Page::Ready)),
+    route("GET /v2/models/stats", Page::Kserve(kserve::Page::AllStats)),
     route("GET /v2/models/{model}", Page::Kserve(kserve::Page::Metadata)),
     route(
         "GET /v2/models/{model}/versions/{version}",
@@ -117,7 +118,7 @@ pub(crate) fn find(method: &Method, uri: &Uri) -> Result<(&'static Route, Vec<St
         .collect();
     let allowed = match matching.as_slice() {
         [] => return Err(Reply::not_found("Not Found")),
-        [(one, _)] => one.method(),
+        [(one, _), more @ ..] if more.iter().all(|(other, _)| other.method() == one.method()) => one.method(),
         _ => "GET, POST",
     };
     matching
@@ -200,6 +201,8 @@ mod tests {
             ok("POST /v2/models/{model}/versions/{version}/infer", "a b 1")
         );
         assert_eq!(find("PUT", "/api/v1/images").1, "GET, POST");
+        assert_eq!(find("GET", "/v2/models/stats"), ok("GET /v2/models/stats", ""));
+        assert_eq!(find("PUT", "/v2/models/stats").1, "GET");
         assert_eq!(find("GET", "/api/v1/inference/single").1, "POST");
         for path in [
             "/nope",
