@@ -132,6 +132,8 @@ pub(crate) fn is_unsent(outcome: Outcome) -> bool {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Line {
     pub(crate) n: u64,
+    /// Those of them that ended after the load: see [`Books::until`].
+    pub(crate) late: u64,
     /// Whether it holds arrivals whose requests have lines of their own.
     pub(crate) whole: bool,
     pub(crate) times: [Option<Times>; METRICS],
@@ -144,10 +146,11 @@ pub(crate) struct Window {
     pub(crate) sent: u64,
 }
 
-/// First intended start and last end of a step.
+/// First and last intended start of a step, and its last end that is not our own doing; zero where there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Span {
     from: Nanos,
+    last: Nanos,
     to: Nanos,
 }
 
@@ -155,8 +158,17 @@ impl Default for Span {
     fn default() -> Self {
         Self {
             from: Nanos(u64::MAX),
+            last: Nanos::ZERO,
             to: Nanos::ZERO,
         }
+    }
+}
+
+impl Span {
+    fn merge(&mut self, other: &Self) {
+        self.from = self.from.min(other.from);
+        self.last = self.last.max(other.last);
+        self.to = self.to.max(other.to);
     }
 }
 
@@ -194,6 +206,8 @@ impl<K: Copy + Eq, V: Default> Recent<K, V> {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Books {
     lines: Recent<Key, Line>,
+    /// When answers end too late to count in a rate, where time ended the load.
+    until: Option<Nanos>,
     pub(crate) totals: Totals,
     spans: Recent<u16, Span>,
     windows: Recent<u64, Window>,
@@ -204,10 +218,23 @@ pub(crate) struct Books {
 
 impl Books {
     /// The account of so many samples.
+    #[cfg(test)]
     pub(crate) fn of(samples: &[Sample]) -> Self {
-        let mut books = Self::default();
-        books.add_all(samples);
-        books
+        Self::default().with_all(samples)
+    }
+
+    /// An empty account in which what ends after `until` does not count in a rate.
+    pub(crate) fn until(until: Option<Nanos>) -> Self {
+        Self {
+            until,
+            ..Self::default()
+        }
+    }
+
+    /// The account with so many samples.
+    pub(crate) fn with_all(mut self, samples: &[Sample]) -> Self {
+        self.add_all(samples);
+        self
     }
 
     pub(crate) fn add_all(&mut self, samples: &[Sample]) {
@@ -221,6 +248,7 @@ impl Books {
         let (arrival, request) = (sample.is_arrival(), sample.is_request());
         let line = self.lines.at(rows::key(sample));
         line.n += 1;
+        line.late += u64::from(self.until.is_some_and(|until| sample.done > until));
         line.whole |= !request;
         for (times, value) in line.times.iter_mut().zip(times(sample)) {
             if let Some(value) = value {
@@ -233,7 +261,10 @@ impl Books {
         }
         let span = self.spans.at(sample.step);
         span.from = span.from.min(sample.intended);
-        span.to = span.to.max(sample.done);
+        span.last = span.last.max(sample.intended);
+        if !sample.outcome.is_own() {
+            span.to = span.to.max(sample.done);
+        }
         if !arrival {
             return;
         }
@@ -248,6 +279,7 @@ impl Books {
         for (key, from) in &other.lines.entries {
             let into = self.lines.at(*key);
             into.n += from.n;
+            into.late += from.late;
             into.whole |= from.whole;
             for (into, from) in into.times.iter_mut().zip(&from.times) {
                 merge(into, from.as_ref());
@@ -257,9 +289,7 @@ impl Books {
             merge(into, from.as_ref());
         }
         for (step, from) in &other.spans.entries {
-            let span = self.spans.at(*step);
-            span.from = span.from.min(from.from);
-            span.to = span.to.max(from.to);
+            self.spans.at(*step).merge(from);
         }
         for (at, from) in &other.windows.entries {
             let into = self.windows.at(*at);
@@ -276,15 +306,32 @@ impl Books {
         self.windows.entries.iter().map(|(_, window)| window)
     }
 
-    /// Length of each step in seconds, from its first intended start to its last end. The only step lasts as long as
-    /// the phase.
-    pub(crate) fn span_s(&self, started: Nanos, ended: Nanos) -> BTreeMap<u16, f64> {
-        let seconds = |from: Nanos, to: Nanos| (to - from).as_secs_f64();
+    /// Arrivals whose outcome is of a kind, and that ended early enough to count in a rate.
+    pub(crate) fn in_time(&self, kind: impl Fn(Outcome) -> bool) -> u64 {
+        let arrivals = self.lines.entries.iter().filter(|(key, _)| key.1 == 0);
+        arrivals
+            .filter(|(key, _)| kind(key.3))
+            .map(|(_, line)| line.n - line.late)
+            .sum()
+    }
+
+    /// First and last intended start, and the last end that is not our own doing, if there is one; `None` when there is no
+    /// sample.
+    pub(crate) fn bounds(&self) -> Option<(Nanos, Nanos, Option<Nanos>)> {
+        let mut spans = self.spans.entries.iter().map(|(_, span)| span);
+        let mut all = *spans.next()?;
+        spans.for_each(|span| all.merge(span));
+        Some((all.from, all.last, (all.to > Nanos::ZERO).then_some(all.to)))
+    }
+
+    /// Length of each step in seconds, from its first intended start to its last end that is not our own doing. The only
+    /// step lasts as long as the load.
+    pub(crate) fn span_s(&self, load: Nanos) -> BTreeMap<u16, f64> {
         match self.spans.entries.as_slice() {
-            [(step, _)] => BTreeMap::from([(*step, seconds(started, ended))]),
+            [(step, _)] => BTreeMap::from([(*step, load.as_secs_f64())]),
             several => several
                 .iter()
-                .map(|(step, span)| (*step, seconds(span.from, span.to)))
+                .map(|(step, span)| (*step, (span.to.max(span.last) - span.from).as_secs_f64()))
                 .collect(),
         }
     }

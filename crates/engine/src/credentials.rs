@@ -1,24 +1,27 @@
-//! The headers that all requests of a target have in common, and what stands in those that hold a secret. It never shows
-//! one.
+//! The headers and the parameters that all requests of a target have in common, and what stands in those that hold a secret. It
+//! never shows one.
 
 use std::borrow::Cow;
 
 use prony_model::{Credentials, Secret};
 
-/// Headers of every request.
+/// Headers and parameters of every request.
 #[derive(Clone, Debug)]
 pub(crate) struct Common {
     headers: Vec<(String, Secret)>,
     /// For each of them, whether its value is a secret.
     secret: Vec<bool>,
+    /// Parameters of the query; all of them are secrets.
+    query: Vec<(String, Secret)>,
 }
 
 impl Common {
-    /// Of these headers; those whose value is among the `masked` texts hold a secret.
-    pub(crate) fn new(headers: &[(String, Secret)], masked: &[Secret]) -> Self {
+    /// Of these headers, of which those hold a secret whose value is among the `masked` texts, and these parameters.
+    pub(crate) fn new(headers: &[(String, Secret)], query: &[(String, Secret)], masked: &[Secret]) -> Self {
         Self {
             headers: headers.to_vec(),
             secret: headers.iter().map(|(_, value)| masked.contains(value)).collect(),
+            query: query.to_vec(),
         }
     }
 
@@ -28,18 +31,10 @@ impl Common {
             return Cow::Borrowed(&self.headers);
         }
         let changed = |(header, secret): (&(String, Secret), &bool)| {
-            let (name, value) = header;
             if !secret {
                 return Some(header.clone());
             }
-            let value = match credentials {
-                Credentials::Given => value.clone(),
-                Credentials::Missing => return None,
-                Credentials::Empty => Secret::new(""),
-                Credentials::Wrong => wrong(value),
-                Credentials::Truncated => truncated(value),
-            };
-            Some((name.clone(), value))
+            in_place_of(&header.1, credentials).map(|value| (header.0.clone(), value))
         };
         Cow::Owned(
             self.headers
@@ -50,19 +45,45 @@ impl Common {
         )
     }
 
+    /// The request target with the parameters, and with that in place of their values.
+    pub(crate) fn target<'a>(&self, target: &'a str, credentials: Credentials) -> Cow<'a, str> {
+        let mut sent = Cow::Borrowed(target);
+        for (name, value) in &self.query {
+            let Some(value) = in_place_of(value, credentials) else {
+                continue;
+            };
+            let mark = if sent.contains('?') { '&' } else { '?' };
+            sent = Cow::Owned(format!("{sent}{mark}{name}={}", value.reveal()));
+        }
+        sent
+    }
+
     /// These texts, and what remains of those that are sent truncated: a target may repeat that too.
     pub(crate) fn masked(&self, masked: &[Secret]) -> Vec<Secret> {
         let held = self
             .headers
             .iter()
             .zip(&self.secret)
-            .filter(|(_, secret)| **secret);
+            .filter(|(_, secret)| **secret)
+            .map(|(header, _)| header)
+            .chain(&self.query);
         masked
             .iter()
             .cloned()
-            .chain(held.map(|((_, value), _)| truncated(value)))
+            .chain(held.map(|(_, value)| truncated(value)))
             .filter(|secret| !parts(secret).1.is_empty())
             .collect()
+    }
+}
+
+/// What is sent in place of a secret; `None` where nothing is.
+fn in_place_of(value: &Secret, credentials: Credentials) -> Option<Secret> {
+    match credentials {
+        Credentials::Given => Some(value.clone()),
+        Credentials::Missing => None,
+        Credentials::Empty => Some(Secret::new("")),
+        Credentials::Wrong => Some(wrong(value)),
+        Credentials::Truncated => Some(truncated(value)),
     }
 }
 
@@ -116,7 +137,7 @@ mod tests {
             ("x-team".to_owned(), Secret::new("blue")),
             ("authorization".to_owned(), token.clone()),
         ];
-        let common = Common::new(&headers, std::slice::from_ref(&token));
+        let common = Common::new(&headers, &[], std::slice::from_ref(&token));
         let sent = |credentials| -> Vec<String> {
             let headers = common.with(credentials);
             headers
@@ -134,10 +155,31 @@ mod tests {
     }
 
     #[test]
+    fn parameters_stand_at_the_end_of_the_query() {
+        let key = Secret::new("s3cr3t");
+        let query = [
+            ("code".to_owned(), key.clone()),
+            ("v".to_owned(), Secret::new("20")),
+        ];
+        let common = Common::new(&[], &query, std::slice::from_ref(&key));
+        let sent = |target, credentials| common.target(target, credentials).into_owned();
+        assert_eq!(sent("/a", Credentials::Given), "/a?code=s3cr3t&v=20");
+        assert_eq!(sent("/a?b=1", Credentials::Given), "/a?b=1&code=s3cr3t&v=20");
+        assert_eq!(sent("/a", Credentials::Missing), "/a");
+        assert_eq!(sent("/a", Credentials::Empty), "/a?code=&v=");
+        assert_eq!(sent("/a", Credentials::Wrong), "/a?code=x7xx7x&v=77");
+        let masked = common.masked(&[key]);
+        assert!(
+            masked.iter().any(|text| text.reveal() == "s3c"),
+            "what was sent truncated"
+        );
+    }
+
+    #[test]
     fn a_wrong_one_is_never_the_right_one() {
         for text in ["xxxx", "Basic X7", "--", "y", "sid=abc; theme=dark"] {
             let secret = Secret::new(text);
-            let common = Common::new(&[("a".to_owned(), secret.clone())], &[secret]);
+            let common = Common::new(&[("a".to_owned(), secret.clone())], &[], &[secret]);
             let wrong = common.with(Credentials::Wrong)[0].1.reveal().to_owned();
             assert_ne!(wrong, text);
             assert!(!wrong.contains("sid"), "every cookie changes");

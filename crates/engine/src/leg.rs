@@ -72,7 +72,8 @@ impl Leg {
                 .div_ceil(streams)
                 .min(requests.map_or(u32::MAX, |n| u32::try_from(n).unwrap_or(u32::MAX))),
             LegKind::Burst { size } => size.div_ceil(streams),
-            LegKind::Timed { .. } => u32::MAX,
+            // Each may have at least one in flight, or it would send nothing.
+            LegKind::Timed { in_flight_max, .. } => *in_flight_max,
         };
         threads.min(most).max(1)
     }
@@ -255,5 +256,33 @@ fn users(users: u32, requests: Option<u64>, duration_s: Option<f64>, think_ms: f
         requests,
         duration,
         think,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prony_model::{Arrivals, Capture, Limits, Phase, Shape};
+
+    use super::legs;
+
+    #[test]
+    fn no_worker_of_a_schedule_is_left_without_room_for_a_request() {
+        let workers = |in_flight_max| {
+            let phase = Phase {
+                name: "p".to_owned(),
+                experiment: "e".to_owned(),
+                scenarios: Vec::new(),
+                shape: Shape::Open {
+                    rate: 100.0,
+                    arrivals: Arrivals::Constant,
+                    duration_s: 1.0,
+                    in_flight_max,
+                },
+                limits: Limits::default(),
+                capture: Capture::NONE,
+            };
+            legs(&phase, None, 0.0, 1).unwrap()[0].workers(8, 1)
+        };
+        assert_eq!([0, 1, 4, 8, 1000].map(workers), [1, 1, 4, 8, 8]);
     }
 }

@@ -60,7 +60,7 @@ pub(crate) struct PreparedItem {
     last_bytes: Option<Vec<u8>>,
     /// The same as HTTP/2 sends it, where it may.
     pub(crate) http2: Option<http2::Request>,
-    /// Request target as sent.
+    /// Request target as sent, but for the secrets in its query.
     pub(crate) target: String,
     /// Where it goes: see [`Prepared::route()`].
     pub(crate) route: u16,
@@ -350,8 +350,11 @@ impl Making<'_> {
         let (needs_head, needs_body) = self.script.map_or((false, false), |s| s.needs(i));
         let target = route.origin.target(&request.path);
         let method = item.request.method.as_str();
-        let common = route.headers.with(self.scenario.credentials);
-        let rendered = |keep| bytes(route, &common, keep, request, method, &target, true);
+        let credentials = self.scenario.credentials;
+        let common = route.headers.with(credentials);
+        // What is kept of the request has no secrets in it.
+        let sent = route.headers.target(&target, credentials);
+        let rendered = |keep| bytes(route, &common, keep, request, method, &sent, true);
         let keep_alive = self.phase.limits.keep_alive;
         let counted = keep_alive && self.phase.limits.requests_on_one().is_some();
         let bytes = rendered(keep_alive)?;

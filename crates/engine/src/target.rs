@@ -43,14 +43,16 @@ pub struct Target {
     pub streams: u32,
     /// Headers of every request.
     pub headers: Vec<(String, Secret)>,
+    /// Parameters at the end of the query of every request, names and values as they are sent. They are in no record of a request.
+    pub query: Vec<(String, Secret)>,
     /// Texts that a target may echo and that must not be kept: they are masked in captured responses.
     pub masked: Vec<Secret>,
     /// Hosts that may be loaded although they are not this machine.
     pub allow_hosts: Vec<String>,
     /// Who signs its requests, where they are to be signed.
     pub signer: Option<Signer>,
-    /// Other targets that steps of flows go to, by name. They are reached over HTTP/1.1, but for gRPC, have no others themselves,
-    /// and get none of this one's headers.
+    /// Other targets that steps of flows go to, by name. They are reached over HTTP/1.1 (so none is gRPC's), have no others
+    /// themselves, and get none of this one's headers.
     pub others: Vec<(String, Target)>,
 }
 
@@ -92,6 +94,7 @@ impl Target {
             http,
             streams: 1,
             headers: Vec::new(),
+            query: Vec::new(),
             masked: Vec::new(),
             allow_hosts: Vec::new(),
             signer: None,
@@ -106,6 +109,18 @@ impl Target {
             let why =
                 "steps that go to another origin need a target on the network: null: and sim: have none"
                     .to_owned();
+            return Err(EngineError::Inner { why });
+        }
+        if let Some((name, other)) = self
+            .others
+            .iter()
+            .find(|(_, other)| other.http != HttpVersion::Http1)
+        {
+            let why = format!(
+                "origin {name:?} ({}) would be reached over HTTP/2, and a flow's other origins are reached over HTTP/1.1 only: make it \
+                 the target, or give its HTTP address",
+                other.origin
+            );
             return Err(EngineError::Inner { why });
         }
         let route = |(name, other): &(String, Self)| Ok((name.clone(), other.route()?));
@@ -132,7 +147,7 @@ impl Target {
         } else {
             Link::Plain
         };
-        let headers = Common::new(&self.headers, &self.masked);
+        let headers = Common::new(&self.headers, &self.query, &self.masked);
         Ok(Route {
             origin: origin.clone(),
             inner: self.inner.clone(),

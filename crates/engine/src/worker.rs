@@ -379,6 +379,7 @@ impl<'a> Worker<'a> {
             if matches!(leg.kind, LegKind::Loop { .. }) {
                 self.share_connections(source.users());
             }
+            self.outbox.until = source.ends_at();
             self.source = Some(source);
             self.next_tick = now;
         }

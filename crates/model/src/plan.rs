@@ -556,7 +556,7 @@ pub struct Limits {
     /// Wake so many microseconds before a request is due and spin until then: a core of its own for sends that a sleeping
     /// core would delay. 0 means not to spin.
     pub spin_us: u32,
-    /// Redirects to follow, on the same host only.
+    /// Redirects to follow, to the same server and to those that were named: `[origin.NAME]`, `--redirect-to`.
     pub redirects_max: u32,
     /// End an open loop of one rate once a test says that the backlog goes on growing: more load would only show a longer
     /// queue. The phase is then marked as cut short, with the slope in a warning.

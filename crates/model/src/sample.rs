@@ -17,9 +17,10 @@ pub struct Sample {
     pub intended: Nanos,
     /// When its first byte was handed to the socket; equals `intended` when it was never sent.
     pub sent: Nanos,
-    /// When the first byte of the answer was read; zero when none came.
+    /// When the first byte of the answer was read, of the last one where redirects were followed; zero when none came.
     pub first_byte: Nanos,
-    /// When the answer was complete, or the failure known.
+    /// When the answer was complete, or the failure known. A stream whose transport did not end in time after its terminal marker was
+    /// complete with that.
     pub done: Nanos,
     /// XXH3-64 of the body where the phase asks for digests, else 0.
     pub digest: u64,
@@ -27,7 +28,7 @@ pub struct Sample {
     pub bytes_in: u32,
     /// Index into the scenario's items.
     pub item: u32,
-    /// Time to connect (TCP and TLS) in microseconds, saturating; 0 on a reused connection.
+    /// Time to connect (TCP and TLS) before it was first sent, in microseconds, saturating; 0 on a reused connection.
     pub connect_us: u32,
     /// The part of `connect_us` that the TLS handshake took; 0 without TLS.
     pub tls_us: u32,

@@ -389,11 +389,22 @@ impl StreamRecord {
         self.usage.output.unwrap_or(self.event_tokens)
     }
 
+    /// Those of the output tokens that can be in an event: without reasoning that the server counts and does not send. That it sends
+    /// none shows where the first token is no reasoning.
+    pub fn streamed_tokens(&self) -> u32 {
+        match (self.usage.output, self.usage.reasoning) {
+            (Some(output), Some(reasoning)) if self.first_token == self.first_output => {
+                output.saturating_sub(reasoning).max(self.event_tokens)
+            }
+            _ => self.output_tokens(),
+        }
+    }
+
     /// Tokens of each event on average where the server counted several and the events do not say how many; else 1.
     pub fn tokens_per_event(&self) -> f64 {
         match self.usage.output {
-            Some(output) if self.event_tokens == self.token_events && self.token_events > 0 => {
-                let each = f64::from(output) / f64::from(self.token_events);
+            Some(_) if self.event_tokens == self.token_events && self.token_events > 0 => {
+                let each = f64::from(self.streamed_tokens()) / f64::from(self.token_events);
                 if each >= Self::SEVERAL_FROM { each } else { 1.0 }
             }
             _ => 1.0,
@@ -418,10 +429,10 @@ impl StreamRecord {
         })
     }
 
-    /// Time per output token in nanoseconds: first to last token over the tokens after the first event. `None` when
+    /// Time per output token in nanoseconds: first to last token over the tokens that came after the first event. `None` when
     /// there is none.
     pub fn tpot_ns(&self) -> Option<f64> {
-        let after_first = self.output_tokens().checked_sub(self.first_tokens.max(1))?;
+        let after_first = self.streamed_tokens().checked_sub(self.first_tokens.max(1))?;
         (after_first > 0 && self.last_token > self.first_token)
             .then(|| (self.last_token - self.first_token).0 as f64 / f64::from(after_first))
     }

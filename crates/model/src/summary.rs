@@ -36,11 +36,13 @@ pub struct PhaseSummary {
     /// Those of `attempts` that failed and were sent again.
     #[serde(default)]
     pub retried: u64,
-    /// Offered arrivals per second.
+    /// Offered arrivals per second of the load. Where a schedule issues it, it lasts as long as the schedule, or until it was cut
+    /// short; else from the first intended start to the last end that is not our own doing.
     pub offered_per_s: f64,
-    /// Completions (ok and failed) per second.
+    /// Completions (ok and failed) per second of the load. Where a schedule issues it, those within as long a time from the first
+    /// of them on: neither the wait for the first answer nor the drain counts.
     pub achieved_per_s: f64,
-    /// Ok completions per second.
+    /// Ok completions per second of the load, as `achieved_per_s`.
     pub ok_per_s: f64,
     /// Mean requests in flight (time average of the sent-to-done spans).
     pub in_flight_mean: f64,
@@ -96,7 +98,8 @@ pub struct SummaryRow {
     pub outcome: Outcome,
     /// How many.
     pub n: u64,
-    /// Completions of this row per second of its step.
+    /// Completions of this row per second of its step: from its first intended start to its last end that is not our own doing.
+    /// The only step of a phase lasts as long as its load, and they count as in `achieved_per_s`.
     pub per_s: f64,
     /// done - intended.
     pub response: Distribution,

@@ -327,6 +327,25 @@ fn each_fault_has_its_name() {
 }
 
 #[test]
+fn the_length_of_a_body_that_does_not_come_is_over_no_limit() {
+    let long = ("content-length", "100001");
+    for status in ["204", "304"] {
+        let (end, ..) = answer(&head(1, status, &[long], END_STREAM));
+        assert_eq!(end.unwrap().fault, None, "{status}");
+    }
+    let mut session = greeted(&[]);
+    session
+        .open(&request("HEAD /path HTTP/1.1\r\nhost: here\r\n\r\n"))
+        .unwrap();
+    let mut seen = [Seen::default()];
+    assert!(ended(&mut session, &mut seen).is_empty());
+    drain(&mut session);
+    feed(&mut session, &head(1, "200", &[long], END_STREAM));
+    let (_, end) = ended(&mut session, &mut seen).pop().unwrap();
+    assert_eq!((end.fault, end.body_bytes), (None, 0));
+}
+
+#[test]
 fn a_fault_of_one_stream_leaves_the_others_alone() {
     let mut session = greeted(&[]);
     let mut seen: [Seen; 3] = Default::default();

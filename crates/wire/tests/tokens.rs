@@ -311,6 +311,40 @@ event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
 }
 
 #[test]
+fn a_tool_that_takes_nothing_is_called_by_its_name() {
+    let bytes = stream(&[
+        r#"{"type":"message_start","message":{"usage":{"input_tokens":10,"output_tokens":1}}}"#,
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"t1","name":"now","input":{}}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":""}}"#,
+        r#"{"type":"content_block_stop","index":0}"#,
+        r#"{"type":"message_delta","delta":{"stop_reason":"tool_use"},"usage":{"output_tokens":9}}"#,
+        r#"{"type":"message_stop"}"#,
+    ]);
+    let said = read(Protocol::AnthropicMessages, &bytes);
+    assert_eq!(said.tokens(), [(Kind::ToolCall, 1)]);
+    assert_eq!((said.terminal, said.finish), (true, FinishReason::ToolUse));
+}
+
+#[test]
+fn thoughts_in_parts_are_reasoning() {
+    let said = chat(&[
+        chunk(
+            r#"{"content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"},{"type":"text","text":"!"}]}]}"#,
+            "null",
+        ),
+        chunk(r#"{"content":[{"type":"thinking","thinking":"so"}]}"#, "null"),
+        chunk(r#"{"content":[{"type":"thinking","thinking":[]}]}"#, "null"),
+        chunk(r#"{"content":[{"type":"text","text":"Hello"}]}"#, "null"),
+        chunk("{}", r#""stop""#),
+    ]);
+    assert_eq!(
+        said.tokens(),
+        [Kind::Reasoning, Kind::Reasoning, Kind::Output].map(|kind| (kind, 1))
+    );
+    assert_eq!(said.meanings[0].text_bytes, 3);
+}
+
+#[test]
 fn kserve_and_plain_streams_end_with_their_body() {
     let said = read(
         Protocol::KserveGenerate,

@@ -131,6 +131,31 @@ fn tokens_that_the_server_counts_are_shared_out() {
 }
 
 #[test]
+fn reasoning_that_is_counted_and_not_sent_is_in_no_event() {
+    let hidden = |usage: u32, reasoning: u32| {
+        let mut record = answer(0, 0, &[5; 199], Some(usage));
+        record.usage.reasoning = Some(reasoning);
+        record
+    };
+    let record = hidden(1200, 1000);
+    assert_eq!((record.streamed_tokens(), record.output_tokens()), (200, 1200));
+    let all = summarise_streams(&phase(), &[record]);
+    let one = &all[0];
+    assert_eq!((one.itl.n, one.usage_output), (199, 1200));
+    assert!(
+        near(one.itl.mean_ns, 5.0) && near(one.tpot.mean_ns, 5.0),
+        "{one:?}"
+    );
+    assert!((one.tokens_per_s - 200.0).abs() < 3.0, "{}", one.tokens_per_s);
+    assert_eq!(hidden(400, 300).streamed_tokens(), 200, "no fewer than came");
+    // Reasoning that was sent is in the events.
+    let mut sent = hidden(1200, 1000);
+    sent.first_output = sent.last_token;
+    assert_eq!(sent.streamed_tokens(), 1200);
+    assert!((sent.tokens_per_event() - 6.0).abs() < 1e-9);
+}
+
+#[test]
 fn throughput_counts_tokens_by_their_time() {
     // Ten users for ten seconds, an answer each second: 100 tokens, 9 ms apart. The last answers end after the last was sent.
     let mut records = Vec::new();

@@ -12,9 +12,6 @@ use super::flow::Journey;
 use super::meter::{LINGER, Meter};
 use crate::choice::Pick;
 
-/// Largest copy of a response head that is kept for a captured response.
-const KEPT_HEAD_BYTES_MAX: usize = 16 << 10;
-
 /// What a leg asks to be sent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Order {
@@ -87,7 +84,7 @@ pub(super) struct Answer {
     spare_meter: Option<Box<Meter>>,
 }
 
-/// Largest body buffer that is kept for the next call.
+/// Largest head or body buffer that is kept for the next call.
 const SPARE_BYTES_MAX: usize = 1 << 20;
 
 /// So many ended calls keep such buffers. The others keep little, so that thousands of idle connections cost little.
@@ -192,6 +189,13 @@ impl Answer {
         self.meter.as_ref().is_some_and(|meter| meter.is_over())
     }
 
+    /// Nothing was heard after the terminal marker of its stream.
+    pub(super) fn ended_with_its_marker(&mut self) {
+        if let Some(meter) = &mut self.meter {
+            meter.ended_with_its_marker();
+        }
+    }
+
     /// Says what shall be kept of the answer.
     pub(super) fn keep(&mut self, head: bool, body_bytes: usize, digest: bool) {
         self.want_head = head;
@@ -212,8 +216,10 @@ impl Answer {
             self.spare_meter = Some(meter);
         }
         self.clear();
-        if self.body.capacity() > SPARE_BYTES_MAX {
-            self.body = Vec::new();
+        for buffer in [&mut self.head, &mut self.body] {
+            if buffer.capacity() > SPARE_BYTES_MAX {
+                *buffer = Vec::new();
+            }
         }
     }
 
@@ -271,7 +277,7 @@ impl Events for Answer {
         if let Some(meter) = &mut self.meter {
             meter.head(head, raw);
         }
-        if self.want_head && raw.len() <= KEPT_HEAD_BYTES_MAX {
+        if self.want_head {
             self.head.extend_from_slice(raw);
         }
     }

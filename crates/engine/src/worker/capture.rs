@@ -19,6 +19,9 @@ pub(super) struct Ending {
     pub(super) unconnected: bool,
 }
 
+/// Largest head of which a captured response has the lines.
+const HEAD_BYTES_MAX: usize = 16 << 10;
+
 /// Most header lines, and longest value, of a captured response.
 const HEADERS_MAX: usize = 64;
 const HEADER_BYTES_MAX: usize = 1024;
@@ -31,9 +34,12 @@ pub(super) fn captured(
     body_bytes_max: usize,
     masks: &Masks,
 ) -> Captured {
-    let headers = call
-        .answer
-        .headers()
+    let lines = if call.answer.head.len() <= HEAD_BYTES_MAX {
+        call.answer.headers()
+    } else {
+        Vec::new()
+    };
+    let headers = lines
         .into_iter()
         .take(HEADERS_MAX)
         .map(|(name, value)| {

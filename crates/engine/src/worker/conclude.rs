@@ -33,17 +33,13 @@ impl Worker<'_> {
             && !plan.checks.accepts(head.status)
             && let Some(location) = head.location
         {
-            let lead = if call.answer.head.is_empty() {
-                Lead::Away("; its head is too large to be kept".to_owned())
-            } else {
-                let location = String::from_utf8_lossy(location.of(&call.answer.head)).into_owned();
-                self.follow(&call, head, &location)
-            };
-            match lead {
+            let location = String::from_utf8_lossy(location.of(&call.answer.head)).into_owned();
+            match self.follow(&call, head, &location) {
                 Lead::To(route, detour) => {
                     call.route = route;
                     call.detour = Some(detour);
                     call.answer.clear();
+                    call.first_byte = Nanos::ZERO;
                     call.flags.insert(SampleFlags::REDIRECTED);
                     return self.place(call);
                 }
@@ -90,14 +86,19 @@ impl Worker<'_> {
     }
 
     /// An answer that broke off. A stream whose terminal marker had come is complete all the same: what broke off is only
-    /// the end of the transport.
-    pub(super) fn broke_off(&mut self, call: Box<Call>, head: Option<Head>, ending: Ending, now: Nanos) {
+    /// the end of the transport. How long we waited in vain for that end is not the target's time.
+    pub(super) fn broke_off(&mut self, mut call: Box<Call>, head: Option<Head>, ending: Ending, now: Nanos) {
         let transport = matches!(
             ending.outcome,
             Outcome::Reset | Outcome::Truncated | Outcome::BodyTimeout | Outcome::Malformed
         );
         match head {
-            Some(head) if transport && call.answer.is_over() => self.conclude(call, &head, ending, now),
+            Some(head) if transport && call.answer.is_over() => {
+                if ending.outcome == Outcome::BodyTimeout {
+                    call.answer.ended_with_its_marker();
+                }
+                self.conclude(call, &head, ending, now);
+            }
             _ => self.end(call, &ending, now),
         }
     }

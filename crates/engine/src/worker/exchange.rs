@@ -303,9 +303,12 @@ impl Worker<'_> {
             return;
         };
         if let Some(call) = &mut connection.call {
-            call.connect_us = micros(now - connection.dialled);
-            if connection.shaking != Nanos::ZERO {
-                call.tls_us = micros(now - connection.shaking);
+            // What was sent before, to be led elsewhere or to be lost, did not wait for this connection.
+            if call.sent == Nanos::ZERO {
+                call.connect_us = micros(now - connection.dialled);
+                if connection.shaking != Nanos::ZERO {
+                    call.tls_us = micros(now - connection.shaking);
+                }
             }
             call.flags.insert(SampleFlags::NEW_CONNECTION);
             connection.stage = Stage::Busy;

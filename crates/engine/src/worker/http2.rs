@@ -43,6 +43,8 @@ pub(super) struct Streams {
     queue: VecDeque<Box<Call>>,
     /// Connections that have something to write.
     departing: Vec<u32>,
+    /// An open connection on which the peer allowed no stream when it was looked at last.
+    barred: Option<u32>,
 }
 
 impl Default for Streams {
@@ -54,6 +56,7 @@ impl Default for Streams {
             opening: Vec::new(),
             queue: VecDeque::new(),
             departing: Vec::new(),
+            barred: None,
         }
     }
 }
@@ -88,12 +91,29 @@ impl Worker<'_> {
                 _ => self.streams.opening.pop(),
             };
         }
-        if self.streams.connections < self.streams.connections_max {
+        if self.may_dial() {
             return Some(call);
         }
         call.flags.insert(SampleFlags::WAITED);
         self.streams.queue.push_back(call);
         None
+    }
+
+    /// Whether another connection may be opened, and could be of use: not where the peer allows no stream on one that is open.
+    fn may_dial(&mut self) -> bool {
+        if self.streams.connections >= self.streams.connections_max {
+            return false;
+        }
+        let Some(slot) = self.streams.barred else {
+            return true;
+        };
+        let connection = self.connections.at(slot);
+        let open = connection.filter(|c| c.stage == Stage::Multiplexed);
+        if open.is_some_and(|c| c.streams.as_ref().is_some_and(|m| m.is_barred())) {
+            return false;
+        }
+        self.streams.barred = None;
+        true
     }
 
     /// What a new connection needs to speak HTTP/2 from its start; `None` where it does not.
@@ -165,6 +185,7 @@ impl Worker<'_> {
             connection.stage = Stage::Greeting;
             if let Some(call) = &mut connection.call
                 && connection.shaking != Nanos::ZERO
+                && call.sent == Nanos::ZERO
             {
                 call.tls_us = micros(now - connection.shaking);
             }
@@ -175,7 +196,7 @@ impl Worker<'_> {
 
     /// An edge on an HTTP/2 connection: write, then read, and let every stream go on that something came for.
     pub(super) fn go_on(&mut self, slot: u32) {
-        self.write_out(slot);
+        let mut unwritten = self.write_out(slot);
         for _ in 0..READS_MAX {
             let Some(connection) = self.connections.at(slot) else {
                 return;
@@ -184,7 +205,12 @@ impl Worker<'_> {
                 return;
             };
             if !multiplex.session.takes_input() {
-                // The peer does not read what it must be told: an edge tells when it does.
+                // The peer does not read what it must be told: an edge tells when it does, or that it never will. Nothing is
+                // read meanwhile that would tell of its end.
+                if unwritten.is_some() || connection.hung_up {
+                    self.stamp = self.prepared.clock.now();
+                    self.lose(slot, unwritten.as_ref());
+                }
                 return;
             }
             let received = match self.watch.arrivals() {
@@ -209,7 +235,7 @@ impl Worker<'_> {
             }
             let arrived = self.watch.arrived(self.stamp);
             self.harvest(slot, arrived, "its HTTP/2 session ended");
-            self.write_out(slot);
+            unwritten = self.write_out(slot);
             if drained {
                 return;
             }
@@ -271,6 +297,9 @@ impl Worker<'_> {
                         .map_or(allowed, |known| known.min(allowed));
                     self.report.streams_allowed = Some(least);
                 }
+                if multiplex.is_barred() {
+                    self.streams.barred = Some(slot);
+                }
                 multiplex.in_roomy = true;
                 std::mem::take(&mut multiplex.reserved)
             }
@@ -279,15 +308,34 @@ impl Worker<'_> {
         self.streams.roomy.push(slot);
         match opener {
             Some(mut call) => {
-                call.connect_us = micros(now - dialled);
+                if call.sent == Nanos::ZERO {
+                    call.connect_us = micros(now - dialled);
+                }
                 call.flags.insert(SampleFlags::NEW_CONNECTION);
-                self.place(call);
+                if let Err(call) = self.start_on(slot, call) {
+                    self.opened_in_vain(call);
+                }
             }
             None => self.opening -= 1,
         }
         for call in reserved {
             self.place(call);
         }
+    }
+
+    /// The connection that was opened for a call does not take it. It may not open one after another without end.
+    fn opened_in_vain(&mut self, mut call: Box<Call>) {
+        if call.resent < RESENT_MAX {
+            call.resent += 1;
+            return self.place(call);
+        }
+        let why = "the peer took no request on one connection after another: it allowed no stream, or said goodbye (GOAWAY) at once";
+        let ending = Ending {
+            unconnected: true,
+            ..failure(Outcome::Reset, why.to_owned())
+        };
+        let now = self.now();
+        self.end(call, &ending, now);
     }
 
     /// Starts a call on a connection; gives it back when there is no room.
@@ -332,7 +380,8 @@ impl Worker<'_> {
 
     /// Lets everything leave that was started since the last time, and finds streams for those that wait.
     pub(super) fn depart(&mut self) {
-        while self.streams.connections < self.streams.connections_max
+        while !self.streams.queue.is_empty()
+            && self.may_dial()
             && let Some(call) = self.streams.queue.pop_front()
         {
             self.place(call);
@@ -345,15 +394,12 @@ impl Worker<'_> {
         }
     }
 
-    /// Stamps the requests that leave, and writes what fits. An error shows at the next read, with more to say.
-    fn write_out(&mut self, slot: u32) {
+    /// Stamps the requests that leave, and writes what fits. An error shows at the next read, with more to say: it is returned for
+    /// where there is none.
+    fn write_out(&mut self, slot: u32) -> Option<LinkError> {
         let now = self.prepared.clock.now();
-        let Some(connection) = self.connections.at(slot) else {
-            return;
-        };
-        let Some(multiplex) = connection.streams.as_deref_mut() else {
-            return;
-        };
+        let connection = self.connections.at(slot)?;
+        let multiplex = connection.streams.as_deref_mut()?;
         while let Some(key) = multiplex.departing.pop() {
             if let Some(call) = multiplex.call(key)
                 && call.sent == Nanos::ZERO
@@ -362,7 +408,7 @@ impl Worker<'_> {
                 self.flight.up(now);
             }
         }
-        let mut deaf = false;
+        let mut failed = None;
         loop {
             let wrote = {
                 let output = multiplex.session.output();
@@ -374,18 +420,20 @@ impl Worker<'_> {
             match wrote {
                 Ok(0) => break,
                 Ok(n) => multiplex.session.sent(n),
-                Err(_) => {
-                    deaf = true;
+                Err(error) => {
+                    failed = Some(error);
                     break;
                 }
             }
         }
-        deaf |= connection.stream.flush().is_err();
-        if deaf {
+        let flushed = connection.stream.flush();
+        failed = failed.or(flushed.err());
+        if failed.is_some() {
             // No edge may follow an error that was already reported.
             let token = self.connections.token(slot);
             self.again.push(token);
         }
+        failed
     }
 
     /// Lets every woken stream go on, by what `arrived` then. `lost` says why the connection ended, if it did.

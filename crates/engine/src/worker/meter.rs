@@ -207,6 +207,11 @@ impl Meter {
         self.account.over = self.account.at;
     }
 
+    /// The end of the answer was waited for in vain: its terminal marker was the last of it.
+    pub(super) fn ended_with_its_marker(&mut self) {
+        self.account.over = self.account.terminal;
+    }
+
     /// When the end of the answer arrived; `None` where it did not.
     pub(super) fn over(&self) -> Option<Nanos> {
         (self.account.over != Nanos::ZERO).then_some(self.account.over)

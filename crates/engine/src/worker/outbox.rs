@@ -130,6 +130,8 @@ pub(super) struct Outbox {
     kept: u64,
     dropped: u64,
     books: Option<Box<Books>>,
+    /// When answers end too late to count in a rate, where a schedule ends the load.
+    pub(super) until: Option<Nanos>,
     done: u64,
     failed: u64,
     responses: Vec<Nanos>,
@@ -151,6 +153,7 @@ impl Outbox {
             kept: 0,
             dropped: 0,
             books: None,
+            until: None,
             done: 0,
             failed: 0,
             responses: Vec::with_capacity(GLIMPSE),
@@ -260,7 +263,9 @@ impl Outbox {
         if keep {
             self.kept += n;
         } else {
-            self.books.get_or_insert_default().add_all(&self.chunk);
+            let until = self.until;
+            let books = self.books.get_or_insert_with(|| Box::new(Books::until(until)));
+            books.add_all(&self.chunk);
         }
         if keep || (room && self.wanted.all) {
             let samples = std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK));

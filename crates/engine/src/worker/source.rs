@@ -185,6 +185,14 @@ impl Source {
         }
     }
 
+    /// When a schedule ends; `None` where there is none, or where all of it is due at once.
+    pub(super) fn ends_at(&self) -> Option<Nanos> {
+        match self {
+            Self::Loop(_) => None,
+            Self::Timed(timed) => (timed.end > timed.start).then_some(timed.end),
+        }
+    }
+
     /// Whether a user of a closed loop is free to send at once.
     pub(super) fn has_free_user(&self) -> bool {
         matches!(self, Self::Loop(users) if !users.free.is_empty())

@@ -105,6 +105,50 @@ fn refused_and_nobody_there() {
 }
 
 #[test]
+fn a_long_head_is_judged_like_a_short_one() {
+    let pad = "v".repeat(20_000);
+    let roomy = Limits {
+        head_bytes_max: 64 << 10,
+        ..limits()
+    };
+    let json = says(
+        format!("HTTP/1.1 200 OK\r\nx-pad: {pad}\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{{}}")
+            .as_bytes(),
+    );
+    let expect = Expect {
+        content_type: Some("application/json".to_owned()),
+        ..Expect::default()
+    };
+    let mut result = run(
+        &json.url,
+        phase(Request::get("/a"), expect, roomy.clone(), sequential(1)),
+    );
+    let captured = result.captures.remove(0);
+    assert_eq!(captured.outcome, Outcome::Ok, "{}", captured.error);
+    assert!(captured.headers.is_empty(), "so long a head is not kept");
+
+    let moved = format!("HTTP/1.1 302 Found\r\nx-pad: {pad}\r\nlocation: /b\r\ncontent-length: 0\r\n\r\n");
+    let moving = rogue(move |stream, _| {
+        while let Some(request) = request(stream) {
+            let answer = if request.starts_with("GET /a ") {
+                moved.as_bytes()
+            } else {
+                GOOD
+            };
+            if stream.write_all(answer).is_err() {
+                return;
+            }
+        }
+    });
+    let following = Limits {
+        redirects_max: 1,
+        ..roomy
+    };
+    let captured = get_with(&moving.url, following);
+    assert_eq!((captured.outcome, captured.status), (Outcome::Ok, 200));
+}
+
+#[test]
 fn nothing_of_a_long_body_is_held() {
     const PIECES: usize = 4096;
     let server = rogue(|stream, _| {

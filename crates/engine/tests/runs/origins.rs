@@ -329,5 +329,16 @@ fn what_cannot_be_is_refused_before_anything_is_sent() {
         Engine::new(&null, EngineOptions::default()),
         Err(EngineError::Inner { .. })
     ));
+    let error = run(
+        &targets(&target.url, "grpc://127.0.0.1:1"),
+        phase(flow(), closed(1, 1)),
+        1,
+    )
+    .unwrap_err()
+    .to_string();
+    assert!(
+        error.contains("HTTP/1.1 only") && error.contains("\"store\""),
+        "{error}"
+    );
     assert!(target.seen().is_empty());
 }

@@ -3,12 +3,13 @@
 
 use crate::server;
 
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use prony_engine::{Engine, EngineOptions, NoSink, Target};
 use prony_model::{
-    Body, Capture, Expect, Flow, Header, Item, Limits, Outcome, Phase, PhaseResult, Request, Retry, Scenario,
-    Secret, Shape, Slots, Step,
+    Body, Capture, Expect, Flow, Header, Item, Limits, Nanos, Outcome, Phase, PhaseResult, Request, Retry,
+    Scenario, Secret, Shape, Slots, Step,
 };
 use server::{Seen, Server};
 
@@ -304,4 +305,32 @@ fn cookies_join_those_that_every_request_has_and_last_over_attempts() {
     };
     let (result, errors) = run(&target, scenario, 1);
     assert_eq!((result.summary.ok, result.summary.retried), (1, 1), "{errors:?}");
+}
+
+#[test]
+fn a_redirect_is_the_targets_time_and_not_our_lag() {
+    // The first answer takes a while and closes its connection: the next request is sent on a new one.
+    let server = Server::start(|request| {
+        if request.line == "GET /a" {
+            thread::sleep(Duration::from_millis(50));
+            (302, "location: /b\r\nconnection: close\r\n", String::new())
+        } else {
+            thread::sleep(Duration::from_millis(30));
+            (200, "", "here".to_owned())
+        }
+    });
+    let scenario = Scenario::new("s", vec![item(Request::get("/a"))]);
+    let (result, errors) = run(&Target::new(&server.url).unwrap(), scenario, 3);
+    assert_eq!(result.summary.ok, 3, "{errors:?}");
+    assert_eq!(result.summary.connections, 4);
+    // The later ones are sent on the connection that the last answer left: they waited for none.
+    let waited: Vec<bool> = result.samples.iter().map(|s| s.connect_us > 0).collect();
+    assert_eq!(waited, [true, false, false]);
+    for sample in &result.samples {
+        assert!(
+            sample.ttfb().unwrap() >= Nanos(80_000_000),
+            "of the last answer: {sample:?}"
+        );
+        assert!(sample.transfer().unwrap() < Nanos(50_000_000), "{sample:?}");
+    }
 }

@@ -8,8 +8,8 @@ use std::task::{Context, Poll, Waker};
 
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
-use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
+use http::{HeaderMap, Method};
 
 use super::pipe::Outgoing;
 use super::{Request, Sizes};
@@ -67,6 +67,8 @@ pub(super) struct Stream {
     /// Bytes of the request's body that were not yet written.
     left: Option<Rc<Cell<usize>>>,
     body: Option<RecvStream>,
+    /// Whether an answer has no body whatever it says: a HEAD request.
+    no_body: bool,
     in_trailers: bool,
     head: Option<Head>,
     head_bytes: u64,
@@ -77,8 +79,9 @@ pub(super) struct Stream {
 impl Stream {
     /// Hands a request to `h2`.
     pub(super) fn start(requests: &mut SendRequest<Outgoing>, request: &Request) -> Result<Self, h2::Error> {
-        let body = request.body();
-        let (response, mut sender) = requests.send_request(request.head(), body.is_empty())?;
+        let (head, body) = (request.head(), request.body());
+        let no_body = head.method() == Method::HEAD;
+        let (response, mut sender) = requests.send_request(head, body.is_empty())?;
         let left = if body.is_empty() {
             None
         } else {
@@ -91,6 +94,7 @@ impl Stream {
             request: sender,
             left,
             body: None,
+            no_body,
             in_trailers: false,
             head: None,
             head_bytes: 0,
@@ -252,8 +256,10 @@ impl Stream {
             events.head(&head, &[]);
         }
         self.head = Some(head);
+        // There it is the length of what a GET would bring (RFC 9110, section 8.6).
+        let no_body = self.no_body || matches!(status, 204 | 304);
         match length {
-            Some(length) if length > sizes.body_bytes_max => Err(Fault::BodyTooLarge),
+            Some(length) if length > sizes.body_bytes_max && !no_body => Err(Fault::BodyTooLarge),
             _ => Ok(()),
         }
     }

@@ -11,6 +11,13 @@ pub(super) fn read(event: &Value, kind: &[u8], said: &mut Said) -> Meaning {
     let named = event["type"].as_str().map_or(kind, str::as_bytes);
     match named {
         b"message_start" => usage(&event["message"]["usage"], said),
+        // A call of a tool without parameters says no more than its name.
+        b"content_block_start" => {
+            let block = &event["content_block"];
+            if text(block, "type") == "tool_use" {
+                meaning.add(StreamEventKind::ToolCall, text(block, "name"));
+            }
+        }
         b"content_block_delta" => {
             let delta = &event["delta"];
             match text(delta, "type") {

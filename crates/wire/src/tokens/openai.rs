@@ -35,7 +35,7 @@ pub(super) fn completions(event: &Value, said: &mut Said) -> Meaning {
     })
 }
 
-/// Content is text, or parts of which each has a text.
+/// Content is text, or parts of which each has a text; one that is called thinking may have parts of its own.
 fn content(content: &Value, meaning: &mut Meaning) {
     match content {
         Value::String(text) => meaning.add(StreamEventKind::Output, text),
@@ -46,6 +46,10 @@ fn content(content: &Value, meaning: &mut Meaning) {
                     _ => StreamEventKind::Output,
                 };
                 meaning.add(kind, text(part, "text"));
+                meaning.add(StreamEventKind::Reasoning, text(part, "thinking"));
+                for thought in part["thinking"].as_array().into_iter().flatten() {
+                    meaning.add(StreamEventKind::Reasoning, text(thought, "text"));
+                }
             }
         }
         _ => {}

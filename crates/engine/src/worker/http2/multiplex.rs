@@ -60,6 +60,11 @@ impl Multiplex {
         !self.is_leaving() && self.session.active() < self.each.min(self.session.streams_max())
     }
 
+    /// Whether the peer allows no stream on it for now.
+    pub(super) fn is_barred(&self) -> bool {
+        !self.is_leaving() && self.session.streams_max() == 0
+    }
+
     /// Whether it takes no further requests, ever.
     pub(super) fn is_leaving(&self) -> bool {
         self.session.is_leaving() || self.started >= self.lifetime
