@@ -48,6 +48,39 @@ fn load(index: u16, experiment: &str, endpoint: &str, n: usize, ms: f64, bad: us
     phase
 }
 
+/// The closed ladder of a target with so many slots of 100 ms, up to 16 at a time.
+fn laddered(index: u16, slots: u32) -> PhaseResult {
+    let mut phase = load(index, "ladder", WORK, 1, 1.0, 0);
+    let connections: Vec<u32> = vec![1, 2, 4, 8, 16];
+    phase.samples = connections
+        .iter()
+        .enumerate()
+        .flat_map(|(step, &n)| {
+            let at_once = n.min(slots);
+            let response_s = 0.1 * f64::from(n) / f64::from(at_once);
+            (0..80).map(move |k| {
+                let done_s = 100.0 * step as f64 + 0.1 * f64::from(k / at_once + 1);
+                let sent = Nanos::from_secs_f64((done_s - response_s).max(100.0 * step as f64));
+                Sample {
+                    seq: u64::from(k),
+                    intended: sent,
+                    sent,
+                    done: Nanos::from_secs_f64(done_s),
+                    step: step as u16,
+                    ..Sample::default()
+                }
+            })
+        })
+        .collect();
+    phase.phase.shape = Shape::Ladder {
+        connections,
+        requests_each: None,
+        duration_s: Some(1.0),
+        idle_s: 0.0,
+    };
+    phase
+}
+
 /// Health calls once a second, each of that many seconds, beside `load_per_s` of work.
 fn health(index: u16, took_s: &[f64], load_per_s: f64) -> PhaseResult {
     let mut phase = load(index, "ladder", "health beside load", 1, 1.0, 0);
@@ -137,7 +170,7 @@ fn whole() -> (Vec<PhaseResult>, Vec<Finding>) {
         .into();
     let phases = vec![
         load(0, "baseline", WORK, 200, 100.0, 0),
-        load(1, "ladder", WORK, 200, 100.0, 0),
+        laddered(1, 8),
         health(2, &[vec![0.2; 119], vec![1.4]].concat(), 56.0),
         load(3, "sustained", WORK, 1000, 100.0, 0),
         watched,
@@ -290,6 +323,32 @@ fn each_input_carries_only_its_own_settings() {
         calm.setting("liveness.timeout_s").is_none(),
         "idle numbers are no probe"
     );
+}
+
+/// A ladder that ended while throughput rose shows no knee, and nothing that would follow from one is recommended.
+#[test]
+fn a_ladder_that_ended_too_early_recommends_no_limit() {
+    let (mut phases, findings) = whole();
+    phases[1] = laddered(1, 1_000);
+    let advice = judged(&phases, &findings, &OBJECTIVE);
+    for (key, what) in [
+        ("concurrency.limit", "concurrency limit"),
+        ("autoscaler.in_flight", "target of the autoscaler"),
+        ("alert.in_flight", "alert on saturation"),
+    ] {
+        assert!(advice.setting(key).is_none(), "{key}");
+        let lacking = advice.unmeasured.iter().find(|u| u.what == what);
+        assert!(
+            lacking.is_some_and(|u| u.first.contains("connections")),
+            "{what}: {:?}",
+            advice.unmeasured
+        );
+    }
+    assert!(advice.setting("plan.per_s").is_some() && advice.setting("queue.length").is_some());
+    let without: Vec<Finding> = findings.into_iter().filter(|f| f.id != "capacity").collect();
+    let advice = judged(&phases, &without, &OBJECTIVE);
+    let budget = advice.setting("retry.budget_share").unwrap();
+    assert!(budget.caveat.contains("at least"), "{}", budget.caveat);
 }
 
 #[test]

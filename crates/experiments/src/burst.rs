@@ -239,7 +239,13 @@ fn finding(run: &RunView<'_>, endpoint: &str) -> Finding {
                     ms(median)
                 )
             });
-        let inverse = makespan / f64::from(largest);
+        // Of the good answers: what was refused is no throughput.
+        let inverse = makespan / (n as f64 / stairs.len() as f64);
+        let done = if n == last.samples.len() {
+            "The whole burst was done"
+        } else {
+            "The last good answer of a burst came"
+        };
         let tread = stairs
             .first()
             .and_then(Staircase::tread_ms)
@@ -247,8 +253,8 @@ fn finding(run: &RunView<'_>, endpoint: &str) -> Finding {
                 format!("Answers ended about {} apart. ", ms(tread))
             });
         said.push(format!(
-            "{solo}{tread}The whole burst was done after {}: {} requests per second. Its inverse, {} per request, is a rate and \
-             not the latency of any request.",
+            "{solo}{tread}{done} after {}: {} good answers per second. Its inverse, {} per answer, is a rate and not the latency of \
+             any request.",
             ms(makespan),
             digits(1000.0 / inverse),
             ms(inverse)
@@ -308,4 +314,85 @@ fn row(phase: &PhaseResult) -> Option<Vec<String>> {
         digits(longest),
         digits(rate),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use prony_model::{
+        Capture, Evidence, Finding, Limits, Nanos, Outcome, Phase, PhaseResult, Sample, Scenario, Shape,
+        Surface,
+    };
+
+    use super::{NAME, finding};
+    use crate::RunView;
+    use crate::fake::summary;
+
+    const WORK: &str = "POST /work";
+
+    /// The finding on one burst of 25, of which the first `good` are answered 2 ms apart and the rest is refused.
+    fn judged(good: u64) -> Finding {
+        let phase = Phase {
+            name: format!("{WORK} x 25"),
+            experiment: NAME.to_owned(),
+            scenarios: vec![Scenario::new(WORK, Vec::new())],
+            shape: Shape::Burst {
+                size: 25,
+                count: 1,
+                interval_s: 0.0,
+            },
+            limits: Limits::default(),
+            capture: Capture::NONE,
+        };
+        let samples: Vec<Sample> = (0..25)
+            .map(|seq| {
+                let (outcome, ms) = if seq < good {
+                    (Outcome::Ok, 2.0 * (seq + 1) as f64)
+                } else {
+                    (Outcome::Status503, 1.0)
+                };
+                Sample {
+                    seq,
+                    outcome,
+                    done: Nanos::from_millis_f64(ms),
+                    ..Sample::default()
+                }
+            })
+            .collect();
+        let phases = [PhaseResult {
+            index: 0,
+            summary: summary(&phase, 0, &samples, Nanos::from_secs_f64(1.0)),
+            phase,
+            samples,
+            samples_cut: false,
+            captures: Vec::new(),
+            streams: Vec::new(),
+            readings: Vec::new(),
+        }];
+        let surface = Surface::default();
+        let run = RunView {
+            surface: &surface,
+            phases: &phases,
+            cores: 2,
+            shared_host: false,
+        };
+        finding(&run, WORK)
+    }
+
+    #[test]
+    fn what_was_refused_is_no_throughput() {
+        for good in [5, 25] {
+            let finding = judged(good);
+            let per_s = finding.evidence.iter().find_map(|e| match e {
+                Evidence::Figure(f) if f.label == "throughput of the burst" => Some(f.value),
+                _ => None,
+            });
+            // One every 2 ms, however many were sent.
+            assert!(per_s.is_some_and(|x| (x - 500.0).abs() < 1e-6), "{finding:#?}");
+            assert!(
+                finding.detail.contains(": 500 good answers per second"),
+                "{}",
+                finding.detail
+            );
+        }
+    }
 }

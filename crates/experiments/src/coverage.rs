@@ -143,7 +143,7 @@ impl Experiment for Coverage {
         let mut working = 0;
         for endpoint in &run.surface.endpoints {
             let seen = all_answers(run, endpoint);
-            let state = self.judge(endpoint, &seen);
+            let state = self.judge(run, endpoint, &seen);
             working += usize::from(state.works());
             rows.push(row(endpoint, &seen, state));
             let found = finding(endpoint, &seen, state, phase);
@@ -176,15 +176,15 @@ impl Coverage {
             .collect()
     }
 
-    /// What takes no input and failed, while others answered.
+    /// What needs no input and failed, while others answered.
     fn failed_at_first(&self, run: &RunView<'_>) -> Vec<Scenario> {
         if run.working_endpoints().is_empty() {
             return Vec::new();
         }
         let failed = |endpoint: &&Endpoint| {
-            takes_nothing(endpoint)
+            needs_nothing(endpoint)
                 && !endpoint.is_work()
-                && self.judge(endpoint, &all_answers(run, endpoint)) == State::Broken
+                && self.judge(run, endpoint, &all_answers(run, endpoint)) == State::Broken
         };
         let endpoints = run.surface.endpoints.iter().filter(failed);
         endpoints
@@ -196,12 +196,15 @@ impl Coverage {
         self.destructive || !is_destructive(&endpoint.method)
     }
 
-    fn judge(&self, endpoint: &Endpoint, seen: &[Answer<'_>]) -> State {
+    fn judge(&self, run: &RunView<'_>, endpoint: &Endpoint, seen: &[Answer<'_>]) -> State {
         if !self.may_call(endpoint) {
             return State::NotCalled;
         }
         if endpoint.samples.is_empty() {
             return State::NoRequest;
+        }
+        if is_endless(run, endpoint) {
+            return State::Endless;
         }
         if seen.is_empty() {
             return State::NotReached;
@@ -248,6 +251,22 @@ fn all_answers<'a>(run: &RunView<'a>, endpoint: &'a Endpoint) -> Vec<Answer<'a>>
         .collect()
 }
 
+/// Whether a GET was answered with a stream of events that had not ended when we stopped waiting: a feed that one listens to.
+fn is_endless(run: &RunView<'_>, endpoint: &Endpoint) -> bool {
+    if endpoint.method != "GET" || endpoint.role == Role::Inference || endpoint.expect.stream.is_some() {
+        return false;
+    }
+    run.of(NAME).any(|phase| {
+        let index = phase.scenario(&endpoint.name);
+        let mut own = phase.captures.iter().filter(|c| Some(c.scenario) == index);
+        own.any(|captured| {
+            (200..300).contains(&captured.status)
+                && matches!(captured.outcome, Outcome::BodyTimeout | Outcome::Interrupted)
+                && content_type(captured) == "text/event-stream"
+        })
+    })
+}
+
 /// Whether a method may change or delete what the target holds.
 pub(crate) fn is_destructive(method: &str) -> bool {
     matches!(method, "DELETE" | "PUT" | "PATCH")
@@ -270,6 +289,7 @@ enum State {
     RateLimited,
     NotReached,
     NotCalled,
+    Endless,
 }
 
 impl State {
@@ -279,7 +299,7 @@ impl State {
 
     fn verdict(self) -> Verdict {
         match self {
-            Self::Works | Self::WorksForSome | Self::NotCalled => Verdict::Pass,
+            Self::Works | Self::WorksForSome | Self::NotCalled | Self::Endless => Verdict::Pass,
             Self::WrongStatus | Self::WrongType | Self::Redirects | Self::Absent => Verdict::Warn,
             Self::NoRequest | Self::NeedsCredentials | Self::RateLimited | Self::NotReached => {
                 Verdict::Inconclusive
@@ -304,6 +324,7 @@ impl State {
             Self::RateLimited => "rate limited",
             Self::NotReached => "not reached in time",
             Self::NotCalled => "not called: changes data",
+            Self::Endless => "streams without an end",
         }
     }
 }
@@ -328,8 +349,13 @@ fn is_broken(outcome: Outcome) -> bool {
         || matches!(outcome, Outcome::Status503 | Outcome::PlatformBusy)
 }
 
-/// Whether the request holds nothing that we had to make up.
+/// Whether there is nothing that another request could have given.
 fn takes_nothing(endpoint: &Endpoint) -> bool {
+    needs_nothing(endpoint) && endpoint.parameters.is_empty()
+}
+
+/// Whether the request holds nothing that we had to make up.
+fn needs_nothing(endpoint: &Endpoint) -> bool {
     endpoint.body_schema.is_none()
         && !endpoint.path.contains('{')
         && !endpoint.parameters.iter().any(|p| p.required)
@@ -438,7 +464,7 @@ fn with_credentials(surface: &Surface, endpoint: &Endpoint, state: State, mut fi
         .protected
         .get(&endpoint.name)
         .filter(|_| state == State::NeedsCredentials);
-    let flags: Vec<String> = kinds.into_iter().flatten().filter_map(flag).collect();
+    let flags: Vec<String> = kinds.into_iter().flatten().map(flag).collect();
     if let Some(advice) = &mut finding.recommendation
         && !flags.is_empty()
     {
@@ -448,18 +474,18 @@ fn with_credentials(surface: &Surface, endpoint: &Endpoint, state: State, mut fi
 }
 
 /// How a credential of that kind is given.
-fn flag(kind: &Protection) -> Option<String> {
+fn flag(kind: &Protection) -> String {
     match kind {
         Protection::Authorization(scheme) if scheme.eq_ignore_ascii_case("bearer") => {
-            Some("--bearer-env VARIABLE".to_owned())
+            "--bearer-env VARIABLE".to_owned()
         }
-        Protection::Authorization(_) => Some("--header-env authorization=VARIABLE".to_owned()),
+        Protection::Authorization(_) => "--header-env authorization=VARIABLE".to_owned(),
         Protection::Header(name) if name.eq_ignore_ascii_case("x-api-key") => {
-            Some("--api-key-env VARIABLE".to_owned())
+            "--api-key-env VARIABLE".to_owned()
         }
-        Protection::Header(name) => Some(format!("--header-env {}=VARIABLE", bounded_to(name, 40))),
-        Protection::Cookie(_) => Some("--header-env cookie=VARIABLE".to_owned()),
-        Protection::Query(_) => None,
+        Protection::Header(name) => format!("--header-env {}=VARIABLE", bounded_to(name, 40)),
+        Protection::Cookie(_) => "--header-env cookie=VARIABLE".to_owned(),
+        Protection::Query(name) => format!("--query-env {}=VARIABLE", bounded_to(name, 40)),
     }
 }
 
@@ -473,7 +499,7 @@ fn finding(endpoint: &Endpoint, seen: &[Answer<'_>], state: State, phase: &Phase
     let n = seen.len();
     let status = statuses(seen);
     let (id, severity, title, advice) = match state {
-        State::Works | State::NotCalled => return None,
+        State::Works | State::NotCalled | State::Endless => return None,
         State::WorksForSome => (
             "some-inputs-refused",
             Severity::Info,
@@ -619,148 +645,4 @@ fn undescribed(surface: &Surface) -> Option<Finding> {
 }
 
 #[cfg(test)]
-mod tests {
-    use prony_model::{Budget, Endpoint, Expect, Finding, Request, Role, SampleRequest, Surface, Verdict};
-    use serde_json::json;
-
-    use crate::RunView;
-    use crate::fake::{Reply, complaints, run};
-
-    fn endpoint(path: &str, role: Role) -> Endpoint {
-        Endpoint {
-            name: format!("GET {path}"),
-            method: "GET".into(),
-            path: path.into(),
-            role,
-            parameters: Vec::new(),
-            body_schema: None,
-            declared_statuses: vec![200],
-            samples: vec![SampleRequest {
-                request: Request::get(path),
-                inputs: std::collections::BTreeMap::default(),
-            }],
-            expect: Expect {
-                content_type: Some("application/json".into()),
-                ..Expect::default()
-            },
-        }
-    }
-
-    fn surface() -> Surface {
-        let mut takes_id = endpoint("/things/{id}", Role::Resource);
-        takes_id.samples[0].request = Request::get("/things/1");
-        let mut deletes = endpoint("/all", Role::Resource);
-        deletes.method = "DELETE".into();
-        deletes.name = "DELETE /all".into();
-        Surface {
-            found_by: vec!["openapi at /openapi.json".into()],
-            endpoints: vec![
-                takes_id,
-                endpoint("/health", Role::Health),
-                endpoint("/work", Role::Inference),
-                deletes,
-            ],
-            ..Surface::default()
-        }
-    }
-
-    fn by_id<'a>(findings: &'a [Finding], id: &str) -> &'a Finding {
-        findings
-            .iter()
-            .find(|f| f.id == id)
-            .unwrap_or_else(|| panic!("no {id}"))
-    }
-
-    #[test]
-    fn supporting_endpoints_come_first_and_nothing_is_deleted() {
-        let mut called = Vec::new();
-        let (phases, findings) = run(&["coverage"], &surface(), Budget::Quick, |r| {
-            called.push(r.label());
-            Reply::json(200, &json!({}))
-        });
-        assert_eq!(called, ["GET /health", "GET /things/1", "GET /work"]);
-        assert_eq!(phases[0].phase.name, "preflight");
-        assert_eq!(complaints(&findings), [""; 0]);
-        assert_eq!(
-            by_id(&findings, "coverage").title,
-            "3 of 4 endpoints answered correctly"
-        );
-    }
-
-    #[test]
-    fn each_kind_of_failure_is_told_apart() {
-        let answer = |status: u16, kind: &'static str| {
-            move |r: &Request| match r.path.as_str() {
-                "/things/1" => Reply::bytes(status, kind, b"{}".to_vec()),
-                _ => Reply::json(200, &json!({})),
-            }
-        };
-        for (status, kind, id, counted) in [
-            (500, "application/json", "endpoint-fails", Verdict::Fail),
-            (503, "application/json", "endpoint-fails", Verdict::Fail),
-            (0, "", "endpoint-fails", Verdict::Fail),
-            (404, "application/json", "no-valid-request", Verdict::Warn),
-            (401, "application/json", "needs-credentials", Verdict::Warn),
-            (429, "application/json", "rate-limited", Verdict::Warn),
-            (302, "application/json", "endpoint-redirects", Verdict::Warn),
-            (200, "text/html", "wrong-content-type", Verdict::Warn),
-            (201, "application/json", "undocumented-status", Verdict::Warn),
-        ] {
-            let (_, findings) = run(&["coverage"], &surface(), Budget::Quick, answer(status, kind));
-            assert_eq!(by_id(&findings, id).counted(), counted, "{status} {kind}");
-            assert_eq!(by_id(&findings, id).endpoint, "GET /things/{id}");
-            assert_eq!(by_id(&findings, "coverage").counted(), Verdict::Warn);
-        }
-    }
-
-    #[test]
-    fn what_tells_how_the_target_is_may_fail_while_it_starts_and_is_used_all_the_same() {
-        let mut asked = 0;
-        let (phases, findings) = run(&["coverage"], &surface(), Budget::Quick, |r| {
-            asked += usize::from(r.path == "/health");
-            let starts = r.path == "/health" && asked == 1;
-            Reply::json(if starts { 503 } else { 200 }, &json!({}))
-        });
-        assert_eq!(
-            (asked, phases.len(), phases[1].phase.name.as_str()),
-            (2, 2, "again")
-        );
-        assert_eq!(
-            by_id(&findings, "endpoint-fails").title,
-            "GET /health failed 1 of 2 valid requests, one at a time and without load"
-        );
-        assert_eq!(
-            by_id(&findings, "coverage").title,
-            "3 of 4 endpoints answered correctly"
-        );
-        let detail = &by_id(&findings, "coverage").detail;
-        assert!(detail.contains("4 in all"), "{detail}");
-        let surface = surface();
-        let view = RunView {
-            surface: &surface,
-            phases: &phases,
-            cores: 2,
-            shared_host: true,
-        };
-        let names: Vec<&str> = view.working_endpoints().iter().map(|e| e.name.as_str()).collect();
-        assert_eq!(names, ["GET /things/{id}", "GET /health", "GET /work"]);
-        // What does work is not asked twice, and neither is anything of a target that answers nothing.
-        for broken in ["/work", "/"] {
-            let (phases, _) = run(&["coverage"], &surface, Budget::Quick, |r| {
-                Reply::json(if r.path.starts_with(broken) { 500 } else { 200 }, &json!({}))
-            });
-            assert_eq!(phases.len(), 1, "{broken}");
-        }
-    }
-
-    #[test]
-    fn an_endpoint_without_inputs_that_is_missing_is_the_documents_fault() {
-        let (_, findings) = run(&["coverage"], &surface(), Budget::Quick, |r| {
-            Reply::json(
-                if r.path == "/work" { 404 } else { 200 },
-                &json!({"detail": "Not Found"}),
-            )
-        });
-        assert_eq!(by_id(&findings, "endpoint-absent").verdict, Verdict::Warn);
-    }
-}
+mod tests;

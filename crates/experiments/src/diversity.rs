@@ -19,7 +19,7 @@ use serde::Deserialize;
 
 use crate::experiment::params;
 use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
-pub(crate) use rules::is_noise_by_name;
+pub(crate) use rules::{TIME_ENDS, TIME_WORDS, is_noise_by_name};
 use variation::{Trial, plan};
 
 pub(crate) const NAME: &str = "diversity";
@@ -218,6 +218,46 @@ mod tests {
                 "{id}: {findings:#?}"
             );
             assert!(failed.iter().all(|f| f.endpoint == endpoint), "{failed:#?}");
+        }
+    }
+
+    /// What is said where the classifier gives every document this answer.
+    fn always_classified_as(answer: &serde_json::Value) -> Vec<prony_model::Finding> {
+        let mut library = Library::new(Faults::default());
+        run(&["coverage", "diversity"], &surface(), Budget::Standard, |r| {
+            let reply = library.answer(r);
+            if r.path == "/v1/classify" && reply.status == 200 {
+                Reply::json(200, answer)
+            } else {
+                reply
+            }
+        })
+        .1
+    }
+
+    #[test]
+    fn inputs_of_one_class_may_get_the_same_class() {
+        for answer in [
+            json!({"label": "not_spam"}),
+            json!({"prediction": 0, "model": "v3", "threshold": 0.5}),
+            json!({"predictions": ["setosa"], "took_ms": 3}),
+        ] {
+            let findings = always_classified_as(&answer);
+            assert_eq!(complaints(&findings), [""; 0], "{answer}");
+            let class = findings.iter().find(|f| f.id == "constant-class");
+            assert!(
+                class.is_none_or(|f| f.title.ends_with("for all 6 inputs, and no certainty")),
+                "{answer}: {class:#?}"
+            );
+        }
+        for answer in [
+            json!({"label": "not_spam", "score": 0.98}),
+            json!({"label": "not_spam", "embedding": [1, 2, 3]}),
+            json!({"label": "not_spam", "text": "It is none."}),
+            json!({"results": [{"label": "alpha"}, {"label": "beta"}]}),
+        ] {
+            let findings = always_classified_as(&answer);
+            assert!(complaints(&findings).contains(&"input-ignored"), "{answer}");
         }
     }
 

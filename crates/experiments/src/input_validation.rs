@@ -13,6 +13,8 @@ mod generate;
 mod judge;
 mod plan;
 
+use std::collections::VecDeque;
+
 use prony_model::{BodyCheck, Budget, Capture, Finding, Limits, Nanos, Phase, Role, Scenario, Shape};
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
@@ -29,6 +31,9 @@ use plan::Plan;
 const NAME: &str = "input-validation";
 const FIRST: &str = "bad-input";
 const AGAIN: &str = "repeats";
+/// A good request that was refused for want of room is sent again after so long a pause, to so many endpoints at most.
+const PAUSE_S: f64 = 2.0;
+const PAUSES_MAX: usize = 2;
 /// Times that each failing case is repeated.
 const REPEATS: usize = 2;
 /// Scenario of the request that has no endpoint.
@@ -66,6 +71,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
             limits: context.limits.clone(),
             stage: 0,
             plans: Vec::new(),
+            rests: None,
             after: Clients::default(),
         }))
     },
@@ -97,7 +103,14 @@ struct InputValidation {
     limits: Limits,
     stage: u8,
     plans: Vec<Plan>,
+    /// What is asked after a pause; `None` before it is its turn.
+    rests: Option<VecDeque<Phase>>,
     after: Clients,
+}
+
+/// Name of the phase in which a good request is sent after a pause.
+fn rest_name(endpoint: &str) -> String {
+    format!("after a pause: {endpoint}")
 }
 
 impl Experiment for InputValidation {
@@ -130,10 +143,19 @@ impl Experiment for InputValidation {
                         return self.step(run, AGAIN, scenarios, share * self.left_s(run));
                     }
                 }
-                3 if self.clients => {
+                3 => {
+                    let mut rests = self.rests.take().unwrap_or_else(|| self.plan_rests(run));
+                    let next = rests.pop_front();
+                    self.rests = Some(rests);
+                    if let Some(phase) = next {
+                        self.stage -= 1;
+                        return Step::Run(phase);
+                    }
+                }
+                4 if self.clients => {
                     self.after = Clients::plan(&self.plans, run, &self.limits, self.left_s(run));
                 }
-                3 => return Step::Done,
+                4 => return Step::Done,
                 _ => return self.after.next().map_or(Step::Done, Step::Run),
             }
         }
@@ -147,7 +169,7 @@ impl Experiment for InputValidation {
         let judged: Vec<judge::Judged<'_>> = self
             .plans
             .iter()
-            .map(|plan| judge::Judged::new(plan, first, again))
+            .map(|plan| judge::Judged::new(plan, first, again, run.phase(NAME, &rest_name(&plan.endpoint))))
             .collect();
         findings::findings(&judged, &self.after, run, first)
     }
@@ -202,6 +224,37 @@ impl InputValidation {
             ));
         }
         plans
+    }
+
+    /// The good request twice, with a pause between and nothing beside it, where only that tells a target that is full from one
+    /// that bad input broke.
+    fn plan_rests(&self, run: &RunView<'_>) -> VecDeque<Phase> {
+        let Some(first) = run.phase(NAME, FIRST) else {
+            return VecDeque::new();
+        };
+        let again = run.phase(NAME, AGAIN);
+        self.plans
+            .iter()
+            .filter(|plan| judge::Judged::new(plan, first, again, None).needs_rest(PAUSE_S))
+            .take(PAUSES_MAX)
+            .map(|plan| Phase {
+                name: rest_name(&plan.endpoint),
+                experiment: NAME.to_owned(),
+                scenarios: vec![plan.scenario(run, &[plan::Sent::Good])],
+                shape: Shape::Closed {
+                    connections: 1,
+                    requests: Some(2),
+                    duration_s: None,
+                    think_ms: 1000.0 * PAUSE_S,
+                },
+                limits: Limits {
+                    timeout_ms: self.timeout_ms(run),
+                    keep_alive: false,
+                    ..self.limits.clone()
+                },
+                capture: Capture::responses(2),
+            })
+            .collect()
     }
 
     fn step(&self, run: &RunView<'_>, name: &str, scenarios: Vec<Scenario>, duration_s: f64) -> Step {
@@ -393,6 +446,30 @@ mod tests {
         assert_eq!(
             (broken.verdict, broken.severity),
             (Verdict::Fail, prony_model::Severity::Critical)
+        );
+    }
+
+    #[test]
+    fn a_full_target_is_not_broken_unless_it_stays_full() {
+        let good = |r: &Request| r.path == "/v1/classify" && r.body.to_bytes().is_some_and(|b| b.len() > 12);
+        let full = || Reply::json(503, &json!({"error": "no room"}));
+        // A place is held for a while by what came before.
+        let mut before = None;
+        let mut calls = 0;
+        let busy = but_for(|r| {
+            calls += 1;
+            let same = before.replace(r.clone()).as_ref() == Some(r);
+            (calls > 60 && good(r) && !same).then(full)
+        });
+        assert!(!complaints(&busy).contains(&"broken-by-input"), "{busy:#?}");
+        let mut dead = false;
+        let broken = but_for(|r| {
+            dead |= r.path == "/v1/classify" && r.body.to_bytes().is_some_and(|b| b == b"[]");
+            (dead && r.path == "/v1/classify").then(full)
+        });
+        assert_eq!(
+            find(&broken, "broken-by-input").severity,
+            prony_model::Severity::Critical
         );
     }
 

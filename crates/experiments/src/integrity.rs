@@ -263,3 +263,43 @@ fn alone_s(run: &RunView<'_>, course: &Course) -> f64 {
     };
     here.or_else(known).unwrap_or(100.0) / 1000.0
 }
+
+#[cfg(test)]
+mod tests {
+    use prony_model::{Budget, Finding, Verdict};
+    use serde_json::json;
+
+    use super::NAME;
+    use crate::fake::library::surface;
+    use crate::fake::{Reply, run};
+
+    /// The verdict on documents whose answers also tell a number under this name: another one once the trial is over.
+    fn with_changing(name: &str) -> Finding {
+        let mut surface = surface();
+        surface.endpoints.retain(|e| e.name == "GET /v1/documents/{id}");
+        let mut calls = 0;
+        let (_, findings) = run(&["coverage", NAME], &surface, Budget::Quick, |request| {
+            calls += 1;
+            // Three documents in the preflight, and three times each in the trial.
+            let number = if calls <= 12 { 12 } else { 9 };
+            Reply::json(200, &json!({"path": request.path, name: number}))
+        });
+        findings.into_iter().find(|f| f.id == NAME).expect("concludes")
+    }
+
+    #[test]
+    fn a_time_that_is_the_same_throughout_a_short_trial_is_no_damage_afterwards() {
+        for name in ["created", "took", "elapsed_ms", "timestamp"] {
+            let found = with_changing(name);
+            assert_eq!(found.verdict, Verdict::Pass, "{name}: {}", found.title);
+            assert!(found.title.contains("about their own request"), "{}", found.title);
+        }
+        let found = with_changing("pages");
+        assert_eq!(found.verdict, Verdict::Pass, "{}", found.title);
+        assert!(
+            found.title.contains("as often as one at a time"),
+            "{}",
+            found.title
+        );
+    }
+}

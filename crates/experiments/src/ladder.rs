@@ -21,7 +21,7 @@ use crate::primary::{heaviest, no_work, no_work_ms, scenario, solo_ms};
 use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 
 use alone::Alone;
-pub(crate) use capacity::{LadderStep, steps, throughput_max};
+pub(crate) use capacity::{LadderStep, is_saturated, is_used_up, steps, throughput_max};
 
 const NAME: &str = "ladder";
 

@@ -270,8 +270,14 @@ impl Metric {
                 Some(self.exact(max, unit.name(), values.len() as u64))
             }
             Self::OutputTokensPerS => {
-                let (per_s, n) = streamed::tokens_per_s(phase, scenario)?;
-                Some(self.exact(per_s, "1/s", n))
+                let tokens = streamed::throughput(phase, scenario, RATE_WINDOWS)?;
+                let n = tokens.answers;
+                Some(if n < RATE_ANSWERS_MIN as u64 {
+                    self.measured(tokens.per_s, "1/s", None, n, RATE_ANSWERS_MIN as u64)
+                } else {
+                    let interval = mean_interval(&tokens.windows, confidence);
+                    self.measured(tokens.per_s, "1/s", interval, n, 0)
+                })
             }
             Self::ErrorShare => self.share(view.failed(), view.finished(), confidence),
             Self::OkShare => self.share(view.ok(), view.finished(), confidence),

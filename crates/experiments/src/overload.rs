@@ -22,7 +22,7 @@ use serde::Deserialize;
 
 use crate::capacity::{patience_ms, sustained_rate};
 use crate::experiment::params;
-use crate::ladder::throughput_max;
+use crate::ladder::{is_saturated, throughput_max};
 use crate::objective::Objective;
 use crate::primary::{heaviest, scenario, solo_ms};
 use crate::{Basis, Experiment, ExperimentDef, ParamError, RunView, Step, Time};
@@ -186,8 +186,12 @@ impl Overload {
         let searched =
             || sustained_rate(run, &endpoint.name, &objective).map(|rate| (rate, "confirmed before"));
         let laddered = || {
-            throughput_max(run, &endpoint.name)
-                .map(|x| (OF_THROUGHPUT * x, "0.8 of the highest throughput of the ladder"))
+            let origin = if is_saturated(run, &endpoint.name) {
+                "0.8 of the highest throughput of the ladder"
+            } else {
+                "0.8 of the highest throughput of the ladder, which does not show it used up"
+            };
+            throughput_max(run, &endpoint.name).map(|x| (OF_THROUGHPUT * x, origin))
         };
         let (capacity, origin) = given.or_else(searched).or_else(laddered)?;
         let retry = self.asked.retry.clone().unwrap_or_else(|| {

@@ -1,11 +1,15 @@
 //! At what rate does it begin to refuse with 429, does it say when to come back, is that true, and does it recover? Rates are
 //! doubled until it refuses. It must not know how a limit is kept.
 
+mod http_date;
+#[cfg(test)]
+mod tests;
+mod through;
+
 use prony_model::{
-    Arrivals, Budget, Capture, Endpoint, Finding, Limits, Outcome, Phase, PhaseResult, Sample, Severity,
-    Shape, Verdict,
+    Arrivals, Budget, Capture, Captured, Endpoint, Finding, Limits, Outcome, Phase, PhaseResult, Sample,
+    Severity, Shape, Verdict,
 };
-use prony_stats::binomial;
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 
@@ -14,6 +18,7 @@ use crate::experiment::params;
 use crate::primary::{heaviest, scenario};
 use crate::wording::{digits, resting_on};
 use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
+use through::{Through, let_through, recovers};
 
 const NAME: &str = "rate-limit";
 const OVER: &str = "over the limit";
@@ -196,8 +201,10 @@ impl RateLimit {
                 open(format!("{OVER} {number}"), over_per_s(*rate), duration_s, KEPT)
             });
         }
-        let (through, ..) = let_through(over)?;
-        let below = BELOW_SHARE * through;
+        let Through::Rate { per_s, .. } = let_through(over)? else {
+            return None;
+        };
+        let below = BELOW_SHARE * per_s;
         (below > 0.0).then(|| {
             open(
                 BELOW.to_owned(),
@@ -245,48 +252,30 @@ fn refused(sample: &Sample) -> bool {
     sample.outcome == Outcome::Status429
 }
 
-/// Seconds of the last Retry-After among the refusals.
-fn retry_after_s(phase: &PhaseResult) -> Option<f64> {
-    let refusals = phase.captures.iter().rev().filter(|c| c.status == 429);
-    refusals
-        .filter_map(|c| c.header("retry-after")?.trim().parse::<f64>().ok())
-        .find(|s| s.is_finite() && *s >= 0.0)
+/// The refusals whose headers were kept, the last first.
+fn refusals(phase: &PhaseResult) -> impl Iterator<Item = &Captured> {
+    phase.captures.iter().rev().filter(|c| c.status == 429)
 }
 
-/// Requests per second that were let through in the second half of a phase over the limit, with an interval, and how many
-/// were sent in it. What a bucket had saved up is gone by then.
-fn let_through(phase: &PhaseResult) -> Option<(f64, (f64, f64), usize)> {
-    let Shape::Open { rate, .. } = phase.phase.shape else {
-        return None;
-    };
-    let later = &phase.samples[phase.samples.len() / 2..];
-    let answered: Vec<&Sample> = later.iter().filter(|s| !s.outcome.is_own()).collect();
-    let n = answered.len() as u64;
-    let good = answered.iter().filter(|s| s.outcome == Outcome::Ok).count() as u64;
-    if n == 0 || good == n {
-        return None;
+/// Seconds of the last Retry-After among the refusals.
+fn retry_after_s(phase: &PhaseResult) -> Option<f64> {
+    refusals(phase).find_map(wait_s)
+}
+
+/// Seconds after which a refusal says to come back: as a number, or as a date where the answer tells its own.
+fn wait_s(refusal: &Captured) -> Option<f64> {
+    let told = refusal.header("retry-after")?.trim();
+    if let Ok(seconds) = told.parse::<f64>() {
+        return Some(seconds).filter(|s| s.is_finite() && *s >= 0.0);
     }
-    let (low, high) = binomial::clopper_pearson(good, n, 0.95);
-    // From the first to the last that was let through: a limit lets them through evenly.
-    let times: Vec<f64> = answered
-        .iter()
-        .filter(|s| s.outcome == Outcome::Ok)
-        .map(|s| s.intended.as_secs_f64())
-        .collect();
-    let (through, most) = match times.as_slice() {
-        [first, .., last] => {
-            // A limiter may have been ready up to one request earlier each time.
-            let gap_s = (last - first) / (good - 1) as f64;
-            (1.0 / gap_s, 1.0 / (gap_s - 1.0 / rate))
-        }
-        _ => (rate * good as f64 / n as f64, 0.0),
-    };
-    let high = if most.is_finite() {
-        most.max(rate * high)
-    } else {
-        rate
-    };
-    Some((through, (rate * low, high.min(rate)), answered.len()))
+    let now = http_date::seconds(refusal.header("date")?)?;
+    Some((http_date::seconds(told)? - now).max(0) as f64)
+}
+
+/// Whether a refusal says when to come back.
+fn says_when(refusal: &Captured) -> bool {
+    let is_date = || Some(http_date::seconds(refusal.header("retry-after")?).is_some());
+    wait_s(refusal).is_some() || is_date().unwrap_or(false)
 }
 
 fn finding(run: &RunView<'_>, endpoint: &str, phases: &[&PhaseResult]) -> Finding {
@@ -329,25 +318,44 @@ fn finding(run: &RunView<'_>, endpoint: &str, phases: &[&PhaseResult]) -> Findin
             .done();
     };
     let mut draft = draft;
-    let through = let_through(over).map_or_else(String::new, |(rate, (low, high), n)| {
-        draft = draft.clone().measured(
-            "let through over the limit",
-            rate,
-            "1/s",
-            Some((low, high)),
-            n,
-            &source(over, endpoint),
-        );
-        format!(
-            " and lets {} per second through (95 % interval {} to {})",
-            digits(rate),
-            digits(low),
-            digits(high)
-        )
-    });
+    let mut has_rate = false;
+    let here = source(over, endpoint);
+    let through = match let_through(over) {
+        None => String::new(),
+        Some(Through::Rate {
+            per_s,
+            interval: (low, high),
+            sent,
+        }) => {
+            has_rate = true;
+            let label = "let through over the limit";
+            draft = draft.measured(label, per_s, "1/s", Some((low, high)), sent, &here);
+            format!(
+                " and lets {} per second through (95 % interval {} to {})",
+                digits(per_s),
+                digits(low),
+                digits(high)
+            )
+        }
+        Some(Through::Quota { good, sent, seconds }) => {
+            draft = draft.figure(
+                "let through of all over the limit",
+                good as f64,
+                "requests",
+                sent,
+                &here,
+            );
+            let how = if good == 0 {
+                "none through, as where a quota for a span of time is spent".to_owned()
+            } else {
+                format!("{good} through, not evenly, as a quota for a span of time does")
+            };
+            format!("; of {sent} requests in {} s it let {how}", digits(seconds))
+        }
+    };
     let told = retry_after_s(over);
     if let Some(told) = told {
-        draft = draft.figure("Retry-After", told, "s", 1, &source(over, endpoint));
+        draft = draft.figure("Retry-After", told, "s", 1, &here);
     }
     let words: Vec<bool> = named(run, WAIT).filter_map(kept_word).collect();
     let kept = words.iter().copied().reduce(|all, word| all && word);
@@ -356,49 +364,77 @@ fn finding(run: &RunView<'_>, endpoint: &str, phases: &[&PhaseResult]) -> Findin
         let later = &b.samples[b.samples.len() / 2..];
         later.iter().filter(|s| refused(s)).count()
     });
-    let draft = judged(draft, &format!("{begins}{through}"), still, told, kept);
+    let seen = Seen {
+        limit: format!("{begins}{through}"),
+        still,
+        says_when: refusals(over).any(says_when),
+        kept,
+        recovers: below.is_some() || kept == Some(true) || (!has_rate && recovers(phases.iter().copied())),
+    };
+    let draft = judged(draft, &seen);
     draft
         .detail(
             "Evenly spaced requests at rates that double, then twice the rate that was refused first, at least 16 per second; what is let through is \
              counted in the second half, when nothing saved up is left. Then one client waits as long as it was told, and half of \
-             what was let through is sent; of that the second half must pass.",
+             what was let through is sent; of that the second half must pass. Where it comes all at once there is no rate to halve: \
+             whether it recovers is then seen by what is let through after refusals.",
         )
         .done()
 }
 
+/// What was seen of a limit.
+struct Seen {
+    /// Where it begins and what it lets through, in words.
+    limit: String,
+    /// Refused below it, once it had time to recover.
+    still: usize,
+    /// Whether refusals say when to come back.
+    says_when: bool,
+    /// Whether that is true; `None` when it was not seen.
+    kept: Option<bool>,
+    /// Whether it was seen to recover, where nothing was refused below it.
+    recovers: bool,
+}
+
 /// The verdict and its title: what goes on being refused below the limit, what refusals say, and whether it is true.
-fn judged(draft: Draft, seen: &str, still: usize, told: Option<f64>, kept: Option<bool>) -> Draft {
-    if still > 0 {
+fn judged(draft: Draft, seen: &Seen) -> Draft {
+    let limit = &seen.limit;
+    if seen.still > 0 {
         draft
             .verdict(Verdict::Fail, Severity::High)
             .title(format!(
-                "{seen}, and goes on refusing at half of what it lets through: {still} requests"
+                "{limit}, and goes on refusing at half of what it lets through: {} requests",
+                seen.still
             ))
             .advice(
                 "A limit must recover as soon as the rate is below it; see what it counts.",
                 "",
             )
-    } else if told.is_none() {
+    } else if !seen.says_when {
         draft
             .verdict(Verdict::Warn, Severity::Low)
-            .title(format!("{seen}; its refusals do not say when to come back"))
+            .title(format!("{limit}; its refusals do not say when to come back"))
             .advice(
                 "Send Retry-After with every 429 (RFC 6585): without it clients come back all at once.",
                 "",
             )
-    } else if kept == Some(false) {
+    } else if seen.kept == Some(false) {
         draft
             .verdict(Verdict::Fail, Severity::Medium)
             .title(format!(
-                "{seen}; who waits as long as its Retry-After says is refused again"
+                "{limit}; who waits as long as its Retry-After says is refused again"
             ))
             .advice("Say the time at which a request will be let through.", "")
-    } else {
-        let true_word = match kept {
+    } else if seen.recovers {
+        let true_word = match seen.kept {
             Some(true) => "; its Retry-After is true",
             _ => "; whether its Retry-After is true was not seen",
         };
-        draft.title(format!("{seen}{true_word}, and it recovers"))
+        draft.title(format!("{limit}{true_word}, and it recovers"))
+    } else {
+        draft.verdict(Verdict::Inconclusive, Severity::Low).title(format!(
+            "{limit}; whether its Retry-After is true was not seen, nor whether it recovers"
+        ))
     }
 }
 

@@ -39,10 +39,13 @@ const PACE: f64 = 1.0;
 const SOLO_MS_MIN: f64 = 20.0;
 /// One longer than this would take too long, in ms.
 const SOLO_MS_MAX: f64 = 20_000.0;
-/// Below this gain over one after another nothing was gained.
+/// Below this gain over one after another nothing was gained, where all of [`TOGETHER_N`] take the same time alone. It comes
+/// closer to 1 the less there is to gain.
 const GAIN_NONE: f64 = 1.25;
 /// From this gain on they were served together.
 const GAIN_SOME: f64 = 1.5;
+/// There must be so much to gain, or one long request hides what the others gained.
+const CEILING_MIN: f64 = 1.8;
 /// A probe that takes less than this hurts nobody, in ms.
 const SLOW_MS: f64 = 100.0;
 /// And it must be so many times slower than without load.
@@ -164,17 +167,81 @@ fn known(run: &RunView<'_>, endpoint: &Endpoint) -> Vec<Item> {
     items
 }
 
-/// What each of some requests took alone, in ms, in the preflight.
-fn alone_ms(run: &RunView<'_>, endpoint: &str, items: &[Item]) -> Option<Vec<f64>> {
-    let preflight = run.phase("coverage", "preflight")?;
-    let seen = answers(preflight, endpoint);
-    items
-        .iter()
-        .map(|item| {
-            let answer = seen.iter().find(|a| a.is_ok() && *a.request == item.request)?;
-            Some(answer.sample.service().as_millis_f64())
+/// What some requests took alone, in the preflight.
+#[derive(Clone, Debug)]
+struct Alone {
+    /// Each of them, in ms.
+    ms: Vec<f64>,
+    /// Which of them was the endpoint's first call of all: what that took may hold what is made once.
+    first: Option<usize>,
+}
+
+/// What sending requests together gained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gained {
+    /// Nothing: they took turns.
+    Nothing,
+    /// Something: they were served together.
+    Something,
+    /// Too little to call.
+    Unclear,
+    /// One takes so much longer than the others that there was little to gain.
+    Unequal,
+}
+
+impl Alone {
+    fn of(run: &RunView<'_>, endpoint: &str, items: &[Item]) -> Option<Self> {
+        let preflight = run.phase("coverage", "preflight")?;
+        let seen = answers(preflight, endpoint);
+        let first = seen.first().map(|a| a.sample.seq);
+        let found = items
+            .iter()
+            .map(|item| seen.iter().find(|a| a.is_ok() && *a.request == item.request))
+            .collect::<Option<Vec<_>>>()?;
+        Some(Self {
+            ms: found.iter().map(|a| a.sample.service().as_millis_f64()).collect(),
+            first: found.iter().position(|a| Some(a.sample.seq) == first),
         })
-        .collect()
+    }
+
+    /// One after another.
+    fn sum_ms(&self) -> f64 {
+        self.ms.iter().sum()
+    }
+
+    /// The longest: served side by side, all together take no longer.
+    fn longest_ms(&self) -> f64 {
+        self.ms.iter().copied().fold(0.0, f64::max)
+    }
+
+    /// The most that there is to gain.
+    fn ceiling(&self) -> f64 {
+        self.sum_ms() / self.longest_ms()
+    }
+
+    /// One after another, where the first call of all took no longer than the longest of the others.
+    fn least_ms(&self) -> f64 {
+        let others = self.ms.iter().enumerate().filter(|(k, _)| Some(*k) != self.first);
+        let longest = others.map(|(_, ms)| *ms).fold(0.0, f64::max);
+        let above = self
+            .first
+            .map_or(0.0, |first| (self.ms[first] - longest).max(0.0));
+        self.sum_ms() - above
+    }
+
+    /// What was gained when all were done after `whole_ms`.
+    fn gained(&self, whole_ms: f64) -> Gained {
+        let to_gain = (self.ceiling() - 1.0) / (TOGETHER_N as f64 - 1.0);
+        if self.least_ms() / whole_ms >= GAIN_SOME {
+            Gained::Something
+        } else if self.ceiling() < CEILING_MIN {
+            Gained::Unequal
+        } else if self.sum_ms() / whole_ms < 1.0 + (GAIN_NONE - 1.0) * to_gain {
+            Gained::Nothing
+        } else {
+            Gained::Unclear
+        }
+    }
 }
 
 /// What requests that were sent together gained over the same requests one after another.
@@ -193,14 +260,19 @@ pub(crate) struct Gain {
 pub(crate) fn clear_gain(run: &RunView<'_>, endpoint: &str) -> Option<Gain> {
     let phase = run.phase(NAME, TOGETHER)?;
     let scenario = &phase.phase.scenarios[0];
-    let alone = alone_ms(run, endpoint, &scenario.items).filter(|_| scenario.name == endpoint)?;
+    let alone = Alone::of(run, endpoint, &scenario.items).filter(|_| scenario.name == endpoint)?;
     let ends = Timings::of(phase, endpoint).ends_ms();
-    let whole = ends.last().filter(|_| ends.len() == alone.len())?;
-    let ratio = alone.iter().sum::<f64>() / whole;
-    (!(GAIN_NONE..GAIN_SOME).contains(&ratio)).then_some(Gain {
-        n: alone.len(),
-        ratio,
-        is_some: ratio >= GAIN_SOME,
+    let whole = *ends.last().filter(|_| ends.len() == alone.ms.len())?;
+    let is_some = match alone.gained(whole) {
+        Gained::Something => true,
+        Gained::Nothing => false,
+        Gained::Unclear | Gained::Unequal => return None,
+    };
+    let counted_ms = if is_some { alone.least_ms() } else { alone.sum_ms() };
+    Some(Gain {
+        n: alone.ms.len(),
+        ratio: counted_ms / whole,
+        is_some,
     })
 }
 
@@ -208,9 +280,9 @@ pub(crate) fn clear_gain(run: &RunView<'_>, endpoint: &str) -> Option<Gain> {
 fn gained(run: &RunView<'_>, phase: &PhaseResult) -> Option<Finding> {
     let scenario = &phase.phase.scenarios[0];
     let endpoint = &scenario.name;
-    let alone = alone_ms(run, endpoint, &scenario.items)?;
+    let alone = Alone::of(run, endpoint, &scenario.items)?;
     let times = Timings::of(phase, endpoint);
-    let n = alone.len();
+    let n = alone.ms.len();
     let here = source(phase, endpoint);
     let draft = Draft::new(NAME, "gain-together", endpoint);
     let ends = times.ends_ms();
@@ -225,7 +297,7 @@ fn gained(run: &RunView<'_>, phase: &PhaseResult) -> Option<Finding> {
             .done();
         return Some(resting_on(finding, &[phase]));
     }
-    let one_by_one: f64 = alone.iter().sum();
+    let one_by_one = alone.sum_ms();
     let whole = ends.last().copied().unwrap_or(f64::INFINITY);
     let gain = one_by_one / whole;
     let draft = draft
@@ -249,13 +321,13 @@ fn gained(run: &RunView<'_>, phase: &PhaseResult) -> Option<Finding> {
     let per_s = digits(1000.0 * n as f64 / whole);
     let detail = format!(
         "The same {n} requests took {} one after another and {} together: {per_s} answers per second. Were they served side by \
-         side, they would take little longer than one alone ({}).",
+         side, they would take little longer than the longest alone ({}).",
         ms(one_by_one),
         ms(whole),
-        ms(one_by_one / n as f64)
+        ms(alone.longest_ms())
     );
-    let draft = if gain < GAIN_NONE {
-        draft
+    let draft = match alone.gained(whole) {
+        Gained::Nothing => draft
             .verdict(Verdict::Fail, Severity::High)
             .title(format!(
                 "{n} requests to {endpoint} sent together take as long as {n} one after another"
@@ -267,23 +339,34 @@ fn gained(run: &RunView<'_>, phase: &PhaseResult) -> Option<Finding> {
             .advice(
                 "Batch what is under way, or run the model in a worker of its own; until then one replica answers one user at a time.",
                 "",
-            )
-    } else if gain < GAIN_SOME {
-        draft
+            ),
+        Gained::Unclear => draft
             .verdict(Verdict::Inconclusive, Severity::Low)
             .advisory()
             .title(format!(
                 "{n} requests to {endpoint} together gain {} over one after another: too little to call, and too much to deny",
                 digits(gain)
             ))
-            .detail(detail)
-    } else {
-        draft
+            .detail(detail),
+        Gained::Unequal => draft
+            .verdict(Verdict::Inconclusive, Severity::Low)
+            .advisory()
+            .title(format!(
+                "One of {n} requests to {endpoint} takes so much longer than the others that sending them together shows nothing"
+            ))
+            .detail(format!(
+                "{detail} So no server could be more than {} times as fast with them together.",
+                digits(alone.ceiling())
+            )),
+        Gained::Something => draft
             .title(format!(
                 "{n} requests to {endpoint} together are done {} times as fast as one after another",
-                digits(gain)
+                digits(alone.least_ms() / whole)
             ))
-            .detail(detail)
+            .detail(format!(
+                "{detail} Where the first call of all took longer than any other, it counts as the longest of those: it may have held \
+                 what is made once."
+            )),
     };
     Some(resting_on(draft.done(), &[phase]))
 }
@@ -436,6 +519,15 @@ mod tests {
     /// The verdicts on the gain and on the probes, for a server that ends four requests together at these times and answers
     /// probes, sent every 80 ms for two seconds, `probe_ms` after they were sent.
     fn judged(ends_ms: [f64; 4], probe_ms: impl Fn(f64) -> f64) -> (Verdict, Verdict) {
+        judged_beside([SOLO_MS; 4], ends_ms, probe_ms)
+    }
+
+    /// The same where the four take these times alone.
+    fn judged_beside(
+        alone_ms: [f64; 4],
+        ends_ms: [f64; 4],
+        probe_ms: impl Fn(f64) -> f64,
+    ) -> (Verdict, Verdict) {
         let surface = surface();
         let preflight = prony_model::Phase {
             name: "preflight".into(),
@@ -458,8 +550,8 @@ mod tests {
         };
         let mut first = vec![(0, 0, 0.0, 0.0, 0.2)];
         first.extend((0..4).map(|k| {
-            let start = 1.0 + SOLO_MS * f64::from(k);
-            (1, k, start, start, start + SOLO_MS)
+            let start = 1.0 + alone_ms[..k as usize].iter().sum::<f64>();
+            (1, k, start, start, start + alone_ms[k as usize])
         }));
         let idle: Vec<_> = (0..20)
             .map(|k| (0, 0, f64::from(k), f64::from(k), f64::from(k) + 0.2))
@@ -528,6 +620,33 @@ mod tests {
             judged([520.0, 530.0, 540.0, 560.0], |_| 0.4),
             (Verdict::Pass, Verdict::Pass)
         );
+    }
+
+    #[test]
+    fn one_long_request_among_short_ones_proves_no_turns() {
+        let gain = |alone_ms, ends_ms| judged_beside(alone_ms, ends_ms, |_| 0.4).0;
+        // Side by side, and no faster than the longest.
+        assert_eq!(
+            gain([500.0, 5_000.0, 500.0, 500.0], [510.0, 5_050.0, 520.0, 530.0]),
+            Verdict::Warn
+        );
+        assert_eq!(
+            gain([500.0, 1_500.0, 500.0, 500.0], [510.0, 1_520.0, 520.0, 530.0]),
+            Verdict::Pass
+        );
+        assert_eq!(
+            gain([500.0, 1_500.0, 500.0, 500.0], [500.0, 2_000.0, 2_500.0, 2_950.0]),
+            Verdict::Fail
+        );
+    }
+
+    #[test]
+    fn what_the_first_call_takes_once_is_no_gain() {
+        let gain = |alone_ms, ends_ms| judged_beside(alone_ms, ends_ms, |_| 0.4).0;
+        let in_turns = [500.0, 1_000.0, 1_500.0, 2_000.0];
+        assert_eq!(gain([1_600.0, 500.0, 500.0, 500.0], in_turns), Verdict::Warn);
+        assert_eq!(gain([3_000.0, 500.0, 500.0, 500.0], in_turns), Verdict::Warn);
+        assert_eq!(gain([3_000.0, 500.0, 500.0, 500.0], [520.0; 4]), Verdict::Pass);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::draft::{Draft, source};
 use crate::experiment::params;
 use crate::identity::stand_in;
 use crate::leaf::{Leaf, has_word, leaves, words};
+use crate::mutation::json_body;
 use crate::relation::{Reach, parent, reach, tells_state};
 use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 
@@ -120,6 +121,17 @@ struct Claim {
     field: String,
     text: String,
     ready: bool,
+    /// Of an element of a list: what the element is called, if anything. `None` outside of lists.
+    of: Option<Vec<String>>,
+}
+
+impl Claim {
+    /// Whether it is the same thing that is spoken of, and it can be told.
+    fn is_about_that_of(&self, other: &Self) -> bool {
+        self.field == other.field
+            && self.of == other.of
+            && self.of.as_ref().is_none_or(|names| !names.is_empty())
+    }
 }
 
 /// What a status endpoint says, first and after the work.
@@ -135,6 +147,22 @@ struct Work<'a> {
     ok: usize,
     server_failures: usize,
     sent: usize,
+}
+
+impl Work<'_> {
+    /// Whether one of its requests names that: as a part of its path, or as a value in its body.
+    fn names(&self, name: &str) -> bool {
+        self.endpoint.samples.iter().any(|sample| {
+            let path = sample.request.path.split(['/', '?', '=', '&']);
+            let in_path = path.into_iter().any(|part| part.eq_ignore_ascii_case(name));
+            in_path
+                || json_body(&sample.request).is_some_and(|body| {
+                    leaves(&body)
+                        .iter()
+                        .any(|leaf| leaf.text().eq_ignore_ascii_case(name))
+                })
+        })
+    }
 }
 
 impl<'a> Claims<'a> {
@@ -161,7 +189,10 @@ impl<'a> Claims<'a> {
         self.after
             .iter()
             .map(|now| {
-                let before = self.before.iter().find(|b| b.field == now.field);
+                let before = self
+                    .before
+                    .iter()
+                    .find(|b| b.field == now.field && b.of == now.of);
                 vec![
                     self.endpoint.name.clone(),
                     bounded_to(&now.field, 60),
@@ -200,13 +231,25 @@ impl<'a> Claims<'a> {
         (reached, found)
     }
 
+    /// Whether what it says holds for that work. An element of a list speaks for the work that names it, and each for all where
+    /// all say the same: one model may be away while another serves.
+    fn speaks_for(&self, claim: &Claim, work: &[Work<'a>]) -> bool {
+        let Some(names) = &claim.of else {
+            return true;
+        };
+        let mut others = self.after.iter().filter(|other| other.field == claim.field);
+        others.all(|other| other.ready == claim.ready)
+            || work.iter().any(|w| names.iter().any(|name| w.names(name)))
+    }
+
     /// "Not ready" after correct answers.
     fn contradicted(&self, run: &RunView<'a>, phase: &PhaseResult) -> Option<Finding> {
         let (reached, work) = self.work(run);
         let claim = self
             .after
             .iter()
-            .find(|c| !c.ready && (reached == Reach::Part || is_general(&c.field)))?;
+            .filter(|c| reached == Reach::Part || is_general(&c.field))
+            .find(|c| !c.ready && self.speaks_for(c, &work))?;
         let doubtful = reached == Reach::Whole && work.iter().any(|w| w.ok == 0);
         let proof = work.iter().filter(|w| w.ok > 0).max_by_key(|w| w.ok)?;
         if doubtful {
@@ -247,7 +290,7 @@ impl<'a> Claims<'a> {
     /// "Ready" while everything it speaks for fails.
     fn flattering(&self, run: &RunView<'a>, phase: &PhaseResult) -> Option<Finding> {
         let (reached, work) = self.work(run);
-        let claim = self.after.iter().find(|c| c.ready)?;
+        let claim = self.after.iter().find(|c| c.ready && self.speaks_for(c, &work))?;
         let down = work.iter().find(|w| w.ok == 0 && w.server_failures > 0)?;
         if reached != Reach::Part || work.iter().any(|w| w.ok > 0) {
             return None;
@@ -313,7 +356,7 @@ fn disagreements(claims: &[Claims<'_>], phase: &PhaseResult) -> Vec<Finding> {
             let opposite = a.after.iter().find_map(|x| {
                 b.after
                     .iter()
-                    .find(|y| y.field == x.field && y.ready != x.ready)
+                    .find(|y| y.is_about_that_of(x) && y.ready != x.ready)
                     .map(|y| (x, y))
             });
             let (true, Some((x, y))) = (same_part, opposite) else {
@@ -348,7 +391,28 @@ fn disagreements(claims: &[Claims<'_>], phase: &PhaseResult) -> Vec<Finding> {
 }
 
 fn claims(document: &Value) -> Vec<Claim> {
-    leaves(document).iter().filter_map(claim).take(50).collect()
+    let all = leaves(document);
+    let claims = all.iter().filter_map(|leaf| {
+        let claim = claim(leaf)?;
+        let of = leaf.path.contains('[').then(|| called(&leaf.path, &all));
+        Some(Claim { of, ..claim })
+    });
+    claims.take(50).collect()
+}
+
+/// What the elements of lists are called that a path leads through: their names and ids.
+fn called(path: &str, all: &[Leaf]) -> Vec<String> {
+    let names = all.iter().filter(|leaf| {
+        let element = leaf
+            .path
+            .strip_suffix(leaf.key())
+            .filter(|start| start.ends_with("]."));
+        element.is_some_and(|start| path.starts_with(start))
+            && words(leaf.key())
+                .last()
+                .is_some_and(|word| ["name", "id", "model"].contains(&word.as_str()))
+    });
+    names.map(Leaf::text).collect()
 }
 
 /// What a leaf says about readiness, if it does.
@@ -405,6 +469,7 @@ fn claim(leaf: &Leaf) -> Option<Claim> {
         field: leaf.pattern.clone(),
         text: leaf.text(),
         ready,
+        of: None,
     };
     match &leaf.value {
         Value::Bool(value) if words(key).last().is_some_and(|w| STATES.contains(&w.as_str())) => {
@@ -520,6 +585,30 @@ mod tests {
         assert!(!found(json!({"model_loaded": false}), &mut one_fails));
     }
 
+    /// Whether the status of the search is called a contradiction, where it lists the state of these models.
+    fn contradicts(models: &Value, search_fails: bool) -> bool {
+        let mut target = |r: &Request| match r.path.as_str() {
+            "/v1/search" if search_fails => Some(Reply::json(500, &json!({}))),
+            "/v1/search/status" => Some(Reply::json(200, &json!({ "models": models }))),
+            _ => None,
+        };
+        let findings = with_health(&json!({"status": "ok"}), &mut target);
+        complaints(&findings).contains(&"status-contradiction")
+    }
+
+    #[test]
+    fn another_models_state_contradicts_nothing() {
+        let model = |name: &str, state: &str| json!({"name": name, "state": state});
+        let (up, down) = (model("a", "READY"), model("b", "UNAVAILABLE"));
+        assert!(!contradicts(&json!([up, down]), false));
+        assert!(!contradicts(&json!([up, down]), true));
+        // The search is asked about this one.
+        let named = model("alpha-1", "UNAVAILABLE");
+        assert!(contradicts(&json!([up, named]), false));
+        assert!(contradicts(&json!([down, model("c", "UNAVAILABLE")]), false));
+        assert!(contradicts(&json!([up, model("c", "READY")]), true));
+    }
+
     #[test]
     fn ready_beside_failures_is_a_contradiction() {
         let mut search_fails = |r: &Request| match r.path.as_str() {
@@ -550,6 +639,14 @@ mod tests {
             _ => library.answer(r),
         });
         assert!(complaints(&findings).contains(&"status-disagreement"));
+        let (_, findings) = run(&ALL, &twice, Budget::Quick, |r| match r.path.as_str() {
+            "/healthz" | "/api/health" => Reply::json(
+                200,
+                &json!([{"id": "a", "ready": true}, {"id": "b", "ready": false}]),
+            ),
+            _ => library.answer(r),
+        });
+        assert!(!complaints(&findings).contains(&"status-disagreement"));
     }
 
     #[test]

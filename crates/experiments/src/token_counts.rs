@@ -22,6 +22,8 @@ pub(crate) struct TokenCounts {
     /// Those of the prompt that are told apart from `input`: read from a cache, or written to one, by the habit of Messages
     /// (`cache_read_input_tokens`, `cache_creation_input_tokens`).
     pub apart: Option<f64>,
+    /// Those that the model thought with: a part of `output` by the habit of some, beside it by that of others.
+    pub reasoning: Option<f64>,
 }
 
 impl TokenCounts {
@@ -55,7 +57,9 @@ impl TokenCounts {
         }
         if is(&["cached"]) || (is(&["cache"]) && is(&["read"])) {
             Some(&mut self.cached)
-        } else if is(&["cache"]) || is(&["audio", "image", "reasoning", "accepted", "rejected"]) {
+        } else if is(&["reasoning", "thinking", "thought", "thoughts"]) {
+            Some(&mut self.reasoning)
+        } else if is(&["cache"]) || is(&["audio", "image", "accepted", "rejected"]) {
             // Parts of the parts.
             None
         } else if is(&["total"]) {
@@ -116,7 +120,7 @@ mod tests {
             output: Some(5.0),
             total: Some(17.0),
             cached: Some(8.0),
-            apart: None,
+            ..TokenCounts::default()
         };
         assert_eq!(TokenCounts::of(&usage), Some(all));
         let other = json!({"usage": {"input_tokens": 3, "output_tokens": 4, "cache_read_input_tokens": 1}});
@@ -127,5 +131,16 @@ mod tests {
         );
         assert_eq!((found.whole_input(), all.whole_input()), (Some(4.0), Some(12.0)));
         assert_eq!(TokenCounts::of(&json!({"tokens": ["a"], "count": 3})), None);
+        for thinking in [
+            json!({"completion_tokens": 64, "completion_tokens_details": {"reasoning_tokens": 60}}),
+            json!({"candidatesTokenCount": 64, "thoughtsTokenCount": 60}),
+        ] {
+            let found = TokenCounts::of(&thinking).unwrap();
+            assert_eq!(
+                (found.output, found.reasoning),
+                (Some(64.0), Some(60.0)),
+                "{thinking}"
+            );
+        }
     }
 }

@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::answer::{Answer, answers};
 use crate::draft::{Draft, source};
 use crate::experiment::params;
-use crate::leaf::{leaves, words};
+use crate::leaf::{has_word, leaves, words};
 use crate::primary::{heaviest, requests};
 use crate::text_slot::text_slots;
 use crate::token_counts::TokenCounts;
@@ -220,7 +220,10 @@ fn sums(good: &[(usize, Value, TokenCounts)], agreement: &mut Agreement) {
     for (_, _, tokens) in good {
         if let (Some(total), Some(input), Some(output)) = (tokens.total, tokens.input, tokens.output) {
             n += 1;
-            if (total - input - output).abs() > 0.5 {
+            let rest = total - input - output;
+            // What a model thinks is a part of its output for some, and a third part of the total for others.
+            let adds_up = |rest: f64| rest.abs() <= 0.5;
+            if !adds_up(rest) && !tokens.reasoning.is_some_and(|thought| adds_up(rest - thought)) {
                 wrong.push(format!(
                     "{input} of the input and {output} of the output, but {total} in all"
                 ));
@@ -289,7 +292,17 @@ fn inputs(good: &[(usize, Value, TokenCounts)], agreement: &mut Agreement) {
     agreement.add("a longer input has more tokens", n, &wrong);
 }
 
-/// The tokens of an answer fit its text: no more than it has bytes, and no fewer than a quarter of its words.
+/// Whether an answer holds more that was written for it than its text: what the model thought, or a tool that it calls.
+fn holds_more(answer: &Value) -> bool {
+    const MORE: &[&str] = &["reasoning", "thinking", "thought", "tool"];
+    leaves(answer)
+        .iter()
+        .filter(|leaf| leaf.value.as_str().is_some_and(|text| !text.is_empty()))
+        .any(|leaf| has_word(&leaf.pattern, MORE) || (leaf.key() == "type" && has_word(&leaf.text(), MORE)))
+}
+
+/// The tokens of an answer fit its text: no more than it has bytes, and no fewer than a quarter of its words. Tokens that the
+/// model thought with have no text there, and an answer that is not in this text alone is not compared.
 fn outputs(good: &[(usize, Value, TokenCounts)], agreement: &mut Agreement) {
     let mut n = 0;
     let mut wrong = Vec::new();
@@ -303,9 +316,14 @@ fn outputs(good: &[(usize, Value, TokenCounts)], agreement: &mut Agreement) {
         let (Some(output), [text]) = (tokens.output, texts.as_slice()) else {
             continue;
         };
+        if text.is_empty() || holds_more(json) {
+            continue;
+        }
         n += 1;
         let words = text.split_whitespace().count() as f64;
-        if output > text.len() as f64 + MARKS || output * WORDS_PER_TOKEN < words {
+        let fits = |tokens: f64| tokens <= text.len() as f64 + MARKS && tokens * WORDS_PER_TOKEN >= words;
+        let seen = output - tokens.reasoning.unwrap_or(0.0);
+        if !fits(output) && !fits(seen) {
             wrong.push(format!(
                 "{output} tokens for a text of {words} words and {} bytes",
                 text.len()
@@ -445,6 +463,47 @@ mod tests {
         for (i, distort) in cases.iter().enumerate() {
             assert_eq!(verdict(distort), Some(Verdict::Fail), "case {i}");
         }
+    }
+
+    #[test]
+    fn what_a_model_thinks_is_counted_and_not_shown() {
+        let cases: [Distortion; 5] = [
+            // A part of the output.
+            &|a, _| {
+                a["usage"] =
+                    json!({"completion_tokens": 900, "completion_tokens_details": {"reasoning_tokens": 895}});
+            },
+            // Beside it, and in the total.
+            &|a, _| {
+                let total = a["usage"]["total_tokens"].as_u64().unwrap();
+                a["usage"]["reasoning_tokens"] = json!(64);
+                a["usage"]["total_tokens"] = json!(total + 64);
+            },
+            // Told in a field of its own, whether or not there was room left for an answer.
+            &|a, _| {
+                a["choices"] = json!([{"content": "", "reasoning_content": "First I count the words."}]);
+                a["usage"] = json!({"completion_tokens": 64});
+            },
+            &|a, _| {
+                a["choices"] = json!([{"content": "", "thinking": null}]);
+                a["usage"] = json!({"completion_tokens": 64});
+            },
+            &|a, _| {
+                a["choices"] =
+                    json!([{"content": "five", "tool_calls": [{"name": "count", "arguments": "{}"}]}]);
+                a["usage"] = json!({"completion_tokens": 64});
+            },
+        ];
+        for (i, distort) in cases.iter().enumerate() {
+            assert_eq!(verdict(distort), Some(Verdict::Pass), "case {i}");
+        }
+        let total = verdict(|a, _| a["usage"]["reasoning_tokens"] = json!(3));
+        assert_eq!(total, Some(Verdict::Pass));
+        let neither = verdict(|a, _| {
+            a["usage"]["reasoning_tokens"] = json!(3);
+            a["usage"]["total_tokens"] = json!(1);
+        });
+        assert_eq!(neither, Some(Verdict::Fail));
     }
 
     #[test]

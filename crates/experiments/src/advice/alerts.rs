@@ -157,11 +157,8 @@ fn forecast(promised: f64, fast: f64, slow: f64) -> String {
 
 fn saturation(facts: &Facts<'_>, page: &mut Page) {
     let Some(knee) = &facts.knee else {
-        page.lacks(
-            "alert on saturation",
-            "the requests in flight at the knee",
-            "run `baseline` and `ladder`",
-        );
+        let (missing, first) = facts.for_knee();
+        page.lacks("alert on saturation", missing, first);
         return;
     };
     let value = SATURATED * knee.value;

@@ -7,7 +7,7 @@ use prony_stats::mean;
 
 use crate::RunView;
 use crate::draft::source;
-use crate::ladder::throughput_max;
+use crate::ladder::{is_used_up, steps, throughput_max};
 use crate::metric::{CONFIDENCE, mean_interval};
 use crate::timings::Timings;
 
@@ -51,7 +51,10 @@ impl<'a> Facts<'a> {
         let solo = solo(run, &endpoint);
         let throughput = found("serial-service", "highest throughput");
         let capacity = found("capacity", "sustained rate");
-        let knee = found("capacity", "parallel slots").or_else(|| knee(solo.as_ref(), throughput.as_ref()));
+        let ladder = run.phase("ladder", &endpoint).map(steps).unwrap_or_default();
+        let knee = found("capacity", "parallel slots").or_else(|| {
+            knee(solo.as_ref(), throughput.as_ref()).filter(|knee| is_used_up(&ladder, knee.value))
+        });
         let limit = objective
             .response_ms
             .map(stated)
@@ -70,6 +73,26 @@ impl<'a> Facts<'a> {
                 .map(in_seconds),
             health: health(run),
             endpoint,
+        }
+    }
+
+    /// Whether throughput was not used up, so that its highest value is one that was reached and no limit.
+    pub(super) fn is_rising(&self) -> bool {
+        self.knee.is_none() && self.throughput.is_some() && self.solo.is_some()
+    }
+
+    /// What is missing for the requests in flight at the knee, and what to do first.
+    pub(super) fn for_knee(&self) -> (&'static str, &'static str) {
+        if self.is_rising() {
+            (
+                "a throughput that more requests at a time no longer raise",
+                "run `ladder` with higher `connections`",
+            )
+        } else {
+            (
+                "the highest throughput, and the time of one request alone",
+                "run `baseline` and `ladder`",
+            )
         }
     }
 

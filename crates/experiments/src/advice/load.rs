@@ -54,11 +54,8 @@ fn planning(facts: &Facts<'_>, page: &mut Page) {
 
 fn limit(facts: &Facts<'_>, page: &mut Page) {
     let Some(knee) = &facts.knee else {
-        page.lacks(
-            "concurrency limit",
-            "the highest throughput, and the time of one request alone",
-            "run `baseline` and `ladder`",
-        );
+        let (missing, first) = facts.for_knee();
+        page.lacks("concurrency limit", missing, first);
         return;
     };
     let value = knee.value.round().max(1.0);
@@ -196,6 +193,13 @@ fn retries(facts: &Facts<'_>, page: &mut Page) {
     };
     let vulnerable = most.value / ATTEMPTS_MAX;
     let budgeted = most.value / (1.0 + RETRY_BUDGET);
+    let caveat = if facts.capacity.is_none() && facts.is_rising() {
+        format!(
+            "The ladder does not show throughput used up, so the rates are at least these. {ONE_INSTANCE}"
+        )
+    } else {
+        ONE_INSTANCE.to_owned()
+    };
     page.set(Line {
         key: "retry.attempts_max",
         value: ATTEMPTS_MAX,
@@ -208,7 +212,7 @@ fn retries(facts: &Facts<'_>, page: &mut Page) {
             digits(vulnerable)
         ),
         evidence: vec![most.clone()],
-        caveat: ONE_INSTANCE.to_owned(),
+        caveat: caveat.clone(),
     });
     page.set(Line {
         key: "retry.budget_share",
@@ -222,6 +226,6 @@ fn retries(facts: &Facts<'_>, page: &mut Page) {
             digits(vulnerable)
         ),
         evidence: vec![most.clone()],
-        caveat: ONE_INSTANCE.to_owned(),
+        caveat,
     });
 }

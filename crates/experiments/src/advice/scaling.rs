@@ -86,11 +86,8 @@ fn workers(facts: &Facts<'_>, page: &mut Page) {
 
 fn target(facts: &Facts<'_>, page: &mut Page) {
     let Some(knee) = &facts.knee else {
-        page.lacks(
-            "target of the autoscaler",
-            "the requests in flight at the knee",
-            "run `baseline` and `ladder`",
-        );
+        let (missing, first) = facts.for_knee();
+        page.lacks("target of the autoscaler", missing, first);
         return;
     };
     let start_s = facts.cold_start.as_ref().map(|c| c.value);

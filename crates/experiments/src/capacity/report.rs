@@ -228,19 +228,31 @@ fn behaves_like(
 ) -> Draft {
     let n: usize = slots.steps.iter().map(|s| s.good).sum();
     let alone = ms(1000.0 * slots.alone_s);
+    let plan = |draft: Draft| {
+        draft.advice(
+            &format!(
+                "Plan for {} requests per second for each instance.",
+                digits(PLAN * rate)
+            ),
+            &format!("{PLAN} x {}", digits(rate)),
+        )
+    };
+    if !slots.is_saturated() {
+        detail.push(format!(
+            "The server behaves like at least {} parallel slots of {alone}: the ladder, which went up to {} at a time, does not show \
+             throughput used up.",
+            slots.count(),
+            slots.most()
+        ));
+        return plan(draft);
+    }
     detail.push(format!(
         "The server behaves like about {} parallel slots of {alone}.",
         slots.count()
     ));
     let mut draft = draft.figure("parallel slots", slots.knee(), "requests", n, evidence);
     let Some(objective) = promise.response() else {
-        return draft.advice(
-            &format!(
-                "Plan for {} requests per second for each instance.",
-                digits(PLAN * rate)
-            ),
-            &format!("{PLAN} x {}", digits(rate)),
-        );
+        return plan(draft);
     };
     if let Some(model) = slots.model_rate(objective) {
         detail.push(format!(
@@ -343,7 +355,8 @@ fn unconfirmed(run: &RunView<'_>, course: &Course, slots: Option<&(&PhaseResult,
     let mut detail = vec![promise.origin(), course.conditions()];
     if let Some((_, slots)) = slots {
         detail.push(format!(
-            "The ladder suggests about {} parallel slots of {}.",
+            "The ladder suggests {} {} parallel slots of {}.",
+            if slots.is_saturated() { "about" } else { "at least" },
             slots.count(),
             ms(1000.0 * slots.alone_s)
         ));

@@ -5,7 +5,7 @@ use prony_model::{PhaseResult, Shape};
 use prony_stats::erlang::Queue;
 use prony_stats::usl::{self, Intervals, Usl};
 
-use crate::ladder::{LadderStep, steps};
+use crate::ladder::{LadderStep, is_used_up, steps};
 use crate::objective::Objective;
 use crate::timings::Timings;
 
@@ -59,6 +59,16 @@ impl Slots {
     /// Concurrency at which throughput is about used up: X_max R(1).
     pub(super) fn knee(&self) -> f64 {
         self.x_max * self.alone_s
+    }
+
+    /// Whether the ladder went on until throughput was used up; else there are at least so many slots.
+    pub(super) fn is_saturated(&self) -> bool {
+        is_used_up(&self.steps, self.knee())
+    }
+
+    /// The highest concurrency.
+    pub(super) fn most(&self) -> u32 {
+        self.steps.iter().map(|s| s.n).max().unwrap_or(0)
     }
 
     /// That as a number of slots.
@@ -187,5 +197,13 @@ mod tests {
         assert!((rate / 400.0 - 0.855).abs() < 0.001, "{rate}");
         let strict = Objective::new(None, Some(5.0), None).unwrap();
         assert_eq!(four.model_rate(&strict), None);
+    }
+
+    #[test]
+    fn slots_are_counted_only_where_throughput_stopped_rising() {
+        let of = |slots: f64| self::slots(move |n| 100.0 * n.min(slots), &[1, 2, 4, 8, 16, 32]);
+        assert!(of(4.0).is_saturated() && of(16.0).is_saturated());
+        assert!(!of(32.0).is_saturated() && !of(500.0).is_saturated());
+        assert_eq!(of(500.0).most(), 32);
     }
 }

@@ -15,6 +15,8 @@ pub(super) enum Cause {
     Imbalance,
     /// Nothing waited: the time is that of the work.
     Execution,
+    /// Most of what failed was refused for its rate: that tells nothing of workers.
+    Limited,
 }
 
 /// Share of what was lost that must be gone when the burst is repeated, for the start to be the cause.
@@ -37,6 +39,9 @@ pub(super) fn cause(
     (service_s, variation): (f64, f64),
     timeout_s: f64,
 ) -> Cause {
+    if 2 * (idle.limited + again.limited) > idle.failed() + again.failed() {
+        return Cause::Limited;
+    }
     let waits = idle.wait_s(service_s) > WAIT_MIN * service_s;
     if !waits && idle.refused_s.is_empty() {
         return Cause::Execution;

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use prony_model::{Captured, Outcome, OutcomeClass, PhaseResult, Sample};
+use prony_model::{Captured, Outcome, OutcomeClass, PhaseResult, Sample, Shape};
 use prony_stats::{fisher, mean, median, student, variance};
 
 use super::workers::{Account, account, from_ends};
@@ -11,24 +11,32 @@ use crate::timings::Timings;
 use crate::worker_id;
 
 /// Words of a refusal's body that mean that no worker was free, as platforms write them.
-const BUSY_WORDS: [&str; 12] = [
+const BUSY_WORDS: [&str; 5] = [
+    "not available",
+    "capacity",
+    "overloaded",
+    "try again",
+    "timed out waiting",
+];
+/// Those that speak of workers or of their queue: with them even a 429 means that none was free.
+const WORKER_WORDS: [&str; 6] = [
     "no worker",
     "no available",
-    "not available",
     "no instance",
     "no healthy",
     "queue is full",
     "queue full",
-    "capacity",
-    "overloaded",
-    "too many requests",
-    "try again",
-    "timed out waiting",
 ];
+/// Words of a refusal for the rate of a client.
+const LIMIT_WORDS: [&str; 2] = ["too many requests", "rate limit"];
 
 /// Times the median of warm requests from which on one counts as slow, and ms above the slowest of them.
 const SLOW_RATIO: f64 = 1.5;
 const SLOW_EXCESS_S: f64 = 0.02;
+
+/// Times the usual time to connect, and seconds above that, from which on a connection was held up: a listener had to wake.
+const HELD_RATIO: f64 = 3.0;
+const HELD_EXCESS_S: f64 = 0.1;
 
 /// Level of the test that slow requests are those after idleness.
 const LEVEL: f64 = 0.01;
@@ -38,17 +46,52 @@ const LEVEL: f64 = 0.01;
 pub(super) struct Warm {
     /// What each took, in s; the first of all left out.
     pub times_s: Vec<f64>,
+    /// What it usually takes to connect without idleness, in s.
+    pub connect_s: f64,
 }
 
 impl Warm {
-    /// Of a phase of requests one after another; `None` with fewer than three good ones after the first.
-    pub(super) fn of(phase: &PhaseResult) -> Option<Self> {
+    /// Of a phase of requests one after another, and of the first requests of all phases, which come after no idleness and open
+    /// a connection; `None` with fewer than three good ones after the first.
+    pub(super) fn of(phase: &PhaseResult, all: &[&PhaseResult]) -> Option<Self> {
         let times_s: Vec<f64> = Timings::all(phase)
             .good()
             .filter(|s| s.seq > 0)
             .map(|s| s.service().as_secs_f64())
             .collect();
-        (times_s.len() >= 3).then_some(Self { times_s })
+        let mut connects_s: Vec<f64> = all
+            .iter()
+            .flat_map(|phase| {
+                let is_first = |s: &Sample| match phase.phase.shape {
+                    Shape::Sequential { .. } => s.seq == 0,
+                    Shape::Ladder { .. } => s.step == 0,
+                    _ => false,
+                };
+                Timings::all(phase).good().filter(move |s| is_first(s))
+            })
+            .map(opening_s)
+            .filter(|connect_s| *connect_s > 0.0)
+            .collect();
+        (times_s.len() >= 3).then(|| Self {
+            times_s,
+            connect_s: if connects_s.is_empty() {
+                0.0
+            } else {
+                median(&mut connects_s)
+            },
+        })
+    }
+
+    /// What a request took, in s: from its first byte on, since the way to a target says nothing of its workers. A connection that
+    /// took far longer than usual was held up, and counts with what is more than usual.
+    fn taken_s(&self, sample: &Sample) -> f64 {
+        let opening_s = opening_s(sample);
+        let held_s = if opening_s > HELD_RATIO * self.connect_s + HELD_EXCESS_S {
+            opening_s - self.connect_s
+        } else {
+            0.0
+        };
+        sample.service().as_secs_f64() + held_s
     }
 
     /// The usual time, in s.
@@ -75,6 +118,8 @@ pub(super) struct Probes {
     pub times_s: Vec<f64>,
     /// Those that were not answered well.
     pub failed: usize,
+    /// Those of them that were refused for their rate.
+    pub limited: usize,
     /// What those that were slow took longer than a warm request, in s.
     pub starts_s: Vec<f64>,
     /// Chance that as many slow ones come after idleness if idleness had no part in it (Fisher).
@@ -91,8 +136,12 @@ impl Probes {
         };
         let times_s: Vec<f64> = after()
             .filter(|s| s.outcome == Outcome::Ok)
-            .map(|s| s.response().as_secs_f64())
+            .map(|s| warm.taken_s(s))
             .collect();
+        let captures = captures(phase);
+        let limited = after()
+            .filter(|s| refusal(s, captures.get(&s.seq).copied()) == Some(Refusal::Limited))
+            .count();
         let starts_s: Vec<f64> = times_s
             .iter()
             .filter(|t| warm.is_slow(**t))
@@ -107,6 +156,7 @@ impl Probes {
         );
         Self {
             failed: after().count() - times_s.len(),
+            limited,
             times_s,
             starts_s,
             p,
@@ -130,7 +180,7 @@ pub(super) fn mean_with_interval(values: &[f64]) -> (f64, Option<(f64, f64)>) {
     )
 }
 
-/// What became of the requests of one burst. Times in s since it began.
+/// What became of the requests of one burst. Times in s since it began, without the time to connect.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Burst {
     /// Requests sent.
@@ -139,6 +189,8 @@ pub(super) struct Burst {
     pub ends_s: Vec<f64>,
     /// When each request was refused for want of a worker.
     pub refused_s: Vec<f64>,
+    /// Requests that were refused for their rate.
+    pub limited: usize,
     /// Requests that got no answer in time.
     pub timed_out: usize,
     /// Requests that failed otherwise.
@@ -149,15 +201,15 @@ pub(super) struct Burst {
 
 impl Burst {
     /// Of one step of a phase, with the workers by that header.
-    pub(super) fn of(phase: &PhaseResult, step: u16, header: Option<&str>) -> Self {
+    pub(super) fn of(phase: &PhaseResult, step: u16, header: Option<&str>, warm: &Warm) -> Self {
         let samples: Vec<&Sample> = Timings::all(phase)
             .step(step)
             .samples()
             .filter(|s| !s.outcome.is_own())
             .collect();
         let begun = samples.iter().map(|s| s.intended).min().unwrap_or_default();
-        let since = |s: &Sample| (s.done - begun).as_secs_f64();
-        let captures: BTreeMap<u64, &Captured> = phase.captures.iter().map(|c| (c.seq, c)).collect();
+        let since = |s: &Sample| (s.intended - begun).as_secs_f64() + warm.taken_s(s);
+        let captures = captures(phase);
         let named = header.map(|h| worker_id::workers(phase, h)).unwrap_or_default();
         let mut burst = Self {
             size: samples.len(),
@@ -165,18 +217,18 @@ impl Burst {
         };
         let mut named_ends: Vec<(&str, f64)> = Vec::new();
         for sample in samples {
-            match sample.outcome {
-                Outcome::Ok => {
-                    burst.ends_s.push(since(sample));
-                    if let Some(worker) = named.get(&sample.seq) {
-                        named_ends.push((*worker, since(sample)));
-                    }
+            if sample.outcome == Outcome::Ok {
+                burst.ends_s.push(since(sample));
+                if let Some(worker) = named.get(&sample.seq) {
+                    named_ends.push((*worker, since(sample)));
                 }
-                _ if is_busy(sample, captures.get(&sample.seq).copied()) => {
-                    burst.refused_s.push(since(sample));
-                }
-                outcome if outcome.class() == OutcomeClass::Timeout => burst.timed_out += 1,
-                _ => burst.broken += 1,
+                continue;
+            }
+            match refusal(sample, captures.get(&sample.seq).copied()) {
+                Some(Refusal::Busy) => burst.refused_s.push(since(sample)),
+                Some(Refusal::Limited) => burst.limited += 1,
+                None if sample.outcome.class() == OutcomeClass::Timeout => burst.timed_out += 1,
+                None => burst.broken += 1,
             }
         }
         burst.ends_s.sort_unstable_by(f64::total_cmp);
@@ -187,7 +239,7 @@ impl Burst {
 
     /// Requests without a good answer.
     pub(super) fn failed(&self) -> usize {
-        self.refused_s.len() + self.timed_out + self.broken
+        self.refused_s.len() + self.limited + self.timed_out + self.broken
     }
 
     /// Mean time that the answered ones waited before a worker took them, in s.
@@ -208,17 +260,37 @@ impl Burst {
     }
 }
 
-/// Whether the target says that it has no worker for the request: by its status, or by the words of an error.
-fn is_busy(sample: &Sample, capture: Option<&Captured>) -> bool {
-    if sample.outcome.class() == OutcomeClass::Refusal {
-        return true;
+/// What the target took to accept a connection for the request, in s.
+fn opening_s(sample: &Sample) -> f64 {
+    (sample.lag() - sample.own_lag()).as_secs_f64()
+}
+
+/// The responses that were kept, by the request.
+fn captures(phase: &PhaseResult) -> BTreeMap<u64, &Captured> {
+    phase.captures.iter().map(|c| (c.seq, c)).collect()
+}
+
+/// Why a target refuses a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    /// It has no worker for it.
+    Busy,
+    /// Its client asks too often.
+    Limited,
+}
+
+/// Why the target refuses a request, where it says so: by its status, or by the words of an error.
+fn refusal(sample: &Sample, capture: Option<&Captured>) -> Option<Refusal> {
+    let text = capture.map_or_else(String::new, |c| c.body.to_ascii_lowercase());
+    let says = |words: &[&str]| sample.status >= 400 && words.iter().any(|words| text.contains(words));
+    match sample.outcome {
+        Outcome::Ok => None,
+        _ if says(&WORKER_WORDS) => Some(Refusal::Busy),
+        Outcome::Status429 | Outcome::GrpcResourceExhausted => Some(Refusal::Limited),
+        outcome if outcome.class() == OutcomeClass::Refusal => Some(Refusal::Busy),
+        _ if says(&LIMIT_WORDS) => Some(Refusal::Limited),
+        _ => says(&BUSY_WORDS).then_some(Refusal::Busy),
     }
-    let is_error = sample.status >= 400;
-    let says = |text: &str| {
-        let text = text.to_ascii_lowercase();
-        BUSY_WORDS.iter().any(|words| text.contains(words))
-    };
-    is_error && capture.is_some_and(|c| says(&c.body))
 }
 
 /// The header that names workers, over all of the experiment's phases.
@@ -233,4 +305,186 @@ pub(super) fn workers_seen(phases: &[&PhaseResult], header: &str) -> usize {
         .flat_map(|p| worker_id::workers(p, header).into_values())
         .collect();
     all.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use prony_model::{
+        Capture, Captured, Limits, Nanos, Outcome, Phase, PhaseResult, Sample, SampleFlags, Scenario, Shape,
+    };
+
+    use super::{Burst, Probes, Warm};
+    use crate::cold_start::cause::{Cause, cause};
+    use crate::fake::summary;
+
+    const SERVICE_MS: f64 = 5.0;
+
+    /// A request of a step that took so long to connect, and then its usual time.
+    fn request(step: u16, connect_ms: f64, outcome: Outcome) -> Sample {
+        let intended = Nanos::from_secs_f64(1.0 + 10.0 * f64::from(step));
+        let sent = intended + Nanos::from_millis_f64(connect_ms);
+        Sample {
+            step,
+            intended,
+            sent,
+            done: sent + Nanos::from_millis_f64(SERVICE_MS),
+            connect_us: (1_000.0 * connect_ms) as u32,
+            flags: SampleFlags::NEW_CONNECTION,
+            outcome,
+            status: match outcome {
+                Outcome::Ok => 200,
+                Outcome::Status503 => 503,
+                _ => 429,
+            },
+            ..Sample::default()
+        }
+    }
+
+    fn recorded(shape: Shape, mut samples: Vec<Sample>, body: &str) -> PhaseResult {
+        for (seq, sample) in samples.iter_mut().enumerate() {
+            sample.seq = seq as u64;
+        }
+        let phase = Phase {
+            name: "phase".to_owned(),
+            experiment: super::super::NAME.to_owned(),
+            scenarios: vec![Scenario::new("POST /work", Vec::new())],
+            shape,
+            limits: Limits::default(),
+            capture: Capture::NONE,
+        };
+        let captures = samples
+            .iter()
+            .map(|s| Captured {
+                seq: s.seq,
+                scenario: 0,
+                item: 0,
+                status: s.status,
+                outcome: s.outcome,
+                headers: Vec::new(),
+                body: body.to_owned(),
+                body_bytes: body.len() as u64,
+                cut: false,
+                binary: false,
+                bytes: Vec::new(),
+                head: String::new(),
+                digest: String::new(),
+                error: String::new(),
+            })
+            .collect();
+        PhaseResult {
+            index: 0,
+            summary: summary(&phase, 0, &samples, Nanos::from_secs_f64(100.0)),
+            phase,
+            samples,
+            samples_cut: false,
+            captures,
+            streams: Vec::new(),
+            readings: Vec::new(),
+        }
+    }
+
+    fn ladder(connections: Vec<u32>, samples: Vec<Sample>, body: &str) -> PhaseResult {
+        let shape = Shape::Ladder {
+            connections,
+            requests_each: Some(1),
+            duration_s: None,
+            idle_s: 5.0,
+        };
+        recorded(shape, samples, body)
+    }
+
+    fn warm() -> PhaseResult {
+        let shape = Shape::Sequential {
+            requests: 12,
+            duration_s: None,
+        };
+        let mut samples = vec![request(0, 60.0, Outcome::Ok)];
+        samples.extend((1..12).map(|_| request(0, 0.0, Outcome::Ok)));
+        recorded(shape, samples, "")
+    }
+
+    /// Probes that take so long to connect after idleness, and the first before it.
+    fn probes(connect_ms: f64) -> PhaseResult {
+        let mut samples = vec![request(0, 62.0, Outcome::Ok)];
+        samples.extend((1..6).map(|step| request(step, connect_ms, Outcome::Ok)));
+        ladder(vec![1; 6], samples, "")
+    }
+
+    /// A burst of 8 after idleness whose requests take so long to connect.
+    fn after_idle(connect_ms: impl Fn(f64) -> f64) -> PhaseResult {
+        let mut samples = vec![request(0, 61.0, Outcome::Ok)];
+        samples.extend((0..8).map(|k| request(1, connect_ms(f64::from(k)), Outcome::Ok)));
+        ladder(vec![1, 8], samples, "")
+    }
+
+    fn at_once(outcome: Outcome, body: &str) -> PhaseResult {
+        let shape = Shape::Burst {
+            size: 8,
+            count: 1,
+            interval_s: 0.0,
+        };
+        recorded(shape, vec![request(0, 0.0, outcome); 8], body)
+    }
+
+    #[test]
+    fn a_far_way_to_a_target_is_no_cold_start() {
+        let (one_by_one, far) = (warm(), probes(65.0));
+        let warm = Warm::of(&one_by_one, &[&one_by_one, &far]).unwrap();
+        assert!((warm.connect_s - 0.061).abs() < 1e-9, "{warm:?}");
+        let found = Probes::of(&far, &warm);
+        assert!(!found.are_cold() && found.starts_s.is_empty(), "{found:?}");
+        // Eight handshakes at once take longer each.
+        let idle = Burst::of(&after_idle(|k| 60.0 + 10.0 * k), 1, None, &warm);
+        let again = Burst::of(&at_once(Outcome::Ok, ""), 0, None, &warm);
+        assert!(
+            (idle.wait_s(0.005) - again.wait_s(0.005)).abs() < 1e-9,
+            "{idle:?}"
+        );
+        assert_eq!(cause(&idle, &again, (0.005, 0.05), 30.0), Cause::Execution);
+    }
+
+    #[test]
+    fn a_listener_that_has_to_wake_is_one() {
+        let (one_by_one, held) = (warm(), probes(2_060.0));
+        let warm = Warm::of(&one_by_one, &[&one_by_one, &held]).unwrap();
+        let found = Probes::of(&held, &warm);
+        assert!(found.are_cold() && found.starts_s.len() == 5, "{found:?}");
+        assert!(found.starts_s.iter().all(|s| (s - 2.0).abs() < 0.01), "{found:?}");
+        let idle = Burst::of(&after_idle(|_| 2_060.0), 1, None, &warm);
+        let again = Burst::of(&at_once(Outcome::Ok, ""), 0, None, &warm);
+        assert_eq!(cause(&idle, &again, (0.005, 0.05), 30.0), Cause::Cold);
+    }
+
+    #[test]
+    fn a_limit_on_the_rate_is_no_want_of_workers() {
+        let one_by_one = warm();
+        let warm = Warm::of(&one_by_one, &[&one_by_one]).unwrap();
+        let of = |outcome, body| Burst::of(&at_once(outcome, body), 0, None, &warm);
+        let limited = of(Outcome::Status429, "Rate limit exceeded, try again in 20 s");
+        assert_eq!((limited.limited, limited.refused_s.len()), (8, 0));
+        assert_eq!(limited.failed(), 8);
+        let answered = of(Outcome::Ok, "");
+        for (idle, again) in [(&limited, &limited), (&answered, &limited)] {
+            assert_eq!(cause(idle, again, (0.005, 0.05), 30.0), Cause::Limited);
+        }
+        for (outcome, body) in [
+            (Outcome::Status503, ""),
+            (
+                Outcome::Status429,
+                "The request was aborted because there was no available instance.",
+            ),
+        ] {
+            let busy = of(outcome, body);
+            assert_eq!((busy.limited, busy.refused_s.len()), (0, 8), "{outcome:?}");
+        }
+        let refused = ladder(
+            vec![1; 4],
+            (0..4)
+                .map(|step| request(step, 60.0, Outcome::Status429))
+                .collect(),
+            "",
+        );
+        let found = Probes::of(&refused, &warm);
+        assert_eq!((found.failed, found.limited), (3, 3));
+    }
 }

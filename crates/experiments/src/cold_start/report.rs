@@ -24,6 +24,10 @@ const FIT_MAX: f64 = 0.35;
 /// Share of arrivals that may wait longer than a request is given, in steady traffic.
 const LATE_MAX: f64 = 0.01;
 
+/// What to do about a limit on the rate.
+const LIFT: &str = "Lift the rate limit for this client, or make the bursts smaller (`sizes`) and the silence longer (`idle_s`). The \
+                    experiment rate-limit tells where it lies.";
+
 /// The findings.
 pub(super) fn findings(
     run: &RunView<'_>,
@@ -39,11 +43,11 @@ pub(super) fn findings(
         )];
     };
     let endpoint = phase.phase.scenarios[0].name.clone();
-    let Some(warm) = Warm::of(phase) else {
+    let phases: Vec<&PhaseResult> = run.of(NAME).collect();
+    let Some(warm) = Warm::of(phase, &phases) else {
         let why = format!("Too few good answers of {endpoint} one after another to compare a start with");
         return vec![undecided(&endpoint, &why)];
     };
-    let phases: Vec<&PhaseResult> = run.of(NAME).collect();
     let case = Case {
         run,
         endpoint: &endpoint,
@@ -123,6 +127,19 @@ impl Case<'_> {
         };
         let k = probes.times_s.len();
         let evidence = source(phase, self.endpoint);
+        if k == 0 && 2 * probes.limited > probes.failed {
+            return draft
+                .verdict(Verdict::Inconclusive, Severity::Low)
+                .title(format!(
+                    "{} of {} requests to {} after {} of silence were refused for their rate (429), so nothing is said of a start",
+                    probes.limited,
+                    probes.failed,
+                    self.endpoint,
+                    s(self.idle_s)
+                ))
+                .advice(LIFT, "")
+                .done();
+        }
         if k == 0 {
             return draft
                 .verdict(Verdict::Fail, Severity::High)
@@ -161,9 +178,10 @@ impl Case<'_> {
             );
         let detail = format!(
             "{k} single requests, each after {} of silence, beside {} without; the slowest of {k} is an upper bound (95 %) of no \
-             more than the p{bound:.0}.",
+             more than the p{bound:.0}. The time to connect (usually {}) does not count, unless it is far longer.",
             s(self.idle_s),
-            self.warm.times_s.len()
+            self.warm.times_s.len(),
+            s(self.warm.connect_s)
         );
         if probes.are_cold() {
             self.cold(draft, probes, &detail, &evidence)
@@ -288,20 +306,23 @@ impl Case<'_> {
         Some(self.burst(pairs.last()?, &pairs))
     }
 
-    /// The bursts, that with most failures last; the largest when none failed.
+    /// The bursts, that with most failures last, where those for a rate weigh least; the largest when none failed.
     fn pairs(&self) -> Vec<Pair<'_>> {
         let mut pairs: Vec<Pair<'_>> = bursts(self.run)
             .into_iter()
             .map(|(size, idle, again)| self.pair(size, idle, again))
             .collect();
-        pairs.sort_by_key(|pair| (pair.idle.failed(), pair.size));
+        pairs.sort_by_key(|pair| {
+            let failed = pair.idle.failed();
+            (failed - pair.idle.limited, failed, pair.size)
+        });
         pairs
     }
 
     fn pair<'p>(&self, size: u32, phase: &'p PhaseResult, again: &PhaseResult) -> Pair<'p> {
         let header = self.header.as_deref();
-        let idle = Burst::of(phase, 1, header);
-        let again = Burst::of(again, 0, header);
+        let idle = Burst::of(phase, 1, header, self.warm);
+        let again = Burst::of(again, 0, header, self.warm);
         let service_s = self.warm.median_s();
         let given_up = idle
             .patience_s(service_s, self.timeout_s)
@@ -332,6 +353,7 @@ impl Case<'_> {
         let evidence = source(pair.phase, self.endpoint);
         let failed = pair.idle.failed();
         let (verdict, severity) = match pair.cause {
+            Cause::Limited => (Verdict::Inconclusive, Severity::Low),
             _ if failed > 0 => (Verdict::Fail, Severity::High),
             Cause::Cold if self.waits_longer(pair) => (Verdict::Warn, Severity::Medium),
             Cause::Imbalance => (Verdict::Warn, Severity::Medium),
@@ -379,14 +401,15 @@ impl Case<'_> {
             pairs.iter().map(|p| row(p, service_s)).collect(),
             &evidence,
         );
-        if self.plans(pair) {
-            draft = self.plan(draft, pair, &evidence);
-        } else if pair.cause == Cause::Imbalance {
-            draft = draft.advice(
+        let draft = match pair.cause {
+            _ if self.plans(pair) => self.plan(draft, pair, &evidence),
+            Cause::Limited => draft.advisory().advice(LIFT, ""),
+            Cause::Imbalance => draft.advice(
                 "Deal requests out to the worker that is free, from one queue, and not in turn or at random.",
                 "",
-            );
-        }
+            ),
+            _ => draft,
+        };
         draft.done()
     }
 
@@ -402,7 +425,7 @@ impl Case<'_> {
         match pair.cause {
             Cause::Cold => pair.idle.failed() > 0 || self.waits_longer(pair),
             Cause::Cap => pair.idle.failed() > 0,
-            Cause::Imbalance | Cause::Execution => false,
+            Cause::Imbalance | Cause::Execution | Cause::Limited => false,
         }
     }
 
@@ -450,6 +473,12 @@ impl Case<'_> {
         );
         let workers = self.workers(pair);
         match (failed, pair.cause) {
+            (_, Cause::Limited) => format!(
+                "{} of {} requests to {} in bursts of {size} were refused for their rate (429), so nothing is said of its workers",
+                pair.idle.limited + pair.again.limited,
+                pair.idle.size + pair.again.size,
+                self.endpoint
+            ),
             (0, Cause::Cold) => format!(
                 "A burst of {size} to {} waits {} longer after idleness, because workers must start{start}",
                 self.endpoint,
@@ -494,6 +523,7 @@ impl Case<'_> {
             }
             Cause::Imbalance => "Fewer were at work than before, while requests still waited.".to_owned(),
             Cause::Execution => "Nothing waited for a worker.".to_owned(),
+            Cause::Limited => "A limit on the rate of requests stood before the workers.".to_owned(),
         });
         match (&self.header, &pair.idle.account) {
             (Some(header), Some(account)) => said.push(format!(
@@ -639,6 +669,7 @@ fn row(pair: &Pair<'_>, service_s: f64) -> Vec<String> {
             Cause::Cap => "too few workers",
             Cause::Imbalance => "imbalance",
             Cause::Execution => "the work itself",
+            Cause::Limited => "a rate limit",
         }
         .to_owned(),
     ]

@@ -21,15 +21,20 @@ pub(super) fn degenerate(observed: &Observed<'_>) -> Option<Finding> {
     if variants.len() + 1 < INPUTS_MIN {
         return None;
     }
-    let classes: Vec<&Leaf> = observed.telling(base).filter(|l| rules::is_class(l)).collect();
-    let class = *classes.first()?;
-    if !classes.iter().all(|l| is_constant(l, &variants)) {
-        return None;
-    }
     let certainties: Vec<&Leaf> = observed
         .telling(base)
         .filter(|l| rules::is_certainty(l))
         .collect();
+    // The code of a class is told from other numbers only where nothing stands beside it.
+    let alone = rules::are_only_classes(observed.telling(base));
+    let classes: Vec<&Leaf> = observed
+        .telling(base)
+        .filter(|l| rules::is_class(l) || (alone && l.value.is_number() && rules::is_class_like(l)))
+        .collect();
+    let class = *classes.first()?;
+    if !classes.iter().all(|l| is_constant(l, &variants)) {
+        return None;
+    }
     let spreads = certainties.iter().any(|l| spread(l, &variants) >= SPREAD_MIN);
     let certainty = certainties
         .iter()
@@ -37,7 +42,7 @@ pub(super) fn degenerate(observed: &Observed<'_>) -> Option<Finding> {
         .find(|l| !spreads && is_constant(l, &variants));
     let draft = match certainty {
         Some(certainty) => constant_certainty(observed, class, certainty, variants.len() + 1),
-        None => constant_class(observed, class, variants.len() + 1),
+        None => constant_class(observed, class, !certainties.is_empty(), variants.len() + 1),
     };
     Some(with_evidence(
         draft,
@@ -88,12 +93,17 @@ fn constant_certainty(observed: &Observed<'_>, class: &Leaf, certainty: &Leaf, n
         ))
 }
 
-fn constant_class(observed: &Observed<'_>, class: &Leaf, n: usize) -> Draft {
+fn constant_class(observed: &Observed<'_>, class: &Leaf, with_certainty: bool, n: usize) -> Draft {
     let name = &observed.endpoint.name;
+    let but = if with_certainty {
+        "but not with the same certainty"
+    } else {
+        "and no certainty"
+    };
     Draft::new(NAME, "constant-class", name)
         .advisory()
         .title(format!(
-            "{name} gives the same class ({}) for all {n} inputs, but not with the same certainty",
+            "{name} gives the same class ({}) for all {n} inputs, {but}",
             bounded_to(&class.text(), 40)
         ))
         .detail(format!(

@@ -22,6 +22,9 @@ const SUBSTANCE_RICH: u32 = 4;
 /// Values asked for when the answer has little substance.
 const VALUES_MIN_POOR: usize = 6;
 
+/// Said in a row where all that an answer holds is a class: inputs of one class rightly get the same.
+const ONE_CLASS: &str = "one class for all, which may be right";
+
 /// One good answer with its trial.
 pub(super) struct Seen<'a> {
     pub trial: &'a Trial,
@@ -43,6 +46,8 @@ pub(super) struct Observed<'a> {
 enum Dependence {
     Depends,
     Ignored,
+    /// The same class for all, and nothing else that could tell inputs apart.
+    OneClass,
     TooFew,
     NothingToCompare,
 }
@@ -148,14 +153,16 @@ impl<'a> Observed<'a> {
         if base.leaves.values().any(writes_anew) {
             return Dependence::NothingToCompare;
         }
+        let echo = variants.first().map(|v| echoes(v.trial).0);
+        let own = || {
+            let echo = echo.as_ref();
+            self.telling(base)
+                .filter(move |l| echo.is_none_or(|e| !is_echo(e, l)))
+        };
         let substance = if base.leaves.is_empty() {
             SUBSTANCE_RICH
         } else {
-            let field = variants.first().map(|v| echoes(v.trial).0);
-            rules::substance(
-                self.telling(base)
-                    .filter(|l| field.as_ref().is_none_or(|e| !is_echo(e, l))),
-            )
+            rules::substance(own())
         };
         let accepted = rules::is_acceptance(base.answer.sample.status, base.leaves.values());
         let nothing = base.answer.json().as_ref().is_some_and(found_nothing);
@@ -169,6 +176,8 @@ impl<'a> Observed<'a> {
         };
         if variants.len() + 1 < needed {
             Dependence::TooFew
+        } else if rules::are_only_classes(own()) {
+            Dependence::OneClass
         } else {
             Dependence::Ignored
         }
@@ -208,7 +217,9 @@ fn overview(rows: Vec<Vec<String>>, found: &[Finding], phase: &PhaseResult) -> F
     Draft::new(NAME, "diversity", "")
         .verdict(verdict, Severity::Info)
         .advisory()
-        .title(if judged == 0 {
+        .title(if judged == 0 && rows.iter().any(|r| r[4] == ONE_CLASS) {
+            "Whether answers depend on their inputs cannot be seen: they are one class for all that was sent".to_owned()
+        } else if judged == 0 {
             "No input had enough distinct values to see whether answers depend on it".to_owned()
         } else {
             format!("The answers depend on {depend} of the {judged} inputs that could be judged")
@@ -237,6 +248,7 @@ fn row(observed: &Observed<'_>, field: &str, variants: &[&Seen<'_>], dependence:
         match dependence {
             Dependence::Depends => "yes",
             Dependence::Ignored => "no",
+            Dependence::OneClass => ONE_CLASS,
             Dependence::TooFew => "too few values to say",
             Dependence::NothingToCompare => "nothing to compare",
         }

@@ -132,24 +132,28 @@ pub(super) fn is_free_text(endpoint: &Endpoint, field: &str) -> bool {
         .contains(&last.as_str())
 }
 
+/// Words of names that tell when something was, or how long it took.
+pub(crate) const TIME_WORDS: &[&str] = &[
+    "timestamp",
+    "time",
+    "elapsed",
+    "duration",
+    "latency",
+    "took",
+    "created",
+    "updated",
+    "date",
+    "uptime",
+];
+
+/// Ends of such names.
+pub(crate) const TIME_ENDS: &[&str] = &["_ms", "_at", "_us", "_ns"];
+
 /// Leaves that may differ between two answers to the same request without meaning anything.
 pub(crate) fn is_noise_by_name(leaf: &Leaf) -> bool {
     let key = leaf.key();
-    has_word(
-        key,
-        &[
-            "timestamp",
-            "time",
-            "elapsed",
-            "duration",
-            "latency",
-            "took",
-            "created",
-            "updated",
-            "date",
-            "uptime",
-        ],
-    ) || ["_ms", "_at", "_us", "_ns"].iter().any(|end| key.ends_with(end))
+    has_word(key, TIME_WORDS)
+        || TIME_ENDS.iter().any(|end| key.ends_with(end))
         || has_word(key, &["uuid", "trace", "nonce", "request"])
 }
 
@@ -330,33 +334,45 @@ pub(super) fn prose_kind(leaf: &Leaf) -> Prose {
     }
 }
 
-/// Whether a leaf names a class: a short word or a truth value under a name like `prediction`.
-pub(super) fn is_class(leaf: &Leaf) -> bool {
-    const CLASSES: &[&str] = &[
-        "prediction",
-        "predicted",
-        "label",
-        "class",
-        "category",
-        "sentiment",
-        "decision",
-        "diagnosis",
-        "intent",
-        "verdict",
-        "outcome",
-        "result",
-        "classification",
-        "emotion",
-        "topic",
-        "grade",
-    ];
+/// Words of names under which classes stand.
+const CLASSES: &[&str] = &[
+    "prediction",
+    "predicted",
+    "label",
+    "class",
+    "category",
+    "sentiment",
+    "decision",
+    "diagnosis",
+    "intent",
+    "verdict",
+    "outcome",
+    "result",
+    "classification",
+    "emotion",
+    "topic",
+    "grade",
+];
+
+/// Largest number that may be the code of a class.
+const CLASS_CODE_MAX: u64 = 999;
+
+/// Whether a leaf may be a class or the code of one: a short word, a truth value or a small whole number under a name like
+/// `prediction`.
+pub(super) fn is_class_like(leaf: &Leaf) -> bool {
     let short = match &leaf.value {
         Value::String(text) => {
             !text.is_empty() && text.chars().count() <= 40 && text.split_whitespace().count() <= 4
         }
         Value::Bool(_) => true,
+        Value::Number(number) => number.as_u64().is_some_and(|code| code <= CLASS_CODE_MAX),
         _ => false,
     };
+    short && has_word(leaf.key(), CLASSES)
+}
+
+/// Whether a leaf names the class of the answer: a short word or a truth value, and no word of success.
+pub(super) fn is_class(leaf: &Leaf) -> bool {
     let says_success = leaf.value.as_str().is_some_and(|text| {
         has_word(
             text,
@@ -373,7 +389,31 @@ pub(super) fn is_class(leaf: &Leaf) -> bool {
             ],
         )
     });
-    short && !says_success && is_single(leaf) && has_word(leaf.key(), CLASSES)
+    !leaf.value.is_number() && is_class_like(leaf) && !says_success && is_single(leaf)
+}
+
+/// Whether classes are all that these leaves say: many inputs may rightly share them, as they may not share a text, a number with a
+/// fraction, or a list of numbers.
+pub(super) fn are_only_classes<'a>(leaves: impl Iterator<Item = &'a Leaf>) -> bool {
+    let mut classes = 0;
+    for leaf in leaves {
+        let is_limit = has_word(leaf.key(), LIMITS);
+        let says_more = match &leaf.value {
+            Value::String(text) => is_prose(text) || is_result(leaf.key()),
+            Value::Number(number) => {
+                !is_limit && (number.is_f64() || is_result(leaf.key()) || leaf.pattern.contains("[]"))
+            }
+            _ => false,
+        };
+        // Of a list only the first: several are a list of results.
+        let is_first = leaf.path.split('[').skip(1).all(|index| index.starts_with("0]"));
+        if is_first && is_class_like(leaf) {
+            classes += 1;
+        } else if says_more {
+            return false;
+        }
+    }
+    classes > 0
 }
 
 /// Whether a leaf is a share of certainty: a number in [0, 1] under a name like `confidence`.
@@ -391,8 +431,11 @@ pub(super) fn is_certainty(leaf: &Leaf) -> bool {
                 "likelihood",
             ],
         )
-        && !has_word(leaf.key(), &["threshold", "min", "max", "cutoff"])
+        && !has_word(leaf.key(), LIMITS)
 }
+
+/// Words of names of numbers that were set, not computed.
+const LIMITS: &[&str] = &["threshold", "min", "max", "cutoff"];
 
 /// Whether a leaf speaks for the whole answer: outside lists, or in the first entry of a list of predictions.
 fn is_single(leaf: &Leaf) -> bool {

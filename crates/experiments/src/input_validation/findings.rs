@@ -265,15 +265,16 @@ fn leaks(judged: &Judged<'_>, phase: &PhaseResult) -> Vec<Finding> {
 
 /// A good request that fails after the bad ones.
 fn broken(judged: &Judged<'_>, phase: &PhaseResult) -> Option<Finding> {
-    let bad = judged.good.iter().find(|g| g.failed())?;
-    let stays = judged.good.last().is_some_and(super::judge::Good::failed);
+    let spoilt = judged.spoilt();
+    let bad = *spoilt.first()?;
+    let last = judged.good.last();
+    let stays = spoilt
+        .last()
+        .zip(last)
+        .is_some_and(|(spoilt, last)| std::ptr::eq(*spoilt, last));
     let here = source(phase, &judged.plan.endpoint);
     let n = judged.good.len();
-    let failed = judged.good.iter().filter(|g| g.failed()).count();
-    // A rate limit, or the second of something that can exist once.
-    if matches!(bad.answer.sample.status, 409 | 429) {
-        return None;
-    }
+    let failed = spoilt.len();
     let after = bad.after.map_or("bad input", |case| case.name.as_str());
     let draft = Draft::new(NAME, "broken-by-input", place(judged))
         .figure(

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::case::{Class, NegativeCase, Wanted};
 use super::catalogue::{MARKUP, SPLIT_HEADER, TEMPLATE_RESULT, is_mangled, is_user_list, leak};
 use super::plan::{Plan, Sent};
-use crate::answer::{Answer, content_type};
+use crate::answer::{Answer, answers, content_type};
 
 /// Everything that came of one endpoint's cases.
 pub(super) struct Judged<'a> {
@@ -16,6 +16,8 @@ pub(super) struct Judged<'a> {
     pub tried: Vec<Tried<'a>>,
     /// The good request, each time that it was sent.
     pub good: Vec<Good<'a>>,
+    /// Whether the last of them came after a pause in which nothing was sent.
+    rested: bool,
 }
 
 /// A good request among bad ones.
@@ -35,8 +37,13 @@ pub(super) struct Tried<'a> {
 }
 
 impl<'a> Judged<'a> {
-    /// Joins the plan with both phases.
-    pub(super) fn new(plan: &'a Plan, first: &'a PhaseResult, again: Option<&'a PhaseResult>) -> Self {
+    /// Joins the plan with its phases.
+    pub(super) fn new(
+        plan: &'a Plan,
+        first: &'a PhaseResult,
+        again: Option<&'a PhaseResult>,
+        rest: Option<&'a PhaseResult>,
+    ) -> Self {
         let before = plan.sent(&plan.first, first);
         let repeats = again
             .map(|phase| plan.sent(&plan.again, phase))
@@ -66,6 +73,9 @@ impl<'a> Judged<'a> {
                 }),
             }
         }
+        let after_rest = rest.and_then(|phase| answers(phase, &plan.endpoint).pop());
+        let rested = after_rest.is_some();
+        good.extend(after_rest.map(|answer| Good { answer, after: last }));
         // Where a good request is refused for want of room, so is a bad one: that says nothing about the input.
         if good.iter().any(|g: &Good<'_>| is_full(&g.answer)) {
             for one in &mut tried {
@@ -73,15 +83,51 @@ impl<'a> Judged<'a> {
             }
             tried.retain(|one| !one.attempts.is_empty());
         }
-        Self { plan, tried, good }
+        Self {
+            plan,
+            tried,
+            good,
+            rested,
+        }
+    }
+
+    /// The good requests whose failure bad input may have caused. A limit of any kind refuses good requests as well, and the second
+    /// of something that can exist once is no failure; but what has no room even after a pause is not full, it is broken.
+    pub(super) fn spoilt(&self) -> Vec<&Good<'a>> {
+        let stays_full = self.rested && self.good.last().is_some_and(Good::is_full);
+        self.good
+            .iter()
+            .filter(|g| g.failed() && !matches!(g.answer.sample.status, 409 | 429))
+            .filter(|g| stays_full || !g.is_full())
+            .collect()
+    }
+
+    /// Whether only a pause can tell: the last good request was refused for want of room, and not told to come back later still.
+    pub(super) fn needs_rest(&self, pause_s: f64) -> bool {
+        let last = self.good.last().filter(|g| g.is_full());
+        last.is_some_and(|g| {
+            let told = g.answer.captured.and_then(|c| c.header("retry-after"));
+            told.is_none_or(|told| told.trim().parse::<f64>().is_ok_and(|s| s <= pause_s))
+        })
     }
 }
 
+/// Whether an answer says that there is no room just now.
 fn is_full(answer: &Answer<'_>) -> bool {
-    answer.sample.outcome == Outcome::Status503
+    matches!(
+        answer.sample.outcome,
+        Outcome::Status503
+            | Outcome::PlatformBusy
+            | Outcome::GrpcUnavailable
+            | Outcome::GrpcResourceExhausted
+    )
 }
 
 impl Good<'_> {
+    fn is_full(&self) -> bool {
+        is_full(&self.answer)
+    }
+
     /// Whether it failed. After a very large request the target may close the connection, and the next request on it is lost.
     pub(super) fn failed(&self) -> bool {
         let closed = self.answer.sample.outcome.class() == OutcomeClass::Transport

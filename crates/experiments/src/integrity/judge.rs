@@ -7,11 +7,14 @@ use super::NAME;
 use super::marks::{Kind, Marked, is_broken};
 use crate::RunView;
 use crate::draft::{Draft, source};
+use crate::metric::CONFIDENCE;
 use crate::timings::{Timings, in_flight_max};
 use crate::wording::{OUTCOME_COLUMNS, digits, resting_on_answers};
 
 /// Error probability of "more often than one at a time".
 const ALPHA: f64 = 0.01;
+/// Share of answers one at a time that are surely shorter than in the trial, from which on that is a habit and no damage.
+const HABIT: f64 = 0.01;
 
 /// What answers came to. Those that were no answer (refused, late, given up) are in none of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,8 +23,10 @@ pub(super) struct Counts {
     pub judged: u64,
     /// Answers that belong to another request.
     pub foreign: u64,
-    /// Not whole: cut, broken HTTP, no JSON where it was JSON, or shorter than it always was.
+    /// Not whole: cut, broken HTTP, or no JSON where it was JSON.
     pub broken: u64,
+    /// Whole by its own words, and shorter than alone.
+    pub shorter: u64,
     /// Whole, but without its mark.
     pub unmarked: u64,
     /// Whole, and other bytes than alone.
@@ -63,7 +68,7 @@ impl Counts {
                 if references.iter().any(|(digest, _)| *digest == sample.digest) {
                     self.foreign += 1;
                 } else if sample.bytes_in < own.1 {
-                    self.broken += 1;
+                    self.shorter += 1;
                 } else {
                     self.changed += 1;
                 }
@@ -73,7 +78,22 @@ impl Counts {
     }
 
     fn bad(&self) -> u64 {
-        self.foreign + self.broken + self.unmarked + self.changed
+        self.foreign + self.broken + self.shorter + self.unmarked + self.changed
+    }
+
+    /// What shorter answers are: others where they come one at a time as a habit, else cut ones.
+    fn settle(before: &mut Self, now: &mut Self) {
+        let (surely, _) = binomial::clopper_pearson(before.shorter, before.judged, CONFIDENCE);
+        // A single one may be damage, of however few.
+        let is_habit = before.shorter > 1 && surely >= HABIT;
+        for counts in [before, now] {
+            let shorter = std::mem::take(&mut counts.shorter);
+            if is_habit {
+                counts.changed += shorter;
+            } else {
+                counts.broken += shorter;
+            }
+        }
     }
 }
 
@@ -86,8 +106,9 @@ pub(super) fn finding(
     together: &PhaseResult,
 ) -> Finding {
     let kind = &marked.kind;
-    let before = alone.map_or_else(Counts::default, |phase| Counts::of(phase, endpoint, kind));
-    let now = Counts::of(together, endpoint, kind);
+    let mut before = alone.map_or_else(Counts::default, |phase| Counts::of(phase, endpoint, kind));
+    let mut now = Counts::of(together, endpoint, kind);
+    Counts::settle(&mut before, &mut now);
     let evidence = source(together, endpoint);
     let tally = Timings::of(together, endpoint).tally();
     let samples = || Timings::of(together, endpoint).samples();
@@ -256,6 +277,7 @@ fn clean(draft: Draft, told: &Told<'_>, how: String) -> Draft {
     let Told {
         endpoint,
         kind,
+        before,
         now,
         at_once,
         ..
@@ -265,6 +287,16 @@ fn clean(draft: Draft, told: &Told<'_>, how: String) -> Draft {
     // What was as frequent alone is no damage, but it is no proof either.
     let noisy = now.bad() > 0;
     let (title, partial) = match kind {
+        Kind::Bytes(_) | Kind::Values { .. } if noisy => (
+            format!(
+                "{} of {n} answers of {endpoint}, up to {at_once} at once, were other than in the trial, as often as one at a time \
+                 ({} of {}); the others were as they should be",
+                now.bad(),
+                before.bad(),
+                before.judged
+            ),
+            true,
+        ),
         Kind::Marks if noisy => (
             format!(
                 "{n} distinct requests to {endpoint}, up to {at_once} at once: no answer was swapped or cut, so less than {limit} % \
@@ -333,7 +365,7 @@ fn said(kind: &Kind, before: &Counts, now: &Counts, at_once: u32, overlap: f64) 
             references.len()
         ),
         Kind::Values { named } => format!(
-            "Answers differ by themselves, so the values that stay the same one at a time were held against each answer{}.",
+            "Answers differ by themselves or tell a time, so the values that stay the same one at a time were held against each answer{}.",
             if *named { ", and a value that names what it is about" } else { "" }
         ),
         Kind::Form => "Only length, clean end and form could be checked.".to_owned(),
@@ -364,4 +396,69 @@ pub(super) fn nothing(run: &RunView<'_>) -> Finding {
         .title(title)
         .advice("Name an endpoint and a valid request for it in the suite.", "")
         .done()
+}
+
+#[cfg(test)]
+mod tests {
+    use prony_model::{Finding, Verdict};
+
+    use super::{Counts, Told, judged};
+    use crate::draft::Draft;
+    use crate::integrity::NAME;
+    use crate::integrity::marks::Kind;
+
+    fn said(kind: &Kind, mut before: Counts, mut now: Counts) -> Finding {
+        Counts::settle(&mut before, &mut now);
+        let told = Told {
+            endpoint: "GET /page",
+            kind,
+            inference: false,
+            before,
+            now,
+            at_once: 16,
+        };
+        judged(Draft::new(NAME, NAME, told.endpoint), &told, String::new()).done()
+    }
+
+    fn shorter(of: u64, judged: u64) -> Counts {
+        Counts {
+            judged,
+            shorter: of,
+            ..Counts::default()
+        }
+    }
+
+    #[test]
+    fn shorter_answers_are_damage_unless_they_come_one_at_a_time_as_well() {
+        let bytes = Kind::Bytes(vec![(1, 40)]);
+        let cut = said(&bytes, shorter(1, 400), shorter(5, 5000));
+        assert_eq!(cut.verdict, Verdict::Fail, "{}", cut.title);
+        assert!(cut.title.contains("5 of 5000"), "{}", cut.title);
+        let cut = said(&bytes, shorter(0, 0), shorter(1, 300));
+        assert_eq!(cut.verdict, Verdict::Fail, "{}", cut.title);
+        let habit = said(&bytes, shorter(120, 400), shorter(90, 300));
+        assert_eq!(habit.verdict, Verdict::Pass, "{}", habit.title);
+    }
+
+    #[test]
+    fn what_changes_by_itself_proves_no_bound() {
+        let changed = |changed: u64, judged: u64| Counts {
+            judged,
+            changed,
+            ..Counts::default()
+        };
+        for kind in [Kind::Bytes(vec![(1, 40)]), Kind::Values { named: false }] {
+            let noisy = said(&kind, changed(40, 100), changed(130, 300));
+            assert_eq!(noisy.verdict, Verdict::Pass);
+            assert!(
+                noisy.title.contains("130 of 300 answers")
+                    && noisy.title.contains("as often as one at a time (40 of 100)"),
+                "{}",
+                noisy.title
+            );
+            assert!(!noisy.title.contains("less than"), "{}", noisy.title);
+            let clean = said(&kind, changed(0, 100), changed(0, 300));
+            assert!(clean.title.contains("less than"), "{}", clean.title);
+        }
+    }
 }

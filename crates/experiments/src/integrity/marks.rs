@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::RunView;
 use crate::answer::{Answer, answers};
+use crate::diversity::{TIME_ENDS, TIME_WORDS};
 use crate::dzi::mix;
 use crate::leaf::{leaves, scalar_text, words};
 use crate::primary::requests;
@@ -163,7 +164,12 @@ impl Trial {
             .iter()
             .map(|(_, answers)| answers.iter().map(|a| a.sample.digest).collect())
             .collect();
-        if let Some(steady) = steady(&digests) {
+        // A time in whole seconds is the same throughout a short trial, and not afterwards.
+        let may_change = answered
+            .iter()
+            .flat_map(|(_, answers)| answers.iter())
+            .any(|answer| has_circumstance(answer));
+        if !may_change && let Some(steady) = steady(&digests) {
             let references = answered.iter().zip(steady).map(|((_, answers), at)| {
                 let sample = answers[at].sample;
                 (sample.digest, sample.bytes_in)
@@ -253,30 +259,24 @@ fn stable_values(answers: &[&Answer<'_>]) -> Vec<(String, String)> {
     found
 }
 
-/// Whether a name tells how an answer came about and not what it says: how long it took or waited, and who gave it. Such a
-/// value may well stay the same while nothing else runs.
+/// Whether an answer tells how it came about: then its bytes may be others for the same request.
+fn has_circumstance(answer: &Answer<'_>) -> bool {
+    answer.json().is_some_and(|document| {
+        leaves(&document)
+            .iter()
+            .any(|leaf| !leaf.value.is_null() && is_circumstance(leaf.key()))
+    })
+}
+
+/// Whether a name tells how an answer came about and not what it says: when it was made, how long it took or waited, and who gave
+/// it. Such a value may well stay the same while nothing else runs.
 fn is_circumstance(key: &str) -> bool {
-    const WORDS: [&str; 18] = [
-        "time",
-        "delay",
-        "duration",
-        "latency",
-        "elapsed",
-        "wait",
-        "waited",
-        "ms",
-        "seconds",
-        "timestamp",
-        "worker",
-        "instance",
-        "pod",
-        "host",
-        "hostname",
-        "node",
-        "replica",
-        "queue",
+    const WORDS: [&str; 13] = [
+        "delay", "wait", "waited", "ms", "seconds", "worker", "instance", "pod", "host", "hostname", "node",
+        "replica", "queue",
     ];
-    words(key).iter().any(|word| WORDS.contains(&word.as_str()))
+    let is_named = |word: &String| WORDS.contains(&word.as_str()) || TIME_WORDS.contains(&word.as_str());
+    words(key).iter().any(is_named) || TIME_ENDS.iter().any(|end| key.ends_with(end))
 }
 
 /// A value of each request's answer that names what it is about: at the same place, different for each, and in no other's
@@ -358,6 +358,10 @@ mod tests {
             "workerId",
             "duration_ms",
             "queue_position",
+            "created",
+            "updated_at",
+            "took",
+            "uptime",
         ] {
             assert!(is_circumstance(key), "{key}");
         }

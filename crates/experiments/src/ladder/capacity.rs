@@ -31,6 +31,9 @@ const TOGETHER_FROM: f64 = 1.6;
 const TREAD_OF_TURNS: f64 = 0.75;
 /// Smallest step whose first answer tells whether its requests were taken in turns.
 const STEP_TOGETHER_MIN: u32 = 4;
+/// What counts as no more throughput, and as the same concurrency: within this ratio. Of the ladders that end at 16 a step has
+/// some ten answers and more, so that its throughput is known to about a tenth.
+const WITHIN: f64 = 1.2;
 /// Good answers that a step needs at least, and all requests alone together.
 const ANSWERS_MIN: usize = 10;
 /// Good answers that the step of one at a time needs: the baseline has more like them.
@@ -146,6 +149,12 @@ impl Capacity {
     pub(super) fn knee(&self) -> f64 {
         self.best().per_s * self.solo_ms / 1000.0
     }
+
+    /// Whether the ladder went on until throughput was used up.
+    pub(super) fn is_saturated(&self) -> bool {
+        let steps: Vec<LadderStep> = self.rungs.iter().map(LadderStep::from).collect();
+        is_used_up(&steps, self.knee())
+    }
 }
 
 /// One step of a closed loop, for others to reason with.
@@ -161,18 +170,44 @@ pub(crate) struct LadderStep {
     pub good: usize,
 }
 
+impl From<&Rung> for LadderStep {
+    fn from(rung: &Rung) -> Self {
+        Self {
+            n: rung.n,
+            per_s: rung.per_s,
+            response_ms: rung.response_ms,
+            good: rung.good,
+        }
+    }
+}
+
 /// The steps of a closed-loop ladder over one scenario that have enough good answers, ascending.
 pub(crate) fn steps(phase: &PhaseResult) -> Vec<LadderStep> {
     rungs(phase, 0.0, 0.0)
-        .into_iter()
+        .iter()
         .filter(|r| r.per_s > 0.0)
-        .map(|r| LadderStep {
-            n: r.n,
-            per_s: r.per_s,
-            response_ms: r.response_ms,
-            good: r.good,
-        })
+        .map(LadderStep::from)
         .collect()
+}
+
+/// Whether a knee can be believed: the step at the knee has about the highest throughput, and twice as many at a time gained none.
+/// Where throughput still rose at the end of the ladder, highest throughput x time alone is what was reached and no knee.
+pub(crate) fn is_used_up(steps: &[LadderStep], knee: f64) -> bool {
+    let most = steps.iter().map(|s| s.n).max().unwrap_or(0);
+    let highest = steps.iter().map(|s| s.per_s).fold(0.0, f64::max);
+    steps
+        .iter()
+        .find(|s| WITHIN * f64::from(s.n) >= knee)
+        .is_some_and(|at| at.n <= most / 2 && WITHIN * at.per_s >= highest)
+}
+
+/// Whether the ladder of an endpoint went on until throughput was used up.
+pub(crate) fn is_saturated(run: &RunView<'_>, endpoint: &str) -> bool {
+    let steps = run.phase(NAME, endpoint).map(steps).unwrap_or_default();
+    let (Some(first), Some(x_max)) = (steps.first(), throughput_max(run, endpoint)) else {
+        return false;
+    };
+    first.n == 1 && is_used_up(&steps, x_max * first.response_ms / 1000.0)
 }
 
 /// The highest throughput of an endpoint in its ladder, in good answers per second; `None` without data.
@@ -347,4 +382,59 @@ fn first_of_steps(rungs: &[Rung], work_ms: f64) -> Option<f64> {
         .map(|(n, ratio)| if ratio >= f64::from(n) / 2.0 { ratio } else { 0.0 })
         .collect();
     (ratios.len() >= 2 && ratios.iter().all(|ratio| *ratio > 0.0)).then(|| mean(&ratios))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LadderStep, is_used_up};
+
+    /// Whether throughput is used up on a ladder of these steps, of a target with that throughput at `n` at a time and 100 ms alone.
+    fn used_up(top: u32, per_s: impl Fn(f64) -> f64) -> bool {
+        let steps: Vec<LadderStep> = [1, 2, 4, 8, 16, 32, 64, 128]
+            .into_iter()
+            .filter(|n| *n <= top)
+            .map(|n| LadderStep {
+                n,
+                per_s: per_s(f64::from(n)),
+                response_ms: 0.0,
+                good: 100,
+            })
+            .collect();
+        let highest = steps.iter().map(|s| s.per_s).fold(0.0, f64::max);
+        is_used_up(&steps, highest * 0.1)
+    }
+
+    #[test]
+    fn a_knee_needs_steps_beyond_it_that_gain_nothing() {
+        for (slots, top, expected) in [
+            (1.0, 16, true),
+            (4.0, 16, true),
+            (8.0, 16, true),
+            (12.0, 16, false),
+            (16.0, 16, false),
+            (1000.0, 16, false),
+            (16.0, 64, true),
+            (8.0, 8, false),
+        ] {
+            assert_eq!(
+                used_up(top, |n| 10.0 * n.min(slots)),
+                expected,
+                "{slots} slots, up to {top}"
+            );
+            // A twentieth of noise, either way.
+            let noisy = |n: f64| 10.0 * n.min(slots) * if n.log2() % 2.0 < 0.5 { 1.05 } else { 0.95 };
+            assert_eq!(
+                used_up(top, noisy),
+                expected,
+                "{slots} slots with noise, up to {top}"
+            );
+        }
+        assert!(!is_used_up(&[], 4.0));
+    }
+
+    #[test]
+    fn a_batch_that_grows_is_not_used_up_where_its_bounds_meet() {
+        // Each in the batch makes it a twentieth slower: at the 18 where the bounds meet it has half its throughput.
+        assert!(!used_up(128, |n| 10.5 * n / (1.0 + 0.05 * n)));
+    }
 }

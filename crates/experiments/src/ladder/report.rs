@@ -182,7 +182,6 @@ fn conclusion(draft: Draft, run: &RunView<'_>, endpoint: &str, capacity: &Capaci
         ms(capacity.solo_ms),
         digits(capacity.knee())
     );
-    let limit = capacity.knee().round().max(1.0);
     match capacity.diagnosis {
         Diagnosis::Serial => draft
             .verdict(Verdict::Fail, Severity::High)
@@ -204,9 +203,6 @@ fn conclusion(draft: Draft, run: &RunView<'_>, endpoint: &str, capacity: &Capaci
             endpoint,
             capacity,
             &format!("{}{host}{}", yardstick(capacity), beside(run, endpoint, capacity.diagnosis)),
-        )
-        .advice(
-            &format!("Allow about {limit:.0} requests at a time; more adds waiting and no throughput."),
             &knee,
         ),
         Diagnosis::Shared => draft
@@ -271,19 +267,32 @@ fn changes(capacity: &Capacity) -> String {
     )
 }
 
-/// Several at once: how many, and what that rests on.
-fn parallel(draft: Draft, endpoint: &str, capacity: &Capacity, caveat: &str) -> Draft {
+/// Several at once: how many, what that rests on, and how many to allow where the ladder shows it.
+fn parallel(draft: Draft, endpoint: &str, capacity: &Capacity, caveat: &str, knee: &str) -> Draft {
     let best = capacity.best();
     let (served, (low, high)) = capacity.served;
+    let (about, rising, advice, because) = if capacity.is_saturated() {
+        let limit = capacity.knee().round().max(1.0);
+        let advice =
+            format!("Allow about {limit:.0} requests at a time; more adds waiting and no throughput.");
+        ("about", "", advice, knee)
+    } else {
+        let advice = format!(
+            "Let the ladder go far beyond {} at a time (`connections`) before a limit is set: it does not show throughput used up.",
+            capacity.top().n
+        );
+        let rising = " This ladder does not show throughput used up: more may be served at once.";
+        ("at least", rising, advice, "")
+    };
     draft
         .title(format!(
-            "{endpoint} truly serves about {} requests at a time (95 % interval {} to {})",
+            "{endpoint} truly serves {about} {} requests at a time (95 % interval {} to {})",
             digits(served),
             digits(low),
             digits(high)
         ))
         .detail(format!(
-            "{} At {} at a time {} requests, each with {} of work, took {} in all: so about {} were really served at once.{}{caveat}",
+            "{} At {} at a time {} requests, each with {} of work, took {} in all: so about {} were really served at once.{rising}{}{caveat}",
             changes(capacity),
             best.n,
             best.good,
@@ -292,6 +301,7 @@ fn parallel(draft: Draft, endpoint: &str, capacity: &Capacity, caveat: &str) -> 
             digits(served),
             overlap(best)
         ))
+        .advice(&advice, because)
 }
 
 fn host(run: &RunView<'_>) -> String {

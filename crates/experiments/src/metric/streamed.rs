@@ -1,6 +1,8 @@
 //! The metrics of streamed answers that a gate may name. Times are of answers that were as expected only.
 
-use prony_model::{Nanos, Outcome, PhaseResult, StreamRecord};
+use std::collections::BTreeSet;
+
+use prony_model::{Nanos, Outcome, PhaseResult, Sample, StreamRecord};
 
 use super::Metric;
 
@@ -97,20 +99,98 @@ pub(super) fn times(phase: &PhaseResult, scenario: Option<&str>, span: StreamSpa
         .collect()
 }
 
-/// Output tokens per second of all its streams and steps, and how many answers they are of.
-pub(super) fn tokens_per_s(phase: &PhaseResult, scenario: Option<&str>) -> Option<(f64, u64)> {
-    let mine = || {
-        let all = phase.summary.streams.iter();
-        all.filter(move |s| scenario.is_none_or(|wanted| s.scenario == wanted))
-    };
-    let n = mine().map(|s| s.ok).sum();
-    // Steps follow one another, scenarios run beside one another: the rate of a step is that of its scenarios together.
-    let steps = mine().map(|s| s.step).max()? + 1;
-    let total: f64 = mine().map(|s| s.tokens_per_s).sum();
-    (n > 0).then_some((total / f64::from(steps), n))
+/// Output tokens over time.
+pub(super) struct Throughput {
+    /// Per second, in the time in which the load was whole.
+    pub per_s: f64,
+    /// The same in equal windows of that time, one after another.
+    pub windows: Vec<f64>,
+    /// Good answers that they are of.
+    pub answers: u64,
 }
 
-fn good<'a>(
+/// Of all the streams and steps of a phase, or of one of its scenarios: each step from its first token to when its last request was
+/// sent, or to its last token where all were sent before. Where not every stream was kept, up to the first that was not; `None`
+/// where that leaves a step out.
+pub(super) fn throughput(phase: &PhaseResult, scenario: Option<&str>, windows: usize) -> Option<Throughput> {
+    let told = phase.summary.streams.iter();
+    let told = told.filter(|s| scenario.is_none_or(|wanted| s.scenario == wanted));
+    let steps: BTreeSet<u16> = mine(phase, scenario)
+        .map(|r| r.step)
+        .chain(told.map(|s| s.step))
+        .collect();
+    let missing = first_missing(phase, scenario);
+    if missing.is_some() && steps.len() > 1 {
+        return None;
+    }
+    let spans: Vec<(u16, Nanos, Nanos)> = steps
+        .into_iter()
+        .filter_map(|step| {
+            let of_step = || good(phase, scenario).filter(move |r| r.step == step);
+            let from = of_step().map(|r| r.first_token).min()?;
+            let sent = mine(phase, scenario).filter(|r| r.step == step);
+            let last_sent = sent.map(|r| r.sent).max()?;
+            let until = missing.map_or(last_sent, |at| at.min(last_sent));
+            if until > from {
+                return Some((step, from, until));
+            }
+            let last_token = of_step().map(|r| r.last_token).max()?;
+            (missing.is_none() && last_token > from).then_some((step, from, last_token))
+        })
+        .collect();
+    let total_s: f64 = spans
+        .iter()
+        .map(|(_, from, until)| (*until - *from).as_secs_f64())
+        .sum();
+    let each_s = total_s / windows as f64;
+    if each_s <= 0.0 {
+        return None;
+    }
+    let mut tokens = vec![0.0; windows];
+    let mut before_s = 0.0;
+    for (step, from, until) in spans {
+        for record in good(phase, scenario).filter(|r| r.step == step) {
+            for (at, count) in record.token_times().filter(|(at, _)| (from..=until).contains(at)) {
+                let place = (before_s + (at - from).as_secs_f64()) / each_s;
+                tokens[(place as usize).min(windows - 1)] += count as f64;
+            }
+        }
+        before_s += (until - from).as_secs_f64();
+    }
+    Some(Throughput {
+        per_s: tokens.iter().sum::<f64>() / total_s,
+        windows: tokens.iter().map(|n| n / each_s).collect(),
+        answers: good(phase, scenario).count() as u64,
+    })
+}
+
+/// When the first stream was sent of which no events were kept.
+fn first_missing(phase: &PhaseResult, scenario: Option<&str>) -> Option<Nanos> {
+    let index = scenario.map(|name| phase.scenario(name));
+    let kept: BTreeSet<(u64, u16, u32, u8)> = phase
+        .streams
+        .iter()
+        .filter(|r| r.token_events == 0 || !r.timeline.bytes().is_empty())
+        .map(|r| (r.seq, r.scenario, r.item, r.attempt))
+        .collect();
+    let streams = |s: &&Sample| {
+        let item = phase.phase.scenarios.get(usize::from(s.scenario));
+        let item = item.and_then(|scenario| scenario.items.get(s.item as usize));
+        item.is_some_and(|item| item.expect.stream.is_some())
+    };
+    phase
+        .samples
+        .iter()
+        .filter(|s| s.is_request() && s.outcome == Outcome::Ok)
+        .filter(|s| index.is_none_or(|wanted| wanted == Some(s.scenario)))
+        .filter(streams)
+        .filter(|s| !kept.contains(&(s.seq, s.scenario, s.item, s.attempt)))
+        .map(|s| s.sent)
+        .min()
+}
+
+/// The streams of a phase, or of one of its scenarios, however they ended.
+fn mine<'a>(
     phase: &'a PhaseResult,
     scenario: Option<&'a str>,
 ) -> impl Iterator<Item = &'a StreamRecord> + use<'a> {
@@ -118,8 +198,14 @@ fn good<'a>(
     phase
         .streams
         .iter()
-        .filter(|r| r.outcome == Outcome::Ok && r.first_token.0 > 0)
         .filter(move |r| index.is_none_or(|wanted| wanted == Some(r.scenario)))
+}
+
+fn good<'a>(
+    phase: &'a PhaseResult,
+    scenario: Option<&'a str>,
+) -> impl Iterator<Item = &'a StreamRecord> + use<'a> {
+    mine(phase, scenario).filter(|r| r.outcome == Outcome::Ok && r.first_token.0 > 0)
 }
 
 fn of_record(record: &StreamRecord, span: StreamSpan, open_loop: bool) -> Vec<f64> {
@@ -150,7 +236,9 @@ pub(crate) fn gaps_ms(record: &StreamRecord) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Metric;
+    use prony_model::{Sample, StreamSummary, TokenUsage};
+
+    use super::super::{Measured, Metric};
     use super::{StreamSpan, Unit};
     use crate::fake::streamed::{Answer, phase};
 
@@ -166,6 +254,83 @@ mod tests {
         }
         let measured = Metric::parse(name).unwrap().measure(&phase, None).unwrap();
         (measured.value, measured.unit)
+    }
+
+    /// Streams one after another, each of 20 tokens within 95 ms.
+    fn in_turn(n: u32, step: u16, from_ms: f64, every_ms: f64) -> impl Iterator<Item = Answer> {
+        (0..n).map(move |k| Answer {
+            step,
+            ..Answer::new(from_ms + f64::from(k) * every_ms, 5.0, 5.0)
+        })
+    }
+
+    fn tokens_per_s(answers: &[Answer]) -> Measured {
+        let phase = phase("streams", "x", answers, Vec::new());
+        let metric = Metric::parse("output_tokens_per_s").unwrap();
+        metric.measure(&phase, None).unwrap()
+    }
+
+    #[test]
+    fn tokens_per_second_have_an_interval() {
+        let few: Vec<Answer> = in_turn(99, 0, 10.0, 100.0).collect();
+        let measured = tokens_per_s(&few);
+        assert_eq!((measured.interval, measured.needs_n), (None, 100));
+        // Every seventh is half as long.
+        let many: Vec<Answer> = in_turn(200, 0, 10.0, 100.0)
+            .enumerate()
+            .map(|(k, answer)| Answer {
+                tokens: if k % 7 == 0 { 10 } else { 20 },
+                usage: TokenUsage::default(),
+                ..answer
+            })
+            .collect();
+        let measured = tokens_per_s(&many);
+        let (low, high) = measured.interval.unwrap();
+        assert!(
+            high - low > 1.0 && (low..=high).contains(&measured.value),
+            "{measured:?}"
+        );
+        assert!((measured.value / 185.7 - 1.0).abs() < 0.02, "{measured:?}");
+    }
+
+    #[test]
+    fn a_long_step_weighs_more_than_a_short_one() {
+        // 200 tokens per second for 20 s, and after a pause 100 for 4 s.
+        let both: Vec<Answer> = in_turn(200, 0, 10.0, 100.0)
+            .chain(in_turn(20, 1, 60_000.0, 200.0))
+            .collect();
+        let measured = tokens_per_s(&both);
+        assert!(
+            (measured.value / (4400.0 / 24.0) - 1.0).abs() < 0.02,
+            "{measured:?}"
+        );
+    }
+
+    #[test]
+    fn streams_that_were_not_kept_end_the_time_that_is_looked_at() {
+        let answers: Vec<Answer> = in_turn(400, 0, 10.0, 100.0).collect();
+        let mut phase = phase("streams", "x", &answers, Vec::new());
+        phase.samples = phase
+            .streams
+            .iter()
+            .map(|r| Sample {
+                seq: r.seq,
+                sent: r.sent,
+                ..Sample::default()
+            })
+            .collect();
+        phase.streams.truncate(200);
+        let metric = Metric::parse("output_tokens_per_s").unwrap();
+        let measured = metric.measure(&phase, None).unwrap();
+        assert!((measured.value / 200.0 - 1.0).abs() < 0.02, "{measured:?}");
+        // A step of which none was kept is not left out in silence.
+        let next = StreamSummary {
+            scenario: "x".into(),
+            step: 1,
+            ..StreamSummary::default()
+        };
+        phase.summary.streams.push(next);
+        assert_eq!(metric.measure(&phase, None), None);
     }
 
     #[test]

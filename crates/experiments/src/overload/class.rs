@@ -7,6 +7,9 @@ use super::surge::Retention;
 /// Goodput kept from which it is graceful, and below which it collapses.
 const GRACEFUL: f64 = 0.90;
 const COLLAPSE: f64 = 0.50;
+/// Goodput at twice the capacity over that at the capacity, above which what was taken for the capacity is none: a queue that
+/// just keeps its objective can serve up to half as much again.
+const HIGHER: f64 = 1.5;
 /// Load that counts as twice the capacity, in times of it.
 const FACTOR_MIN: f64 = 1.8;
 /// Requests needed at twice the capacity.
@@ -36,26 +39,44 @@ pub(super) enum Classified {
     Between(Class, Class),
     /// Twice the capacity was not reached, or too few requests were sent.
     TooLittle,
+    /// It served far more than its capacity, which was taken too low.
+    NotOverloaded,
+    /// A limit on the rate of its clients stood before it.
+    Limited,
     /// Nothing tells whether it came back.
     UnknownEnd,
 }
 
-/// The class. Going down is worse than not coming back, and that is worse than losing goodput.
+/// The class. Going down is worse than not coming back, and that is worse than losing goodput. Where a limit on the rate turned
+/// everybody away for a while, nothing but a good end says something of the target.
 pub(super) fn classify(
     retention: Option<&Retention>,
     recovery: Option<&Recovery>,
     outages: &[Outage],
 ) -> Classified {
-    if !outages.is_empty() {
+    if outages.iter().any(|outage| !outage.limited) {
         return Classified::As(Class::CrashRestart);
     }
+    match served(retention, recovery) {
+        Classified::As(Class::Metastable | Class::Collapse | Class::Degraded) | Classified::Between(..)
+            if !outages.is_empty() =>
+        {
+            Classified::Limited
+        }
+        classified => classified,
+    }
+}
+
+/// The class of a target that does not go down.
+fn served(retention: Option<&Retention>, recovery: Option<&Recovery>) -> Classified {
     let enough = |r: &&Retention| r.factor >= FACTOR_MIN && r.n >= REQUESTS_MIN;
     let Some(retention) = retention.filter(enough) else {
         return Classified::TooLittle;
     };
     match recovery {
-        None => return Classified::UnknownEnd,
         Some(r) if r.after_s.is_none() => return Classified::As(Class::Metastable),
+        _ if retention.interval.0 > HIGHER => return Classified::NotOverloaded,
+        None => return Classified::UnknownEnd,
         Some(_) => {}
     }
     let of = |ratio: f64| {
@@ -122,12 +143,44 @@ mod tests {
         let outage = Outage {
             seconds: 5.0,
             turned_away: 100,
+            limited: false,
             ended: true,
         };
         assert_eq!(
             classify(Some(&good), Some(&stays), &[outage]),
             Classified::As(Class::CrashRestart)
         );
+    }
+
+    #[test]
+    fn a_limit_on_the_rate_is_no_crash_and_hides_no_good_end() {
+        let limit = Outage {
+            seconds: 5.0,
+            turned_away: 100,
+            limited: true,
+            ended: true,
+        };
+        let crash = Outage {
+            limited: false,
+            ..limit
+        };
+        let (back, good, lost) = (recovery(Some(0.0)), retention(0.95, 1.0), retention(0.0, 0.1));
+        let of = |kept: &Retention, outages: &[Outage]| classify(Some(kept), Some(&back), outages);
+        assert_eq!(of(&lost, &[limit]), Classified::Limited);
+        assert_eq!(of(&good, &[limit]), Classified::As(Class::Graceful));
+        assert_eq!(of(&lost, &[limit, crash]), Classified::As(Class::CrashRestart));
+    }
+
+    #[test]
+    fn what_serves_far_more_than_its_capacity_was_not_overloaded() {
+        let back = recovery(Some(0.0));
+        let of = |low, high| classify(Some(&retention(low, high)), Some(&back), &[]);
+        assert_eq!(of(1.9, 2.0), Classified::NotOverloaded);
+        assert_eq!(
+            classify(Some(&retention(1.9, 2.0)), None, &[]),
+            Classified::NotOverloaded
+        );
+        assert_eq!(of(1.4, 1.55), Classified::As(Class::Graceful));
     }
 
     #[test]

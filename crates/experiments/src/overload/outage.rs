@@ -1,7 +1,8 @@
 //! Whether a target went down: a stretch without one good answer in which requests were turned away at once, where many
-//! would have been answered. A target that is merely slow, or busy for nobody, lets its clients wait instead.
+//! would have been answered. A target that is merely slow, or busy for nobody, lets its clients wait instead. One that answers
+//! with 429 is up: a limit on the rate of its clients turns them away.
 
-use prony_model::{OutcomeClass, Sample};
+use prony_model::{Outcome, OutcomeClass, Sample};
 
 use super::surge::{BEFORE, Surge};
 
@@ -19,6 +20,8 @@ pub(super) struct Outage {
     pub seconds: f64,
     /// Requests that were turned away in it.
     pub turned_away: usize,
+    /// Whether most of them were refused for their rate: by a limit, and by no target that is down.
+    pub limited: bool,
     /// Whether good answers came again.
     pub ended: bool,
 }
@@ -54,10 +57,12 @@ pub(super) fn outages(surge: &Surge<'_>) -> Vec<Outage> {
                     .filter(|s| (w[0]..w[1]).contains(&surge.seconds(s.sent)))
             };
             let turned_away = within().filter(|s| is_turned_away(s)).count();
+            let limited = within().filter(|s| is_limited(s)).count();
             let mostly = turned_away as f64 >= AWAY_SHARE_MIN * within().count() as f64;
             (turned_away >= AWAY_MIN && mostly).then_some(Outage {
                 seconds: w[1] - w[0],
                 turned_away,
+                limited: 2 * limited > turned_away,
                 ended: i < goods,
             })
         })
@@ -69,5 +74,13 @@ fn is_turned_away(sample: &Sample) -> bool {
     matches!(
         sample.outcome.class(),
         OutcomeClass::Transport | OutcomeClass::ServerError | OutcomeClass::Refusal
+    )
+}
+
+/// Refused for its rate.
+fn is_limited(sample: &Sample) -> bool {
+    matches!(
+        sample.outcome,
+        Outcome::Status429 | Outcome::GrpcResourceExhausted
     )
 }

@@ -99,7 +99,11 @@ fn class(run: &RunView<'_>, course: &Course, surge: &Surge<'_>, id: &str) -> Fin
         amplification(draft, course, surge, &evidence)
     };
     detail.push(arithmetic);
-    let draft = if overloaded_before && outages.is_empty() {
+    let told = matches!(
+        classified,
+        Classified::As(Class::CrashRestart) | Classified::Limited
+    );
+    let draft = if overloaded_before && !told {
         draft
             .verdict(Verdict::Inconclusive, Severity::Low)
             .title(format!(
@@ -185,6 +189,18 @@ fn judged(
                 "something keeps the target busy after the trigger has gone: a backlog, retries or work that grows with the queue",
             ),
         Classified::As(Class::CrashRestart) => went_down(draft, endpoint, outages),
+        Classified::Limited => limited(draft, endpoint, outages),
+        Classified::NotOverloaded => draft
+            .verdict(Verdict::Inconclusive, Severity::Low)
+            .advisory()
+            .title(format!(
+                "At 2 times the rate taken for its capacity {endpoint} still serves {kept}: its capacity is higher, so this was no \
+                 overload"
+            ))
+            .advice(
+                "Confirm the capacity first (experiment capacity), or state it (`rate`).",
+                "",
+            ),
         Classified::Between(best, worst) => draft
             .verdict(Verdict::Inconclusive, Severity::Medium)
             .title(format!(
@@ -212,27 +228,51 @@ fn judged(
 }
 
 fn went_down(draft: Draft, endpoint: &str, outages: &[Outage]) -> Draft {
-    let total_s: f64 = outages.iter().map(|o| o.seconds).sum();
-    let away: usize = outages.iter().map(|o| o.turned_away).sum();
-    let end = if outages.iter().all(|o| o.ended) {
+    let down: Vec<&Outage> = outages.iter().filter(|o| !o.limited).collect();
+    let end = if down.iter().all(|o| o.ended) {
         "it crashes and restarts, or looks to its clients as if it did"
     } else {
         "it had not come back at the end"
     };
-    let times = match outages.len() {
-        1 => String::new(),
-        n => format!(" in {n} stretches"),
-    };
+    let (length, away) = in_all(&down);
     draft
         .verdict(Verdict::Fail, Severity::Critical)
         .title(format!(
-            "Under overload {endpoint} gave no good answer for {}{times} and turned {away} requests away: {end}",
-            ms(1000.0 * total_s)
+            "Under overload {endpoint} gave no good answer for {length} and turned {away} requests away: {end}"
         ))
         .advice(
             &format!("Find what ended it (memory, a liveness probe, a limit). {BOUNDED}"),
             "",
         )
+}
+
+fn limited(draft: Draft, endpoint: &str, outages: &[Outage]) -> Draft {
+    let (length, away) = in_all(&outages.iter().collect::<Vec<_>>());
+    draft
+        .verdict(Verdict::Inconclusive, Severity::Low)
+        .advisory()
+        .title(format!(
+            "A rate limit met the surge on {endpoint}: no good answer for {length}, and {away} requests turned away, most of them for \
+             their rate (429). Nothing is said of an overload"
+        ))
+        .advice(
+            "Lift the limit for this client, or stay below it (`rate`, `rate_max`, --max-rate). The experiment rate-limit tells where \
+             it lies and whether it keeps its word.",
+            "",
+        )
+}
+
+/// How long some stretches were, in words, and how many requests were turned away in them.
+fn in_all(stretches: &[&Outage]) -> (String, usize) {
+    let total_s: f64 = stretches.iter().map(|o| o.seconds).sum();
+    let times = match stretches.len() {
+        1 => String::new(),
+        n => format!(" in {n} stretches"),
+    };
+    (
+        format!("{}{times}", ms(1000.0 * total_s)),
+        stretches.iter().map(|o| o.turned_away).sum(),
+    )
 }
 
 fn word(class: Class) -> &'static str {

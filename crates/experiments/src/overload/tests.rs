@@ -151,14 +151,51 @@ fn resets_without_any_answer_are_an_outage_and_waiting_in_vain_is_none() {
         }
     });
     assert_eq!(class, Classified::As(Class::CrashRestart));
-    let (class, _) = judged(|_, at, k| {
+    let (class, _) = judged(|step, at, k| {
         if (8.0..12.0).contains(&at) {
             (4000.0, Outcome::HeadersTimeout)
         } else {
-            usual(k)
+            refusing(step, at, k)
         }
     });
     assert_eq!(class, Classified::As(Class::Graceful));
+}
+
+#[test]
+fn a_used_up_quota_is_no_outage_and_refusals_with_429_shed_as_well() {
+    // Whoever asks for too much gets nothing more until the load is gone, and a while longer.
+    let quota: [Fate; 2] = [
+        |step, at, k| match step {
+            0 => usual(k),
+            4 if at > 26.0 => usual(k),
+            _ => (2.0, Outcome::Status429),
+        },
+        |step, at, k| match step {
+            0 => usual(k),
+            4 if at > 26.0 => usual(k),
+            _ => (2.0, Outcome::GrpcResourceExhausted),
+        },
+    ];
+    for fate in quota {
+        assert_eq!(judged(fate).0, Classified::Limited);
+    }
+    let (class, _) = judged(|step, at, k| match refusing(step, at, k) {
+        (took_ms, Outcome::Status503) => (took_ms, Outcome::Status429),
+        good => good,
+    });
+    assert_eq!(class, Classified::As(Class::Graceful));
+    // With some of these among many resets it is down all the same.
+    let (class, _) = judged(|_, at, k| match at {
+        8.0..12.0 if k.is_multiple_of(4) => (1.0, Outcome::Status429),
+        8.0..12.0 => (1.0, Outcome::Reset),
+        _ => usual(k),
+    });
+    assert_eq!(class, Classified::As(Class::CrashRestart));
+}
+
+#[test]
+fn twice_a_capacity_that_was_taken_too_low_is_no_overload() {
+    assert_eq!(judged(|_, _, k| usual(k)).0, Classified::NotOverloaded);
 }
 
 #[test]

@@ -24,6 +24,8 @@ const STALLED_SHARE: f64 = 0.01;
 /// Tokens per chunk, and chunks in a shared read, from which single gaps say little.
 const TOKENS_PER_CHUNK: f64 = 1.2;
 const JOINED_SHARE: f64 = 0.05;
+/// Times that the first token takes longer where streams wait for a slot.
+const WAIT_TIMES: f64 = 1.5;
 /// How far usage and events may be apart.
 const APART: f64 = 0.02;
 
@@ -244,6 +246,10 @@ fn batch(phase: &PhaseResult, name: &str, records: &[&StreamRecord], source: &So
     let waited = median(&mut ttft_ms(beyond));
     let within = seen.iter().rev().find(|(offered, _, _)| offered <= at_once)?;
     let usual = median(&mut ttft_ms(&within.2));
+    // Fewer may be at it at the same time because each takes longest before its first token, and waits for nobody.
+    if waited < WAIT_TIMES * usual {
+        return None;
+    }
     Some(
         Draft::new(NAME, "stream-slots", name)
             .advisory()
@@ -252,7 +258,8 @@ fn batch(phase: &PhaseResult, name: &str, records: &[&StreamRecord], source: &So
             .figure(&format!("TTFT at {offered} at once, median"), waited, "ms", beyond.len(), source)
             .title(format!("{at_once} streams get tokens at the same time; more than that wait for their first token"))
             .detail(format!(
-                "With {offered} streams asked for at once, no more than {at_once} were between their first and their last token. The                  first token came after {usual:.0} ms with {} at once and after {waited:.0} ms with {offered}.",
+                "With {offered} streams asked for at once, no more than {at_once} were between their first and their last token. The first \
+                 token came after {usual:.0} ms with {} at once and after {waited:.0} ms with {offered}.",
                 within.0
             ))
             .advice(

@@ -155,3 +155,32 @@ fn the_engines_slots_are_found_where_more_is_asked_for() {
     phase.summary.streams[1].connections = 3;
     assert!(findings::of(&phase).iter().all(|f| f.id != "stream-slots"));
 }
+
+#[test]
+fn streams_that_wait_for_nobody_have_no_slots() {
+    // The first token takes 300 ms, the other 19 take 133: of sixteen streams at once five get tokens at the same time.
+    let user = |step: u16, from: f64, k: u32, of: u32| {
+        (0..4).map(move |turn| Answer {
+            step,
+            ..Answer::new(
+                from + 433.0 * (f64::from(turn) + f64::from(k) / f64::from(of)),
+                300.0,
+                7.0,
+            )
+        })
+    };
+    let alone = (0..4).flat_map(|k| user(0, 0.0, k, 4));
+    let crowd = (0..16).flat_map(|k| user(1, 3_000.0, k, 16));
+    let all: Vec<Answer> = alone.chain(crowd).collect();
+    let mut phase = phase(NAME, ENDPOINT, &all, Vec::new());
+    phase.summary.streams = [(0, 4), (1, 16)]
+        .map(|(step, connections)| StreamSummary {
+            scenario: ENDPOINT.into(),
+            step,
+            connections,
+            ..StreamSummary::default()
+        })
+        .to_vec();
+    let found = findings::of(&phase);
+    assert!(found.iter().all(|f| f.id != "stream-slots"), "{found:#?}");
+}

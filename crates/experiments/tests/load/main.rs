@@ -173,6 +173,40 @@ fn the_number_served_at_once_is_the_number_of_slots() {
     }
 }
 
+/// How many of 50 quick ladders say how many requests to allow at a time.
+fn limits_stated(slots: usize) -> usize {
+    (0..50)
+        .filter(|&seed| {
+            let target = Target {
+                slots,
+                ..Target::default()
+            };
+            let (_, findings) = run(target, seed, Budget::Quick, &ladder());
+            let finding = of(&findings, "serial-service");
+            let to_do = finding.recommendation.as_ref().expect("something to do");
+            let is_stated = to_do.advice.starts_with("Allow about");
+            let words = if is_stated {
+                "truly serves about"
+            } else {
+                "truly serves at least"
+            };
+            assert!(finding.title.contains(words), "{finding:#?}");
+            is_stated
+        })
+        .count()
+}
+
+#[test]
+fn a_limit_is_stated_only_where_throughput_stopped_rising() {
+    for (slots, at_least, at_most) in [(2, 48, 50), (4, 48, 50), (8, 40, 50), (16, 0, 0), (64, 0, 0)] {
+        let stated = limits_stated(slots);
+        assert!(
+            (at_least..=at_most).contains(&stated),
+            "{slots} slots: {stated} of 50"
+        );
+    }
+}
+
 /// Verdicts of `serial-service` where the ladder has no time left for bursts.
 fn serial_without_bursts(target: Target, seeds: u64) -> u64 {
     let experiments = [
