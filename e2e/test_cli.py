@@ -1,11 +1,15 @@
 """The command line teaches: help, typos, completions, manual pages, plans, schemas."""
 
 import json
+import os
 import re
+import subprocess
 import tomllib
 
 import jsonschema
 import pytest
+
+from conftest import ROOT, binary
 
 COMMANDS = ["check", "load", "run", "report", "judge", "serve", "schema", "completions", "man"]
 
@@ -113,3 +117,35 @@ def test_quiet_prints_results_only(prony, backend):
     target = backend("enso-fixed")
     done = prony("load", f"{target.url}/health", "-c", 1, "-n", 50, "--quiet")
     assert done.err == "" and done.last_line().startswith("p50="), done
+
+
+def into_a_closed_pipe(args, stream):
+    """The exit code of the command, with that stream a pipe that nobody reads."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    other = "stderr" if stream == "stdout" else "stdout"
+    try:
+        return subprocess.run(
+            [binary(), *map(str, args)], **{stream: writer, other: subprocess.DEVNULL}, stdin=subprocess.DEVNULL, timeout=60
+        ).returncode
+    finally:
+        os.close(writer)
+
+
+def test_a_verdict_is_told_to_who_does_not_read_it(tmp_path):
+    claims = ROOT / "suites" / "results" / "enso.csv"
+    told = subprocess.run([binary(), "judge", claims], capture_output=True, timeout=60)
+    assert told.returncode == 1, told
+    assert into_a_closed_pipe(["judge", claims], "stdout") == 1
+    assert into_a_closed_pipe(["load", "null:", "-n", 10, "-c", 1, "-o", tmp_path / "out"], "stderr") in (0, 4)
+    assert (tmp_path / "out" / "report.html").exists()
+    assert into_a_closed_pipe(["check", "demo", "--only", "coverage", "-o", tmp_path / "check"], "stderr") in (0, 1, 2, 3, 4)
+    assert (tmp_path / "check" / "report.html").exists()
+
+
+def test_names_of_files_need_not_be_text(tmp_path):
+    name = os.fsencode(tmp_path) + b"/r\xe9"
+    done = subprocess.run([binary(), b"load", b"null:", b"-n", b"10", b"-c", b"1", b"-o", name], capture_output=True, timeout=60)
+    assert done.returncode in (0, 4), done
+    again = subprocess.run([binary(), b"report", name], capture_output=True, timeout=60)
+    assert again.returncode == 0 and again.stdout, again

@@ -222,3 +222,43 @@ def test_a_policy_for_the_whole_suite(prony, shop, tmp_path):
     assert (lost["ok"], lost["failed"], lost["attempts"]) == (0, 10, 10)
     assert Counter(entry["path"] for entry in log(target, "/flaky/default")).most_common(1)[0][1] == 2
     assert "20 requests were sent, 10 of them failed and were sent again: 2" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_secrets_in_a_query_are_sent_and_not_shown(prony, shop, tmp_path):
+    target = shop()
+    out = tmp_path / "out"
+    url = f"{target.url}/item/1?user=a&code={SECRET}"
+    done = prony("load", url, "--query-env", "api_key=KEY", "-n", 4, "-c", 1, "-o", out, "--json", env={"KEY": f"{SECRET}/+"})
+    done.ended(0)
+    sent = {entry["path"] for entry in log(target, "/item/")}
+    assert [urllib.parse.parse_qs(urllib.parse.urlsplit(path).query) for path in sent] == [
+        {"user": ["a"], "api_key": [f"{SECRET}/+"], "code": [SECRET]}
+    ]
+    assert "`code`" in done.err and not leaks(done, out)
+    assert done.json()["target"] == f"{target.url}/item/1?user=a"
+    absent = prony("load", url, "--query-env", "api_key=NO_SUCH_VARIABLE")
+    assert absent.code == 64 and "NO_SUCH_VARIABLE" in absent.err, absent
+
+
+def test_a_check_of_a_url_with_a_secret_in_it_records_none(prony, shop, tmp_path):
+    target = shop()
+    out = tmp_path / "out"
+    url = f"{target.url}/item/1?user=a&code={SECRET}"
+    done = prony("check", url, "--only", "coverage", "--quick", "-o", out)
+    done.sane()
+    assert "the target has no endpoint" not in done.err and not leaks(done, out), done
+    visits = log(target, "/item/")
+    assert visits and all(f"code={SECRET}" in entry["path"] for entry in visits)
+
+
+def test_a_suite_with_a_secret_in_it_is_refused(prony, tmp_path):
+    suite = tmp_path / "suite.toml"
+    header = f'[{{ name = "authorization", value = "Bearer {SECRET}" }}]'
+    body = '[[scenario]]\nname = "s"\nhttp.path = "/"\n[[phase]]\nname = "p"\nscenarios = ["s"]\nshape.once = {}\n'
+    for text in (
+        f'name = "x"\n[target]\nurl = "http://127.0.0.1:1"\nheaders = {header}\n{body}',
+        f'name = "x"\n[target]\nurl = "http://127.0.0.1:1"\n{body.replace(chr(10) + "[[phase", chr(10) + "http.headers = " + header + chr(10) + "[[phase")}',
+    ):
+        suite.write_text(text)
+        done = prony("run", suite)
+        assert done.code == 64 and "would be recorded" in done.err and "bearer_env" in done.err, done

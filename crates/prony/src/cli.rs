@@ -17,6 +17,7 @@ mod schema;
 mod sending;
 mod serve;
 mod units;
+mod watching;
 
 use std::fmt::Write as _;
 
@@ -42,6 +43,7 @@ pub(crate) use schema::{SchemaArgs, SchemaKind};
 pub(crate) use sending::SendArgs;
 pub(crate) use serve::ServeArgs;
 pub(crate) use units::{SPIN_MAX, duration, is_token};
+pub(crate) use watching::{PartsArgs, WatchArgs};
 
 /// Loads an AI inference backend, measures what it really delivers, and writes a verdict you can defend.
 ///

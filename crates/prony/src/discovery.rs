@@ -7,6 +7,7 @@
 
 mod anthropic;
 mod by_path;
+mod effects;
 mod gradio;
 pub(crate) mod grpc;
 mod guess;
@@ -14,6 +15,7 @@ mod harvest;
 mod jobs;
 mod llm;
 mod mcp;
+mod moved;
 mod native;
 mod openai;
 mod openapi;
@@ -31,9 +33,10 @@ mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use prony_model::{Captured, Endpoint, Expect, Request, Role, SampleRequest, Surface};
+use prony_model::{Captured, Endpoint, Expect, Outcome, Request, Role, SampleRequest, Surface};
 
 use harvest::Harvest;
+use moved::Following;
 use openapi::Operation;
 pub(crate) use places::health_paths;
 pub(crate) use tensors::{fit, tensor};
@@ -46,11 +49,26 @@ use crate::text;
 const ENDPOINTS_MAX: usize = 60;
 /// Distinct inputs per endpoint.
 const SAMPLES_MAX: usize = 8;
+/// Most endpoints that are named as left out of load.
+const NAMED_MAX: usize = 12;
+/// Why a request cannot be sent.
+const UNSENDABLE: &str = "its path or a header of it holds what HTTP does not allow there";
 
 /// Something that can perform one exchange. The engine can; tests use a table.
 pub(crate) trait Fetch {
     /// One exchange; a failure is in the answer's `outcome` and `error`.
     fn fetch(&mut self, request: &Request) -> Captured;
+
+    /// Whether a header of that name, in lower case, goes with every request of the run.
+    fn sends(&self, _name: &str) -> bool {
+        false
+    }
+
+    /// The path at the target to which a `Location` leads from another; `None` where it leads elsewhere.
+    fn leads(&self, _from: &str, location: &str) -> Option<String> {
+        let is_path = location.starts_with('/') && !location.starts_with("//");
+        is_path.then(|| location.to_owned())
+    }
 }
 
 impl<F: FnMut(&Request) -> Captured> Fetch for F {
@@ -90,6 +108,8 @@ pub(crate) struct Discovery {
 ///
 /// Returns the answer to the first request instead when nobody answers at all.
 pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str, told: &Told) -> Result<Discovery, Box<Captured>> {
+    let mut following = Following::new(fetch);
+    let fetch: &mut dyn Fetch = &mut following;
     let first = fetch.fetch(&Request::get(path));
     if first.status == 0 && first.outcome.is_failure() {
         return Err(Box::new(first));
@@ -115,6 +135,7 @@ pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str, told: &Told) -> Result
     let mut harvest = Harvest::default();
     let mut preparation = None;
     let mut pages = vec![first.body.clone()];
+    let mut named = BTreeSet::new();
     let kserve = protocols::kserve_models(fetch, path, &mut harvest, &mut surface);
 
     if let Some((place, document)) = documents {
@@ -126,9 +147,18 @@ pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str, told: &Told) -> Result
         below(&mut api.operations, route.map_or(path, String::as_str), &place);
         surface.name = text::clean(&api.title, 80);
         surface.version = text::clean(&api.version, 40);
-        pages.extend(listings(fetch, &api.operations, &mut harvest, &mut surface));
+        for operation in &mut api.operations {
+            operation.leave_headers(&|name| fetch.sends(name));
+        }
+        let listed = listings(fetch, &api.operations, &mut harvest, &mut surface);
+        pages.extend(listed.pages);
+        api.operations.retain(|o| !listed.endless.contains(&o.name()));
+        named = api.operations.iter().map(Operation::name).collect();
         surface.jobs = jobs::find(&api.operations);
-        let kept = api.operations.iter().filter(|o| uploads::is_upload(o));
+        let kept = api
+            .operations
+            .iter()
+            .filter(|o| uploads::is_upload(o) || only_creates(o));
         let submits = surface.jobs.iter().map(|job| job.submit.clone());
         surface.keeps = kept.map(Operation::name).chain(submits).collect();
         operations(&api.operations, &harvest, &mut surface);
@@ -142,7 +172,7 @@ pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str, told: &Told) -> Result
     protocols::dzi(fetch, path, &first, &pages, &mut surface);
     tiles::plan(fetch, &mut surface);
     protocols::kserve(fetch, kserve.as_ref(), &mut surface);
-    let models = llm::Models::ask(fetch);
+    let models = llm::Models::ask(fetch, &hints);
     let documented = llm::has_document(&surface);
     let sounds = told.is_empty() && sound::find(fetch, &models, documented, &mut surface);
     openai::find(fetch, &models, documented, sounds, &mut surface);
@@ -170,8 +200,23 @@ pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str, told: &Told) -> Result
     } else {
         as_told(told, path, &mut surface);
     }
-    bound(&mut surface);
+    following.apply(&mut surface, |name| named.contains(name));
+    settle(&elsewhere, &mut surface);
     Ok(Discovery { surface, preparation })
+}
+
+/// Takes out what cannot be asked or is too much, and says what a reader should know of the rest.
+fn settle(elsewhere: &Captured, surface: &mut Surface) {
+    sendable(surface);
+    bound(surface);
+    left_out_of_load(surface);
+    if llm::is_guard(elsewhere) && !surface.endpoints.iter().any(Endpoint::is_work) {
+        surface.found_by.push(format!(
+            "a path that cannot exist is answered {}, as if every path asked for credentials: give them with --bearer-env VARIABLE, \
+             or --api-key-env VARIABLE for the header x-api-key",
+            elsewhere.status
+        ));
+    }
 }
 
 /// A document found below the path that the user gave, whose own paths do not start there, belongs to an application
@@ -190,20 +235,38 @@ fn below(operations: &mut [Operation], path: &str, place: &str) {
     }
 }
 
-/// Asks the listings of the document for the values that other endpoints take. Returns what they answered.
+/// What the listings of a document answered.
+#[derive(Default)]
+struct Listed {
+    /// Their bodies.
+    pages: Vec<String>,
+    /// Names of those whose answers have no end.
+    endless: BTreeSet<String>,
+}
+
+/// Asks the listings of the document for the values that other endpoints take.
 fn listings(
     fetch: &mut dyn Fetch,
     operations: &[Operation],
     harvest: &mut Harvest,
     surface: &mut Surface,
-) -> Vec<String> {
-    let mut answered = Vec::new();
+) -> Listed {
+    let mut listed = Listed::default();
     let listings = operations
         .iter()
-        .filter(|o| role::of(o) == Role::Listing)
+        .filter(|o| role::of(o) == Role::Listing && role::left_alone(o).is_none())
         .take(12);
     for operation in listings {
         let answer = fetch.fetch(&Request::get(&operation.path));
+        if is_endless(&answer) {
+            surface.found_by.push(format!(
+                "{} {} left alone: its answer is a stream that does not end",
+                operation.method,
+                text::clean(&operation.path, 80)
+            ));
+            listed.endless.insert(operation.name());
+            continue;
+        }
         if answer.status == 200
             && let Some(json) = answer.json()
         {
@@ -214,10 +277,32 @@ fn listings(
                     text::clean(&operation.path, 80)
                 ));
             }
-            answered.push(answer.body);
+            listed.pages.push(answer.body);
         }
     }
-    answered
+    listed
+}
+
+/// Whether an answer began well and is a stream that goes on and on.
+fn is_endless(answer: &Captured) -> bool {
+    let is_stream = answer
+        .header("content-type")
+        .is_some_and(|kind| kind.to_ascii_lowercase().starts_with("text/event-stream"));
+    (200..300).contains(&answer.status) && (is_stream || answer.outcome == Outcome::BodyTimeout)
+}
+
+/// Whether every success that a document declares for it is something created: load would fill the target. Frameworks that declare
+/// 201 for every POST declare it for those that only compute an answer as well.
+fn only_creates(operation: &Operation) -> bool {
+    let mut good = operation
+        .statuses
+        .iter()
+        .filter(|s| (200..300).contains(*s))
+        .peekable();
+    operation.method == "POST"
+        && !effects::path_only_computes(&operation.path)
+        && good.peek().is_some()
+        && good.all(|status| *status == 201)
 }
 
 /// Makes endpoints of a document's operations.
@@ -247,8 +332,14 @@ fn operations(operations: &[Operation], harvest: &Harvest, surface: &mut Surface
         }
         let samples = made_samples(operation, harvest);
         if samples.is_empty() {
+            let is_made = !value::samples(operation, harvest, 1).is_empty();
+            let why = if is_made {
+                UNSENDABLE
+            } else {
+                "no value could be made up for its parameters"
+            };
             surface.found_by.push(format!(
-                "{} {} left alone: no value could be made up for its parameters",
+                "{} {} left alone: {why}",
                 operation.method,
                 text::clean(&operation.path, 80)
             ));
@@ -280,9 +371,11 @@ fn is_of_jobs(operation: &Operation, harvest: &Harvest, surface: &Surface) -> bo
     asked.is_some_and(|job| harvest.values(&job.parameter, &operation.path).is_empty())
 }
 
-/// The samples of an operation, as many as its role wants.
+/// The samples of an operation that can be sent, as many as its role wants.
 fn made_samples(operation: &Operation, harvest: &Harvest) -> Vec<SampleRequest> {
-    value::samples(operation, harvest, samples_for(role::of(operation)))
+    let mut samples = value::samples(operation, harvest, samples_for(role::of(operation)));
+    samples.retain(|sample| value::is_sendable(&sample.request));
+    samples
 }
 
 fn samples_for(role: Role) -> usize {
@@ -420,6 +513,38 @@ fn paths_in(first: &Captured) -> Vec<String> {
         collect(&json, 4, &mut found);
     }
     found
+}
+
+/// Takes out what HTTP does not allow to be sent: one such request would end the whole run.
+fn sendable(surface: &mut Surface) {
+    let (endpoints, found_by) = (&mut surface.endpoints, &mut surface.found_by);
+    endpoints.retain_mut(|endpoint| {
+        let before = endpoint.samples.len();
+        endpoint.samples.retain(|s| value::is_sendable(&s.request));
+        let left = before == 0 || !endpoint.samples.is_empty();
+        if !left {
+            let name = text::clean(&endpoint.name, 80);
+            found_by.push(format!("{name} left alone: {UNSENDABLE}"));
+        }
+        left
+    });
+}
+
+/// Says which endpoints no experiment loads.
+fn left_out_of_load(surface: &mut Surface) {
+    let kept = surface.endpoints.iter().filter(|e| surface.leaves_behind(e));
+    let names: Vec<String> = kept.map(|e| text::clean(&e.name, 60)).collect();
+    if names.is_empty() {
+        return;
+    }
+    let further = match names.len().saturating_sub(NAMED_MAX) {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    };
+    surface.found_by.push(format!(
+        "asked and not loaded, since each call may leave something behind: {}{further}; --endpoint NAME loads one all the same",
+        names[..names.len().min(NAMED_MAX)].join(", ")
+    ));
 }
 
 /// Drops duplicates and what is beyond the bound.

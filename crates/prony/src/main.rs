@@ -21,7 +21,7 @@ mod target_url;
 mod text;
 mod timetable;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::panic;
 use std::process;
 
@@ -95,22 +95,15 @@ fn explain_usage(error: &clap::Error) -> ExitCode {
     }
 }
 
-/// Prints an error; a reader that went away (`prony report | head`) is none.
+/// Prints an error.
 fn explain(error: &anyhow::Error, color: bool) -> ExitCode {
-    let closed = |cause: &(dyn std::error::Error + 'static)| {
-        cause
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
-    };
-    if error.chain().any(closed) {
-        return ExitCode::Pass;
-    }
     let diagnostic = match error.downcast_ref::<Diagnostic>() {
         Some(diagnostic) => diagnostic.clone(),
         None if is_unreachable(error) => Diagnostic::unreachable(said(error)),
         None => Diagnostic::usage(said(error)),
     };
-    eprint!("{}", diagnostic.render(color));
+    // Who closed standard error does not want to hear it.
+    let _ = write!(std::io::stderr(), "{}", diagnostic.render(color));
     diagnostic.code
 }
 
@@ -141,7 +134,8 @@ fn is_unreachable(error: &anyhow::Error) -> bool {
 /// A panic is a bug in Prony: say so in one message, with what to send.
 fn report_panics() {
     panic::set_hook(Box::new(|info| {
-        eprintln!(
+        let _ = writeln!(
+            std::io::stderr(),
             "\nerror: this is a bug in Prony {}: {info}\n  next: please report it at {} with the command line \
              and this message",
             env!("CARGO_PKG_VERSION"),

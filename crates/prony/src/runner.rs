@@ -14,6 +14,7 @@ mod live;
 mod outcome;
 mod pairs;
 mod patience;
+mod place;
 mod preparation;
 mod process;
 mod readiness;
@@ -34,13 +35,13 @@ use prony_experiments::{
 };
 use prony_model::{
     Endpoint, Event, ExitCode, Finding, GateResult, Outcome, Phase, PhaseResult, Reading, Request, RunHeader,
-    Sample, Secret, Severity, Shape, Suite, Surface, Verdict,
+    Sample, Severity, Shape, Suite, Surface, Verdict,
 };
-use prony_report::TerminalStyle;
 
 use crate::config;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::discovery::{Discovery, Preparation, Told};
+use crate::sending::Secrets;
 use crate::session::Session;
 use crate::text::clean;
 use crate::timetable::{Timetable, lasting};
@@ -49,13 +50,18 @@ pub(crate) use connection::{Connection, PROTOCOL_HINT, TLS_HINT, engine_options}
 use files::FolderWatch;
 pub(crate) use host::facts;
 #[cfg(feature = "onnx")]
-pub(crate) use host::{cores, memory_bytes, run_id, terminal_width, wall_clock};
+pub(crate) use host::{cores, memory_bytes};
+pub(crate) use host::{run_id, wall_clock};
 pub(crate) use journal::Journal;
+#[cfg(feature = "onnx")]
+pub(crate) use journal::Lost;
+#[cfg(feature = "onnx")]
 pub(crate) use live::Live;
 #[cfg(feature = "onnx")]
 pub(crate) use outcome::publish;
-pub(crate) use outcome::write_reports;
+pub(crate) use outcome::{unwritten, write_reports};
 pub(crate) use pairs::{PairsRequest, perform_pairs};
+pub(crate) use place::Place;
 pub(crate) use target_log::FILE as TARGET_LOG;
 
 /// Shortest interval between two looks at the target's process: two hundred and forty of them in a minute, which is what a
@@ -76,8 +82,8 @@ pub(crate) struct RunRequest {
     pub surface: Option<Surface>,
     /// What must be sent before some of its endpoints can be asked.
     pub preparation: Option<Preparation>,
-    /// Headers whose values are secrets.
-    pub secrets: Vec<(String, Secret)>,
+    /// What is sent and not kept.
+    pub secrets: Secrets,
     /// Folder that relative paths in the suite start from.
     pub base_dir: PathBuf,
     /// Folder of the recording; a new one under `prony-runs` by default.
@@ -125,22 +131,8 @@ pub(crate) fn perform(
     )?;
     let watched = connection.watched(&request.suite.target, &surface)?;
     let id = host::run_id(request.suite.run.seed);
-    let dir = request
-        .output
-        .take()
-        .unwrap_or_else(|| PathBuf::from("prony-runs").join(&id));
+    let Place { dir, style, live } = Place::new(request.output.take(), &id, session);
     let header = header(&connection, &request.suite, session, id);
-    let style = TerminalStyle {
-        color: session.color,
-        width: host::terminal_width(),
-    };
-    let live = Live::new(
-        session.quiet,
-        TerminalStyle {
-            color: session.live() && style.color,
-            ..style
-        },
-    );
     let journal = Journal::create(&dir, &header, live)?;
     connection.keep_log(&dir.join(TARGET_LOG))?;
     let mut run = Run {
@@ -165,11 +157,9 @@ pub(crate) fn perform(
     };
     run.record(&request.suite, phases)?;
     let interrupted = session.stopped();
-    if let Some(error) = run.journal.close() {
-        session.note(&format!("warning: the recording is incomplete: {error}"));
-    }
+    let lost = run.journal.close();
     drop(run.connection);
-    outcome::publish(&dir, interrupted, request.json, style, session)
+    outcome::publish(&dir, lost, interrupted, request.json, style, session)
 }
 
 /// The suite's own endpoints, or those that discovery finds when an experiment needs some.
@@ -568,6 +558,19 @@ impl Run<'_> {
     /// Holds gates and claims against what was recorded.
     fn judge(&mut self, suite: &Suite) {
         self.gates = judge_gates(&suite.gate, &self.results, &self.findings);
+        for result in &mut self.gates {
+            let phase = &result.gate.phase;
+            let is_advisory = suite
+                .phase
+                .iter()
+                .any(|spec| spec.advisory && spec.name == *phase);
+            if is_advisory && result.verdict > Verdict::Warn {
+                result.verdict = Verdict::Warn;
+                result
+                    .says
+                    .push_str(" (its phase is advisory: a warning at most)");
+            }
+        }
         for result in &self.gates {
             self.journal.event(&Event::GateJudged(result.clone()));
         }

@@ -5,17 +5,23 @@ use std::path::{Path, PathBuf};
 
 use prony_engine::Target;
 use prony_engine::monitors::{EngineMetrics, Scrape};
-use prony_model::{HttpVersion, Role, Secret, Suite, Surface, TargetSpec};
+use prony_model::{Header, HttpVersion, Piece, Role, Secret, Suite, Surface, TargetSpec, pieces};
 use prony_wire::TlsOptions;
 
-use crate::cli::{AccessArgs, LaunchArgs, SendArgs};
+use crate::cli::{AccessArgs, LaunchArgs, PartsArgs, SendArgs, WatchArgs, is_token};
 use crate::diagnostic::Diagnostic;
 use crate::inference::Transport;
 use crate::session::is_sensitive;
 use crate::target_url;
 
-/// Headers whose values are secrets: they go on the wire and nowhere else.
-pub(crate) type Secrets = Vec<(String, Secret)>;
+/// What goes on the wire with every request, and nowhere else.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Secrets {
+    /// Headers.
+    pub headers: Vec<(String, Secret)>,
+    /// Parameters of the query, as they stand in a URL.
+    pub query: Vec<(String, Secret)>,
+}
 
 /// Shorter parts of a secret are not masked by themselves: they would mask half of an innocent text.
 const PART_BYTES_MIN: usize = 6;
@@ -24,22 +30,15 @@ const PART_BYTES_MIN: usize = 6;
 pub(crate) fn apply(send: &SendArgs, suite: &mut Suite) -> Result<Secrets, Diagnostic> {
     let (run, target) = (&mut suite.run, &mut suite.target);
     let millis = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX).max(1);
-    if let Some(timeout) = send.timeout {
-        run.limits.timeout_ms = millis(timeout);
-    }
-    if let Some(timeout) = send.connect_timeout {
-        run.limits.connect_timeout_ms = millis(timeout);
+    let own = suite.phase.iter_mut().filter_map(|phase| phase.limits.as_mut());
+    for limits in own.chain([&mut run.limits]) {
+        limits.timeout_ms = send.timeout.map_or(limits.timeout_ms, millis);
+        limits.connect_timeout_ms = send.connect_timeout.map_or(limits.connect_timeout_ms, millis);
     }
     run.rate_max = send.max_rate.unwrap_or(run.rate_max);
     run.seed = send.seed.unwrap_or(run.seed);
     run.normal_priority |= send.normal_priority;
     run.threads = send.threads.unwrap_or(run.threads);
-    target.pid = send.pid.or(target.pid);
-    target.container = send.container.clone().or(target.container.take());
-    target.metrics_url = send.metrics_url.clone().or(target.metrics_url.take());
-    target.processes = send.processes.or(target.processes);
-    target.upstream = send.upstream.clone().or(target.upstream.take());
-    target.gauges.extend(send.gauges.iter().cloned());
 
     let access = &send.access;
     connection(access, target);
@@ -54,7 +53,7 @@ pub(crate) fn apply(send: &SendArgs, suite: &mut Suite) -> Result<Secrets, Diagn
     target.bearer_env = access.bearer_env.clone().or(target.bearer_env.take());
     target.api_key_env = access.api_key_env.clone().or(target.api_key_env.take());
 
-    let mut secrets = Secrets::new();
+    let mut secrets = Vec::new();
     for header in &access.headers {
         if is_sensitive(&header.name) {
             secrets.push((header.name.clone(), Secret::new(&header.value)));
@@ -86,11 +85,25 @@ pub(crate) fn apply(send: &SendArgs, suite: &mut Suite) -> Result<Secrets, Diagn
     if let Some(name) = &target.api_key_env {
         secrets.push(("x-api-key".to_owned(), Secret::new(variable(name)?)));
     }
-    Ok(secrets)
+    let encoded = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let query = access
+        .query_env
+        .iter()
+        .map(|given| {
+            Ok((
+                encoded(&given.name),
+                Secret::new(encoded(&variable(&given.variable)?)),
+            ))
+        })
+        .collect::<Result<_, Diagnostic>>()?;
+    Ok(Secrets {
+        headers: secrets,
+        query,
+    })
 }
 
 /// Adds the cookies to the header that was given otherwise: a request has one.
-fn add_cookies(access: &AccessArgs, secrets: &mut Secrets) {
+fn add_cookies(access: &AccessArgs, secrets: &mut Vec<(String, Secret)>) {
     let mut pairs = Vec::new();
     secrets.retain(|(name, value)| {
         let is_cookie = name.eq_ignore_ascii_case("cookie");
@@ -106,10 +119,10 @@ fn add_cookies(access: &AccessArgs, secrets: &mut Secrets) {
     }
 }
 
-/// The texts that must not be kept: the values of headers, and of cookies and credentials within them.
-pub(crate) fn masked(secrets: &[(String, Secret)]) -> Vec<Secret> {
+/// The texts that must not be kept: the values of headers, and of cookies and credentials within them, and those of parameters.
+pub(crate) fn masked(secrets: &Secrets) -> Vec<Secret> {
     let mut texts = Vec::new();
-    for (name, secret) in secrets {
+    for (name, secret) in &secrets.headers {
         texts.push(secret.clone());
         let whole = secret.reveal();
         let parts: Vec<&str> = if name.eq_ignore_ascii_case("cookie") {
@@ -122,7 +135,47 @@ pub(crate) fn masked(secrets: &[(String, Secret)]) -> Vec<Secret> {
         let long = parts.into_iter().filter(|part| part.len() >= PART_BYTES_MIN);
         texts.extend(long.map(Secret::new));
     }
+    for (name, secret) in &secrets.query {
+        texts.push(secret.clone());
+        let pair = format!("{name}={}", secret.reveal());
+        let plain = url::form_urlencoded::parse(pair.as_bytes()).next();
+        texts.extend(plain.map(|(_, value)| Secret::new(value)));
+    }
     texts
+}
+
+/// Whether a header holds a secret that is part of a request, and so would be recorded with it.
+pub(crate) fn would_be_recorded(header: &Header) -> bool {
+    is_sensitive(&header.name) && !is_all_filled_in(header)
+}
+
+/// Whether nothing of a header's value is fixed but a scheme, or the name of a cookie.
+fn is_all_filled_in(header: &Header) -> bool {
+    const SCHEMES: [&str; 4] = ["", "bearer ", "basic ", "token "];
+    let fixed = |text: &str| {
+        let names_cookie = text.strip_suffix('=').is_some_and(is_token);
+        SCHEMES.contains(&text.to_ascii_lowercase().as_str())
+            || (header.name.eq_ignore_ascii_case("cookie") && names_cookie)
+    };
+    match pieces(&header.value).unwrap_or_default().as_slice() {
+        [Piece::Hole(_)] => true,
+        [Piece::Text(text), Piece::Hole(_)] => fixed(text),
+        _ => false,
+    }
+}
+
+/// Writes the flags that say what of it to watch into the target.
+pub(crate) fn watch(args: &WatchArgs, target: &mut TargetSpec) {
+    target.pid = args.pid.or(target.pid);
+    target.container = args.container.clone().or(target.container.take());
+    target.metrics_url = args.metrics_url.clone().or(target.metrics_url.take());
+    target.gauges.extend(args.gauges.iter().cloned());
+}
+
+/// Writes the flags that say what it consists of into the target.
+pub(crate) fn parts(args: &PartsArgs, target: &mut TargetSpec) {
+    target.processes = args.processes.or(target.processes);
+    target.upstream = args.upstream.clone().or(target.upstream.take());
 }
 
 /// Writes the flags that say how to start and stop it into the target.
@@ -171,7 +224,7 @@ fn connection(access: &AccessArgs, target: &mut TargetSpec) {
 }
 
 /// The engine's target: the URL, what every request carries, whom to trust, what must not be kept.
-pub(crate) fn target(url: &str, spec: &TargetSpec, secrets: &[(String, Secret)]) -> anyhow::Result<Target> {
+pub(crate) fn target(url: &str, spec: &TargetSpec, secrets: &Secrets) -> anyhow::Result<Target> {
     let mut target = Target::new(url)?;
     target.unix_socket = spec.unix_socket.as_ref().map(PathBuf::from);
     if let Some(text) = &spec.connect_to {
@@ -195,7 +248,8 @@ pub(crate) fn target(url: &str, spec: &TargetSpec, secrets: &[(String, Secret)])
         .iter()
         .map(|h| (h.name.clone(), Secret::new(&h.value)))
         .collect();
-    target.headers.extend(secrets.iter().cloned());
+    target.headers.extend(secrets.headers.iter().cloned());
+    target.query.clone_from(&secrets.query);
     target.masked = masked(secrets);
     target.allow_hosts.clone_from(&spec.allow_hosts);
     Ok(target)
@@ -291,7 +345,7 @@ mod tests {
         Endpoint, Expect, Header, Request, Role, SampleRequest, Secret, Suite, Surface, TargetSpec,
     };
 
-    use super::{apply, masked, metrics};
+    use super::{Secrets, apply, masked, metrics};
     use crate::cli::{AccessArgs, Cookie, SendArgs};
 
     #[test]
@@ -309,8 +363,8 @@ mod tests {
         };
         let mut suite = Suite::default();
         let secrets = apply(&send, &mut suite).unwrap();
-        assert_eq!(secrets.len(), 1);
-        assert_eq!(secrets[0].1.reveal(), "Bearer hunter2");
+        assert_eq!(secrets.headers.len(), 1);
+        assert_eq!(secrets.headers[0].1.reveal(), "Bearer hunter2");
         assert_eq!(suite.target.headers, [Header::new("x-team", "blue")]);
         assert!(!serde_json::to_string(&suite).unwrap().contains("hunter2"));
     }
@@ -331,13 +385,18 @@ mod tests {
         };
         let mut suite = Suite::default();
         let secrets = apply(&send, &mut suite).unwrap();
-        assert_eq!(secrets.len(), 1);
-        assert_eq!(secrets[0].1.reveal(), "first=1; sid=hunter2==; b=3");
+        assert_eq!(secrets.headers.len(), 1);
+        assert_eq!(secrets.headers[0].1.reveal(), "first=1; sid=hunter2==; b=3");
         let texts = masked(&secrets);
         let texts: Vec<&str> = texts.iter().map(Secret::reveal).collect();
         assert_eq!(texts, ["first=1; sid=hunter2==; b=3", "hunter2=="]);
         assert!(!format!("{send:?}{suite:?}").contains("hunter2"));
-        let bearer = [("authorization".to_owned(), Secret::new("Bearer hunter2"))];
+        let bearer = Secrets {
+            headers: vec![("authorization".to_owned(), Secret::new("Bearer hunter2"))],
+            query: vec![("sig".to_owned(), Secret::new("a%2Fb"))],
+        };
+        let texts: Vec<Secret> = masked(&bearer);
+        assert_eq!((texts[2].reveal(), texts[3].reveal()), ("a%2Fb", "a/b"));
         assert_eq!(masked(&bearer)[1].reveal(), "hunter2");
     }
 

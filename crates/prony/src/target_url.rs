@@ -1,10 +1,12 @@
 //! Whether a target's URL can be one, before anything is resolved or sent.
 
 use prony_engine::Inner;
-use prony_model::{Piece, pieces};
+use prony_model::{Piece, Secret, pieces};
 use url::{Position, Url};
 
 use crate::diagnostic::{Diagnostic, nearest};
+use crate::session::is_secret_parameter;
+use crate::text::clean;
 
 /// The preset of a target `demo`, `demo:NAME` or `stdio:demo:NAME`.
 pub(crate) fn preset(target: &str) -> Option<&str> {
@@ -110,6 +112,44 @@ pub(crate) fn parse_template(target: &str) -> Result<(String, String), Diagnosti
     Ok((url[..Position::AfterPort].to_owned(), path))
 }
 
+/// A path with its query, without the secrets that its query holds, and these as they stand in it: what is part of a URL is recorded
+/// in many places. One that is filled in for every request is no secret of the run.
+pub(crate) fn apart(path: &str) -> (String, Vec<(String, Secret)>) {
+    let Some((before, query)) = path.split_once('?') else {
+        return (path.to_owned(), Vec::new());
+    };
+    let mut secrets = Vec::new();
+    let rest: Vec<&str> = query
+        .split('&')
+        .filter(|pair| match pair.split_once('=') {
+            Some((name, value))
+                if is_secret_parameter(name) && !value.is_empty() && !value.contains("{{") =>
+            {
+                secrets.push((name.to_owned(), Secret::new(value)));
+                false
+            }
+            _ => true,
+        })
+        .collect();
+    if rest.is_empty() {
+        (before.to_owned(), secrets)
+    } else {
+        (format!("{before}?{}", rest.join("&")), secrets)
+    }
+}
+
+/// What a person should know of the secrets that stood in their URL; empty where there are none.
+pub(crate) fn says_apart(secrets: &[(String, Secret)]) -> Option<String> {
+    let names: Vec<&str> = secrets.iter().map(|(name, _)| name.as_str()).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "`{}` in the URL's query is taken for a secret: it goes with every request, at the end of the query, and is recorded \
+             nowhere. --query-env keeps it out of the list of processes, too.",
+            clean(&names.join("`, `"), 200)
+        )
+    })
+}
+
 /// The host and the port of `HOST:PORT`; an IPv6 address stands in brackets, and is returned without them.
 pub(crate) fn host_and_port(text: &str) -> Result<(String, u16), String> {
     let wrong = || format!("{text:?} is not HOST:PORT; write 127.0.0.1:8000 or [::1]:8000");
@@ -137,7 +177,7 @@ fn check_preset(name: &str) -> Result<(), Diagnostic> {
 
 #[cfg(test)]
 mod tests {
-    use super::{check, host_and_port, parse, parse_template, preset};
+    use super::{apart, check, host_and_port, parse, parse_template, preset, says_apart};
 
     #[test]
     fn hosts_with_ports() {
@@ -159,6 +199,24 @@ mod tests {
             "a b:80",
         ] {
             assert!(host_and_port(wrong).unwrap_err().contains("HOST:PORT"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn secrets_in_a_query_stand_apart() {
+        for (path, rest, names) in [
+            ("/a", "/a", &[][..]),
+            ("/a?b=1", "/a?b=1", &[]),
+            ("/a?code=s3", "/a", &["code"]),
+            ("/a?b=1&api_key=s3&c=2&sig=s4", "/a?b=1&c=2", &["api_key", "sig"]),
+            ("/a?token=", "/a?token=", &[]),
+            ("/a?token={{data.token}}", "/a?token={{data.token}}", &[]),
+        ] {
+            let (kept, secrets) = apart(path);
+            assert_eq!(kept, rest);
+            let found: Vec<&str> = secrets.iter().map(|(name, _)| name.as_str()).collect();
+            assert_eq!(found, names, "{path}");
+            assert_eq!(says_apart(&secrets).is_some(), !names.is_empty());
         }
     }
 

@@ -1,4 +1,4 @@
-//! Text from a target, made safe to carry around.
+//! Text from a target, made safe to carry around, and numbers of things in words.
 
 /// At most `max` characters, without control characters or bidirectional overrides.
 pub(crate) fn clean(text: &str, max: usize) -> String {
@@ -14,9 +14,22 @@ pub(crate) fn clean(text: &str, max: usize) -> String {
     kept
 }
 
+/// `1 gate`, `2 gates`.
+pub(crate) fn counted(n: usize, thing: &str) -> String {
+    format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::clean;
+    use super::{clean, counted};
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!(
+            [0, 1, 2].map(|n| counted(n, "gate")),
+            ["0 gates", "1 gate", "2 gates"]
+        );
+    }
 
     #[test]
     fn hostile_text_is_bounded_and_plain() {

@@ -150,6 +150,10 @@ fn read_events(given: &Path, path: &Path, damage: &mut Damage) -> Result<Vec<Eve
             break;
         }
         let whole = line.last() == Some(&b'\n');
+        // What stands after a line that the disk took only a part of.
+        if line == b"\n" {
+            continue;
+        }
         refuse_newer(path, &line)?;
         match serde_json::from_slice::<Event>(&line) {
             Ok(event) if whole => events.push(event),

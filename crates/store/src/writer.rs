@@ -34,6 +34,8 @@ pub struct RunWriter {
     held_streams: Vec<u8>,
     held_records: u32,
     held_phase: u16,
+    /// The last line of events is torn: the disk took only a part of it.
+    torn: bool,
 }
 
 impl RunWriter {
@@ -55,6 +57,7 @@ impl RunWriter {
             held_streams: Vec::new(),
             held_records: 0,
             held_phase: 0,
+            torn: false,
         };
         writer.line(&Event::RunStarted(header.clone()))?;
         let path = writer.dir.join(SAMPLES_FILE);
@@ -162,9 +165,12 @@ impl RunWriter {
             serde_json::from_slice::<Event>(&self.bytes).map_err(unstorable)?;
         }
         self.bytes.push(b'\n');
-        self.events
-            .write_all(&self.bytes)
-            .map_err(StoreError::io("write", &self.dir.join(EVENTS_FILE)))
+        if self.torn {
+            self.bytes.insert(0, b'\n');
+        }
+        let written = self.events.write_all(&self.bytes);
+        self.torn = written.is_err();
+        written.map_err(StoreError::io("write", &self.dir.join(EVENTS_FILE)))
     }
 
     fn write_streams(&mut self) -> Result<(), StoreError> {

@@ -35,6 +35,10 @@ pub(crate) struct AccessArgs {
     /// Header whose value comes from an environment variable. Repeat for more. It is never printed or stored.
     #[arg(long, value_name = "NAME=VARIABLE", value_parser = header_from_env)]
     pub header_env: Vec<HeaderFromEnv>,
+    /// Parameter of every request's query whose value comes from an environment variable: 'api_key=KEY'. Repeat for more. It is never
+    /// printed or stored.
+    #[arg(long, value_name = "NAME=VARIABLE", value_parser = query_from_env)]
+    pub query_env: Vec<QueryFromEnv>,
     /// Host other than this one that may be loaded. Repeat for more. Without it, load goes to loopback only.
     #[arg(long, value_name = "HOST")]
     pub allow_host: Vec<String>,
@@ -80,6 +84,15 @@ pub(crate) struct HeaderFromEnv {
     pub variable: String,
 }
 
+/// A parameter of the query whose value is in an environment variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct QueryFromEnv {
+    /// Its name.
+    pub name: String,
+    /// Name of the variable.
+    pub variable: String,
+}
+
 /// A cookie to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cookie {
@@ -119,6 +132,14 @@ fn header_from_env(text: &str) -> Result<HeaderFromEnv, String> {
         return Err(format!("{text:?} names no variable; write {name}=VARIABLE"));
     }
     Ok(HeaderFromEnv { name, variable })
+}
+
+fn query_from_env(text: &str) -> Result<QueryFromEnv, String> {
+    let (name, variable) = key_value(text)?;
+    if variable.is_empty() {
+        return Err(format!("{text:?} names no variable; write {name}=VARIABLE"));
+    }
+    Ok(QueryFromEnv { name, variable })
 }
 
 /// The text as it stands, once it is known to be a host and a port.

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
 use clap::builder::PossibleValuesParser;
+use clap::{ArgGroup, Args};
 use prony_experiments::{EXPERIMENTS, Slo};
 use prony_model::{Budget, Objective};
 
 use super::units::{Accepted, accepted, rate, share};
-use super::{LaunchArgs, SendArgs};
+use super::{LaunchArgs, PartsArgs, SendArgs, WatchArgs};
 
 /// Finds out what a backend offers, measures it, and gives a verdict.
 ///
@@ -76,6 +76,12 @@ pub(crate) struct CheckArgs {
     /// How to start the target.
     #[command(flatten)]
     pub launch: LaunchArgs,
+    /// What of it is watched.
+    #[command(flatten)]
+    pub watch: WatchArgs,
+    /// What it consists of.
+    #[command(flatten)]
+    pub parts: PartsArgs,
     /// The shared flags.
     #[command(flatten)]
     pub send: SendArgs,
@@ -83,6 +89,7 @@ pub(crate) struct CheckArgs {
 
 /// Flags that describe the endpoint at the path of the URL.
 #[derive(Args, Clone, Debug, Default)]
+#[command(group(ArgGroup::new("told").args(["bodies", "body_files"]).multiple(true)))]
 pub(crate) struct ToldArgs {
     /// Body that the endpoint at the URL answers well, for one that no document names: it is sent with POST. Of a JSON object
     /// the texts are varied. Repeat for more; then all are sent as they are.
@@ -97,7 +104,13 @@ pub(crate) struct ToldArgs {
     )]
     pub body_files: Vec<PathBuf>,
     /// Content type of these bodies. Default application/json where they are JSON, else text/plain.
-    #[arg(short = 'T', long, value_name = "TYPE", help_heading = "Request")]
+    #[arg(
+        short = 'T',
+        long,
+        value_name = "TYPE",
+        requires = "told",
+        help_heading = "Request"
+    )]
     pub content_type: Option<String>,
     /// Field of a form that the endpoint at the URL takes, as 'name=value'; '@' in place of the value is a picture, another in
     /// each request. Repeat for more.

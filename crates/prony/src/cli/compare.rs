@@ -37,9 +37,9 @@ const PAIRS_QUICK: u32 = 6;
 Exit codes:
     0  no regression: no metric is worse by the margin or more
     1  a regression beyond the margin, or more failures
-    2  a regression that is not shown to be beyond the margin
+    2  a regression that is not shown to be beyond the margin, or requests failed, those of B no more often
     3  undecided: the output says how many pairs it takes
-    4  the comparison cannot be trusted: answers differ in length, or a target differs from itself
+    4  the comparison cannot be trusted: answers differ in length, a target differs from itself, or the generator was late
    69  a target could not be reached
   130  interrupted; the report is of the pairs that were finished")]
 pub(crate) struct CompareArgs {
@@ -52,7 +52,7 @@ pub(crate) struct CompareArgs {
     /// Hold URL_A against itself: what differs then is the environment's, and comparisons made in it cannot be trusted.
     #[arg(long, help_heading = "Comparison")]
     pub aa: bool,
-    /// Pairs of runs, 6 or more. Default 10.
+    /// Pairs of runs. Fewer than 6 decide nothing. Default 10.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(2..=1000), help_heading = "Comparison")]
     pub pairs: Option<u32>,
     /// Make 6 pairs: a change must be half as large again to be seen.

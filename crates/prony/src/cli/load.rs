@@ -6,8 +6,8 @@ use clap::{ArgGroup, Args, ValueEnum};
 use prony_experiments::Slo;
 use prony_model::Arrivals;
 
-use super::units::{limits, rate};
-use super::{LaunchArgs, PromptArgs, RequestArgs, SendArgs};
+use super::units::{limits, rate, share_or_all};
+use super::{LaunchArgs, PromptArgs, RequestArgs, SendArgs, WatchArgs};
 
 /// Sends load to one URL and says what came back.
 ///
@@ -162,12 +162,12 @@ pub(crate) struct LoadArgs {
         long,
         value_name = "PER_SECOND",
         value_parser = rate,
-        conflicts_with_all = ["rate", "burst"],
+        conflicts_with_all = ["rate", "burst", "ramp", "replay", "search", "sweep"],
         help_heading = "Connection"
     )]
     pub connect_rate: Option<f64>,
-    /// Share of requests that may fail before the exit code is 1. 0.01 is one in a hundred.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share, help_heading = "Judging")]
+    /// Share of requests that may fail before the exit code is 1: 0.01 or 1%.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share_or_all, help_heading = "Judging")]
     pub allow_failures: f64,
 
     /// Limits that a streamed answer must all hold to be good: ttft=200ms,itl=50ms,e2e=5s (also tpot; itl is the answer's own 99th
@@ -175,18 +175,20 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "LIMITS", value_parser = limits, help_heading = "Stream")]
     pub slo: Option<Slo>,
     /// Search the highest rate at which 95 % of requests hold the limits of --slo: up, down and between, each rate judged with its
-    /// interval, and the last confirmed on fresh requests. --duration bounds the search (5 minutes by default).
+    /// interval, and the last confirmed on fresh requests. --duration bounds the search (5 minutes by default). It is reported as a
+    /// check is, also with --json.
     #[arg(
         long,
         requires = "slo",
-        conflicts_with_all = ["connections", "requests", "rate", "burst", "ramp", "replay", "sweep"],
+        conflicts_with_all = ["connections", "requests", "rate", "burst", "ramp", "replay", "sweep", "think", "allow_failures"],
         help_heading = "Stream"
     )]
     pub search: bool,
-    /// Sweep the concurrency, 1, 2, 4, 8 ..., and show tokens per second in all against those of each user.
+    /// Sweep the concurrency, 1, 2, 4, 8 ..., and show tokens per second in all against those of each user. --duration bounds it (2
+    /// minutes by default). It is reported as a check is, also with --json.
     #[arg(
         long,
-        conflicts_with_all = ["connections", "requests", "rate", "burst", "ramp", "replay"],
+        conflicts_with_all = ["connections", "requests", "rate", "burst", "ramp", "replay", "slo", "think", "allow_failures"],
         help_heading = "Stream"
     )]
     pub sweep: bool,
@@ -194,6 +196,9 @@ pub(crate) struct LoadArgs {
     /// How the target is started, where Prony is to start it.
     #[command(flatten)]
     pub launch: LaunchArgs,
+    /// What of it is watched, beside a recording.
+    #[command(flatten)]
+    pub watch: WatchArgs,
     /// The shared flags.
     #[command(flatten)]
     pub send: SendArgs,
@@ -243,14 +248,5 @@ fn ramp(text: &str) -> Result<(f64, f64), String> {
     match (side(from), side(to)) {
         (Some(from), Some(to)) if from + to > 0.0 => Ok((from, to)),
         _ => Err(wrong()),
-    }
-}
-
-fn share(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
-        _ => Err(format!(
-            "{text:?} is not a share between 0 and 1; one in a hundred is 0.01"
-        )),
     }
 }

@@ -9,7 +9,7 @@ use prony_model::{OpenaiApi, SharedSpec};
 /// Flags of `load` for language models.
 #[derive(Args, Clone, Debug, Default)]
 #[command(group(ArgGroup::new("llm").args(["openai", "anthropic"]).conflicts_with_all([
-    "method", "body", "body_file", "content_type", "expect_body",
+    "method", "body", "body_file", "content_type", "expect_body", "expect_status", "stream",
 ])))]
 pub(crate) struct PromptArgs {
     /// Ask this model of an OpenAI-compatible API, as `vllm bench serve` does: prompts from a built-in text, answers as

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::units::key_value;
-use super::{LaunchArgs, SendArgs};
+use super::{LaunchArgs, PartsArgs, SendArgs, WatchArgs};
 
 /// Runs a suite: scenarios, load shapes, experiments, gates and claims from a TOML file.
 ///
@@ -40,6 +40,12 @@ pub(crate) struct RunArgs {
     /// How to start the target.
     #[command(flatten)]
     pub launch: LaunchArgs,
+    /// What of it is watched.
+    #[command(flatten)]
+    pub watch: WatchArgs,
+    /// What it consists of.
+    #[command(flatten)]
+    pub parts: PartsArgs,
     /// The shared flags.
     #[command(flatten)]
     pub send: SendArgs,

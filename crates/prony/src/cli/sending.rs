@@ -15,7 +15,7 @@ pub(crate) struct SendArgs {
     #[command(flatten)]
     pub access: AccessArgs,
 
-    /// Send load for at most so long: 500ms, 10s, 2m, 1h.
+    /// Send load for at most so long: 500ms, 10s, 2m, 1h. Of `compare` the length of each run, 10s by default.
     #[arg(
         short = 'd',
         short_alias = 'z',
@@ -50,32 +50,8 @@ pub(crate) struct SendArgs {
     #[arg(long, help_heading = "Limits")]
     pub normal_priority: bool,
 
-    /// Process to watch: memory, CPU, threads. By default the one that listens on the port, if it is on this host.
-    #[arg(
-        long,
-        value_name = "PID",
-        conflicts_with = "container",
-        help_heading = "Watching"
-    )]
-    pub pid: Option<u32>,
-    /// Container to watch, by name or id.
-    #[arg(long, value_name = "NAME", help_heading = "Watching")]
-    pub container: Option<String>,
-    /// Processes of a target `stdio:COMMAND`, started together; connections are dealt to them in turn. Default 1.
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=64), help_heading = "Limits")]
-    pub processes: Option<u32>,
-    /// URL of a service that the target itself calls. It is asked, between loads, for its own counts and for the lengths of
-    /// its contents, against which what the target says is held.
-    #[arg(long, value_name = "URL", help_heading = "Watching")]
-    pub upstream: Option<String>,
-    /// URL at which the target tells its metrics to Prometheus. By default the one that discovery finds.
-    #[arg(long, value_name = "URL", help_heading = "Watching")]
-    pub metrics_url: Option<String>,
-    /// Metric to read there beside memory, CPU time and descriptors, by name. Repeat for more.
-    #[arg(long = "gauge", value_name = "METRIC", help_heading = "Watching")]
-    pub gauges: Vec<String>,
-
-    /// Folder for the recording and the report. It must be new or empty.
+    /// Folder for the recording and the report. It must be new or empty. By default a new one under prony-runs; `load` then records
+    /// nothing.
     #[arg(short = 'o', long, value_name = "DIR", help_heading = "Output")]
     pub output: Option<PathBuf>,
     /// Print one JSON document on standard output instead of text.

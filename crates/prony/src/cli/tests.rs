@@ -101,7 +101,7 @@ fn a_target_to_be_started_is_a_command_in_words() {
 fn shared_flags_work_on_every_command_that_sends() {
     let flags = "-H Accept:text/plain --bearer-env T --api-key-env K --header-env X-Token=V --timeout 30s \
                  --connect-timeout 1s --insecure --cacert ca.pem --allow-host h --max-rate 10 --duration 10s --seed 7 \
-                 --threads 2 --pid 1 -o out --json --quiet --no-color";
+                 --query-env key=K --threads 2 -o out --json --quiet --no-color";
     for command in [
         "check http://h",
         "load http://h",
@@ -175,6 +175,35 @@ fn wrong_flags_are_explained() {
         .map(|args| format!("$ prony {}\n{}", args.join(" "), refused(args)))
         .collect();
     insta::assert_snapshot!(text.join("\n"));
+}
+
+#[test]
+fn flags_that_would_do_nothing_are_refused() {
+    for line in [
+        "load http://h --openai m --stream openai-chat",
+        "load http://h --openai m --expect-status 503",
+        "load http://h --openai m --search --slo ttft=1s --think 5",
+        "load http://h --openai m --search --slo ttft=1s --allow-failures 0.1",
+        "load http://h --openai m --sweep --slo ttft=1s",
+        "load http://h --ramp 1:9 --connect-rate 5",
+        "load http://h --upstream http://h",
+        "load http://h --processes 2",
+        "check http://h -T text/plain",
+        "compare http://h http://i --pid 1",
+        "compare http://h http://i --gauge g",
+    ] {
+        let refused = parse(line);
+        assert!(refused.is_err(), "{line}");
+    }
+    for line in [
+        "check http://h -b x -T text/plain",
+        "check http://h -f x -T text/plain",
+        "check http://h --pid 1 --upstream http://i --processes 2",
+        "load http://h --pid 1 -o out",
+        "load http://h --allow-failures 1%",
+    ] {
+        assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());
+    }
 }
 
 #[test]

@@ -193,17 +193,26 @@ pub(crate) fn ratio(text: &str) -> Result<f64, String> {
 
 /// A share above 0 and below 1; `99.5%` is 0.995.
 pub(crate) fn share(text: &str) -> Result<f64, String> {
+    part(text)
+        .filter(|share| *share > 0.0 && *share < 1.0)
+        .ok_or_else(|| format!("{text:?} is no share above 0 and below 1; write 0.99 or 99%"))
+}
+
+/// A share from 0 to 1.
+pub(crate) fn share_or_all(text: &str) -> Result<f64, String> {
+    part(text)
+        .filter(|share| (0.0..=1.0).contains(share))
+        .ok_or_else(|| format!("{text:?} is no share from 0 to 1; one in a hundred is 0.01 or 1%"))
+}
+
+/// A fraction, or a number of hundredths.
+fn part(text: &str) -> Option<f64> {
     let trimmed = text.trim();
     let (digits, scale) = match trimmed.strip_suffix('%') {
         Some(digits) => (digits.trim_end(), 0.01),
         None => (trimmed, 1.0),
     };
-    match digits.parse::<f64>().map(|value| scale * value) {
-        Ok(share) if share > 0.0 && share < 1.0 => Ok(share),
-        _ => Err(format!(
-            "{text:?} is no share above 0 and below 1; write 0.99 or 99%"
-        )),
-    }
+    digits.parse::<f64>().ok().map(|value| scale * value)
 }
 
 /// `Name: value`, as in HTTP.
@@ -264,7 +273,7 @@ mod tests {
 
     use prony_model::BodyCheck;
 
-    use super::{at_once, body_check, duration, header, key_value, rate, share, spin, words};
+    use super::{at_once, body_check, duration, header, key_value, rate, share, share_or_all, spin, words};
 
     #[test]
     fn shares_as_fractions_and_in_per_cent() {
@@ -272,6 +281,13 @@ mod tests {
         assert!((share("99.5 %").unwrap() - 0.995).abs() < 1e-12);
         for wrong in ["1", "0", "100%", "99", "much", "-0.5"] {
             assert!(share(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(
+            (share_or_all("0"), share_or_all("1%"), share_or_all("1")),
+            (Ok(0.0), Ok(0.01), Ok(1.0))
+        );
+        for wrong in ["1.5", "-0.1", "101%", "few"] {
+            assert!(share_or_all(wrong).is_err(), "{wrong}");
         }
     }
 

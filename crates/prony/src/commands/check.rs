@@ -16,7 +16,8 @@ use crate::discovery::{Discovery, Told};
 use crate::inference::{Named, Transport};
 use crate::runner::{self, Connection, RunRequest};
 use crate::sending;
-use crate::session::Session;
+use crate::session::{Session, without_url_secrets};
+use crate::target_url;
 use crate::text::clean;
 use crate::timetable::{Timetable, lasting};
 
@@ -28,9 +29,20 @@ const SEARCH_FOR_GOODPUT: &str = "capacity";
 
 /// Runs the command.
 pub(crate) fn run(args: &CheckArgs, session: &Session) -> Result<ExitCode> {
+    if args.stream_slo().is_some() && !searches_for_goodput(args) {
+        let wrong =
+            format!("limits of streams are for `{SEARCH_FOR_GOODPUT}`, which this check does not ask");
+        return Err(Diagnostic::usage(wrong)
+            .next("add --thorough, or --only capacity; or give a time, as in --slo 500ms")
+            .next(
+                "`prony load URL --openai MODEL --search --slo ttft=200ms,itl=50ms` searches without a check",
+            )
+            .into());
+    }
     let (url, path) = split(&args.target);
+    let (path, mut in_url) = target_url::apart(&path);
     let mut suite = Suite {
-        name: format!("check {}", args.target),
+        name: format!("check {}", without_url_secrets(&args.target)),
         target: TargetSpec {
             url,
             ..TargetSpec::default()
@@ -44,15 +56,20 @@ pub(crate) fn run(args: &CheckArgs, session: &Session) -> Result<ExitCode> {
         ..Suite::default()
     };
     sending::launch(&args.launch, &mut suite.target);
+    sending::watch(&args.watch, &mut suite.target);
+    sending::parts(&args.parts, &mut suite.target);
     config::check_launch(&suite.target)?;
-    let secrets = sending::apply(&args.send, &mut suite)?;
+    let mut secrets = sending::apply(&args.send, &mut suite)?;
+    if let Some(said) = target_url::says_apart(&in_url) {
+        session.note(&said);
+    }
+    secrets.query.append(&mut in_url);
     let told = told(&args.told)?;
     if Transport::of(&suite.target.url) == Transport::Grpc {
         of_grpc(&path, &told)?;
     }
     let mut connection = Connection::open(&suite, &secrets, session)?;
     if !told.is_empty() && suite.run.endpoints.is_empty() {
-        let path = path.split('?').next().unwrap_or_default();
         suite.run.endpoints.push(format!("POST {path}"));
     }
     let Discovery { surface, preparation } = connection.discover(&path, &told)?;
@@ -82,6 +99,16 @@ pub(crate) fn run(args: &CheckArgs, session: &Session) -> Result<ExitCode> {
         preparation,
     };
     runner::perform(connection, request, session)
+}
+
+/// Whether the check that was asked for searches the rate at which limits of streams are held.
+fn searches_for_goodput(args: &CheckArgs) -> bool {
+    if args.only.is_empty() {
+        prony_experiments::find(SEARCH_FOR_GOODPUT).is_some_and(|def| args.budget() >= def.from_budget)
+    } else {
+        let asked = prony_experiments::with_needed(args.only.iter().map(String::as_str));
+        asked.iter().any(|def| def.name == SEARCH_FOR_GOODPUT)
+    }
 }
 
 /// What a URL of gRPC can have beside it.

@@ -24,11 +24,16 @@ pub(crate) fn run(args: &CompareArgs, session: &Session) -> anyhow::Result<ExitC
         config::check_launch(&plan.suite.target)?;
     }
     let mut note = |said: &str| session.note(said);
+    for said in [&plan_a, &plan_b].map(|plan| target_url::says_apart(&plan.secrets)) {
+        said.as_deref().map(&mut note);
+    }
     let ahead_a = plan_a.phase_ahead(&mut note)?;
     let ahead_b = plan_b.phase_ahead(&mut note)?;
     // One clock for both.
     let options = engine_options(&plan_a.suite, session);
     let open = |plan: &mut Plan| -> anyhow::Result<Connection> {
+        let mut secrets = secrets.clone();
+        secrets.query.append(&mut plan.secrets);
         let side = Connection::open_with(&plan.suite, &secrets, session, options.clone())?;
         plan.arrived_at(&side.url);
         Ok(side)

@@ -7,6 +7,7 @@ use prony_experiments::imported::{judge_claims, judge_requests};
 use prony_model::ExitCode;
 
 use crate::cli::{JudgeArgs, KindArg};
+use crate::diagnostic::Diagnostic;
 use crate::imported::{self, Imported, Kind, Options};
 use crate::session::Session;
 
@@ -25,6 +26,13 @@ pub(crate) fn run(args: &JudgeArgs, session: &Session) -> anyhow::Result<ExitCod
         concurrency: args.concurrency,
     };
     let imported = imported::read(&args.results, &options)?;
+    if args.concurrency.is_some() && matches!(imported, Imported::Claims(_)) {
+        return Err(
+            Diagnostic::usage("--concurrency is for a table of requests, and this is one of claims")
+                .next("write the number into the column `concurrency` of each claim that it goes for")
+                .into(),
+        );
+    }
     let document = document(&args.results.display().to_string(), &imported);
     if args.json {
         session.print(&(serde_json::to_string_pretty(&document)? + "\n"))?;

@@ -16,7 +16,7 @@ use prony_report::TerminalStyle;
 
 use crate::cli::LoadArgs;
 use crate::diagnostic::Diagnostic;
-use crate::runner::{Connection, PROTOCOL_HINT, TLS_HINT, engine_options, write_reports};
+use crate::runner::{Connection, PROTOCOL_HINT, TLS_HINT, engine_options, unwritten, write_reports};
 use crate::session::Session;
 use crate::{config, sending, target_url};
 
@@ -36,12 +36,24 @@ pub(crate) fn run(args: &LoadArgs, session: &Session) -> anyhow::Result<ExitCode
             .next("start the demo backend with `prony serve enso`, then load the URL that it prints")
             .into());
     }
+    if !args.watch.is_empty() && args.send.output.is_none() && !args.search && !args.sweep {
+        return Err(Diagnostic::usage(
+            "what is watched is shown in a report, and there is none without a folder for it",
+        )
+        .next("add -o DIR, or leave --pid, --container, --metrics-url and --gauge out")
+        .into());
+    }
     let mut plan = Plan::new(args)?;
     search::check(args, &plan.suite)?;
     sending::launch(&args.launch, &mut plan.suite.target);
+    sending::watch(&args.watch, &mut plan.suite.target);
     config::check_launch(&plan.suite.target)?;
     let send = plan.own_headers(&args.send)?;
-    let secrets = sending::apply(&send, &mut plan.suite)?;
+    let mut secrets = sending::apply(&send, &mut plan.suite)?;
+    if let Some(said) = target_url::says_apart(&plan.secrets) {
+        session.note(&said);
+    }
+    secrets.query.append(&mut plan.secrets);
     if args.search || args.sweep {
         return search::run(args, plan, secrets, session);
     }
@@ -93,6 +105,10 @@ pub(crate) fn run(args: &LoadArgs, session: &Session) -> anyhow::Result<ExitCode
     let reached = Reached::of(engine);
     drop(connection);
 
+    let written = match (&args.send.output, &stored) {
+        (Some(dir), Ok(())) => write_reports(dir, TerminalStyle::default()).map(|_| ()),
+        _ => Ok(()),
+    };
     let document = LoadDocument::new(&plan.url, &reached, &result, verdict, interrupted)
         .with_goodput(&result, args.slo.as_ref())?;
     if args.send.json {
@@ -100,9 +116,13 @@ pub(crate) fn run(args: &LoadArgs, session: &Session) -> anyhow::Result<ExitCode
     } else {
         session.print(&summary::text(&document, session.color))?;
     }
-    stored?;
     if let Some(dir) = &args.send.output {
-        write_reports(dir, TerminalStyle::default())?;
+        let failed = stored
+            .err()
+            .map(anyhow::Error::new)
+            .into_iter()
+            .chain(written.err());
+        failed.for_each(|error| unwritten(&error, dir, session));
     }
     if unreachable && !interrupted {
         return Err(no_connection(&plan.url, &reached, &result).into());

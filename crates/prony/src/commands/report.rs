@@ -9,6 +9,7 @@ use prony_report::{Report, StreamTable, TerminalStyle, terminal};
 use prony_store::StoredRun;
 
 use crate::cli::ReportArgs;
+use crate::diagnostic::Diagnostic;
 use crate::replay;
 use crate::session::Session;
 
@@ -41,6 +42,14 @@ fn render(
     report: &Report,
     style: TerminalStyle,
 ) -> anyhow::Result<String> {
+    let peer_format = peers::find(args.format.as_str()).filter(|_| args.definitions.is_none());
+    if args.streams.is_some() && peer_format.is_none() {
+        return Err(Diagnostic::usage(
+            "--streams is for a file in another tool's format, which holds one table of streams",
+        )
+        .next("add --format vllm-json, say, or leave --streams out: every other format holds all tables")
+        .into());
+    }
     if let Some(tool) = args.definitions {
         let text = terminal::definitions(report, tool.name(), style);
         if text.is_empty() {
@@ -48,10 +57,10 @@ fn render(
         }
         return Ok(text);
     }
-    let name = args.format.as_str();
-    if let Some(format) = peers::find(name) {
+    if let Some(format) = peer_format {
         return peer(args, session, report, format);
     }
+    let name = args.format.as_str();
     let format = prony_report::find(name).with_context(|| format!("there is no format {name}"))?;
     Ok((format.render)(report, style)?)
 }

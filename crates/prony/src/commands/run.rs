@@ -1,11 +1,12 @@
 //! `prony run`: a suite file, with the flags laid over it, handed to the runner.
 
-use prony_model::{ExitCode, LaunchSpec, Suite};
+use prony_model::{ExitCode, LaunchSpec, Suite, TargetSpec};
 
 use crate::cli::RunArgs;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::runner::{self, RunRequest};
 use crate::session::Session;
+use crate::text::counted;
 use crate::{config, origins, sending, target_url};
 
 /// Runs the command.
@@ -17,16 +18,36 @@ pub(crate) fn run(args: &RunArgs, session: &Session) -> anyhow::Result<ExitCode>
         if target_url::preset(url).is_none() {
             suite.target.knobs.clear();
         }
-        // It would start another target than this.
-        suite.target.command.clear();
-        suite.target.launch = LaunchSpec::default();
+        // These start, reach and know another target than this.
+        suite.target = TargetSpec {
+            command: Vec::new(),
+            launch: LaunchSpec::default(),
+            unix_socket: None,
+            connect_to: None,
+            server_name: None,
+            cert: None,
+            key: None,
+            pid: None,
+            container: None,
+            metrics_url: None,
+            ..suite.target
+        };
     }
     if let Some(cwd) = &mut suite.target.launch.cwd {
         *cwd = base_dir.join(&*cwd).display().to_string();
     }
     sending::launch(&args.launch, &mut suite.target);
-    if let Some(cacert) = &mut suite.target.cacert {
-        *cacert = base_dir.join(&*cacert).display().to_string();
+    sending::watch(&args.watch, &mut suite.target);
+    sending::parts(&args.parts, &mut suite.target);
+    let target = &mut suite.target;
+    let files = [
+        &mut target.cacert,
+        &mut target.cert,
+        &mut target.key,
+        &mut target.unix_socket,
+    ];
+    for file in files.into_iter().flatten() {
+        *file = base_dir.join(&*file).display().to_string();
     }
     origins::settle(&mut suite, &base_dir);
     config::check_launch(&suite.target)?;
@@ -96,9 +117,9 @@ fn describe(suite: &Suite) -> String {
         format!("  experiment {name}: {question}")
     }));
     lines.push(format!(
-        "  {} gates, {} claims",
-        suite.gate.len(),
-        suite.claim.len()
+        "  {}, {}",
+        counted(suite.gate.len(), "gate"),
+        counted(suite.claim.len(), "claim")
     ));
     lines.join("\n") + "\n"
 }
@@ -149,7 +170,7 @@ mod tests {
         assert_eq!(
             describe(&suite),
             "x: target http://h\n  phase p: burst of 3, s\n  experiment coverage: Which endpoints answer correctly?\n  \
-             1 gates, 0 claims\n"
+             1 gate, 0 claims\n"
         );
     }
 }

@@ -1,7 +1,9 @@
 //! `prony schema`: JSON Schemas, generated from the types that read and write the files.
 
+use prony_experiments::EXPERIMENTS;
 use prony_model::{Event, ExitCode, Suite};
 use schemars::schema_for;
+use serde_json::{Map, Value};
 
 use super::judge::JudgeDocument;
 use super::load::LoadDocument;
@@ -19,9 +21,9 @@ fn text(kind: SchemaKind) -> anyhow::Result<String> {
     Ok(serde_json::to_string_pretty(&schema(kind))? + "\n")
 }
 
-fn schema(kind: SchemaKind) -> serde_json::Value {
+fn schema(kind: SchemaKind) -> Value {
     match kind {
-        SchemaKind::Suite => schema_for!(Suite).to_value(),
+        SchemaKind::Suite => suite(),
         SchemaKind::Report => prony_report::json_schema(),
         SchemaKind::Events => schema_for!(Event).to_value(),
         SchemaKind::Load => schema_for!(LoadDocument).to_value(),
@@ -29,14 +31,63 @@ fn schema(kind: SchemaKind) -> serde_json::Value {
     }
 }
 
+/// That of a suite, with the parameters of every experiment.
+fn suite() -> Value {
+    let mut suite = schema_for!(Suite).to_value();
+    let mut experiments = Map::new();
+    let mut definitions = Map::new();
+    for def in EXPERIMENTS {
+        let mut own = (def.schema)().to_value();
+        if let Some(own) = own.as_object_mut() {
+            own.remove("$schema");
+            own.insert("description".to_owned(), def.question.into());
+            if let Some(Value::Object(more)) = own.remove("$defs") {
+                definitions.extend(more);
+            }
+        }
+        experiments.insert(def.name.to_owned(), own);
+    }
+    let table = &mut suite["properties"]["experiment"];
+    table["properties"] = Value::Object(experiments);
+    table["additionalProperties"] = false.into();
+    if let Some(known) = suite["$defs"].as_object_mut() {
+        for (name, definition) in definitions {
+            known.entry(name).or_insert(definition);
+        }
+    }
+    suite
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::path::Path;
 
     use clap::ValueEnum;
 
-    use super::text;
+    use prony_experiments::EXPERIMENTS;
+
+    use super::{suite, text};
     use crate::cli::SchemaKind;
+
+    #[test]
+    fn the_schema_of_a_suite_knows_the_parameters_of_experiments() {
+        let schema = suite();
+        let mut meanings = BTreeMap::new();
+        for def in EXPERIMENTS {
+            let table: toml::Table = toml::from_str(def.example).unwrap();
+            let known = &schema["properties"]["experiment"]["properties"][def.name]["properties"];
+            for key in table["experiment"][def.name].as_table().unwrap().keys() {
+                assert!(known.get(key).is_some(), "{}: {key}", def.name);
+            }
+            let own = (def.schema)().to_value();
+            for (name, definition) in own["$defs"].as_object().into_iter().flatten() {
+                let first = meanings.entry(name.clone()).or_insert_with(|| definition.clone());
+                assert_eq!(first, definition, "{name} means two things");
+                assert_eq!(&schema["$defs"][name], definition, "{name} means two things");
+            }
+        }
+    }
 
     /// The committed copies are those in force. `PRONY_WRITE_SCHEMAS=1` writes them anew.
     #[test]

@@ -3,6 +3,7 @@
 use prony_model::{SignSpec, StepSpec, Suite};
 
 use super::document::Document;
+use super::validate::secret_headers;
 use crate::cli::is_token;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::{origins, target_url};
@@ -21,15 +22,24 @@ pub(super) fn check(suite: &Suite, document: &Document) -> Checked {
             }
             Some(_) => {}
             None => {
-                target_url::parse(&spec.url).map_err(|diagnostic| Diagnostic {
+                let url = target_url::parse(&spec.url).map_err(|diagnostic| Diagnostic {
                     place: document.error(&at("url"), "").place,
                     ..diagnostic
                 })?;
+                if matches!(url.scheme(), "grpc" | "grpcs") {
+                    return Err(document
+                        .error(
+                            &at("url"),
+                            "an origin beside the target is reached over HTTP/1.1, not over gRPC",
+                        )
+                        .next("make it the target of a suite of its own, or give its HTTP address"));
+                }
             }
         }
         if let Some(i) = spec.headers.iter().position(|h| !is_token(&h.name)) {
             return Err(document.error(&at(&format!("headers.{i}.name")), "this is no header name"));
         }
+        secret_headers(&spec.headers, document, &format!("origin.{name}"))?;
         if let Some(SignSpec::S3(sign)) = &spec.sign {
             let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
             if sign.region.is_empty() || !sign.region.bytes().all(plain) {

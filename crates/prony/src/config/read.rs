@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use prony_model::Suite;
+use toml::{Table, Value};
 
 use super::document::Document;
 use super::explain::explain;
@@ -58,9 +59,28 @@ pub(super) fn parse(file: &str, source: &str, base_dir: PathBuf) -> Result<Suite
         file: file.to_owned(),
         source: source.into(),
     };
-    let suite: Suite = toml::from_str(source).map_err(|error| explain(&document, &error))?;
+    let mut suite: Suite = toml::from_str(source).map_err(|error| explain(&document, &error))?;
+    limits_of_phases(&mut suite, source).map_err(|error| explain(&document, &error))?;
     validate(&suite, &document, &base_dir)?;
     Ok(SuiteFile { suite, base_dir })
+}
+
+/// Gives each phase the limits of the run where it does not state its own.
+fn limits_of_phases(suite: &mut Suite, source: &str) -> Result<(), toml::de::Error> {
+    if suite.phase.iter().all(|phase| phase.limits.is_none()) {
+        return Ok(());
+    }
+    let text: Table = toml::from_str(source)?;
+    let phases = text.get("phase").and_then(Value::as_array).into_iter().flatten();
+    for (phase, stated) in suite.phase.iter_mut().zip(phases) {
+        let Some(own) = stated.get("limits").and_then(Value::as_table) else {
+            continue;
+        };
+        let mut all = Table::try_from(&suite.run.limits).unwrap_or_default();
+        all.extend(own.clone());
+        phase.limits = Some(all.try_into()?);
+    }
+    Ok(())
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Diagnostic {
@@ -69,5 +89,29 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Diagnostic {
         diagnostic.next("check the path; `prony check URL --plan > suite.toml` writes a suite to start from")
     } else {
         diagnostic
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::parse;
+
+    #[test]
+    fn a_phase_states_only_the_limits_that_are_its_own() {
+        let text = "name = 'x'\n[target]\nurl = 'http://h'\n[run.limits]\ntimeout_ms = 700\nkeep_alive = false\n\
+                    [[scenario]]\nname = 's'\nhttp.path = '/'\n\
+                    [[phase]]\nname = 'a'\nscenarios = ['s']\nshape.once = {}\nlimits.connect_timeout_ms = 5\n\
+                    [[phase]]\nname = 'b'\nscenarios = ['s']\nshape.once = {}\n";
+        let suite = parse("x.toml", text, PathBuf::new()).unwrap().suite;
+        let own = suite.phase[0].limits.as_ref().unwrap();
+        assert_eq!(
+            (own.timeout_ms, own.connect_timeout_ms, own.keep_alive),
+            (700, 5, false)
+        );
+        assert_eq!(suite.phase[1].limits, None);
+        let wrong = parse("x.toml", &text.replace("= 5", "= 0"), PathBuf::new()).unwrap_err();
+        assert!(wrong.render(false).contains("every request would time out"));
     }
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 use prony_engine::{EngineError, TableError, Trace};
 use prony_experiments::{BuildContext, Check, EXPERIMENTS, FINDING_FORMS};
 use prony_model::{
-    BodyCheck, Endpoint, Expect, Gate, HttpSpec, HttpVersion, Item, Nanos, PhaseSpec, Piece, Retry, Scenario,
-    ScenarioKind, ScenarioSpec, Shape, Slot, Suite, Surface, pieces,
+    BodyCheck, Endpoint, Expect, Gate, Header, HttpSpec, HttpVersion, Item, Limits, Nanos, PhaseSpec, Piece,
+    Retry, Scenario, ScenarioKind, ScenarioSpec, Shape, Slot, Suite, Surface, pieces,
 };
 
 use super::document::Document;
@@ -16,6 +16,7 @@ use super::{form, launch, origins, shape, template};
 use crate::cli::{SPIN_MAX, is_token};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::inference::Transport;
+use crate::sending::would_be_recorded;
 use crate::target_url;
 
 type Checked = Result<(), Diagnostic>;
@@ -127,10 +128,24 @@ fn target(suite: &Suite, document: &Document) -> Checked {
             )
             .next(format!("remove `{key}`, or give the URL of another target")));
     }
-    match spec.headers.iter().position(|h| !is_token(&h.name)) {
-        Some(i) => Err(document.error(&format!("target.headers.{i}.name"), "this is no header name")),
-        None => Ok(()),
+    if let Some(i) = spec.headers.iter().position(|h| !is_token(&h.name)) {
+        return Err(document.error(&format!("target.headers.{i}.name"), "this is no header name"));
     }
+    secret_headers(&spec.headers, document, "target")
+}
+
+/// No header holds a secret: what a suite says is recorded with the run.
+pub(super) fn secret_headers(headers: &[Header], document: &Document, path: &str) -> Checked {
+    let Some(i) = headers.iter().position(would_be_recorded) else {
+        return Ok(());
+    };
+    Err(document
+        .error(
+            &format!("{path}.headers.{i}"),
+            format!("the value of the header {:?} would be recorded with the run", headers[i].name),
+        )
+        .next("name the variable that holds it: `bearer_env` or `api_key_env` in `[target]`, or --header-env NAME=VARIABLE")
+        .next("of many users each has its own in a file: Bearer {{users.token}}"))
 }
 
 fn run(suite: &Suite, document: &Document) -> Checked {
@@ -144,16 +159,21 @@ fn run(suite: &Suite, document: &Document) -> Checked {
             .error("run.threads", "more than 1024 threads")
             .next("one thread is enough for most targets"));
     }
-    let limits = &suite.run.limits;
+    limits(&suite.run.limits, document, "run.limits")
+}
+
+/// Time-outs that leave time, and rates that are some.
+fn limits(limits: &Limits, document: &Document, path: &str) -> Checked {
+    let at = |key: &str| format!("{path}.{key}");
     if !(limits.connect_rate >= 0.0 && limits.connect_rate.is_finite()) {
         return Err(document
-            .error("run.limits.connect_rate", "`connect_rate` is below 0")
+            .error(&at("connect_rate"), "`connect_rate` is below 0")
             .next("write users per second; 0 means all at once"));
     }
     if limits.spin() > Nanos::from(SPIN_MAX) {
         return Err(document
             .error(
-                "run.limits.spin_us",
+                &at("spin_us"),
                 format!("`spin_us` is above {}", SPIN_MAX.as_micros()),
             )
             .next("100 is what a sleeping core needs to wake; 2000 covers most virtual machines"));
@@ -164,10 +184,7 @@ fn run(suite: &Suite, document: &Document) -> Checked {
     ] {
         if value == 0 {
             return Err(document
-                .error(
-                    &format!("run.limits.{key}"),
-                    format!("`{key}` is 0: every request would time out"),
-                )
+                .error(&at(key), format!("`{key}` is 0: every request would time out"))
                 .next("write the longest wait in milliseconds"));
         }
     }
@@ -440,6 +457,7 @@ fn http_spec(spec: &HttpSpec, suite: &Suite, document: &Document, path: &str, ba
             .next("the path starts from the suite file's folder"));
     }
     form::check(spec, document, path, base_dir)?;
+    secret_headers(&spec.headers, document, path)?;
     placeholders(spec, suite, document, path)?;
     expect(&spec.expect, document, &at("expect"))
 }
@@ -566,6 +584,9 @@ fn expect(found: &Expect, document: &Document, path: &str) -> Checked {
 fn phases(suite: &Suite, document: &Document, base_dir: &Path) -> Checked {
     for (i, phase) in suite.phase.iter().enumerate() {
         let path = format!("phase.{i}");
+        if let Some(own) = &phase.limits {
+            limits(own, document, &format!("{path}.limits"))?;
+        }
         if phase.scenarios.is_empty() {
             return Err(document
                 .error(

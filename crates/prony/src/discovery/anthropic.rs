@@ -15,13 +15,16 @@ const VERSION: (&str, &str) = ("anthropic-version", "2023-06-01");
 
 /// Adds what is there, asked with few tokens and not streamed.
 pub(super) fn find(fetch: &mut dyn Fetch, models: &Models, surface: &mut Surface) {
-    let documented = llm::is_documented(surface, MESSAGES);
+    let (messages_at, count_at) = (models.at(MESSAGES), models.at(COUNT));
+    let documented = llm::is_documented(surface, &messages_at);
     if !documented {
         let kind =
             if llm::has_document(surface) && !surface.endpoints.iter().any(|e| e.path.starts_with("/v1/")) {
                 None
             } else {
-                llm::refusal(fetch, MESSAGES).filter(|(_, body)| is_in_kind(body))
+                models
+                    .refusal(fetch, &messages_at)
+                    .filter(|(_, body)| is_in_kind(body))
             };
         let Some((status, _)) = kind else { return };
         if matches!(status, 401 | 403) && models.first.is_none() {
@@ -29,36 +32,47 @@ pub(super) fn find(fetch: &mut dyn Fetch, models: &Models, surface: &mut Surface
             return;
         }
     }
-    let counts = llm::is_documented(surface, COUNT)
-        || (!documented && llm::refusal(fetch, COUNT).is_some_and(|(_, body)| is_in_kind(&body)));
-    let Some(model) = models.first.clone().or_else(|| documented_model(surface)) else {
+    let counts = llm::is_documented(surface, &count_at)
+        || (!documented
+            && models
+                .refusal(fetch, &count_at)
+                .is_some_and(|(_, body)| is_in_kind(&body)));
+    let Some(model) = models
+        .first
+        .clone()
+        .or_else(|| documented_model(surface, &messages_at))
+    else {
         surface.found_by.push(if models.asks_for_key {
             key_hint()
         } else {
-            "Anthropic Messages at /v1/messages, but no list of models: name one in a suite".to_owned()
+            format!(
+                "Anthropic Messages at {}, but no list of models: name one in a suite",
+                text::clean(&messages_at, 80)
+            )
         });
         return;
     };
     surface.found_by.push(format!(
-        "Anthropic Messages: model {} at {MESSAGES}",
-        text::clean(&model, 60)
+        "Anthropic Messages: model {} at {}",
+        text::clean(&model, 60),
+        text::clean(&messages_at, 80)
     ));
     let request = |path: &str, body: &Value| {
         let mut request = Request::json("POST", path, body);
         request.headers.push(Header::new(VERSION.0, VERSION.1));
         request
     };
-    llm::put(surface, MESSAGES, "/content/0", "messages", |prompt| {
+    llm::put(surface, &messages_at, "/content/0", "messages", |prompt| {
         let messages = json!([{"role": "user", "content": prompt}]);
         request(
-            MESSAGES,
+            &messages_at,
             &json!({"model": model, "max_tokens": TOKENS_MAX, "messages": messages}),
         )
     });
     if counts {
-        llm::put(surface, COUNT, "/input_tokens", "messages", |prompt| {
+        llm::put(surface, &count_at, "/input_tokens", "messages", |prompt| {
             let messages = json!([{"role": "user", "content": prompt}]);
-            request(COUNT, &json!({"model": model, "messages": messages}))
+            request(&count_at, &json!({"model": model, "messages": messages}))
         });
     }
 }
@@ -74,8 +88,8 @@ fn is_in_kind(body: &Value) -> bool {
 }
 
 /// The model that the document's own example names.
-fn documented_model(surface: &Surface) -> Option<String> {
-    let endpoint = surface.endpoints.iter().find(|e| e.path == MESSAGES)?;
+fn documented_model(surface: &Surface, path: &str) -> Option<String> {
+    let endpoint = surface.endpoints.iter().find(|e| e.path == path)?;
     let sample = endpoint.samples.first()?;
     let prony_model::Body::Text(body) = &sample.request.body else {
         return None;

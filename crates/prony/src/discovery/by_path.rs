@@ -24,10 +24,11 @@ pub(super) fn find(fetch: &mut dyn Fetch, hints: &Hints<'_>, models: &Models, su
     }
     if let Some(listed) = kserve_v1(&models.listing) {
         for model in listed.iter().take(MODELS_MAX) {
-            let path = format!("/v1/models/{model}:predict");
+            let place = models.at("/v1/models");
+            let path = format!("{place}/{model}:predict");
             surface
                 .found_by
-                .push(format!("KServe V1: model {model} at /v1/models"));
+                .push(format!("KServe V1: model {model} at {}", text::clean(&place, 80)));
             tried(
                 fetch,
                 &path,

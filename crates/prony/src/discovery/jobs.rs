@@ -1,12 +1,12 @@
 //! Interfaces to jobs: an operation that starts work and answers at once, one that tells how it is, one that ends it early.
 //! Judged from the document alone; whether jobs really live as it says is asked during the run.
 
-use prony_model::{JobApi, Place};
+use prony_model::{JobApi, Place, Request};
 use serde_json::{Map, Value};
 
 use super::harvest::{is_id, normal, singular};
 use super::openapi::Operation;
-use super::role;
+use super::{role, value};
 
 /// Most interfaces that are looked at.
 const JOBS_MAX: usize = 3;
@@ -39,6 +39,7 @@ pub(super) fn find(operations: &[Operation]) -> Vec<JobApi> {
 }
 
 fn interface(submit: &Operation, operations: &[Operation]) -> Option<JobApi> {
+    let can_be_asked = |o: &&Operation| value::is_sendable(&Request::get(&o.path));
     if !submit.statuses.contains(&202) && !tells_waiting(&submit.success_schema) {
         return None;
     }
@@ -46,6 +47,7 @@ fn interface(submit: &Operation, operations: &[Operation]) -> Option<JobApi> {
     let mut found: Vec<(usize, JobApi)> = operations
         .iter()
         .filter(|o| o.method == "GET" && may_tell_status(submit, o))
+        .filter(can_be_asked)
         .filter_map(|status| {
             let (parameter, id_key) = joined(status, &keys)?;
             let shared = submit
@@ -59,7 +61,8 @@ fn interface(submit: &Operation, operations: &[Operation]) -> Option<JobApi> {
                 id_key: id_key.clone(),
                 status: status.path.clone(),
                 parameter: parameter.to_owned(),
-                cancel: cancel(status, operations),
+                cancel: cancel(status, operations)
+                    .filter(|(_, path)| value::is_sendable(&Request::get(path))),
             };
             Some((shared, api))
         })

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use prony_model::{BodyCheck, Captured, Endpoint, Request, SampleRequest, Surface};
 use serde_json::{Value, json};
 
-use super::Fetch;
 use super::protocols::{PROMPTS, work};
+use super::{Fetch, Hints};
 
 /// Requests of each endpoint: generations are dear.
 const SAMPLES: usize = 4;
@@ -44,12 +44,22 @@ pub(super) struct Models {
     pub(super) asks_for_key: bool,
     /// The answer itself.
     pub(super) listing: Captured,
+    /// What stands before `/v1` in every path of the API.
+    base: String,
+    /// The answer to a path that cannot exist.
+    elsewhere: Captured,
 }
 
 impl Models {
-    /// Asks for it. Both dialects keep it at the same place, and in the same form as far as needed here.
-    pub(super) fn ask(fetch: &mut dyn Fetch) -> Self {
-        let listing = fetch.fetch(&Request::get("/v1/models"));
+    /// Asks for it. Both dialects keep it at the same place, and in the same form as far as needed here: at the root, or where the
+    /// URL given ends in `/v1`.
+    pub(super) fn ask(fetch: &mut dyn Fetch, hints: &Hints<'_>) -> Self {
+        let mut base = before(hints.path, "/v1").to_owned();
+        let mut listing = fetch.fetch(&Request::get(format!("{base}/v1/models")));
+        if !base.is_empty() && !matches!(listing.status, 200 | 401 | 403) {
+            base.clear();
+            listing = fetch.fetch(&Request::get("/v1/models"));
+        }
         let json = listing
             .json()
             .filter(|_| listing.status == 200)
@@ -67,7 +77,29 @@ impl Models {
             all,
             asks_for_key: matches!(listing.status, 401 | 403),
             listing,
+            base,
+            elsewhere: hints.elsewhere.clone(),
         }
+    }
+
+    /// Where a path of the API is on this target.
+    pub(super) fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    /// The error to an empty request at a path that no document names: its status and body. `None` where nothing is there, and
+    /// where the target asks for credentials in the same words wherever it is asked.
+    pub(super) fn refusal(&self, fetch: &mut dyn Fetch, path: &str) -> Option<(u16, Value)> {
+        let answer = fetch.fetch(&Request::json("POST", path, &json!({})));
+        let there = (400..500).contains(&answer.status) && !matches!(answer.status, 404 | 405);
+        let json = answer.json().filter(|_| there)?;
+        let says_nothing = is_guard(&answer)
+            && is_guard(&self.elsewhere)
+            && self
+                .elsewhere
+                .json()
+                .is_some_and(|own| shape(&own) == shape(&json));
+        (!says_nothing).then_some((answer.status, json))
     }
 
     /// The first model whose name has one of these words, else the first of all.
@@ -96,11 +128,27 @@ pub(super) fn has_document(surface: &Surface) -> bool {
     surface.endpoints.iter().any(Endpoint::is_work)
 }
 
-/// The error to an empty request at a path that no document names: its status and body. `None` where nothing is there.
-pub(super) fn refusal(fetch: &mut dyn Fetch, path: &str) -> Option<(u16, Value)> {
-    let answer = fetch.fetch(&Request::json("POST", path, &json!({})));
-    let there = (400..500).contains(&answer.status) && !matches!(answer.status, 404 | 405);
-    there.then(|| answer.json().map(|json| (answer.status, json)))?
+/// Whether an answer asks for credentials.
+pub(super) fn is_guard(answer: &Captured) -> bool {
+    matches!(answer.status, 401 | 403)
+}
+
+/// A value without what it holds: its keys and kinds.
+fn shape(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(key, own)| (key.clone(), shape(own)))
+            .collect(),
+        Value::Array(_) => json!([]),
+        _ => Value::Null,
+    }
+}
+
+/// What stands before the last segment of a path where that is this one; else nothing.
+pub(super) fn before<'a>(path: &'a str, last: &str) -> &'a str {
+    let path = path.split('?').next().unwrap_or_default().trim_end_matches('/');
+    path.strip_suffix(last).unwrap_or_default()
 }
 
 /// Puts an endpoint whose requests are known to be right in the place of the document's, whose requests are made up. What the

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::harvest::Harvest;
 use super::openapi::{Operation, RequestBody};
-use super::{Fetch, SAMPLES_MAX, role, value};
+use super::{Fetch, SAMPLES_MAX, effects, value};
 use crate::text;
 
 /// The version offered to servers with `initialize`.
@@ -72,7 +72,12 @@ pub(super) fn tools(fetch: &mut dyn Fetch, hints: &Hints<'_>, surface: &mut Surf
     let harvest = harvest(fetch, &speech, &tools, surface);
     for tool in &tools {
         match endpoint(&speech, tool, &harvest) {
-            Ok(endpoint) => surface.endpoints.push(endpoint),
+            Ok(endpoint) => {
+                if leaves_behind(tool) {
+                    surface.keeps.push(endpoint.name.clone());
+                }
+                surface.endpoints.push(endpoint);
+            }
             Err(why) => surface
                 .found_by
                 .push(format!("tool {} left alone: {why}", text::clean(name(tool), 80))),
@@ -252,10 +257,29 @@ fn required(tool: &Value) -> Vec<&str> {
     names.into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
+/// Whether it says that it changes nothing. Without a word it may change anything.
+fn reads(tool: &Value) -> bool {
+    hint(tool, "readOnlyHint") == Some(true)
+}
+
+/// Whether it may delete, overwrite or send something, as it says or as its name does.
+fn has_effects(tool: &Value) -> bool {
+    hint(tool, "destructiveHint") == Some(true) || effects::of_tool(name(tool), reads(tool))
+}
+
+/// Whether each call may leave something behind: it does not say that it only reads, and neither does its name.
+fn leaves_behind(tool: &Value) -> bool {
+    let is_support = matches!(role(tool), Role::Listing | Role::Health);
+    let is_known = reads(tool) || is_support || effects::only_computes(name(tool));
+    begins_a_job(tool) || !is_known
+}
+
 fn is_listing(tool: &Value) -> bool {
-    required(tool).is_empty()
-        && hint(tool, "destructiveHint") != Some(true)
-        && (hint(tool, "readOnlyHint") == Some(true) || name(tool).starts_with("list"))
+    let words = effects::words(name(tool));
+    let lists = words
+        .first()
+        .is_some_and(|word| word.starts_with("list") && !word.starts_with("listen"));
+    required(tool).is_empty() && !has_effects(tool) && (reads(tool) || lists)
 }
 
 /// Asks the tools that list things for the values that others take.
@@ -275,7 +299,10 @@ fn harvest(fetch: &mut dyn Fetch, speech: &Speech, tools: &[Value], surface: &mu
         let Some(listed) = answer.json().filter(|_| answer.status == 200 && !failed) else {
             continue;
         };
-        let subject = tool.trim_start_matches("list").trim_start_matches(['_', '-']);
+        let subject = tool
+            .trim_start_matches("list")
+            .trim_start_matches("List")
+            .trim_start_matches(['_', '-']);
         let found = harvest.read(&format!("/{subject}"), &listed);
         if found > 0 {
             surface
@@ -289,13 +316,13 @@ fn harvest(fetch: &mut dyn Fetch, speech: &Speech, tools: &[Value], surface: &mu
 /// A tool as an endpoint, or why it is not called.
 fn endpoint(speech: &Speech, tool: &Value, harvest: &Harvest) -> Result<Endpoint, String> {
     let name = name(tool);
-    if hint(tool, "destructiveHint") == Some(true) || role::has_effects(name) {
+    if has_effects(tool) {
         return Err("it says that it has side effects".to_owned());
     }
     let role = role(tool);
     let count = match role {
         Role::Listing | Role::Health | Role::Status => 1,
-        Role::Resource if begins_a_job(tool) => 1,
+        _ if leaves_behind(tool) => 1,
         _ => SAMPLES_MAX,
     };
     let samples = samples(speech, tool, harvest, count)?;
@@ -316,15 +343,15 @@ fn endpoint(speech: &Speech, tool: &Value, harvest: &Harvest) -> Result<Endpoint
 }
 
 fn role(tool: &Value) -> Role {
-    let words = || name(tool).split(|c: char| !c.is_ascii_alphanumeric());
-    let reads = hint(tool, "readOnlyHint") == Some(true);
-    if required(tool).is_empty() && words().any(|w| Role::HEALTH_SEGMENTS.contains(&w)) {
+    let words = effects::words(name(tool));
+    let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
+    if required(tool).is_empty() && has(&Role::HEALTH_SEGMENTS) {
         Role::Health
     } else if is_listing(tool) {
         Role::Listing
-    } else if words().any(|w| FILES.contains(&w)) {
+    } else if has(FILES) {
         Role::Media
-    } else if reads || begins_a_job(tool) {
+    } else if reads(tool) || begins_a_job(tool) {
         Role::Resource
     } else {
         Role::Inference
@@ -337,7 +364,7 @@ fn begins_a_job(tool: &Value) -> bool {
         .pointer("/outputSchema/properties/status/enum")
         .and_then(Value::as_array);
     let mut states = states.into_iter().flatten().filter_map(Value::as_str);
-    hint(tool, "readOnlyHint") != Some(true) && states.any(|s| BEGUN.contains(&s))
+    !reads(tool) && states.any(|s| BEGUN.contains(&s))
 }
 
 /// A success, and what the tool declares to bring, where its schema stands on its own.
@@ -393,11 +420,7 @@ fn samples(
     let mut aliases = Vec::new();
     for wanted in required(tool) {
         let known = known_as(wanted, harvest);
-        let last = wanted
-            .rsplit(['_', '-'])
-            .next()
-            .unwrap_or_default()
-            .to_ascii_lowercase();
+        let last = effects::words(wanted).pop().unwrap_or_default();
         let makes = ["output", "target", "new"].iter().any(|w| wanted.starts_with(w));
         let property = schema.pointer(&format!("/properties/{wanted}"));
         let is_free = property.is_none_or(|p| p.get("enum").is_none() && p.get("default").is_none());
@@ -484,282 +507,4 @@ fn rename(schema: &mut Value, from: &str, to: &str) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use prony_model::{BodyCheck, Captured, Outcome, Request, Role, Surface};
-    use serde_json::{Value, json};
-
-    use super::{Hints, tools};
-
-    /// A server with a listing, a download, a job and a deletion. Answers as events where it is told so.
-    struct Server {
-        streams: bool,
-        session: bool,
-        stateless: bool,
-        seen: Vec<String>,
-    }
-
-    fn answered(status: u16, body: String, session: bool) -> Captured {
-        let mut headers = vec![prony_model::Header::new("content-type", "application/json")];
-        if session {
-            headers.push(prony_model::Header::new("Mcp-Session-Id", "s-1"));
-        }
-        Captured {
-            seq: 0,
-            scenario: 0,
-            item: 0,
-            status,
-            outcome: if status == 200 {
-                Outcome::Ok
-            } else {
-                Outcome::Status4xx
-            },
-            headers,
-            body_bytes: body.len() as u64,
-            body,
-            cut: false,
-            binary: false,
-            head: String::new(),
-            bytes: Vec::new(),
-            digest: String::new(),
-            error: String::new(),
-        }
-    }
-
-    fn hints<'a>(
-        path: &'a str,
-        (first, elsewhere): (&'a Captured, &'a Captured),
-        pages: &'a [String],
-    ) -> Hints<'a> {
-        let about = super::super::Hints {
-            path,
-            first,
-            elsewhere,
-        };
-        Hints {
-            about,
-            pages,
-            is_told: false,
-        }
-    }
-
-    impl Server {
-        fn answer(&mut self, request: &Request) -> Captured {
-            let header = |name: &str| request.headers.iter().any(|h| h.name == name);
-            if request.path != "/mcp" {
-                return answered(404, "{}".to_owned(), false);
-            }
-            if request.method != "POST" {
-                return answered(405, "{}".to_owned(), false);
-            }
-            let message: Value = serde_json::from_slice(&request.body.to_bytes().unwrap()).unwrap();
-            let method = message["method"].as_str().unwrap().to_owned();
-            let tool = message
-                .pointer("/params/name")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            self.seen.push(format!("{method} {tool}").trim().to_owned());
-            let insists = self.session && !header("mcp-session-id") && method != "initialize";
-            let new_era = header("mcp-method");
-            let served = if new_era { self.stateless } else { !insists };
-            if !served {
-                return answered(400, "{}".to_owned(), false);
-            }
-            let object = |required: Value, properties: Value| json!({"type": "object", "required": required, "properties": properties});
-            let text = json!({"type": "string"});
-            let job = object(
-                json!(["status"]),
-                json!({"status": {"enum": ["queued", "completed"]}}),
-            );
-            let result = match (method.as_str(), tool) {
-                ("initialize", _) => {
-                    json!({"protocolVersion": "2025-06-18", "serverInfo": {"name": "films", "version": "2"}})
-                }
-                ("server/discover", _) => json!({"resultType": "complete"}),
-                ("tools/list", _) => json!({"tools": [
-                    {"name": "list_films", "inputSchema": object(json!([]), json!({})), "annotations": {"readOnlyHint": true}},
-                    {"name": "download_film", "inputSchema": object(json!(["film_id"]), json!({"film_id": text, "filename": text}))},
-                    {"name": "remix_film", "inputSchema": object(json!(["previous_film_id"]), json!({"previous_film_id": text})), "outputSchema": job},
-                    {"name": "delete_film", "inputSchema": object(json!(["film_id"]), json!({"film_id": text}))},
-                    {"name": "get_song", "inputSchema": object(json!(["song_id"]), json!({"song_id": text}))},
-                ]}),
-                ("tools/call", "list_films") => {
-                    json!({"structuredContent": {"data": [{"id": "f1"}, {"id": "f2"}]}, "content": []})
-                }
-                _ => return answered(202, String::new(), false),
-            };
-            let body = json!({"jsonrpc": "2.0", "id": message["id"], "result": result}).to_string();
-            let body = if self.streams {
-                format!("event: message\ndata: {body}\n\n")
-            } else {
-                body
-            };
-            answered(200, body, self.session && method == "initialize")
-        }
-
-        fn surface(mut self) -> (Surface, Vec<String>) {
-            let mut surface = Surface::default();
-            let first = answered(404, String::new(), false);
-            tools(
-                &mut |request: &Request| self.answer(request),
-                &hints("/", (&first, &first), &[]),
-                &mut surface,
-            );
-            (surface, self.seen)
-        }
-    }
-
-    fn server() -> Server {
-        Server {
-            streams: true,
-            session: false,
-            stateless: false,
-            seen: Vec::new(),
-        }
-    }
-
-    fn arguments(request: &Request) -> Value {
-        let message: Value = serde_json::from_slice(&request.body.to_bytes().unwrap()).unwrap();
-        message["params"]["arguments"].clone()
-    }
-
-    #[test]
-    fn tools_become_endpoints_with_calls_from_their_schemas() {
-        for streams in [true, false] {
-            let (surface, seen) = Server { streams, ..server() }.surface();
-            assert_eq!(surface.name, "films");
-            let roles: BTreeMap<&str, (Role, usize)> = surface
-                .endpoints
-                .iter()
-                .map(|e| (e.name.as_str(), (e.role, e.samples.len())))
-                .collect();
-            assert_eq!(
-                roles,
-                BTreeMap::from([
-                    ("tool list_films", (Role::Listing, 1)),
-                    ("tool download_film", (Role::Media, 2)),
-                    ("tool remix_film", (Role::Resource, 1)),
-                ]),
-                "{:?}",
-                surface.found_by
-            );
-            let download = surface
-                .endpoints
-                .iter()
-                .find(|e| e.name.ends_with("download_film"))
-                .unwrap();
-            assert_eq!(arguments(&download.samples[1].request), json!({"film_id": "f2"}));
-            assert_eq!(download.expect.body, [BodyCheck::Rpc]);
-            let remix = surface
-                .endpoints
-                .iter()
-                .find(|e| e.name.ends_with("remix_film"))
-                .unwrap();
-            assert_eq!(
-                arguments(&remix.samples[0].request),
-                json!({"previous_film_id": "f1"})
-            );
-            assert_eq!(remix.expect.body.len(), 2);
-            assert_eq!(
-                surface
-                    .found_by
-                    .iter()
-                    .filter(|f| f.contains("left alone"))
-                    .count(),
-                2
-            );
-            // Nothing but the listing is called before the run.
-            let called: Vec<&String> = seen.iter().filter(|s| s.starts_with("tools/call")).collect();
-            assert_eq!(called, ["tools/call list_films"]);
-        }
-    }
-
-    #[test]
-    fn a_session_is_carried_unless_the_server_can_do_without() {
-        let (surface, _) = Server {
-            session: true,
-            ..server()
-        }
-        .surface();
-        let has = |surface: &Surface, name: &str| {
-            surface.endpoints.iter().all(|e| {
-                e.samples
-                    .iter()
-                    .all(|s| s.request.headers.iter().any(|h| h.name == name))
-            })
-        };
-        assert!(!surface.endpoints.is_empty() && has(&surface, "mcp-session-id"));
-        let (surface, _) = Server {
-            session: true,
-            stateless: true,
-            ..server()
-        }
-        .surface();
-        assert!(
-            !surface.endpoints.is_empty() && has(&surface, "mcp-name") && !has(&surface, "mcp-session-id")
-        );
-    }
-
-    #[test]
-    fn whoever_answers_anything_is_no_server() {
-        let mut surface = Surface::default();
-        let page = answered(200, "{\"jsonrpc\":\"2.0\",\"result\":{}}".to_owned(), false);
-        let mut anything = |_: &Request| page.clone();
-        tools(&mut anything, &hints("/", (&page, &page), &[]), &mut surface);
-        assert!(surface.endpoints.is_empty());
-    }
-
-    /// What is posted to a target of which every GET is answered so.
-    fn posted(path: &str, pages: &[String], status: u16, kind: &str) -> Vec<String> {
-        let mut seen = Vec::new();
-        let first = answered(200, "{}".to_owned(), false);
-        let elsewhere = answered(404, "{}".to_owned(), false);
-        let mut answer = |request: &Request| {
-            if request.method == "POST" {
-                seen.push(request.path.clone());
-            }
-            let mut answer = answered(status, String::new(), false);
-            answer.headers = vec![
-                prony_model::Header::new("content-type", kind),
-                prony_model::Header::new("location", "/mcp/"),
-            ];
-            answer
-        };
-        tools(
-            &mut answer,
-            &hints(path, (&first, &elsewhere), pages),
-            &mut Surface::default(),
-        );
-        seen.dedup();
-        seen
-    }
-
-    #[test]
-    fn nothing_is_posted_where_nothing_hints_at_a_server() {
-        for (status, kind) in [
-            (404, "application/json"),
-            (404, "text/html"),
-            (401, "text/html"),
-            (200, "text/html"),
-            (500, "text/plain"),
-        ] {
-            assert!(posted("/", &[], status, kind).is_empty(), "{status} {kind}");
-        }
-        for (status, kind) in [
-            (405, "text/plain"),
-            (406, "application/json"),
-            (400, "application/json"),
-            (401, "application/json"),
-            (501, "text/html"),
-        ] {
-            assert_eq!(posted("/", &[], status, kind), ["/mcp"], "{status} {kind}");
-        }
-        assert_eq!(posted("/", &[], 307, "text/plain"), ["/mcp/"]);
-        assert_eq!(
-            posted("/", &["see \"/mcp\"".to_owned()], 404, "text/html"),
-            ["/mcp"]
-        );
-        assert_eq!(posted("/tools/mcp", &[], 404, "text/html"), ["/tools/mcp"]);
-    }
-}
+mod tests;

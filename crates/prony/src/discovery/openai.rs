@@ -61,7 +61,8 @@ pub(super) fn find(
     let there: Vec<&Known> = KNOWN
         .iter()
         .filter(|known| {
-            llm::is_documented(surface, known.path) || (!documented && is_refused_in_kind(fetch, known.path))
+            let path = models.at(known.path);
+            llm::is_documented(surface, &path) || (!documented && is_refused_in_kind(fetch, models, &path))
         })
         .collect();
     let Some(model) = &models.first else {
@@ -72,7 +73,7 @@ pub(super) fn find(
                     .to_owned(),
             );
             // They are asked all the same, so that the report says that they were not tested, and why.
-            put(there, |_| "unknown", surface);
+            put(there, models, |_| "unknown", surface);
         }
         return;
     };
@@ -87,28 +88,30 @@ pub(super) fn find(
         return;
     }
     surface.found_by.push(format!(
-        "OpenAI-compatible: model {} at /v1/models",
-        text::clean(model, 60)
+        "OpenAI-compatible: model {} at {}",
+        text::clean(model, 60),
+        text::clean(&models.at("/v1/models"), 80)
     ));
     let model = |known: &Known| match known.path {
         "/v1/embeddings" => models.named(EMBEDS).unwrap_or(model),
         _ => model,
     };
-    put(found, model, surface);
+    put(found, models, model, surface);
 }
 
-fn put<'a>(known: Vec<&Known>, model: impl Fn(&Known) -> &'a str, surface: &mut Surface) {
+fn put<'a>(known: Vec<&Known>, models: &Models, model: impl Fn(&Known) -> &'a str, surface: &mut Surface) {
     for known in known {
-        llm::put(surface, known.path, known.check, known.input, |prompt| {
-            Request::json("POST", known.path, &(known.body)(model(known), prompt))
+        let path = models.at(known.path);
+        llm::put(surface, &path, known.check, known.input, |prompt| {
+            Request::json("POST", &path, &(known.body)(model(known), prompt))
         });
     }
 }
 
 /// Whether an empty request is refused in the form of this API: an `error` without the `type` that Anthropic puts beside it, or
 /// the validation errors of a common framework.
-fn is_refused_in_kind(fetch: &mut dyn Fetch, path: &str) -> bool {
-    llm::refusal(fetch, path).is_some_and(|(_, body)| {
+fn is_refused_in_kind(fetch: &mut dyn Fetch, models: &Models, path: &str) -> bool {
+    models.refusal(fetch, path).is_some_and(|(_, body)| {
         let of_api = body.get("error").is_some() && body.get("type").is_none();
         of_api || body.get("detail").is_some() || body.get("message").is_some()
     })

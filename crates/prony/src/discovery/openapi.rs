@@ -23,6 +23,8 @@ pub(super) struct Api {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Operation {
     pub(super) method: String,
+    /// What the document calls it; empty when it does not.
+    pub(super) id: String,
     /// Path template, with the server's base path in front.
     pub(super) path: String,
     pub(super) parameters: Vec<Parameter>,
@@ -41,6 +43,54 @@ impl Operation {
     pub(super) fn name(&self) -> String {
         format!("{} {}", self.method, self.path)
     }
+
+    /// Takes out the headers that are not made up: those of HTTP itself and those that go with every request anyway, as `sends`
+    /// knows. One that carries a credential is a protection, whoever gives it.
+    pub(super) fn leave_headers(&mut self, sends: &dyn Fn(&str) -> bool) {
+        let protection = &mut self.protection;
+        self.parameters.retain(|parameter| {
+            if parameter.place != Place::Header {
+                return true;
+            }
+            let name = parameter.name.to_ascii_lowercase();
+            let asked = credential(&name, &parameter.name);
+            if let Some(known) = asked.filter(|known| parameter.required && !protection.contains(known)) {
+                protection.push(known);
+            }
+            !OWN_HEADERS.contains(&name.as_str()) && !sends(&name)
+        });
+    }
+}
+
+/// Headers that a document does not describe (OpenAPI, "Parameter Object"), and those of the connection.
+const OWN_HEADERS: &[&str] = &[
+    "accept",
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// The credential that a header of this name carries, in lower case and as it is written; `None` where it carries none.
+fn credential(lower: &str, name: &str) -> Option<Protection> {
+    if lower == "authorization" {
+        return Some(Protection::Authorization("Bearer".to_owned()));
+    }
+    let plain = lower.replace(['-', '_'], "");
+    let words = [
+        "apikey",
+        "accesskey",
+        "subscriptionkey",
+        "secret",
+        "token",
+        "authorization",
+    ];
+    let carries = plain.ends_with("auth") || words.iter().any(|word| plain.contains(word));
+    carries.then(|| Protection::Header(name.to_owned()))
 }
 
 /// A request body.
@@ -124,15 +174,28 @@ fn read_operation(
         path: path.to_owned(),
         ..Operation::default()
     };
+    if let Some(id) = operation.get("operationId").and_then(Value::as_str) {
+        id.clone_into(&mut read.id);
+    }
     read.protection = protection(document, operation);
     let own = operation.get("parameters");
+    let mut fields = Vec::new();
     for parameter in [shared, own]
         .into_iter()
         .flatten()
         .filter_map(Value::as_array)
         .flatten()
     {
-        read_parameter(document, &resolve(document, parameter), &mut read);
+        let parameter = resolve(document, parameter);
+        if parameter.get("in").is_some_and(|place| place == "formData") {
+            fields.push(parameter);
+        } else {
+            read_parameter(document, &parameter, &mut read);
+        }
+    }
+    if !fields.is_empty() {
+        let consumes = operation.get("consumes").or_else(|| document.get("consumes"));
+        read.body = Some(form(&fields, consumes));
     }
     if let Some(body) = operation.get("requestBody") {
         read.body = read_body(document, &resolve(document, body));
@@ -261,6 +324,44 @@ fn read_parameter(document: &Value, parameter: &Value, operation: &mut Operation
         required: required || place == Place::Path,
         schema: JsonText(schema),
     });
+}
+
+/// The body that Swagger 2.0 puts together from parameters in `formData`.
+fn form(fields: &[Value], consumes: Option<&Value>) -> RequestBody {
+    let mut properties = Map::new();
+    let mut required = Vec::new();
+    for field in fields {
+        let Some(name) = field.get("name").and_then(Value::as_str) else {
+            continue;
+        };
+        let is_file = field.get("type").is_some_and(|kind| kind == "file");
+        let schema = if is_file {
+            json!({"type": "string", "format": "binary"})
+        } else {
+            let own = field.as_object().cloned().unwrap_or_default();
+            let described = |key: &str| !matches!(key, "name" | "in" | "required");
+            Value::Object(own.into_iter().filter(|(key, _)| described(key)).collect())
+        };
+        properties.insert(name.to_owned(), schema);
+        if field.get("required") == Some(&json!(true)) {
+            required.push(name);
+        }
+    }
+    let has_file = properties.values().any(super::value::is_file);
+    let takes_parts = consumes
+        .and_then(Value::as_array)
+        .is_some_and(|kinds| kinds.iter().any(|kind| kind == "multipart/form-data"));
+    let content_type = if has_file || takes_parts {
+        "multipart/form-data"
+    } else {
+        "application/x-www-form-urlencoded"
+    };
+    RequestBody {
+        content_type: content_type.to_owned(),
+        required: !required.is_empty(),
+        schema: json!({"type": "object", "properties": properties, "required": required}),
+        example: None,
+    }
 }
 
 fn read_body(document: &Value, body: &Value) -> Option<RequestBody> {
@@ -418,5 +519,51 @@ mod tests {
         let api = read(&document);
         assert_eq!(api.operations[0].path, "/v1/p");
         assert!(api.operations[0].body.as_ref().unwrap().required);
+    }
+
+    #[test]
+    fn swagger_two_forms_are_bodies() {
+        let document = json!({"swagger": "2.0", "paths": {
+            "/upload": {"post": {"responses": {}, "parameters": [
+                {"in": "formData", "name": "file", "type": "file", "required": true},
+                {"in": "formData", "name": "note", "type": "string"}]}},
+            "/sign": {"post": {"responses": {}, "parameters": [
+                {"in": "formData", "name": "text", "type": "string", "required": true}]}}}});
+        let api = read(&document);
+        let of = |path: &str| {
+            let operation = api.operations.iter().find(|o| o.path == path);
+            operation.unwrap().body.clone().unwrap()
+        };
+        let upload = of("/upload");
+        assert_eq!(upload.content_type, "multipart/form-data");
+        assert!(upload.required);
+        assert_eq!(
+            upload.schema.pointer("/properties/file/format").unwrap(),
+            "binary"
+        );
+        assert_eq!(upload.schema.pointer("/required").unwrap(), &json!(["file"]));
+        assert_eq!(of("/sign").content_type, "application/x-www-form-urlencoded");
+    }
+
+    #[test]
+    fn headers_that_are_sent_anyway_are_not_made_up() {
+        let header = |name: &str| json!({"in": "header", "name": name, "required": true, "schema": {"type": "string"}});
+        let parameters: Vec<_> = ["x-api-key", "Accept", "Authorization", "x-team", "X-Auth-Token"]
+            .iter()
+            .map(|name| header(name))
+            .collect();
+        let document = json!({"openapi": "3.1.0", "paths": {"/p": {"post": {"parameters": parameters, "responses": {}}}}});
+        let mut operation = read(&document).operations.remove(0);
+        operation.leave_headers(&|name| name == "x-api-key");
+        let left: Vec<&str> = operation.parameters.iter().map(|p| p.name.as_str()).collect();
+        assert_eq!(left, ["x-team", "X-Auth-Token"]);
+        assert_eq!(
+            operation.protection,
+            [
+                Protection::Header("x-api-key".to_owned()),
+                Protection::Authorization("Bearer".to_owned()),
+                Protection::Header("X-Auth-Token".to_owned())
+            ]
+        );
     }
 }

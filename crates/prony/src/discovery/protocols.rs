@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::harvest::Harvest;
 use super::places::has_extension;
-use super::{Fetch, bare, tensors};
+use super::{Fetch, bare, llm, tensors};
 use crate::text;
 
 /// Prompts of different length and subject; short answers are asked for.
@@ -101,6 +101,8 @@ const MODELS_MAX: usize = 4;
 
 /// What a KServe V2 server says of itself.
 pub(super) struct Kserve {
+    /// What stands before `/v2` in its paths.
+    base: String,
     /// Names of its models, those that are ready first.
     models: Vec<String>,
 }
@@ -113,15 +115,19 @@ pub(super) fn kserve_models(
     harvest: &mut Harvest,
     surface: &mut Surface,
 ) -> Option<Kserve> {
-    let server = fetch.fetch(&Request::get("/v2"));
+    let base = llm::before(path, "/v2");
+    let server = fetch.fetch(&Request::get(format!("{base}/v2")));
     let metadata = server
         .json()
         .filter(|j| server.status == 200 && j.get("extensions").is_some())?;
     let name = metadata.get("name").and_then(Value::as_str).unwrap_or("a server");
-    surface
-        .found_by
-        .push(format!("KServe V2: {} at /v2", text::clean(name, 60)));
-    let answer = fetch.fetch(&Request::json("POST", "/v2/repository/index", &json!({})));
+    surface.found_by.push(format!(
+        "KServe V2: {} at {}/v2",
+        text::clean(name, 60),
+        text::clean(base, 60)
+    ));
+    let index = format!("{base}/v2/repository/index");
+    let answer = fetch.fetch(&Request::json("POST", &index, &json!({})));
     let index = answer.json().filter(Value::is_array).unwrap_or_default();
     let is_ready = |model: &Value| model.get("state").is_none_or(|state| state == "READY");
     let mut listed: Vec<&Value> = index.as_array().into_iter().flatten().collect();
@@ -141,32 +147,34 @@ pub(super) fn kserve_models(
         .map(str::to_owned)
         .collect();
     let names: Vec<Value> = models.iter().map(|name| json!({ "name": name })).collect();
-    harvest.read("/v2/models", &json!(names));
+    harvest.read(&format!("{base}/v2/models"), &json!(names));
     if models.is_empty() {
         surface.found_by.push(
             "it does not list its models: give the URL of one, as in http://host:port/v2/models/NAME"
                 .to_owned(),
         );
     }
-    Some(Kserve { models })
+    Some(Kserve {
+        base: base.to_owned(),
+        models,
+    })
 }
 
 /// An endpoint for inference on each model that tells its inputs.
 pub(super) fn kserve(fetch: &mut dyn Fetch, server: Option<&Kserve>, surface: &mut Surface) {
     let Some(server) = server else { return };
-    for path in ["/v2/health/live", "/v2/health/ready"] {
+    let base = &server.base;
+    for path in ["live", "ready"].map(|end| format!("{base}/v2/health/{end}")) {
         if !surface.endpoints.iter().any(|e| e.path == path) {
-            surface.endpoints.push(bare(path, Role::Health));
+            surface.endpoints.push(bare(&path, Role::Health));
         }
     }
     // The index is a list that is asked for with POST.
-    let index = surface
-        .endpoints
-        .iter_mut()
-        .filter(|e| e.path == "/v2/repository/index");
+    let at = format!("{base}/v2/repository/index");
+    let index = surface.endpoints.iter_mut().filter(|e| e.path == at);
     index.for_each(|e| e.role = Role::Listing);
     for model in server.models.iter().take(MODELS_MAX) {
-        let path = format!("/v2/models/{model}");
+        let path = format!("{base}/v2/models/{model}");
         let inputs = fetch
             .fetch(&Request::get(&path))
             .json()
@@ -189,7 +197,7 @@ pub(super) fn kserve(fetch: &mut dyn Fetch, server: Option<&Kserve>, surface: &m
         // The generic document entry has placeholders where this one has a real model.
         surface
             .endpoints
-            .retain(|e| !(e.path.starts_with("/v2/models/{") && e.method == "POST"));
+            .retain(|e| !(e.path.starts_with(&format!("{base}/v2/models/{{")) && e.method == "POST"));
         surface.endpoints.push(work(
             &infer,
             samples,

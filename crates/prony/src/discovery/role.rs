@@ -2,6 +2,7 @@
 
 use prony_model::{Place, Role};
 
+use super::effects;
 use super::openapi::Operation;
 
 /// Last path segments that mean the state of the whole.
@@ -28,31 +29,27 @@ const MEDIA: &[&str] = &[
     "video",
     "file",
 ];
-/// Words that mean a side effect nobody asked for.
-const EFFECTS: &[&str] = &[
-    "delete", "remove", "reset", "shutdown", "restart", "load", "unload", "purge", "clear", "cancel", "stop",
-    "kill", "drop", "wipe", "admin", "logout", "register", "signup", "login", "token", "train", "payment",
-    "publish",
-];
 
 /// Why an operation is not called at all; `None` when it may be.
 pub(super) fn left_alone(operation: &Operation) -> Option<&'static str> {
     if !matches!(operation.method.as_str(), "GET" | "POST") {
         return Some("its method changes or deletes things");
     }
-    let path = operation.path.to_lowercase();
-    let words = path.split(|c: char| !c.is_ascii_alphanumeric());
-    if operation.method == "POST" && words.into_iter().any(|w| EFFECTS.contains(&w)) {
+    if effects::of_operation(&operation.method, &operation.path, &operation.id) {
         return Some("its name says that it has side effects");
     }
-    None
+    is_endless(operation).then_some("its answer is a stream of events that may have no end")
 }
 
-/// Whether the name of a tool has a word that means a side effect nobody asked for.
-pub(super) fn has_effects(name: &str) -> bool {
-    let name = name.to_lowercase();
-    let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
-    words.any(|w| EFFECTS.contains(&w))
+/// Whether a GET that takes nothing to work on declares a stream of events.
+fn is_endless(operation: &Operation) -> bool {
+    let takes_input = operation.body.is_some()
+        || operation
+            .parameters
+            .iter()
+            .any(|p| p.place == Place::Query && p.required);
+    let mut types = operation.success_types.iter();
+    operation.method == "GET" && !takes_input && types.any(|kind| kind.starts_with("text/event-stream"))
 }
 
 /// The role of an operation.
@@ -202,5 +199,21 @@ mod tests {
         assert!(left_alone(&operation("POST", "/models/unload", &[])).is_some());
         assert!(left_alone(&operation("POST", "/api/analyze", &[])).is_none());
         assert!(left_alone(&operation("GET", "/admin/list", &[])).is_none());
+        assert!(left_alone(&operation("GET", "/items/{id}/delete", &[("id", Place::Path)])).is_some());
+        let mut named = operation("POST", "/items/{id}", &[("id", Place::Path)]);
+        named.id = "removeItem".into();
+        assert!(left_alone(&named).is_some());
+    }
+
+    #[test]
+    fn streams_of_events_that_take_nothing_are_left_alone() {
+        let streams = |method: &str, parameters: &[(&str, Place)]| {
+            let mut streams = operation(method, "/events", parameters);
+            streams.success_types = vec!["text/event-stream; charset=utf-8".into()];
+            left_alone(&streams)
+        };
+        assert!(streams("GET", &[]).is_some());
+        assert!(streams("GET", &[("prompt", Place::Query)]).is_none());
+        assert!(streams("POST", &[]).is_none());
     }
 }

@@ -75,14 +75,15 @@ pub(super) fn find(
 ) -> bool {
     let mut found = false;
     for known in &KNOWN {
-        let documented = llm::is_documented(surface, known.path);
+        let path = models.at(known.path);
+        let documented = llm::is_documented(surface, &path);
         // Where nothing lists models, this API is not spoken; a document would name them.
         let is_asked = !has_document && models.first.is_some();
-        if !documented && (!is_asked || llm::refusal(fetch, known.path).is_none()) {
+        if !documented && (!is_asked || models.refusal(fetch, &path).is_none()) {
             continue;
         }
         let model = models.named(known.words).unwrap_or(known.words[0]);
-        let made = endpoint(known, model);
+        let made = endpoint(known, &path, model);
         let answer = fetch.fetch(&made.samples[0].request);
         if (400..500).contains(&answer.status) {
             // What refuses for want of a key or for a rate is there.
@@ -90,10 +91,10 @@ pub(super) fn find(
                 llm::put_made(surface, made);
                 continue;
             }
-            surface.endpoints.retain(|e| e.path != known.path);
+            surface.endpoints.retain(|e| e.path != path);
             surface.found_by.push(format!(
                 "POST {0} answers {1} to model {2}: left alone. If it is the work: prony check URL{0} {3}",
-                known.path,
+                text::clean(&path, 80),
                 answer.status,
                 text::clean(model, 40),
                 known.typed
@@ -101,7 +102,7 @@ pub(super) fn find(
         } else if (200..300).contains(&answer.status) || documented {
             surface.found_by.push(format!(
                 "OpenAI-compatible: POST {} with model {}",
-                known.path,
+                text::clean(&path, 80),
                 text::clean(model, 60)
             ));
             llm::put_made(surface, made);
@@ -111,20 +112,20 @@ pub(super) fn find(
     found
 }
 
-fn endpoint(known: &Known, model: &str) -> Endpoint {
+fn endpoint(known: &Known, path: &str, model: &str) -> Endpoint {
     let samples = (0..SAMPLES).map(|k| {
         let shown = match known.input {
             "file" => format!("sound {k}"),
             _ => PROMPTS[k].to_owned(),
         };
         SampleRequest {
-            request: (known.request)(known.path, model, k),
+            request: (known.request)(path, model, k),
             inputs: BTreeMap::from([(known.input.to_owned(), shown)]),
         }
     });
     Endpoint {
         expect: (known.expect)(),
-        ..work(known.path, samples.collect(), Vec::new())
+        ..work(path, samples.collect(), Vec::new())
     }
 }
 

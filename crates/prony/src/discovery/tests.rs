@@ -1,5 +1,6 @@
 //! Discovery against a table of answers: a documented API, an undocumented one, a catch-all, a hostile one.
 
+mod guarded;
 mod shapes;
 
 use std::collections::BTreeMap;

@@ -154,6 +154,7 @@ fn upload(operation: &Operation, operations: &[Operation], harvest: &Harvest) ->
             };
             request(operation, harvest, &image)
         })
+        .filter(value::is_sendable)
         .map(|request| Item {
             request,
             expect: Expect {
@@ -166,6 +167,7 @@ fn upload(operation: &Operation, operations: &[Operation], harvest: &Harvest) ->
     let delete = operations.iter().find(|o| {
         let rest = o.path.strip_prefix(&operation.path);
         o.method == "DELETE"
+            && value::is_sendable(&Request::get(&o.path))
             && rest.is_some_and(|rest| {
                 rest.starts_with("/{") && rest.ends_with('}') && rest.matches('/').count() == 1
             })

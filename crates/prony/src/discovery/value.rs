@@ -1,14 +1,16 @@
 //! Making up valid requests from a schema: what the target lists first, then the document's own examples, then plain
 //! values that fit the type and the name.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use prony_model::{Body, Header, Place, Request, SampleRequest};
+use prony_model::{Body, Header, Parameter, Place, Request, SampleRequest};
+use prony_wire::http1::{RequestParts, render};
 use serde_json::{Map, Value, json};
 
-use super::harvest::Harvest;
+use super::harvest::{Harvest, is_id};
 use super::openapi::{Operation, RequestBody};
 use crate::pictures::{self, Part};
 use crate::sounds;
@@ -21,6 +23,9 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 /// Deepest nesting of made-up values.
 const DEPTH_MAX: u32 = 6;
+/// Most values in one request; a text counts for one and one more for each [`TEXT_PART`] bytes of it.
+const VALUES_MAX: u64 = 100_000;
+const TEXT_PART: u64 = 64;
 /// Ids in a list of ids.
 const IDS_EACH: u64 = 2;
 
@@ -68,13 +73,23 @@ fn sample(operation: &Operation, harvest: &Harvest, k: usize) -> Option<SampleRe
     let mut query: Vec<String> = Vec::new();
     let mut headers = Vec::new();
     let mut inputs = BTreeMap::new();
+    let left = Cell::new(VALUES_MAX);
     let maker = Maker {
         harvest,
         path: &operation.path,
         k,
+        left: &left,
     };
-    for parameter in operation.parameters.iter().filter(|p| p.required) {
-        let value = maker.value(&parameter.name, &parameter.schema.0, DEPTH_MAX)?;
+    for parameter in &operation.parameters {
+        if !parameter.required && !helps(operation, parameter, harvest) {
+            continue;
+        }
+        let Some(value) = maker.value(&parameter.name, &parameter.schema.0, DEPTH_MAX) else {
+            if parameter.required {
+                return None;
+            }
+            continue;
+        };
         let text = plain(&value);
         let encoded = utf8_percent_encode(&text, RESERVED).to_string();
         match parameter.place {
@@ -113,13 +128,43 @@ fn sample(operation: &Operation, harvest: &Harvest, k: usize) -> Option<SampleRe
     })
 }
 
+/// Whether an optional parameter gets a value all the same: where nothing is required and the query alone says what is wanted, a
+/// request without one may well be refused: an id that the target lists, and a text where the path says that something is searched
+/// or asked for.
+fn helps(operation: &Operation, parameter: &Parameter, harvest: &Harvest) -> bool {
+    let is_asked = operation.parameters.iter().any(|p| p.required);
+    if is_asked || operation.method != "GET" || parameter.place != Place::Query {
+        return false;
+    }
+    let name = &parameter.name;
+    let last = operation.path.rsplit('/').next().unwrap_or_default();
+    let is_listed = is_id(name) && !harvest.values(name, &operation.path).is_empty();
+    is_listed || (takes_text(last) && takes_text(name))
+}
+
+/// Whether HTTP allows what stands in the head of a request.
+pub(super) fn is_sendable(request: &Request) -> bool {
+    let parts = RequestParts {
+        method: &request.method,
+        target: &request.path,
+        authority: "localhost",
+        common: &[],
+        headers: &request.headers,
+        body: None,
+        keep_alive: true,
+    };
+    render(&parts).is_ok()
+}
+
 /// The parts of the form that an operation takes, in its first sample.
 pub(super) fn form_fields(operation: &Operation, harvest: &Harvest) -> Option<Vec<Part>> {
     let spec = operation.body.as_ref()?;
+    let left = Cell::new(VALUES_MAX);
     let maker = Maker {
         harvest,
         path: &operation.path,
         k: 0,
+        left: &left,
     };
     let value = maker.value("", &spec.schema, DEPTH_MAX)?;
     Some(maker.parts(&value, &spec.schema))
@@ -146,6 +191,8 @@ struct Maker<'a> {
     harvest: &'a Harvest,
     path: &'a str,
     k: usize,
+    /// How many more values the request may hold.
+    left: &'a Cell<u64>,
 }
 
 impl Maker<'_> {
@@ -190,7 +237,7 @@ impl Maker<'_> {
                     name.replace('~', "~0").replace('/', "~1")
                 ));
                 let varies = !self.harvest.values(name, self.path).is_empty()
-                    || (field.is_string() && takes_text(name));
+                    || (field.as_str().is_some_and(is_prose) && takes_text(name));
                 if varies && let Some(made) = self.value(name, own.unwrap_or(&Value::Null), DEPTH_MAX) {
                     *field = made;
                 }
@@ -199,8 +246,15 @@ impl Maker<'_> {
         value
     }
 
+    /// Takes so many values from what is left; whether they were there.
+    fn spend(&self, values: u64) -> bool {
+        let rest = self.left.get().checked_sub(values);
+        self.left.set(rest.unwrap_or(0));
+        rest.is_some()
+    }
+
     fn value(&self, name: &str, schema: &Value, depth: u32) -> Option<Value> {
-        if depth == 0 {
+        if depth == 0 || !self.spend(1) {
             return None;
         }
         if let Some(constant) = schema.get("const") {
@@ -251,7 +305,11 @@ impl Maker<'_> {
             Kind::Whole => Some(Self::whole(name, schema)),
             Kind::Number => Some(json!(number(schema, NUMBERS[self.k % NUMBERS.len()]))),
             Kind::Flag => Some(json!(false)),
-            Kind::Text | Kind::Any => Some(Value::String(self.text(name, schema))),
+            Kind::Text | Kind::Any => {
+                let text = self.text(name, schema);
+                self.spend(text.len() as u64 / TEXT_PART)
+                    .then(|| Value::String(text))
+            }
         }
     }
 
@@ -303,15 +361,14 @@ impl Maker<'_> {
         if name == "messages" {
             return Some(json!([{"role": "user", "content": TEXTS[self.k % TEXTS.len()]}]));
         }
-        let least = schema
-            .get("minItems")
-            .and_then(Value::as_u64)
-            .unwrap_or(1)
-            .clamp(1, 64);
+        let least = schema.get("minItems").and_then(Value::as_u64).unwrap_or(1).max(1);
         // Of things that are listed several, so that there are items to tell apart.
         let listed = self.harvest.values(name, self.path).len() as u64;
         let most = schema.get("maxItems").and_then(Value::as_u64).unwrap_or(u64::MAX);
         let count = least.max(listed.min(IDS_EACH)).min(most.max(least));
+        if count > self.left.get() {
+            return None;
+        }
         let item = |j: u64| {
             let next = Self {
                 k: self.k + j as usize,
@@ -322,7 +379,9 @@ impl Maker<'_> {
         let first = item(0)?;
         // Features differ from one another; of other things one is as good as many.
         let differ = |j: u64| j < listed || kind(items) == Kind::Number;
-        let others = (1..count).map(|j| if differ(j) { item(j) } else { Some(first.clone()) });
+        let weight = weight(&first);
+        let again = || self.spend(weight).then(|| first.clone());
+        let others = (1..count).map(|j| if differ(j) { item(j) } else { again() });
         let others: Option<Vec<Value>> = others.collect();
         Some(std::iter::once(first.clone()).chain(others?).collect())
     }
@@ -456,6 +515,30 @@ fn kind(schema: &Value) -> Kind {
     }
 }
 
+/// How many values a value counts for.
+fn weight(value: &Value) -> u64 {
+    let inner = match value {
+        Value::String(text) => text.len() as u64 / TEXT_PART,
+        Value::Array(items) => items.iter().map(weight).sum(),
+        Value::Object(fields) => fields.values().map(weight).sum(),
+        _ => 0,
+    };
+    1 + inner
+}
+
+/// Whether a text is words, and no address, code or encoded bytes, which another text could not stand for.
+fn is_prose(text: &str) -> bool {
+    let is_word = |word: &str| {
+        let plain = word.trim_matches(|c: char| c.is_ascii_punctuation());
+        (plain.len() <= 24 || !plain.is_ascii())
+            && plain.chars().all(|c| c.is_alphabetic() || "'’-".contains(c))
+    };
+    let words = || text.split_whitespace();
+    let wordlike = words().filter(|word| is_word(word)).count();
+    let is_address = text.contains("://") || text.starts_with("data:");
+    !is_address && wordlike > 0 && 2 * wordlike > words().count()
+}
+
 /// Whether a field of that name takes free text.
 fn takes_text(name: &str) -> bool {
     let lower = name.to_lowercase();
@@ -564,109 +647,4 @@ pub(super) fn picture_base64(k: usize) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use prony_model::{Body, JsonText, Parameter, Place};
-    use serde_json::{Value, json};
-
-    use super::super::harvest::Harvest;
-    use super::super::openapi::{Operation, RequestBody};
-    use super::samples;
-
-    fn post(schema: Value) -> Operation {
-        Operation {
-            method: "POST".into(),
-            path: "/api/search".into(),
-            body: Some(RequestBody {
-                content_type: "application/json".into(),
-                schema,
-                required: true,
-                example: None,
-            }),
-            ..Operation::default()
-        }
-    }
-
-    fn json_of(body: &Body) -> Value {
-        serde_json::from_slice(&body.to_bytes().unwrap()).unwrap()
-    }
-
-    #[test]
-    fn required_fields_only_with_listed_ids_and_distinct_text() {
-        let mut harvest = Harvest::default();
-        harvest.read(
-            "/api/slides",
-            &json!([{"slide_id": "a"}, {"slide_id": "b"}, {"slide_id": "c"}]),
-        );
-        let operation = post(
-            json!({"type": "object", "required": ["slide_id", "query"], "properties": {
-            "slide_id": {"type": "string"}, "query": {"type": "string", "maxLength": 512},
-            "top_k": {"type": "integer", "default": 10}}}),
-        );
-        let made = samples(&operation, &harvest, 8);
-        assert_eq!(made.len(), 8);
-        let bodies: Vec<Value> = made.iter().map(|s| json_of(&s.request.body)).collect();
-        assert_eq!(bodies[1]["slide_id"], "b");
-        assert_ne!(bodies[0]["query"], bodies[1]["query"]);
-        assert!(bodies[0].get("top_k").is_none());
-        assert_eq!(made[2].inputs["slide_id"], "c");
-    }
-
-    #[test]
-    fn images_are_real_and_differ() {
-        let operation = post(json!({"type": "object", "required": ["patches"], "properties": {
-            "patches": {"type": "array", "minItems": 2, "items": {"type": "string", "description": "Base64 image"}}}}));
-        let made = samples(&operation, &Harvest::default(), 3);
-        let bodies: Vec<Value> = made.iter().map(|s| json_of(&s.request.body)).collect();
-        assert_eq!(bodies[0]["patches"].as_array().unwrap().len(), 2);
-        assert_ne!(bodies[0], bodies[1]);
-        assert!(
-            bodies[0]["patches"][0]
-                .as_str()
-                .unwrap()
-                .starts_with("iVBORw0KGgo")
-        );
-    }
-
-    #[test]
-    fn paths_are_encoded_and_bounds_kept() {
-        let mut harvest = Harvest::default();
-        harvest.read("/docs", &json!(["a b/c"]));
-        let operation = Operation {
-            method: "GET".into(),
-            path: "/docs/{doc_id}".into(),
-            parameters: vec![
-                Parameter {
-                    name: "doc_id".into(),
-                    place: Place::Path,
-                    required: true,
-                    schema: JsonText(json!({"type": "string"})),
-                },
-                Parameter {
-                    name: "n".into(),
-                    place: Place::Query,
-                    required: true,
-                    schema: JsonText(json!({"type": "integer", "minimum": 5})),
-                },
-                Parameter {
-                    name: "opt".into(),
-                    place: Place::Query,
-                    required: false,
-                    schema: JsonText(json!({"type": "integer"})),
-                },
-            ],
-            ..Operation::default()
-        };
-        let made = samples(&operation, &harvest, 4);
-        assert_eq!(made.len(), 1, "one listed value gives one distinct request");
-        assert_eq!(made[0].request.path, "/docs/a%20b%2Fc?n=5");
-    }
-
-    #[test]
-    fn all_of_and_any_of() {
-        let operation = post(json!({"allOf": [
-            {"type": "object", "properties": {"a": {"anyOf": [{"type": "null"}, {"type": "integer", "maximum": 0}]}}, "required": ["a"]},
-            {"properties": {"b": {"enum": ["x", "y"]}}, "required": ["b"]}]}));
-        let made = samples(&operation, &Harvest::default(), 1);
-        assert_eq!(json_of(&made[0].request.body), json!({"a": 0, "b": "x"}));
-    }
-}
+mod tests;

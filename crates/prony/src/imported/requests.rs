@@ -17,8 +17,10 @@ const KINDS_MAX: usize = 5_000;
 const NAME_CHARS: usize = 60;
 /// What is put together when there are too many.
 const OTHERS: &str = "others";
-/// Half a day: a time of day that falls back by more than this is one of the next day.
-const HALF_DAY_NS: i128 = 43_200_000_000_000;
+/// A time of day that falls back by more than half of this is one of the next day.
+const DAY_NS: i128 = 24 * HOUR_NS;
+/// A time of day before midnight that comes after one past it is of the evening before when it is no earlier than this.
+const HOUR_NS: i128 = 3_600_000_000_000;
 
 /// Reads every row.
 pub(super) fn read(source: &SourceTable<'_>) -> Result<Requests, Diagnostic> {
@@ -77,20 +79,26 @@ struct Row {
     record: Record,
 }
 
-/// Times of day that fall back have passed midnight.
+/// Times of day that fall back have passed midnight. What then comes from shortly before it is of a request that still ran.
 fn same_day(rows: &mut [Row]) {
-    let (mut days, mut previous) = (0_i128, i128::MIN);
+    let (mut days, mut latest) = (0_i128, None);
     for row in rows {
         for stamp in [&mut row.start, &mut row.end]
             .into_iter()
             .flatten()
             .filter(|s| s.of_day)
         {
-            if previous != i128::MIN && stamp.ns + days < previous - HALF_DAY_NS {
-                days += 2 * HALF_DAY_NS;
+            let before = stamp.ns + days;
+            let known: i128 = latest.unwrap_or(before);
+            if before < known - DAY_NS / 2 {
+                days += DAY_NS;
+                stamp.ns += days;
+            } else if days > 0 && (known - HOUR_NS..=known).contains(&(before - DAY_NS)) {
+                stamp.ns = before - DAY_NS;
+            } else {
+                stamp.ns = before;
             }
-            stamp.ns += days;
-            previous = stamp.ns;
+            latest = Some(known.max(stamp.ns));
         }
     }
 }

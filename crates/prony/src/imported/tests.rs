@@ -174,6 +174,14 @@ fn midnight_is_passed() {
     .unwrap();
     let ends: Vec<_> = read.records.iter().map(|r| r.end_s.unwrap()).collect();
     assert_eq!(ends, [1.0, 4.0, 5.0]);
+    // Two that ran over midnight, and one of the next evening.
+    let read = requests(
+        "start,end\n23:59:58,00:00:01\n23:59:59,00:00:02\n00:00:00,00:00:03\n12:30:00,12:30:01\n23:59:58,00:00:01\n",
+        &Options::default(),
+    )
+    .unwrap();
+    let starts: Vec<_> = read.records.iter().map(|r| r.start_s.unwrap()).collect();
+    assert_eq!(starts, [0.0, 1.0, 2.0, 45_002.0, 86_400.0]);
 }
 
 #[test]

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use prony_experiments::onnx::{self, Failure, Measured, Memory, Output, Outputs, Setting, Start, Steady};
 use prony_model::{Budget, ExitCode, Gate, Nanos, RunHeader, RunSpec, Shape, Suite};
-use prony_report::TerminalStyle;
 
 use super::STEADY;
 use super::ask::{Ask, Job, Refused, Told};
@@ -15,7 +14,7 @@ use super::record::{Begun, Recording};
 use super::shapes::{is_batched, joined};
 use crate::cli::ModelArgs;
 use crate::diagnostic::Diagnostic;
-use crate::runner::{Live, cores, facts, memory_bytes, publish, run_id, terminal_width, wall_clock};
+use crate::runner::{Place, cores, facts, memory_bytes, publish, run_id, wall_clock};
 use crate::session::Session;
 use crate::text::clean;
 
@@ -90,21 +89,7 @@ pub(super) fn run(
         Ended::Stopped => return Ok(ExitCode::Interrupted),
     };
     let id = run_id(job.seed);
-    let dir = args
-        .output
-        .clone()
-        .unwrap_or_else(|| PathBuf::from("prony-runs").join(&id));
-    let style = TerminalStyle {
-        color: session.color,
-        width: terminal_width(),
-    };
-    let live = Live::new(
-        session.quiet,
-        TerminalStyle {
-            color: session.live() && style.color,
-            ..style
-        },
-    );
+    let Place { dir, style, live } = Place::new(args.output.clone(), &id, session);
     let header = header(args, &job, &depth, &told, gates.to_vec(), id, session);
     let name = args.model.file_name().unwrap_or_default().to_string_lossy();
     let mut bench = Bench {
@@ -133,10 +118,8 @@ pub(super) fn run(
     let results = bench.recording.judge(gates, &findings);
     let interrupted = session.stopped();
     let verdict = prony_report::verdict(&findings, &results);
-    if let Some(error) = bench.recording.finish(verdict, interrupted) {
-        session.note(&format!("warning: the recording is incomplete: {error}"));
-    }
-    publish(&dir, interrupted, args.json, style, session)
+    let lost = bench.recording.finish(verdict, interrupted);
+    publish(&dir, lost, interrupted, args.json, style, session)
 }
 
 fn header(

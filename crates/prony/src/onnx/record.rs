@@ -12,7 +12,7 @@ use prony_model::{
 use prony_experiments::onnx::NAME;
 
 use super::ask::Run;
-use crate::runner::{Journal, Live};
+use crate::runner::{Journal, Live, Lost};
 
 /// What stands for the name of a request.
 const SCENARIO: &str = "inference";
@@ -140,12 +140,8 @@ impl Recording {
         results
     }
 
-    /// The last event; returns the first error of the recording.
-    pub(super) fn finish(
-        mut self,
-        verdict: prony_model::Verdict,
-        interrupted: bool,
-    ) -> Option<prony_store::StoreError> {
+    /// The last event; returns what did not reach the disk.
+    pub(super) fn finish(mut self, verdict: prony_model::Verdict, interrupted: bool) -> Lost {
         let at = self.now();
         self.journal.event(&Event::RunFinished {
             verdict,

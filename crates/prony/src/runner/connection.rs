@@ -23,8 +23,9 @@ use super::started::{self, Started};
 use super::stdio::{self, Bridge};
 use super::{NullEngine, null_phase};
 use crate::diagnostic::Diagnostic;
-use crate::discovery::{self, Discovery, Told};
+use crate::discovery::{self, Discovery, Fetch, Told};
 use crate::inference;
+use crate::sending::Secrets;
 use crate::session::Session;
 use crate::target_url::preset;
 use crate::text::clean;
@@ -36,6 +37,10 @@ pub(crate) const TLS_HINT: &str = "check the scheme: a port without TLS is writt
 
 /// What to do when the target does not speak the protocol that was asked for.
 pub(crate) const PROTOCOL_HINT: &str = "drop --http2 (in a suite: `http = \"2\"`), or check scheme and port";
+
+/// What to do when something else than HTTP/1.1 comes from a port without TLS.
+const OTHER_PROTOCOL_HINT: &str = "a port that speaks HTTP/2 only is asked with --http2, one that speaks gRPC with \
+                                   grpc://HOST:PORT, one with TLS with https://";
 
 /// Largest document that discovery reads.
 const DOCUMENT_BYTES_MAX: u32 = 16 << 20;
@@ -68,14 +73,14 @@ pub(crate) struct Connection {
 impl Connection {
     /// Starts the target where it is a demo or a command, and binds an engine to it. Sends nothing yet but what tells whether a
     /// command is ready.
-    pub(crate) fn open(suite: &Suite, secrets: &[(String, Secret)], session: &Session) -> Result<Self> {
+    pub(crate) fn open(suite: &Suite, secrets: &Secrets, session: &Session) -> Result<Self> {
         Self::open_with(suite, secrets, session, engine_options(suite, session))
     }
 
     /// The same for an engine that works as these options say.
     pub(crate) fn open_with(
         suite: &Suite,
-        secrets: &[(String, Secret)],
+        secrets: &Secrets,
         session: &Session,
         options: EngineOptions,
     ) -> Result<Self> {
@@ -94,7 +99,8 @@ impl Connection {
             None => spec.url.clone(),
         };
         let own = preset(&spec.url).and_then(|name| own_credential(name, spec, secrets));
-        let secrets = [secrets, own.as_slice()].concat();
+        let mut secrets = secrets.clone();
+        secrets.headers.extend(own);
         let mut target = sending::target(&url, spec, &secrets)?;
         target.others = origins::targets(suite, demo.as_ref().map(|demo| &demo.beside))?;
         target.masked.extend(origins::secrets(&target.others));
@@ -234,29 +240,22 @@ impl Connection {
     ///
     /// `path` is where the user pointed, below the target's base; `told` is what they said of it.
     pub(crate) fn discover(&mut self, path: &str, told: &Told) -> Result<Discovery> {
-        let limits = Limits {
-            redirects_max: 5,
-            ..self.limits.clone()
-        };
-        let engine = &mut self.engine;
-        let stop = &self.stop;
-        let began = Instant::now();
-        let mut patience = Patience::default();
-        let mut fetch = |request: &Request| {
-            if stop.load(Ordering::Relaxed) || !patience.lasts(began.elapsed()) {
-                return Patience::no_answer(request);
-            }
-            let answer = engine.fetch(request, &patience.limits(&limits), DOCUMENT_BYTES_MAX);
-            patience.saw(answer.outcome);
-            answer
+        let mut asking = Asking {
+            engine: &mut self.engine,
+            target: &self.target,
+            limits: &self.limits,
+            stop: &self.stop,
+            began: Instant::now(),
+            patience: Patience::default(),
         };
         let found = if self.target.origin.is_grpc() {
-            discovery::grpc::discover(&mut fetch, path)
+            discovery::grpc::discover(&mut |request: &Request| asking.fetch(request), path)
         } else {
-            discovery::discover(&mut fetch, path, told)
+            discovery::discover(&mut asking, path, told)
         };
+        let says = asking.patience.says();
         let mut found = found.map_err(|answer| unreachable(&self.url, &answer))?;
-        found.surface.found_by.extend(patience.says());
+        found.surface.found_by.extend(says);
         Ok(found)
     }
 
@@ -304,6 +303,45 @@ impl Connection {
     }
 }
 
+/// The engine as it is asked to find out: for a while, and until the person says stop.
+struct Asking<'a> {
+    engine: &'a mut Engine,
+    target: &'a Target,
+    limits: &'a Limits,
+    stop: &'a AtomicBool,
+    began: Instant,
+    patience: Patience,
+}
+
+impl Fetch for Asking<'_> {
+    fn fetch(&mut self, request: &Request) -> Captured {
+        if self.stop.load(Ordering::Relaxed) || !self.patience.lasts(self.began.elapsed()) {
+            return Patience::no_answer(request);
+        }
+        let limits = self.patience.limits(self.limits);
+        let answer = self.engine.fetch(request, &limits, DOCUMENT_BYTES_MAX);
+        self.patience.saw(answer.outcome);
+        answer
+    }
+
+    fn sends(&self, name: &str) -> bool {
+        let is_signed =
+            self.target.signer.is_some() && (name == "authorization" || name.starts_with("x-amz-"));
+        let mut headers = self.target.headers.iter();
+        is_signed || headers.any(|(own, _)| own.eq_ignore_ascii_case(name))
+    }
+
+    fn leads(&self, from: &str, location: &str) -> Option<String> {
+        let origin = &self.target.origin;
+        let url = origin.follow(&origin.target(from), location)?;
+        let target = origin.target_of(&url)?;
+        // Paths of requests are below the target's own.
+        let base = origin.target("/");
+        let path = target.strip_prefix(base.trim_end_matches('/'))?;
+        path.starts_with('/').then(|| path.to_owned())
+    }
+}
+
 /// How the engine of a suite works.
 pub(crate) fn engine_options(suite: &Suite, session: &Session) -> EngineOptions {
     let run = &suite.run;
@@ -319,7 +357,7 @@ pub(crate) fn engine_options(suite: &Suite, session: &Session) -> EngineOptions 
 }
 
 /// Starts the person's command, where nothing is there already that would be taken for it.
-fn begin(spec: &TargetSpec, url: &str, engine: &Engine, secrets: &[(String, Secret)]) -> Result<Started> {
+fn begin(spec: &TargetSpec, url: &str, engine: &Engine, secrets: &Secrets) -> Result<Started> {
     if !engine.shares_host() {
         let what = format!("the command starts a process on this machine, and {url} is not on its loopback");
         return Err(Diagnostic::usage(what)
@@ -378,6 +416,11 @@ fn not_started(started: &Started, url: &str, failure: Failure) -> Diagnostic {
 /// served over HTTP.
 fn bridge(spec: &TargetSpec, demo: Option<&Started>) -> Result<Option<Bridge>> {
     let Some(mut command) = stdio::command(&spec.url) else {
+        if spec.processes.is_some() {
+            return Err(Diagnostic::usage("Prony starts several processes of a target over standard input and output only")
+                .next("leave --processes (in a suite: `processes` in `[target]`) out, or write stdio:COMMAND for the URL")
+                .into());
+        }
         return Ok(None);
     };
     if let (Some(preset), Some(demo)) = (preset(&spec.url), demo) {
@@ -391,14 +434,15 @@ fn bridge(spec: &TargetSpec, demo: Option<&Started>) -> Result<Option<Bridge>> {
 }
 
 /// The key that a demo accepts, where the user gives none: who starts a server knows its key.
-fn own_credential(preset: &str, spec: &TargetSpec, secrets: &[(String, Secret)]) -> Option<(String, Secret)> {
+fn own_credential(preset: &str, spec: &TargetSpec, secrets: &Secrets) -> Option<(String, Secret)> {
     const HEADER: &str = "x-api-key";
     let is_key = |name: &str| {
         ["authorization", HEADER]
             .iter()
             .any(|key| name.eq_ignore_ascii_case(key))
     };
-    let given = secrets.iter().any(|(name, _)| is_key(name)) || spec.headers.iter().any(|h| is_key(&h.name));
+    let given =
+        secrets.headers.iter().any(|(name, _)| is_key(name)) || spec.headers.iter().any(|h| is_key(&h.name));
     let knob = prony_backend::preset(preset)
         .ok()?
         .knobs
@@ -456,8 +500,26 @@ pub(super) fn unreachable(url: &str, answer: &Captured) -> Diagnostic {
             diagnostic.next(TLS_HINT)
         }
         Outcome::Dns => diagnostic.next("check the host name for a typo"),
+        Outcome::Malformed if url.starts_with("http:") => diagnostic.next(OTHER_PROTOCOL_HINT),
         _ if url.starts_with("grpc") => diagnostic
             .next("check that this is the server's port for gRPC, and that --timeout is long enough"),
         _ => diagnostic.next("check that this is an HTTP server, and that --timeout is long enough"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prony_model::{Captured, Outcome};
+
+    use super::unreachable;
+
+    #[test]
+    fn what_is_no_http_may_be_another_protocol() {
+        let answer = Captured {
+            outcome: Outcome::Malformed,
+            ..Captured::unsent("")
+        };
+        let next = unreachable("http://127.0.0.1:1", &answer).next.join(" ");
+        assert!(next.contains("--http2") && next.contains("grpc://"), "{next}");
     }
 }

@@ -8,12 +8,21 @@ use prony_store::{RunWriter, StoreError};
 
 use super::live::Live;
 
-/// The recording and the live view. A store that fails (a full disk) ends the recording, not the run: the first error
-/// is kept and told at the end.
+/// The recording and the live view. A store that fails (a full disk) ends the recording, not the run: the first error is kept and
+/// told at the end, and what a report cannot do without is kept for it.
 pub(crate) struct Journal {
     writer: RunWriter,
     live: Live,
-    error: Option<StoreError>,
+    lost: Lost,
+}
+
+/// What a recording could not hold.
+#[derive(Debug, Default)]
+pub(crate) struct Lost {
+    /// The first error; `None` where all was written.
+    pub error: Option<StoreError>,
+    /// The events that did not reach the disk, but for those of which there are many.
+    pub events: Vec<Event>,
 }
 
 impl Journal {
@@ -22,7 +31,7 @@ impl Journal {
         Ok(Self {
             writer: RunWriter::create(dir, header)?,
             live,
-            error: None,
+            lost: Lost::default(),
         })
     }
 
@@ -30,20 +39,27 @@ impl Journal {
     pub(crate) fn event(&mut self, event: &Event) {
         self.live.show(event);
         let result = self.writer.event(event);
+        let is_one_of_many = matches!(
+            event,
+            Event::Progressed(_) | Event::ReadingTaken(_) | Event::ResponseCaptured { .. }
+        );
+        if result.is_err() && !is_one_of_many {
+            self.lost.events.push(event.clone());
+        }
         self.keep(result);
     }
 
-    /// Writes out what is still buffered; returns the first error of the whole recording.
-    pub(crate) fn close(mut self) -> Option<StoreError> {
+    /// Writes out what is still buffered; returns what of the whole recording did not reach the disk.
+    pub(crate) fn close(mut self) -> Lost {
         let result = self.writer.flush();
         self.keep(result);
         self.live.close();
-        self.error
+        self.lost
     }
 
     fn keep(&mut self, result: Result<(), StoreError>) {
         if let Err(error) = result {
-            self.error.get_or_insert(error);
+            self.lost.error.get_or_insert(error);
         }
     }
 }

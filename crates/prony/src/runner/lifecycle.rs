@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use prony_model::{Event, Finding, Nanos, Phase, Reading, Severity, Verdict};
+use prony_model::{Event, Finding, Nanos, Phase, Reading, Severity, Surface, Verdict};
 
 use super::Run;
 use super::process::End;
@@ -29,9 +29,18 @@ impl Run<'_> {
         Ok(self.cut.is_none())
     }
 
-    /// Whether the target was started here; if not, the report says what was not asked.
+    /// Whether the target was started here and what is asked of it outlives a start; if not, the report says what was not asked.
     pub(super) fn can_be_stopped(&mut self, experiment: &str) -> bool {
         let can = self.connection.started().is_some();
+        if can && has_session(&self.surface) {
+            let text = format!(
+                "'{}' was not asked: it stops and starts the target, and the requests belong to a session that a new process does \
+                 not know.",
+                clean(experiment, 80)
+            );
+            self.journal.event(&Event::Noted { text });
+            return false;
+        }
         if !can {
             let text = format!(
                 "'{}' was not asked: it stops and starts the target, and this one was not started by Prony. `--command`, or \
@@ -116,6 +125,13 @@ impl Run<'_> {
     }
 }
 
+/// Whether requests carry the name of a session that the target gave out while it was found out what it offers.
+fn has_session(surface: &Surface) -> bool {
+    let samples = surface.endpoints.iter().flat_map(|e| &e.samples);
+    let mut headers = samples.flat_map(|sample| &sample.request.headers);
+    headers.any(|header| header.name.eq_ignore_ascii_case("mcp-session-id"))
+}
+
 /// Tells the target to stop and waits for its end; one that does not end in time is killed. The reading is of the moment of the
 /// signal; there is none where the person stopped the run before.
 fn stop(
@@ -165,4 +181,39 @@ fn stop(
     let at = Nanos::from(signalled.saturating_duration_since(epoch));
     let monitor = "stop".to_owned();
     (started, Some(Reading { at, monitor, values }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use prony_model::{Endpoint, Expect, Header, Request, Role, SampleRequest, Surface};
+
+    use super::has_session;
+
+    #[test]
+    fn a_session_is_known_by_its_header() {
+        let of = |headers: Vec<Header>| Surface {
+            endpoints: vec![Endpoint {
+                name: "tool x".into(),
+                method: "POST".into(),
+                path: "/mcp".into(),
+                role: Role::Inference,
+                parameters: Vec::new(),
+                body_schema: None,
+                declared_statuses: Vec::new(),
+                samples: vec![SampleRequest {
+                    request: Request {
+                        headers,
+                        ..Request::get("/mcp")
+                    },
+                    inputs: BTreeMap::new(),
+                }],
+                expect: Expect::default(),
+            }],
+            ..Surface::default()
+        };
+        assert!(has_session(&of(vec![Header::new("Mcp-Session-Id", "s")])));
+        assert!(!has_session(&of(vec![Header::new("mcp-protocol-version", "1")])));
+    }
 }

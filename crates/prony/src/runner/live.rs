@@ -6,7 +6,7 @@ use std::io::{IsTerminal, Write};
 use prony_model::{Event, Finding, Nanos, Verdict};
 use prony_report::{TerminalStyle, terminal};
 
-use crate::text::clean;
+use crate::text::{clean, counted};
 
 /// The live view on standard error, so that standard output stays for results.
 pub(crate) struct Live {
@@ -39,7 +39,8 @@ impl Live {
             return;
         }
         self.wipe();
-        eprintln!("{line}");
+        // A terminal that goes away is no reason to end a run.
+        let _ = writeln!(std::io::stderr(), "{line}");
     }
 
     /// Shows one event.
@@ -88,7 +89,8 @@ impl Live {
     pub(crate) fn close(&mut self) {
         if !self.quiet && self.passed > 0 {
             let passed = self.passed;
-            self.say(&format!("  {passed} further checks passed"));
+            let checks = counted(passed as usize, "further check");
+            self.say(&format!("  {checks} passed"));
         }
         self.wipe();
     }
@@ -98,7 +100,6 @@ impl Live {
             return;
         }
         let mut err = std::io::stderr().lock();
-        // A terminal that goes away is no reason to end a run.
         let _ = write!(err, "\r\x1b[2K{line}");
         let _ = err.flush();
         self.line_open = true;

@@ -4,22 +4,27 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use prony_model::ExitCode;
+use prony_model::{Event, ExitCode};
 use prony_report::{FORMATS, Report, TerminalStyle, terminal};
 use prony_store::StoredRun;
 
+use super::journal::Lost;
 use crate::replay;
-use crate::session::Session;
+use crate::session::{Session, quote};
 
 /// Writes the report files of the recording in `dir` and says how the run ended.
 pub(crate) fn publish(
     dir: &Path,
+    lost: Lost,
     interrupted: bool,
     json: bool,
     style: TerminalStyle,
     session: &Session,
 ) -> Result<ExitCode> {
-    let report = read(dir)?;
+    let incomplete = lost
+        .error
+        .map(|error| anyhow::Error::new(error).context("the recording is incomplete"));
+    let report = read(dir, lost.events)?;
     let written = write(&report, dir, style);
     if json {
         let format = FORMATS.iter().find(|f| f.name == "json");
@@ -32,8 +37,18 @@ pub(crate) fn publish(
             .then(|| dir.join("report.html").display().to_string());
         session.print(&terminal::closing(&report, style, path.as_deref()))?;
     }
-    written?;
+    for error in incomplete.into_iter().chain(written.err()) {
+        unwritten(&error, dir, session);
+    }
     Ok(exit_code(&report, interrupted))
+}
+
+/// Says what could not be written. The verdict stands: it was given before.
+pub(crate) fn unwritten(error: &anyhow::Error, dir: &Path, session: &Session) {
+    session.warn(&format!(
+        "error: {error:#}\n  next: make room, and render what was recorded: prony report {} --format html -o report.html",
+        quote(&dir.display().to_string())
+    ));
 }
 
 /// What the process ends with.
@@ -48,13 +63,15 @@ fn exit_code(report: &Report, interrupted: bool) -> ExitCode {
 /// Renders the recording in `dir` from what was stored, so that a later `prony report` gives the same. Every format but
 /// the terminal's becomes a file beside the recording.
 pub(crate) fn write_reports(dir: &Path, style: TerminalStyle) -> Result<Report> {
-    let report = read(dir)?;
+    let report = read(dir, Vec::new())?;
     write(&report, dir, style)?;
     Ok(report)
 }
 
-fn read(dir: &Path) -> Result<Report> {
-    let stored = StoredRun::open(dir)?;
+/// The report of the recording, and of the events that did not reach it.
+fn read(dir: &Path, lost: Vec<Event>) -> Result<Report> {
+    let mut stored = StoredRun::open(dir)?;
+    stored.events.extend(lost);
     Ok(Report::build(&replay::record(&stored)?))
 }
 

@@ -11,11 +11,10 @@ use prony_model::{
     Captured, Event, ExitCode, Finding, Limits, Nanos, Outcome, Phase, PhaseResult, Progress, RunHeader,
     Sample, StreamRecord, Suite,
 };
-use prony_report::TerminalStyle;
 
 use super::connection::{Connection, unreachable};
 use super::journal::Journal;
-use super::live::Live;
+use super::place::Place;
 use super::{REPEATS_MAX, TARGET_LOG, host, outcome};
 use crate::session::Session;
 use crate::text::clean;
@@ -53,21 +52,7 @@ pub(crate) struct PairsRequest {
 pub(crate) fn perform_pairs(mut request: PairsRequest, session: &Session) -> Result<ExitCode> {
     reach(&mut request)?;
     let id = host::run_id(request.suite.run.seed);
-    let dir = request
-        .output
-        .take()
-        .unwrap_or_else(|| PathBuf::from("prony-runs").join(&id));
-    let style = TerminalStyle {
-        color: session.color,
-        width: host::terminal_width(),
-    };
-    let live = Live::new(
-        session.quiet,
-        TerminalStyle {
-            color: session.live() && style.color,
-            ..style
-        },
-    );
+    let Place { dir, style, live } = Place::new(request.output.take(), &id, session);
     let mut journal = Journal::create(&dir, &header(&request, session, id), live)?;
     for (side, what, file) in [(0, "A", TARGET_LOG), (1, "B", TARGET_LOG_B)] {
         let side = &request.sides[side];
@@ -86,12 +71,10 @@ pub(crate) fn perform_pairs(mut request: PairsRequest, session: &Session) -> Res
     };
     pairs.measure()?;
     pairs.conclude();
-    if let Some(error) = pairs.journal.close() {
-        session.note(&format!("warning: the recording is incomplete: {error}"));
-    }
+    let lost = pairs.journal.close();
     let json = pairs.request.json;
     drop(pairs.request);
-    outcome::publish(&dir, session.stopped(), json, style, session)
+    outcome::publish(&dir, lost, session.stopped(), json, style, session)
 }
 
 /// Makes sure that both answer; an error when one of them does not.

@@ -121,10 +121,12 @@ fn load(run: &RunRecord, facts: &RunFacts, summary: &Summary) -> String {
             count(own)
         ),
     };
+    let sent = summary.ok + summary.failed;
     format!(
-        "Within {}, {} were sent in {}: {} answered as expected, {} not.{own}",
+        "Within {}, {} {} sent in {}: {} answered as expected, {} not.{own}",
         span(facts.duration),
-        plural(summary.ok + summary.failed, "request"),
+        plural(sent, "request"),
+        if sent == 1 { "was" } else { "were" },
         plural(
             run.phases.iter().filter(|p| !p.is_of_null_target()).count() as u64,
             "phase"

@@ -6,8 +6,8 @@ use std::time::Duration;
 use prony_engine::{EngineError, Trace};
 use prony_model::{
     Capture, Captured, Expect, Feed, Header, HttpSpec, KserveSpec, Order, OriginSpec, Phase, PhaseSpec,
-    Piece, Placeholder, Request, Retry, ScenarioSpec, Shape, Slot, StreamExpect, StreamProtocol, Suite,
-    TargetSpec, TimeUnit, pieces,
+    Piece, Placeholder, Request, Retry, ScenarioSpec, Secret, Shape, Slot, StreamExpect, StreamProtocol,
+    Suite, TargetSpec, TimeUnit, pieces,
 };
 use serde_json::json;
 use url::Position;
@@ -17,7 +17,7 @@ use crate::config;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::inference::{Fetch, Named, Transport};
 use crate::runner::Connection;
-use crate::session::is_sensitive;
+use crate::sending::would_be_recorded;
 use crate::target_url;
 
 /// Connections of a closed loop when none are given.
@@ -38,6 +38,8 @@ pub(in crate::commands) struct Plan {
     pub url: String,
     /// Its origin.
     origin: String,
+    /// The secrets that stood in its query.
+    pub secrets: Vec<(String, Secret)>,
 }
 
 impl Plan {
@@ -57,6 +59,7 @@ impl Plan {
         } else {
             target_url::parse_template(url)?
         };
+        let (path, secrets) = target_url::apart(&path);
         let kserve = kserve(args, &origin, &path)?;
         let shown = format!(
             "{origin}{}",
@@ -133,6 +136,7 @@ impl Plan {
             suite,
             url: shown,
             origin,
+            secrets,
         })
     }
 
@@ -196,10 +200,7 @@ impl Plan {
         let mut send = send.clone();
         send.access.headers = fixed;
         let filled: Vec<Header> = filled;
-        if let Some(header) = filled
-            .iter()
-            .find(|h| is_sensitive(&h.name) && !is_all_filled_in(h))
-        {
+        if let Some(header) = filled.iter().find(|header| would_be_recorded(header)) {
             return Err(Diagnostic::usage(format!(
                 "the fixed part of the header {:?} would be recorded with the run",
                 header.name
@@ -364,21 +365,6 @@ fn unusable(error: EngineError) -> Diagnostic {
     match meant {
         Some(meant) => diagnostic.next(format!("did you mean {{{{data.{meant}}}}}?")),
         None => diagnostic,
-    }
-}
-
-/// Whether nothing of a header's value is fixed but a scheme, or the name of a cookie.
-fn is_all_filled_in(header: &Header) -> bool {
-    const SCHEMES: [&str; 4] = ["", "bearer ", "basic ", "token "];
-    let fixed = |text: &str| {
-        let names_cookie = text.strip_suffix('=').is_some_and(is_token);
-        SCHEMES.contains(&text.to_ascii_lowercase().as_str())
-            || (header.name.eq_ignore_ascii_case("cookie") && names_cookie)
-    };
-    match pieces(&header.value).unwrap_or_default().as_slice() {
-        [Piece::Hole(_)] => true,
-        [Piece::Text(text), Piece::Hole(_)] => fixed(text),
-        _ => false,
     }
 }
 

@@ -13,7 +13,7 @@ use prony_store::{RunWriter, StoreError};
 
 use super::live::LiveLine;
 use super::plan::Plan;
-use crate::runner::{Connection, TARGET_LOG, facts};
+use crate::runner::{Connection, TARGET_LOG, facts, run_id, wall_clock};
 use crate::session::Session;
 
 /// The live line, and the run's folder when `-o` names one. A disk that fails ends the recording, not the load.
@@ -152,7 +152,6 @@ impl Sink for Recording {
 }
 
 fn header(plan: &Plan, engine: &Engine, session: &Session) -> RunHeader {
-    let now = jiff::Timestamp::now();
     let mut host = facts(&plan.suite.run);
     if let Some(dns) = engine.dns() {
         host.insert("dns".to_owned(), dns.to_string());
@@ -160,13 +159,9 @@ fn header(plan: &Plan, engine: &Engine, session: &Session) -> RunHeader {
     RunHeader {
         format: RunHeader::FORMAT,
         prony: env!("CARGO_PKG_VERSION").to_owned(),
-        id: format!(
-            "{}-{:04x}",
-            now.strftime("%Y%m%dT%H%M%SZ"),
-            std::process::id() & 0xffff
-        ),
+        id: run_id(plan.suite.run.seed),
         command: session.command.clone(),
-        started_at: now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        started_at: wall_clock(),
         seed: plan.suite.run.seed,
         target: plan.url.clone(),
         host,

@@ -3,13 +3,14 @@
 
 use std::path::PathBuf;
 
-use prony_model::{ExitCode, Secret, Suite};
+use prony_model::{ExitCode, Suite};
 use serde_json::{Value, json};
 
 use super::plan::Plan;
 use crate::cli::LoadArgs;
 use crate::diagnostic::Diagnostic;
 use crate::runner::{self, RunRequest};
+use crate::sending::Secrets;
 use crate::session::Session;
 
 /// Seconds of a search or a sweep when none are given.
@@ -20,7 +21,7 @@ const SWEEP_S: f64 = 120.0;
 pub(super) fn run(
     args: &LoadArgs,
     plan: Plan,
-    secrets: Vec<(String, Secret)>,
+    secrets: Secrets,
     session: &Session,
 ) -> anyhow::Result<ExitCode> {
     let mut suite = plan.suite;

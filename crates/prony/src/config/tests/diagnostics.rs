@@ -57,6 +57,7 @@ snapshots! {
     empty_phase: refused_after(&format!("[[phase]]\nname = 'p'\nscenarios = []\n{BURST}"));
     origin_that_is_unknown: refused_after(&format!("{STORE}{}", step("origin = 'stor'\nhttp.path = '/k'")));
     origin_of_no_url: refused_after("[origin.store]\nurl = 'ftp://h/b'\n");
+    origin_of_grpc: refused_after("[origin.model]\nurl = 'grpc://h:8001'\n");
     origin_beside_nothing: refused_after("[origin.store]\nurl = 'beside:/b'\n");
     origin_of_a_fresh_target: refused_after(&format!(
         "[origin.store]\nurl = 'beside:store/b'\n{}[[phase]]\nname = 'p'\nscenarios = ['s']\nfresh = true\n{BURST}",
