@@ -179,6 +179,10 @@ pub struct RunSpec {
     /// Endpoints that the experiments load, as `METHOD /path` or `/path`; by default those that do the most work.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<String>,
+    /// Endpoints that are asked and not loaded, by name, since each request leaves something behind: what discovery found of them.
+    /// `endpoints` wins.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keeps: Vec<String>,
     /// Limits of every phase that has none of its own.
     pub limits: Limits,
 }
@@ -192,6 +196,7 @@ impl Default for RunSpec {
             threads: 1,
             normal_priority: false,
             endpoints: Vec::new(),
+            keeps: Vec::new(),
             limits: Limits::default(),
         }
     }

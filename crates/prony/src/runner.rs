@@ -168,6 +168,7 @@ fn surface_for(connection: &mut Connection, suite: &Suite) -> Result<Discovery> 
         connection.reach()?;
         return Ok(without_preparation(Surface {
             endpoints: suite.endpoint.clone(),
+            keeps: suite.run.keeps.clone(),
             ..Surface::default()
         }));
     }

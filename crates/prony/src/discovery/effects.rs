@@ -151,6 +151,7 @@ const COMPUTES: &[&str] = &[
     "content",
     "convert",
     "count",
+    "current",
     "describe",
     "download",
     "draw",
@@ -161,19 +162,27 @@ const COMPUTES: &[&str] = &[
     "find",
     "format",
     "get",
+    "greet",
+    "hello",
+    "help",
+    "info",
     "list",
     "lookup",
     "measure",
     "multiply",
+    "ping",
     "prepare",
     "preview",
+    "random",
     "read",
     "render",
     "resize",
     "retrieve",
+    "roll",
     "show",
     "solve",
     "speak",
+    "status",
     "subtract",
     "sum",
     "synthesise",
@@ -183,6 +192,7 @@ const COMPUTES: &[&str] = &[
     "validate",
     "verify",
     "view",
+    "weather",
 ];
 /// Words in the names of tools that make something that stays.
 const MAKES: &[&str] = &[
@@ -256,7 +266,9 @@ pub(super) fn of_tool(name: &str, reads: bool) -> bool {
 pub(super) fn only_computes(name: &str) -> bool {
     let words = words(name);
     let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
-    (has(INFERS) || has(COMPUTES)) && !has(MAKES)
+    // What is added to nothing is added up.
+    let sums = words == ["add"] || (words.len() > 1 && words[0] == "add" && words.ends_with(&["numbers".to_owned()]));
+    sums || ((has(INFERS) || has(COMPUTES)) && !has(MAKES))
 }
 
 /// Whether the last segment of a path says so.
@@ -401,6 +413,9 @@ mod tests {
             "prepare_image",
             "generate_text",
             "getWeather",
+            "greet",
+            "add",
+            "add_two_numbers",
         ] {
             assert!(only_computes(name), "{name}");
         }
