@@ -267,7 +267,8 @@ pub(super) fn only_computes(name: &str) -> bool {
     let words = words(name);
     let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
     // What is added to nothing is added up.
-    let sums = words == ["add"] || (words.len() > 1 && words[0] == "add" && words.ends_with(&["numbers".to_owned()]));
+    let sums = words == ["add"]
+        || (words.len() > 1 && words[0] == "add" && words.ends_with(&["numbers".to_owned()]));
     sums || ((has(INFERS) || has(COMPUTES)) && !has(MAKES))
 }
 
