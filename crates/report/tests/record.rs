@@ -177,6 +177,15 @@ fn phases_of_one_name_are_told_apart_everywhere() {
             .iter()
             .any(|s| s.contains("\"sustained: POST /x\" cannot be trusted"))
     );
+    // What was measured again and well takes nothing away.
+    let invalid = record.phases.iter().find(|p| !p.validity.is_valid()).unwrap();
+    let mut again = invalid.clone();
+    again.index = 1 + record.phases.iter().map(|p| p.index).max().unwrap();
+    again.validity.invalid.clear();
+    record.phases.push(again);
+    let report = Report::build(&record);
+    let told = |s: &String| s.contains("cannot be trusted: see its validity");
+    assert!(!report.summary.sentences.iter().any(told));
 }
 
 #[test]

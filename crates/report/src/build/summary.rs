@@ -1,6 +1,6 @@
 //! The executive summary: sentences that count what was found. They claim nothing that was not measured.
 
-use prony_model::{Finding, Upheld, Verdict};
+use prony_model::{Finding, PhaseSummary, Upheld, Verdict};
 
 use super::phase_label;
 use crate::number::{count, span};
@@ -10,7 +10,7 @@ use crate::report::{Counts, RunEnd, RunFacts, Summary};
 pub(super) fn build(run: &RunRecord, facts: &RunFacts) -> Summary {
     // What the generator sent to its own null target says nothing about this one.
     let phases = || run.phases.iter().filter(|p| !p.is_of_null_target());
-    let total = |field: fn(&prony_model::PhaseSummary) -> u64| phases().map(field).sum::<u64>();
+    let total = |field: fn(&PhaseSummary) -> u64| phases().map(field).sum::<u64>();
     let mut summary = Summary {
         findings: Counts::of(run.findings.iter().map(Finding::counted)),
         gates: Counts::of(run.gates.iter().map(|g| g.verdict)),
@@ -220,9 +220,18 @@ fn claims(run: &RunRecord) -> Option<String> {
 }
 
 fn invalid(run: &RunRecord) -> Option<String> {
-    // A phase that was made again has its first name.
+    // A phase that was made again has its first name, and what rests on it rests on the last.
+    let is_replaced = |phase: &PhaseSummary| {
+        let same = |p: &&PhaseSummary| p.experiment == phase.experiment && p.name == phase.name;
+        let mut later = run.phases.iter().filter(same).filter(|p| p.index > phase.index);
+        later.any(|p| p.validity.is_valid())
+    };
     let mut labels: Vec<(String, u64)> = Vec::new();
-    for phase in run.phases.iter().filter(|p| !p.validity.is_valid()) {
+    for phase in run
+        .phases
+        .iter()
+        .filter(|p| !p.validity.is_valid() && !is_replaced(p))
+    {
         let label = phase_label(run, &phase.experiment, &phase.name);
         match labels.iter_mut().find(|(known, _)| *known == label) {
             Some((_, times)) => *times += 1,
