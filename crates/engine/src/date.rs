@@ -1,4 +1,4 @@
-//! Dates as text to a number, and nothing else: the two forms that traces and `Retry-After` use. No clock.
+//! Dates of traces as text to a number, and nothing else. No clock.
 
 /// Days from 1970-01-01 to a date of the proleptic Gregorian calendar (Hinnant, chrono-compatible date algorithms).
 fn days(year: i64, month: i64, day: i64) -> i64 {
@@ -61,44 +61,9 @@ pub(crate) fn rfc3339(text: &str) -> Option<i128> {
     Some(whole * 1_000_000_000 + fraction)
 }
 
-/// Seconds since 1970 of an HTTP date in the form that servers must send: `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110,
-/// section 5.6.7).
-pub(crate) fn http_date(text: &str) -> Option<i64> {
-    const MONTHS: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
-    let (_, rest) = text.trim().split_once(", ")?;
-    let mut parts = rest.split(' ');
-    let day = number(parts.next()?)?;
-    let name = parts.next()?;
-    let (month, _) = (1..).zip(MONTHS).find(|(_, m)| *m == name)?;
-    let year = number(parts.next()?)?;
-    let time = clock(parts.next()?)?;
-    (parts.next()? == "GMT" && parts.next().is_none())
-        .then(|| seconds((year, month, day), time))
-        .flatten()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{http_date, rfc3339};
-
-    #[test]
-    fn http_dates() {
-        // The example of RFC 9110, section 5.6.7.
-        assert_eq!(http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
-        assert_eq!(http_date("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
-        assert_eq!(http_date("Thu, 29 Feb 2024 23:59:59 GMT"), Some(1_709_251_199));
-        for bad in [
-            "",
-            "120",
-            "Sunday, 06-Nov-94 08:49:37 GMT",
-            "Sun, 06 Nov 1994 08:49:37 CET",
-            "Sun, 06 Nov 1994 25:49:37 GMT",
-        ] {
-            assert_eq!(http_date(bad), None, "{bad}");
-        }
-    }
+    use super::rfc3339;
 
     #[test]
     fn dates_of_traces() {

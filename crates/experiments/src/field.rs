@@ -3,7 +3,6 @@
 use prony_model::{Body, Endpoint, Place, Request, SampleRequest};
 use serde_json::Value;
 
-use crate::leaf::words;
 use crate::mutation::{json_body, with_query, with_segment, without_query};
 
 /// Where an input stands.
@@ -46,14 +45,14 @@ impl Field {
 
     /// Whether its name says that it names a thing: `id`, `slide_id`, `imageKey`.
     pub(crate) fn is_id(&self) -> bool {
-        words(&self.name)
+        prony_model::name_words(&self.name)
             .last()
             .is_some_and(|w| ["id", "key", "uuid", "slug"].contains(&w.as_str()))
     }
 
     /// Whether its name says that it refers to something kept elsewhere: `image_path`, `documentUri`, `file`.
     pub(crate) fn is_reference(&self) -> bool {
-        words(&self.name)
+        prony_model::name_words(&self.name)
             .last()
             .is_some_and(|w| ["path", "file", "filename", "uri", "object"].contains(&w.as_str()))
     }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::answer::{Answer, answers, bounded_to};
 use crate::draft::{Draft, source};
 use crate::experiment::params;
-use crate::leaf::{Leaf, has_word, is_prose, leaves, words};
+use crate::leaf::{Leaf, has_word, is_prose, leaves};
 use crate::relation::{Reach, reach, tells_state};
 use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 
@@ -219,7 +219,7 @@ fn is_stand_in(maker: &Maker) -> bool {
     };
     let last = said.rsplit('.').next().unwrap_or_default();
     let names = if maker.value == "true" { last } else { said };
-    let not = words(names)
+    let not = prony_model::name_words(names)
         .windows(2)
         .any(|pair| ["no", "not", "non"].contains(&pair[0].as_str()));
     has_word(names, STAND_INS) && !not
@@ -317,7 +317,7 @@ fn admits(text: &str) -> bool {
         "template",
     ];
     const DENIES: &[&str] = &["no", "not", "never", "without", "non", "none"];
-    let words = words(text);
+    let words = prony_model::name_words(text);
     words.iter().enumerate().any(|(at, word)| {
         let before = &words[at.saturating_sub(3)..at];
         has_word(word, ADMITS) && !before.iter().any(|w| DENIES.contains(&w.as_str()))
@@ -392,7 +392,7 @@ fn declared_models(run: &RunView<'_>, endpoint: &Endpoint) -> Vec<(String, Strin
 
 /// `model`, `model_name`, `model_id`, `embedding_model`, but not `model_version` or `model_device`.
 fn is_model_name(field: &str) -> bool {
-    let parts = words(field.rsplit('.').next().unwrap_or_default());
+    let parts = prony_model::name_words(field.rsplit('.').next().unwrap_or_default());
     match parts.iter().position(|w| w == "model") {
         Some(at) => parts[at + 1..].iter().all(|w| w == "name" || w == "id"),
         None => false,

@@ -1,4 +1,4 @@
-//! JSON answers leaf by leaf, and the words that names are made of.
+//! JSON answers leaf by leaf, and what their names tell.
 //!
 //! Knows JSON and naming habits, no endpoint and no verdict.
 
@@ -94,30 +94,9 @@ fn walk(value: &Value, path: &mut String, pattern: &mut String, found: &mut Vec<
     }
 }
 
-/// The lower-case words of a name or text: `modelLoaded`, `model_loaded` and `model loaded` are `model`, `loaded`.
-pub(crate) fn words(name: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut word = String::new();
-    let mut after_lower = false;
-    for c in name.chars() {
-        let ends = !c.is_alphabetic() || (c.is_uppercase() && after_lower);
-        if ends && !word.is_empty() {
-            words.push(std::mem::take(&mut word));
-        }
-        if c.is_alphabetic() {
-            word.extend(c.to_lowercase());
-        }
-        after_lower = c.is_lowercase();
-    }
-    if !word.is_empty() {
-        words.push(word);
-    }
-    words
-}
-
 /// Whether a name has one of these words, in the singular or with a plural `s`.
 pub(crate) fn has_word(name: &str, wanted: &[&str]) -> bool {
-    words(name).iter().any(|word| {
+    prony_model::name_words(name).iter().any(|word| {
         wanted
             .iter()
             .any(|w| word == w || word.strip_suffix('s').is_some_and(|stem| stem == *w))
@@ -134,7 +113,13 @@ pub(crate) fn is_prose(text: &str) -> bool {
 mod tests {
     use serde_json::json;
 
-    use super::{by_path, has_word, is_prose, leaves, words};
+    use super::{by_path, has_word, is_prose, leaves};
+
+    #[test]
+    fn words_of_names_are_found_in_either_number() {
+        assert!(has_word("limitations", &["limitation"]));
+        assert!(!has_word("unloaded", &["loaded"]));
+    }
 
     #[test]
     fn leaves_have_paths_and_patterns() {
@@ -152,15 +137,6 @@ mod tests {
             ]
         );
         assert_eq!(by_path(&json!(7))[""].text(), "7");
-    }
-
-    #[test]
-    fn names_fall_into_words() {
-        assert_eq!(words("modelLoaded"), ["model", "loaded"]);
-        assert_eq!(words("model_loaded-2x"), ["model", "loaded", "x"]);
-        assert_eq!(words("attention-fallback"), ["attention", "fallback"]);
-        assert!(has_word("limitations", &["limitation"]));
-        assert!(!has_word("unloaded", &["loaded"]));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! At what rate does it begin to refuse with 429, does it say when to come back, is that true, and does it recover? Rates are
 //! doubled until it refuses. It must not know how a limit is kept.
 
-mod http_date;
 #[cfg(test)]
 mod tests;
 mod through;
@@ -268,14 +267,15 @@ fn wait_s(refusal: &Captured) -> Option<f64> {
     if let Ok(seconds) = told.parse::<f64>() {
         return Some(seconds).filter(|s| s.is_finite() && *s >= 0.0);
     }
-    let now = http_date::seconds(refusal.header("date")?)?;
-    Some((http_date::seconds(told)? - now).max(0) as f64)
+    let now = httpdate::parse_http_date(refusal.header("date")?).ok()?;
+    let then = httpdate::parse_http_date(told).ok()?;
+    Some(then.duration_since(now).map_or(0.0, |wait| wait.as_secs_f64()))
 }
 
 /// Whether a refusal says when to come back.
 fn says_when(refusal: &Captured) -> bool {
-    let is_date = || Some(http_date::seconds(refusal.header("retry-after")?).is_some());
-    wait_s(refusal).is_some() || is_date().unwrap_or(false)
+    let told = refusal.header("retry-after");
+    wait_s(refusal).is_some() || told.is_some_and(|told| httpdate::parse_http_date(told.trim()).is_ok())
 }
 
 fn finding(run: &RunView<'_>, endpoint: &str, phases: &[&PhaseResult]) -> Finding {

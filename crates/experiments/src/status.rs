@@ -16,7 +16,7 @@ use crate::answer::{Answer, answers, bounded_to};
 use crate::draft::{Draft, source};
 use crate::experiment::params;
 use crate::identity::stand_in;
-use crate::leaf::{Leaf, has_word, leaves, words};
+use crate::leaf::{Leaf, has_word, leaves};
 use crate::mutation::json_body;
 use crate::relation::{Reach, parent, reach, tells_state};
 use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
@@ -408,7 +408,7 @@ fn called(path: &str, all: &[Leaf]) -> Vec<String> {
             .strip_suffix(leaf.key())
             .filter(|start| start.ends_with("]."));
         element.is_some_and(|start| path.starts_with(start))
-            && words(leaf.key())
+            && prony_model::name_words(leaf.key())
                 .last()
                 .is_some_and(|word| ["name", "id", "model"].contains(&word.as_str()))
     });
@@ -472,7 +472,11 @@ fn claim(leaf: &Leaf) -> Option<Claim> {
         of: None,
     };
     match &leaf.value {
-        Value::Bool(value) if words(key).last().is_some_and(|w| STATES.contains(&w.as_str())) => {
+        Value::Bool(value)
+            if prony_model::name_words(key)
+                .last()
+                .is_some_and(|w| STATES.contains(&w.as_str())) =>
+        {
             Some(state(*value))
         }
         Value::String(text) if has_word(key, &["status", "state"]) => {
@@ -489,7 +493,7 @@ fn claim(leaf: &Leaf) -> Option<Claim> {
 
 /// Whether a field of a global status speaks for the target's work and not for one of its parts.
 fn is_general(field: &str) -> bool {
-    let parts = words(field.trim_end_matches("[]"));
+    let parts = prony_model::name_words(field.trim_end_matches("[]"));
     !field.contains('.')
         && parts.iter().all(|w| {
             [

@@ -4,7 +4,6 @@
 use prony_model::{Body, Endpoint, Place, Request};
 use serde_json::Value;
 
-use crate::leaf::words;
 use crate::mutation::{json_body, with_query};
 
 /// Names whose value is text for a model, whatever it looks like.
@@ -129,7 +128,7 @@ fn walk(value: &Value, schema: Option<&Value>, name: &str, pointer: &str, found:
 
 /// How plainly a field is text, 0 most; `None` when it is none.
 fn rank(name: &str, value: &str) -> Option<u8> {
-    let last = words(name).pop().unwrap_or_default();
+    let last = prony_model::name_words(name).pop().unwrap_or_default();
     let stem = last.strip_suffix('s').unwrap_or(&last);
     let is = |names: &[&str]| names.contains(&last.as_str()) || names.contains(&stem);
     if is(&TEXT_NAMES) {

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::RunView;
 use crate::answer::{Answer, answers};
-use crate::leaf::{Leaf, leaves, words};
+use crate::leaf::{Leaf, leaves};
 use crate::primary::primary;
 
 /// What an answer says of its own size, in tokens.
@@ -50,7 +50,7 @@ impl TokenCounts {
     }
 
     fn slot(&mut self, leaf: &Leaf) -> Option<&mut Option<f64>> {
-        let name = words(leaf.key());
+        let name = prony_model::name_words(leaf.key());
         let is = |wanted: &[&str]| name.iter().any(|word| wanted.contains(&word.as_str()));
         if !is(&["token", "tokens"]) || is(&["max", "limit", "remaining", "per"]) {
             return None;
@@ -75,7 +75,7 @@ impl TokenCounts {
 }
 
 fn is_apart(name: &str) -> bool {
-    let name = words(name);
+    let name = prony_model::name_words(name);
     let has = |word: &str| name.iter().any(|w| w == word);
     has("cache") && has("input") && has("tokens") && (has("read") || has("creation"))
 }

@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::answer::{Answer, answers};
 use crate::draft::{Draft, source};
 use crate::experiment::params;
-use crate::leaf::{has_word, leaves, words};
+use crate::leaf::{has_word, leaves};
 use crate::primary::{heaviest, requests};
 use crate::text_slot::text_slots;
 use crate::token_counts::TokenCounts;
@@ -360,7 +360,7 @@ fn lists(good: &[(usize, Value, TokenCounts)], agreement: &mut Agreement) {
 
 /// The list that a field of that name counts.
 fn counted_list<'a>(name: &str, lists: &[(&'a String, usize)]) -> Option<(&'a str, usize)> {
-    let mut noun = words(name);
+    let mut noun = prony_model::name_words(name);
     let before = noun.len();
     noun.retain(|word| !["count", "num", "total", "n", "number", "of"].contains(&word.as_str()));
     if noun.len() == before {
@@ -381,7 +381,7 @@ fn counted_list<'a>(name: &str, lists: &[(&'a String, usize)]) -> Option<(&'a st
     let wanted = singular(&noun);
     lists
         .iter()
-        .find(|(list, _)| singular(&words(list)) == wanted)
+        .find(|(list, _)| singular(&prony_model::name_words(list)) == wanted)
         .map(|(list, length)| (list.as_str(), *length))
 }
 

@@ -26,6 +26,7 @@ mod tensor;
 mod time;
 mod validity;
 mod verdict;
+mod words;
 mod workload;
 
 pub use advice::{Advice, MetricNames, ProbeAddress, Setting, Unmeasured};
@@ -46,7 +47,9 @@ pub use prompt::{
 };
 pub use request::{Body, BodyCheck, Expect, Header, JsonText, Request, Secret};
 pub use rpc::{json_in, rpc_failure, unwrapped};
-pub use run::{Captured, Event, PhaseResult, Progress, Reading, RunHeader, SystemSnapshot};
+pub use run::{
+    Captured, Event, MEMORY_SOURCES, MemorySource, PhaseResult, Progress, Reading, RunHeader, SystemSnapshot,
+};
 pub use sample::{SAMPLE_BYTES, Sample, SampleFlags};
 pub use stream::{
     FinishReason, StreamEvent, StreamEventKind, StreamExpect, StreamProtocol, StreamRecord, StreamSummary,
@@ -62,4 +65,5 @@ pub use tensor::TensorSpec;
 pub use time::Nanos;
 pub use validity::{Validity, ValidityIssue};
 pub use verdict::{ExitCode, Verdict};
+pub use words::name_words;
 pub use workload::{Carry, Feed, FeedOrder, FeedPer, Flow, Generate, Retry, RetryOn, Slots, Step, Until};

@@ -148,6 +148,41 @@ pub struct Reading {
     pub values: BTreeMap<String, f64>,
 }
 
+/// Where a level of the target's memory can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemorySource {
+    /// Name of the monitor.
+    pub monitor: &'static str,
+    /// Name of the value, in bytes.
+    pub value: &'static str,
+    /// What it is, in a few words.
+    pub what: &'static str,
+}
+
+/// The best source first. PSS is read seldom where there is much memory.
+pub const MEMORY_SOURCES: [MemorySource; 4] = [
+    MemorySource {
+        monitor: "cgroup",
+        value: "working_set_bytes",
+        what: "working set of its control group",
+    },
+    MemorySource {
+        monitor: "memory",
+        value: "pss_bytes",
+        what: "memory of its process tree (PSS)",
+    },
+    MemorySource {
+        monitor: "process",
+        value: "anonymous_bytes",
+        what: "memory of its process tree that no file is behind",
+    },
+    MemorySource {
+        monitor: "metrics",
+        value: "rss_bytes",
+        what: "resident memory as its own metrics tell it",
+    },
+];
+
 /// A response kept whole, within bounds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Captured {

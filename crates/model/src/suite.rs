@@ -182,7 +182,7 @@ pub struct RunSpec {
     /// Endpoints that are asked and not loaded, by name, since each request leaves something behind: what discovery found of them.
     /// `endpoints` wins.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub keeps: Vec<String>,
+    pub not_loaded: Vec<String>,
     /// Limits of every phase that has none of its own.
     pub limits: Limits,
 }
@@ -196,7 +196,7 @@ impl Default for RunSpec {
             threads: 1,
             normal_priority: false,
             endpoints: Vec::new(),
-            keeps: Vec::new(),
+            not_loaded: Vec::new(),
             limits: Limits::default(),
         }
     }

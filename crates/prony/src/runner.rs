@@ -168,7 +168,7 @@ fn surface_for(connection: &mut Connection, suite: &Suite) -> Result<Discovery> 
         connection.reach()?;
         return Ok(without_preparation(Surface {
             endpoints: suite.endpoint.clone(),
-            keeps: suite.run.keeps.clone(),
+            keeps: suite.run.not_loaded.clone(),
             ..Surface::default()
         }));
     }

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use prony_model::name_words;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
@@ -84,7 +85,7 @@ pub(crate) fn colors_wanted(no_color: bool) -> bool {
 }
 
 /// Words in the name of a header, a parameter or a flag whose value is a secret, lower case.
-const SECRET_WORDS: [&str; 13] = [
+const SECRET_WORDS: [&str; 12] = [
     "apikey",
     "authorization",
     "cookie",
@@ -97,7 +98,6 @@ const SECRET_WORDS: [&str; 13] = [
     "sig",
     "signature",
     "token",
-    "xapikey",
 ];
 
 /// What comes before the word `key` in names of keys that open nothing.
@@ -114,10 +114,10 @@ const OPEN_KEYS: [&str; 8] = [
 
 /// Whether a header's value must not be printed or stored.
 pub(crate) fn is_sensitive(header: &str) -> bool {
-    let name = header.to_ascii_lowercase();
-    let words: Vec<&str> = name.split(['-', '_', '.']).collect();
+    let words = name_words(header);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["sec", "websocket", ..] => false,
+        ["sec", "web", "socket", ..] => false,
         words if words.iter().any(|word| SECRET_WORDS.contains(word)) => true,
         [.., before, "key"] => !OPEN_KEYS.contains(before),
         [.., "auth"] => true,
@@ -247,6 +247,7 @@ mod tests {
             &["load", "-H", "X-Functions-Key:hunter2"],
             &["check", "https://h/predict?model=a&code=hunter2"],
             &["check", "http://h/?access_token=hunter2&key=hunter2"],
+            &["check", "http://h/?accessToken=hunter2&apiKey=hunter2"],
             &[
                 "check",
                 "http://h",

@@ -65,7 +65,7 @@ pub(crate) fn memory(memory: &MemorySeries) -> String {
     };
     framed(
         &Chart {
-            title: &format!("Memory of the target: {}", memory.what),
+            title: &format!("The target: {}", memory.what),
             x_title: "seconds into the run",
             x_log: false,
             unit,

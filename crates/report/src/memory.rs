@@ -1,16 +1,8 @@
 //! Memory of the target over a run, out of the readings of its monitors: bounded, however long the run. Judges nothing, and knows
 //! nothing of pictures.
 
-use prony_model::{Nanos, Reading};
+use prony_model::{MEMORY_SOURCES, Nanos, Reading};
 use serde::{Deserialize, Serialize};
-
-/// Where memory can be read: monitor, value, and what it is. The best source first, as for the finding on its growth.
-const SOURCES: &[(&str, &str, &str)] = &[
-    ("cgroup", "working_set_bytes", "working set of its control group"),
-    ("memory", "pss_bytes", "PSS of its process tree"),
-    ("process", "anonymous_bytes", "what no file is behind"),
-    ("metrics", "rss_bytes", "RSS as its own metrics tell it"),
-];
 
 /// Readings with which a source is not left for a worse one that was read more often.
 const ENOUGH: usize = 20;
@@ -26,7 +18,7 @@ type Point = (Nanos, f64);
 
 /// What was read of the target's memory so far, by source.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct MemoryReadings([Vec<Point>; SOURCES.len()]);
+pub struct MemoryReadings([Vec<Point>; MEMORY_SOURCES.len()]);
 
 /// Memory of the target over a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -40,9 +32,9 @@ pub struct MemorySeries {
 impl MemoryReadings {
     /// Takes in what a reading tells of memory, if anything.
     pub(crate) fn take(&mut self, reading: &Reading) {
-        for ((monitor, value, _), points) in SOURCES.iter().zip(&mut self.0) {
-            if reading.monitor == *monitor
-                && let Some(&bytes) = reading.values.get(*value)
+        for (source, points) in MEMORY_SOURCES.iter().zip(&mut self.0) {
+            if reading.monitor == source.monitor
+                && let Some(&bytes) = reading.values.get(source.value)
                 && bytes.is_finite()
                 && bytes >= 0.0
             {
@@ -57,14 +49,14 @@ impl MemoryReadings {
 
     /// The best source that was read often enough, else the one that was read most often. Without a reading it has no points.
     pub(crate) fn series(&self) -> MemorySeries {
-        let read = || SOURCES.iter().zip(&self.0);
+        let read = || MEMORY_SOURCES.iter().zip(&self.0);
         let enough = read().find(|(_, points)| points.len() >= ENOUGH);
         // Of several that were read as often `max_by_key` takes the last.
         let most = || read().rev().max_by_key(|(_, points)| points.len());
         enough
             .or_else(most)
-            .map(|((.., what), points)| MemorySeries {
-                what: (*what).to_owned(),
+            .map(|(source, points)| MemorySeries {
+                what: source.what.to_owned(),
                 points: points.clone(),
             })
             .unwrap_or_default()
@@ -163,9 +155,9 @@ mod tests {
         let series = readings.series();
         assert_eq!(
             (series.what.as_str(), series.points.len()),
-            ("what no file is behind", 30)
+            ("memory of its process tree that no file is behind", 30)
         );
         readings.take(&reading(19, "memory", "pss_bytes", 3.0));
-        assert_eq!(readings.series().what, "PSS of its process tree");
+        assert_eq!(readings.series().what, "memory of its process tree (PSS)");
     }
 }

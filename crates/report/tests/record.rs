@@ -226,7 +226,7 @@ fn memory_of_the_target_is_drawn_over_the_run() {
         }
     }
     let page = page(&events);
-    assert!(page.contains("Memory of the target: PSS of its process tree"));
+    assert!(page.contains("The target: memory of its process tree (PSS)"));
     // From 954 MiB to 1,000 on an axis up to a round number; the generator's own memory is none of the target's.
     assert!(page.contains(">1,200 MiB</text>") && !page.contains(" GiB</text>"));
     assert!(page.contains("<path class=\"l s0\" d=\"M"));

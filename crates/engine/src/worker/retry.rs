@@ -1,12 +1,11 @@
 //! When a failed request is sent again, and how long after: a function of the policy, the failure and the seed. It
 //! reads the wall clock only where a server names a date without its own.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use prony_model::{Nanos, Outcome, Retry};
 
 use crate::choice::mix;
-use crate::date;
 
 /// What is known of a failed attempt.
 #[derive(Clone, Copy, Debug)]
@@ -58,12 +57,10 @@ fn retry_after_s(headers: &[(String, Vec<u8>)]) -> Option<u64> {
     if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
         return Some(value.parse().unwrap_or(u64::MAX));
     }
-    let until = date::http_date(value)?;
-    let from = find("date").and_then(date::http_date).or_else(|| {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
-        i64::try_from(now.as_secs()).ok()
-    })?;
-    Some(u64::try_from(until - from).unwrap_or(0))
+    let until = httpdate::parse_http_date(value).ok()?;
+    let told = find("date").and_then(|date| httpdate::parse_http_date(date).ok());
+    let wait = until.duration_since(told.unwrap_or_else(SystemTime::now));
+    Some(wait.map_or(0, |wait| wait.as_secs()))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::prompts::{draw, plain_text};
 use crate::answer::{Answer, answers};
 use crate::diversity::is_noise_by_name;
 use crate::field::{Field, Kind, Spot, fields, shown};
-use crate::leaf::{Leaf, by_path, has_word, words};
+use crate::leaf::{Leaf, by_path, has_word};
 use crate::mutation::json_body;
 use crate::text_slot::TextSlot;
 
@@ -357,11 +357,13 @@ impl Seen {
 
     /// What is no noise and no echo of the input.
     fn telling(&self, input: &str, noise: &BTreeSet<String>) -> Leaves {
-        let own = words(input);
+        let own = prony_model::name_words(input);
         self.leaves
             .values()
             .filter(|leaf| {
-                !noise.contains(&leaf.pattern) && !is_noise_by_name(leaf) && words(leaf.key()) != own
+                !noise.contains(&leaf.pattern)
+                    && !is_noise_by_name(leaf)
+                    && prony_model::name_words(leaf.key()) != own
             })
             .map(|leaf| (leaf.path.clone(), leaf.value.clone()))
             .collect()

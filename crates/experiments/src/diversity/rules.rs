@@ -5,7 +5,7 @@
 use prony_model::{Endpoint, Place};
 use serde_json::Value;
 
-use crate::leaf::{Leaf, has_word, is_prose, words};
+use crate::leaf::{Leaf, has_word, is_prose};
 
 /// The JSON Schema of an input, whether parameter or body field.
 fn schema<'a>(endpoint: &'a Endpoint, field: &str) -> Option<&'a Value> {
@@ -115,7 +115,7 @@ pub(super) fn is_free_text(endpoint: &Endpoint, field: &str) -> bool {
                 .and_then(Value::as_u64)
                 .is_none_or(|max| max >= 64)
     });
-    let last = words(field).pop().unwrap_or_default();
+    let last = prony_model::name_words(field).pop().unwrap_or_default();
     plain
         && [
             "query",

@@ -10,7 +10,7 @@ use crate::RunView;
 use crate::answer::{Answer, answers};
 use crate::diversity::{TIME_ENDS, TIME_WORDS};
 use crate::dzi::mix;
-use crate::leaf::{leaves, scalar_text, words};
+use crate::leaf::{leaves, scalar_text};
 use crate::primary::requests;
 use crate::text_slot::{TextSlot, text_slots};
 
@@ -276,7 +276,7 @@ fn is_circumstance(key: &str) -> bool {
         "replica", "queue",
     ];
     let is_named = |word: &String| WORDS.contains(&word.as_str()) || TIME_WORDS.contains(&word.as_str());
-    words(key).iter().any(is_named) || TIME_ENDS.iter().any(|end| key.ends_with(end))
+    prony_model::name_words(key).iter().any(is_named) || TIME_ENDS.iter().any(|end| key.ends_with(end))
 }
 
 /// A value of each request's answer that names what it is about: at the same place, different for each, and in no other's

@@ -3,7 +3,6 @@
 use serde_json::{Map, Value};
 
 use crate::answer::bounded_to;
-use crate::leaf::words;
 
 /// Where a job is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,7 +93,7 @@ impl JobState {
 
     fn read_counts(&mut self, object: &Map<String, Value>) {
         for (key, value) in object {
-            let words = words(key);
+            let words = prony_model::name_words(key);
             let has = |wanted: &[&str]| words.iter().any(|w| wanted.contains(&w.as_str()));
             match value {
                 Value::Array(list) if has(&["results", "outputs", "predictions"]) => {
@@ -148,7 +147,7 @@ fn tells_failure(value: &Value, depth: u32) -> bool {
     }
     match value {
         Value::Object(object) => object.iter().any(|(key, inner)| {
-            let words = words(key);
+            let words = prony_model::name_words(key);
             let about = words.iter().any(|w| {
                 [
                     "failed",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use prony_model::{Nanos, PhaseResult, Reading};
+use prony_model::{MEMORY_SOURCES, MemorySource, Nanos, PhaseResult, Reading};
 
 use crate::rate::offered;
 
@@ -10,23 +10,6 @@ use super::judge;
 
 /// Readings that a source of memory needs to be used.
 const READINGS_MIN: usize = 3;
-
-/// Where a level of memory can be read: monitor, value, and what it is. The best source first. PSS is read seldom where there is much
-/// memory.
-const SOURCES: [(&str, &str, &str); 4] = [
-    ("cgroup", "working_set_bytes", "working set of its control group"),
-    ("memory", "pss_bytes", "memory of its process tree (PSS)"),
-    (
-        "process",
-        "anonymous_bytes",
-        "memory of its process tree that no file is behind",
-    ),
-    (
-        "metrics",
-        "rss_bytes",
-        "resident memory as its own metrics tell it",
-    ),
-];
 
 /// The target's memory over its work.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,14 +41,14 @@ pub(crate) enum Interruption {
 
 /// Whether a phase has readings of the target's memory.
 pub(crate) fn shows_memory(phase: &PhaseResult) -> bool {
-    SOURCES
+    MEMORY_SOURCES
         .iter()
-        .any(|(monitor, value, _)| readings(phase, monitor, value).next().is_some())
+        .any(|source| readings(phase, source.monitor, source.value).next().is_some())
 }
 
 /// The series over phases that follow one another; `None` when memory was not read.
 pub(crate) fn of(phases: &[&PhaseResult]) -> Option<Series> {
-    let (monitor, value, what) = source(phases)?;
+    let MemorySource { monitor, value, what } = source(phases)?;
     let mut series = Series {
         what,
         requests: Vec::new(),
@@ -101,15 +84,15 @@ pub(super) fn silence(phase: &PhaseResult) -> (Vec<f64>, Vec<f64>) {
     };
     source(&[phase])
         .into_iter()
-        .flat_map(|(monitor, value, _)| readings(phase, monitor, value))
+        .flat_map(|source| readings(phase, source.monitor, source.value))
         .filter(|(reading, _)| reading.at >= from && reading.at <= to)
         .map(|(reading, bytes)| ((reading.at - from).as_secs_f64(), bytes))
         .unzip()
 }
 
 /// The best source that was read as often as a conclusion needs, else the one that was read most often.
-fn source(phases: &[&PhaseResult]) -> Option<(&'static str, &'static str, &'static str)> {
-    let counted = SOURCES.map(|source| (count(phases, source.0, source.1), source));
+fn source(phases: &[&PhaseResult]) -> Option<MemorySource> {
+    let counted = MEMORY_SOURCES.map(|source| (count(phases, source.monitor, source.value), source));
     let enough = counted.iter().find(|(n, _)| *n >= judge::READINGS_MIN);
     // Of several that were read as often `max_by_key` takes the last.
     let most = || counted.iter().rev().max_by_key(|(n, _)| *n);
@@ -262,9 +245,9 @@ impl Counter {
 mod tests {
     use std::collections::BTreeMap;
 
-    use prony_model::{Capture, Limits, Nanos, Phase, PhaseResult, Reading, Shape};
+    use prony_model::{Capture, Limits, MEMORY_SOURCES, Nanos, Phase, PhaseResult, Reading, Shape};
 
-    use super::{SOURCES, source};
+    use super::source;
     use crate::fake;
     use crate::leak::judge::READINGS_MIN;
 
@@ -286,10 +269,10 @@ mod tests {
             monitor: monitor.to_owned(),
             values: BTreeMap::from([(value.to_owned(), 1.0)]),
         };
-        let readings = SOURCES
+        let readings = MEMORY_SOURCES
             .iter()
             .zip(times)
-            .flat_map(|(source, n)| std::iter::repeat_n(reading((source.0, source.1)), n));
+            .flat_map(|(source, n)| std::iter::repeat_n(reading((source.monitor, source.value)), n));
         PhaseResult {
             index: 0,
             summary: fake::summary(&phase, 0, &[], Nanos::SECOND),
@@ -304,7 +287,7 @@ mod tests {
 
     #[test]
     fn the_best_source_that_was_read_often_enough_is_taken() {
-        let taken = |times: [usize; 4]| source(&[&read(times)]).map(|(monitor, ..)| monitor);
+        let taken = |times: [usize; 4]| source(&[&read(times)]).map(|source| source.monitor);
         let enough = READINGS_MIN;
         assert_eq!(taken([0, enough, enough, 9]), Some("memory"));
         assert_eq!(

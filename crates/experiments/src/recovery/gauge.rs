@@ -7,7 +7,7 @@ use super::{NAME, STATE};
 use crate::RunView;
 use crate::answer::answers;
 use crate::draft::{Draft, source};
-use crate::leaf::{leaves, words};
+use crate::leaf::leaves;
 
 /// A share that stays higher by so much after the load than before it has not come back.
 const RISE_MIN: f64 = 0.05;
@@ -47,7 +47,7 @@ impl Course {
 
     /// Its name in words.
     pub(super) fn says(&self) -> String {
-        words(&self.name).join(" ")
+        prony_model::name_words(&self.name).join(" ")
     }
 
     /// A value, as a percentage.
@@ -152,14 +152,14 @@ fn share(value: f64) -> Option<f64> {
 }
 
 fn is_percent(name: &str) -> bool {
-    words(name)
+    prony_model::name_words(name)
         .iter()
         .any(|word| ["pct", "percent", "percentage"].contains(&word.as_str()))
 }
 
 /// A share of something in use. Processors and devices are busy or not; what they were says nothing of what was kept.
 fn is_utilisation(name: &str) -> bool {
-    let words = words(name);
+    let words = prony_model::name_words(name);
     let has = |wanted: &[&str]| words.iter().any(|word| wanted.contains(&word.as_str()));
     let is_share = has(&["utilization", "utilisation", "occupancy"])
         || (has(&["usage", "used"]) && has(&["pct", "perc", "percent", "percentage", "ratio", "share"]));

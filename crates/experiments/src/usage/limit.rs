@@ -8,7 +8,6 @@ use super::NAME;
 use crate::RunView;
 use crate::answer::answers;
 use crate::draft::{Draft, source};
-use crate::leaf::words;
 use crate::mutation::json_body;
 use crate::token_counts::TokenCounts;
 
@@ -99,7 +98,7 @@ fn token_limit(body: &Value) -> Option<f64> {
         return None;
     }
     let is_limit = |name: &str| {
-        let words = words(name);
+        let words = prony_model::name_words(name);
         let has = |word: &str| words.iter().any(|w| w == word);
         (has("max") && has("tokens")) || (has("predict") && (has("n") || has("num")))
     };

@@ -171,7 +171,7 @@ fn split(target: &str) -> (String, String) {
 /// endpoints found.
 fn plan(suite: &mut Suite, surface: &Surface, only: &[String]) {
     suite.endpoint.clone_from(&surface.endpoints);
-    suite.run.keeps.clone_from(&surface.keeps);
+    suite.run.not_loaded.clone_from(&surface.keeps);
     let experiments: Vec<&ExperimentDef> = if only.is_empty() {
         EXPERIMENTS
             .iter()

@@ -1,5 +1,7 @@
 //! What the name of an operation or a tool says of side effects that nobody asked for. It must not know any particular target.
 
+use prony_model::name_words;
+
 /// Words that say so wherever they stand and whatever the method, for a target may take any method there.
 const ALWAYS: &[&str] = &[
     "abort",
@@ -200,35 +202,13 @@ const MAKES: &[&str] = &[
     "upload",
 ];
 
-/// The words of a name in lower case. `deleteFile`, `delete_file` and `delete-file` have the same.
-pub(super) fn words(name: &str) -> Vec<String> {
-    let mut found = vec![String::new()];
-    let mut before = ' ';
-    let mut chars = name.chars().peekable();
-    while let Some(c) = chars.next() {
-        let begins_after_lower =
-            c.is_ascii_uppercase() && (before.is_ascii_lowercase() || before.is_ascii_digit());
-        // The last capital of `HTTPServer` begins a word.
-        let ends_capitals = c.is_ascii_uppercase()
-            && before.is_ascii_uppercase()
-            && chars.peek().is_some_and(char::is_ascii_lowercase);
-        if !c.is_ascii_alphanumeric() || begins_after_lower || ends_capitals {
-            found.push(String::new());
-        }
-        if let Some(word) = found.last_mut().filter(|_| c.is_ascii_alphanumeric()) {
-            word.push(c.to_ascii_lowercase());
-        }
-        before = c;
-    }
-    found.retain(|word| !word.is_empty());
-    found
-}
-
 /// Whether an operation at this path, which its document calls `id`, has effects.
 pub(super) fn of_operation(method: &str, path: &str, id: &str) -> bool {
-    let segments = path.split('/').map(|segment| words(&outside_braces(segment)));
+    let segments = path
+        .split('/')
+        .map(|segment| name_words(&outside_braces(segment)));
     let segments: Vec<Vec<String>> = segments.filter(|words| !words.is_empty()).collect();
-    if always(&words(id)) || segments.iter().any(|words| always(words)) {
+    if always(&name_words(id)) || segments.iter().any(|words| always(words)) {
         return true;
     }
     if method == "GET" {
@@ -255,7 +235,7 @@ fn outside_braces(segment: &str) -> String {
 
 /// Whether a tool of this name has effects; `reads` where it says that it changes nothing.
 pub(super) fn of_tool(name: &str, reads: bool) -> bool {
-    let words = words(name);
+    let words = name_words(name);
     let begins = words
         .first()
         .is_some_and(|first| OF_TOOLS.contains(&first.as_str()));
@@ -264,19 +244,17 @@ pub(super) fn of_tool(name: &str, reads: bool) -> bool {
 
 /// Whether the name of a tool says that it only infers, searches, computes or brings something.
 pub(super) fn only_computes(name: &str) -> bool {
-    let words = words(name);
+    let words = name_words(name);
     let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
-    // What is added to nothing is added up.
-    let sums = words == ["add"]
-        || (words.len() > 1 && words[0] == "add" && words.ends_with(&["numbers".to_owned()]));
-    sums || ((has(INFERS) || has(COMPUTES)) && !has(MAKES))
+    // What is added to nothing that is named is added up.
+    words == ["add"] || ((has(INFERS) || has(COMPUTES)) && !has(MAKES))
 }
 
 /// Whether the last segment of a path says so.
 pub(super) fn path_only_computes(path: &str) -> bool {
     let mut segments = path.split('/').map(outside_braces);
     segments
-        .rfind(|segment| !words(segment).is_empty())
+        .rfind(|segment| !name_words(segment).is_empty())
         .is_some_and(|last| only_computes(&last))
 }
 
@@ -317,22 +295,7 @@ fn gets(words: &[String]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{of_operation, of_tool, only_computes, path_only_computes, words};
-
-    #[test]
-    fn names_fall_into_words_however_they_are_written() {
-        for name in [
-            "deleteFile",
-            "delete_file",
-            "delete-file",
-            "DeleteFile",
-            "DELETE_FILE",
-        ] {
-            assert_eq!(words(name), ["delete", "file"], "{name}");
-        }
-        assert_eq!(words("parseHTTPAnswer2"), ["parse", "http", "answer2"]);
-        assert!(words("__").is_empty());
-    }
+    use super::{of_operation, of_tool, only_computes, path_only_computes};
 
     #[test]
     fn operations_with_effects_are_known_by_their_names() {
@@ -416,7 +379,6 @@ mod tests {
             "getWeather",
             "greet",
             "add",
-            "add_two_numbers",
         ] {
             assert!(only_computes(name), "{name}");
         }

@@ -6,7 +6,7 @@
 
 use prony_model::{
     BodyCheck, Captured, Endpoint, Expect, Header, JsonText, OutcomeClass, Request, Role, SampleRequest,
-    Surface,
+    Surface, name_words,
 };
 use serde_json::{Map, Value, json};
 
@@ -275,7 +275,7 @@ fn leaves_behind(tool: &Value) -> bool {
 }
 
 fn is_listing(tool: &Value) -> bool {
-    let words = effects::words(name(tool));
+    let words = name_words(name(tool));
     let lists = words
         .first()
         .is_some_and(|word| word.starts_with("list") && !word.starts_with("listen"));
@@ -343,7 +343,7 @@ fn endpoint(speech: &Speech, tool: &Value, harvest: &Harvest) -> Result<Endpoint
 }
 
 fn role(tool: &Value) -> Role {
-    let words = effects::words(name(tool));
+    let words = name_words(name(tool));
     let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
     if required(tool).is_empty() && has(&Role::HEALTH_SEGMENTS) {
         Role::Health
@@ -420,7 +420,7 @@ fn samples(
     let mut aliases = Vec::new();
     for wanted in required(tool) {
         let known = known_as(wanted, harvest);
-        let last = effects::words(wanted).pop().unwrap_or_default();
+        let last = name_words(wanted).pop().unwrap_or_default();
         let makes = ["output", "target", "new"].iter().any(|w| wanted.starts_with(w));
         let property = schema.pointer(&format!("/properties/{wanted}"));
         let is_free = property.is_none_or(|p| p.get("enum").is_none() && p.get("default").is_none());

@@ -408,7 +408,7 @@ fn run() -> impl Strategy<Value = RunSpec> {
             threads,
             normal_priority: threads % 2 == 1,
             endpoints: (0..threads % 3).map(|i| format!("POST /{i}")).collect(),
-            keeps: (0..threads % 2).map(|i| format!("POST /kept/{i}")).collect(),
+            not_loaded: (0..threads % 2).map(|i| format!("POST /kept/{i}")).collect(),
             limits,
         },
     )
