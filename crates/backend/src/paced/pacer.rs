@@ -36,10 +36,14 @@ const TAKEN_MAX: usize = 64;
 const TURNS: u32 = 4;
 /// Turns after which a connection that is over is closed though something is due.
 const CLOSE_TURNS: u32 = 64;
-/// How long it may stay awake when it could wait, and how long it sleeps then, at most until the next event: a thread that never sleeps
-/// loses its place on a busy machine, and is stopped for 50 ms in every second where it has real-time priority.
+/// How long it may stay awake when it could wait, and how long it sleeps then, at most until the next event and not at all where that is
+/// so near that the sleep would cost more than it gives back.
 const AWAKE_NS: u64 = 100_000;
 const NAP_NS: u64 = 50_000;
+const NAP_MIN_NS: u64 = 20_000;
+/// After so long without a rest it takes one, though an event becomes as late as that: a thread that never sleeps loses its place on a
+/// busy machine, and is stopped for up to 50 ms in every second where it has real-time priority.
+const RESTLESS_NS: u64 = 500_000;
 /// Bytes read at once.
 const SCRATCH: usize = 64 * 1024;
 /// How long nothing is accepted after that failed for want of descriptors.
@@ -137,7 +141,7 @@ impl Pacer {
         let mut ready = Vec::with_capacity(READY_MAX);
         let mut turn = 0_u32;
         let mut until_ns = None;
-        let (mut slept_ns, mut awake_ns) = (0, AWAKE_NS);
+        let mut rest = Rest::default();
         loop {
             if self.shared.stop.load(Ordering::Relaxed) {
                 let until_ns = *until_ns.get_or_insert_with(|| now_ns() + DRAIN_NS);
@@ -155,15 +159,12 @@ impl Pacer {
                 continue;
             }
             let mut wait_ns = self.wait_ns();
-            let mut naps = false;
             if !self.over.is_empty() || !self.pending.is_empty() {
                 wait_ns = Some(0);
-            } else if wait_ns == Some(0) && fired < FIRED_MAX {
-                let now = now_ns();
-                if now.saturating_sub(slept_ns) > awake_ns {
-                    wait_ns = Some(nap_ns(self.timers.next_ns(), now));
-                    naps = true;
-                } else if !turn.is_multiple_of(TURNS) {
+            } else if fired < FIRED_MAX && wait_ns.is_some_and(|ns| ns < NAP_NS) {
+                if let Some(nap_ns) = rest.nap_ns(self.timers.next_ns(), now_ns()) {
+                    wait_ns = Some(nap_ns);
+                } else if wait_ns == Some(0) && !turn.is_multiple_of(TURNS) {
                     std::hint::spin_loop();
                     continue;
                 }
@@ -181,12 +182,7 @@ impl Pacer {
                 continue;
             }
             if wait_ns != Some(0) {
-                slept_ns = now_ns();
-                awake_ns = if naps {
-                    awake_after_ns(slept_ns - asleep_ns)
-                } else {
-                    AWAKE_NS
-                };
+                rest.slept(asleep_ns, now_ns());
             }
             for event in ready.drain(..) {
                 match event.data.u64() {
@@ -581,14 +577,34 @@ impl Pacer {
     }
 }
 
-/// How long it sleeps although it could wait actively: never beyond the next event.
-fn nap_ns(next_ns: Option<u64>, now_ns: u64) -> u64 {
-    next_ns.map_or(NAP_NS, |next| next.saturating_sub(now_ns).min(NAP_NS))
+/// When the thread slept last.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Rest {
+    /// End of the last sleep.
+    slept_ns: u64,
+    /// End of the last sleep that was a rest.
+    rested_ns: u64,
 }
 
-/// How long it may stay awake after a nap of that length: the share of the time asleep must not shrink with the naps.
-fn awake_after_ns(slept_ns: u64) -> u64 {
-    (slept_ns * (AWAKE_NS / NAP_NS)).min(AWAKE_NS)
+impl Rest {
+    /// How long to sleep now although it could wait actively; none where it stays awake.
+    fn nap_ns(self, next_ns: Option<u64>, now_ns: u64) -> Option<u64> {
+        if now_ns.saturating_sub(self.rested_ns) > RESTLESS_NS {
+            return Some(NAP_NS);
+        }
+        if now_ns.saturating_sub(self.slept_ns) <= AWAKE_NS {
+            return None;
+        }
+        let free_ns = next_ns.map_or(NAP_NS, |next| next.saturating_sub(now_ns).min(NAP_NS));
+        (free_ns >= NAP_MIN_NS).then_some(free_ns)
+    }
+
+    fn slept(&mut self, from_ns: u64, until_ns: u64) {
+        self.slept_ns = until_ns;
+        if until_ns - from_ns >= NAP_NS {
+            self.rested_ns = until_ns;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -596,12 +612,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_nap_ends_with_the_next_event() {
-        assert_eq!(nap_ns(None, 5), NAP_NS);
-        assert_eq!(nap_ns(Some(5 + 2 * NAP_NS), 5), NAP_NS);
-        assert_eq!(nap_ns(Some(3005), 5), 3000);
-        assert_eq!(nap_ns(Some(4), 5), 0);
-        assert_eq!((awake_after_ns(3000), awake_after_ns(NAP_NS)), (6000, AWAKE_NS));
-        assert_eq!(awake_after_ns(10 * NAP_NS), AWAKE_NS);
+    fn a_nap_ends_with_the_next_event_unless_a_rest_is_due() {
+        let mut rest = Rest::default();
+        rest.slept(0, NAP_NS);
+        let tired = NAP_NS + AWAKE_NS + 1;
+        assert_eq!(rest.nap_ns(None, tired - 1), None, "awake for long enough only");
+        assert_eq!(rest.nap_ns(None, tired), Some(NAP_NS));
+        assert_eq!(rest.nap_ns(Some(tired + 2 * NAP_NS), tired), Some(NAP_NS));
+        assert_eq!(rest.nap_ns(Some(tired + NAP_MIN_NS), tired), Some(NAP_MIN_NS));
+        assert_eq!(rest.nap_ns(Some(tired + NAP_MIN_NS - 1), tired), None);
+        // A short nap is no rest.
+        rest.slept(tired, tired + NAP_MIN_NS);
+        assert_eq!(rest.nap_ns(None, tired + NAP_MIN_NS + 1), None);
+        let restless = NAP_NS + RESTLESS_NS + 1;
+        assert_eq!(rest.nap_ns(Some(restless + 1), restless), Some(NAP_NS));
     }
 }
