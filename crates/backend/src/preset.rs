@@ -28,7 +28,7 @@ pub struct PresetDef {
 pub static PRESETS: &[PresetDef] = &[
     PresetDef {
         name: "enso",
-        title: "pathology slide server, as observed: six answers hide a defect",
+        title: "pathology slide server, as observed, with seven planted faults",
         description: "A slide viewer and inference API: slides, Deep Zoom tiles, analysis, report, semantic search. Answers are \
                       computed from pixels and are not for clinical use. Seven faults are planted (E1-E7).",
         knobs: &enso::OBSERVED_KNOBS,

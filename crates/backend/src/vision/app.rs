@@ -17,7 +17,7 @@ use super::identity::uuid;
 use super::jobs::Board;
 use super::pictures::Pictures;
 use super::routes::{self, Ask};
-use super::{docs_page, kserve, openapi};
+use super::{docs_page, file, kserve, openapi};
 use crate::error::BackendError;
 use crate::fastapi::cors;
 use crate::fastapi::reply::Reply;
@@ -63,9 +63,18 @@ pub(crate) fn start(start: &Start<'_>) -> Result<Arc<dyn System>, BackendError> 
     start.without_slides()?;
     let config = Config::new(start.settings)?;
     let openapi = openapi::document(&config);
+    // Kept until the models that are loaded from the start have it, so that it is loaded once.
+    let started = file::start(start.settings, &config)?;
+    let file = started.as_ref().map(|(file, _)| Arc::clone(file));
     Ok(Arc::new(Vision {
         pictures: Pictures::new(config.store_max_bytes),
-        engine: Engine::new(&config, start.time_scale, start.seed, Arc::clone(&start.recorder))?,
+        engine: Engine::new(
+            &config,
+            file,
+            start.time_scale,
+            start.seed,
+            Arc::clone(&start.recorder),
+        )?,
         board: Board::new(&config),
         decoding: Semaphore::new(config.slots),
         recorder: Arc::clone(&start.recorder),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::app::Vision;
-use super::engine::{Asker, Found, Refusal, Source};
+use super::engine::{Asker, Found, Refusal, Source, Unseen};
 use super::jobs::Order;
 
 /// Name of the work on one image of a job in the account.
@@ -65,11 +65,11 @@ async fn one(server: &Arc<Vision>, order: &Order, index: usize) -> Result<Found,
         )
         .await;
     let outcome = match outcome {
-        Ok(results) => results
-            .into_iter()
-            .next()
-            .and_then(Result::ok)
-            .ok_or("Image could not be decoded"),
+        Ok(results) => match results.into_iter().next() {
+            Some(Ok(found)) => Ok(found),
+            Some(Err(Unseen::Failed(_))) => Err("Inference failed"),
+            Some(Err(Unseen::Undecodable)) | None => Err("Image could not be decoded"),
+        },
         Err(Refusal::Busy) => Err("Too many requests waiting"),
         Err(Refusal::Model(_)) => Err("Model is not available"),
     };

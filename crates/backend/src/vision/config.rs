@@ -6,7 +6,7 @@ use crate::settings::Settings;
 
 use super::variants::VARIANTS;
 
-const COUNT: usize = 23;
+const COUNT: usize = 25;
 
 /// The defaults of `vision`.
 pub(crate) static OBSERVED_KNOBS: [KnobDef; COUNT] = twin(&TABLE, true);
@@ -316,6 +316,24 @@ const TABLE: [(KnobDef, &str); COUNT] = [
             "most bytes of uploaded images kept; the oldest image is forgotten to make room",
         ),
         "256",
+    ),
+    (
+        knob(
+            "model",
+            "path",
+            "",
+            "an ONNX model that answers in the place of every model, in the time that it takes (serve --model); slots is its sessions",
+        ),
+        "",
+    ),
+    (
+        knob(
+            "onnxruntime",
+            "path",
+            "",
+            "with model: onnxruntime's library or a folder with it; else ORT_DYLIB_PATH or the active virtual environment",
+        ),
+        "",
     ),
     (
         knob(

@@ -37,7 +37,7 @@ pub(crate) fn detect(
 ) -> Vec<Detection> {
     let fitted = fit(picture);
     let seen = network.run(&fitted.planes, fitted.covered);
-    suppress(&seen.candidates, limits)
+    suppress(&seen.candidates, limits, |_, _| true)
         .into_iter()
         .map(|kept| {
             let [left, top, right, bottom] = kept.corners;
@@ -61,8 +61,12 @@ pub(crate) fn detect(
         .collect()
 }
 
-/// The most confident first; one that overlaps a better one too much is dropped.
-fn suppress(candidates: &[Candidate], limits: Limits) -> Vec<Candidate> {
+/// The most confident first; one that overlaps a better one too much is dropped, if the two are rivals.
+pub(crate) fn suppress(
+    candidates: &[Candidate],
+    limits: Limits,
+    are_rivals: impl Fn(&Candidate, &Candidate) -> bool,
+) -> Vec<Candidate> {
     let mut order: Vec<Candidate> = candidates
         .iter()
         .copied()
@@ -74,10 +78,9 @@ fn suppress(candidates: &[Candidate], limits: Limits) -> Vec<Candidate> {
         if kept.len() == limits.count {
             break;
         }
-        if kept
-            .iter()
-            .all(|better| overlap(&better.corners, &one.corners) <= limits.overlap)
-        {
+        if kept.iter().all(|better| {
+            !are_rivals(better, &one) || overlap(&better.corners, &one.corners) <= limits.overlap
+        }) {
             kept.push(one);
         }
     }
@@ -168,6 +171,7 @@ mod tests {
                 overlap,
                 count,
             },
+            |_, _| true,
         )
         .iter()
         .map(|one| one.confidence)

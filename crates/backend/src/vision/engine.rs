@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 
 use super::config::Config;
 use super::detect::{Detection, Limits, detect};
+use super::file::{Labels, ModelFile};
 use super::pictures::Picture;
 use super::pixels::decode;
-use super::registry::{Held, Model, Registry, Unavailable};
+use super::registry::{Eyes, Held, Model, Registry, Unavailable};
 use super::variants::{VARIANTS, Variant};
 use crate::alarm::Alarm;
 use crate::gate::{Full, Gate};
@@ -100,13 +101,20 @@ pub(crate) enum Source {
 pub(crate) struct Found {
     /// The most confident first.
     pub(crate) detections: Vec<Detection>,
+    /// Names of the classes, where they are not those of the catalogue.
+    pub(crate) labels: Option<Labels>,
     /// Time in service.
     pub(crate) service_ms: f64,
 }
 
-/// The image could not be decoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Undecodable;
+/// Why nothing can be said of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Unseen {
+    /// It could not be decoded.
+    Undecodable,
+    /// The model of the file failed, and this is what its runtime said.
+    Failed(String),
+}
 
 /// Why there was no inference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,13 +129,14 @@ impl Engine {
     /// Ready, with the models that are to be loaded from the start.
     pub(crate) fn new(
         config: &Config,
+        file: Option<Arc<dyn ModelFile>>,
         time_scale: f64,
         seed: u64,
         recorder: Arc<Recorder>,
     ) -> std::io::Result<Self> {
         let alarm = Arc::new(Alarm::start()?);
         Ok(Self {
-            registry: Registry::new(config, time_scale, Arc::clone(&alarm)),
+            registry: Registry::new(config, file, time_scale, Arc::clone(&alarm)),
             gate: Gate::new(config.slots, config.queue_max),
             slots: config.slots,
             may_load: config.lazy_load,
@@ -154,7 +163,7 @@ impl Engine {
         model: &Model,
         sources: Vec<Source>,
         limits: Limits,
-    ) -> Result<Vec<Result<Found, Undecodable>>, Refusal> {
+    ) -> Result<Vec<Result<Found, Unseen>>, Refusal> {
         let images = sources.len();
         let (held, loading) = self
             .registry
@@ -178,7 +187,7 @@ impl Engine {
                     compute += computed;
                     Ok(found)
                 }
-                Err(undecodable) => Err(undecodable),
+                Err(unseen) => Err(unseen),
             });
         }
         self.recorder.end(visit);
@@ -206,19 +215,26 @@ impl Engine {
         held: &Arc<Held>,
         source: Source,
         limits: Limits,
-    ) -> Result<(Found, Duration), Undecodable> {
-        if held.network.is_none() {
+    ) -> Result<(Found, Duration), Unseen> {
+        if matches!(held.eyes, Eyes::Closed) {
             return Ok((constant(model.variant), Duration::ZERO));
         }
         let begun = Instant::now();
         let (held, outlined) = (Arc::clone(held), model.variant.segments);
         let looked = tokio::task::spawn_blocking(move || look(&held, &source, limits, outlined)).await;
         // A thread that panicked has seen a picture that cannot be handled.
-        let detections = looked.ok().flatten().ok_or(Undecodable)?;
+        let detections = looked.unwrap_or(Err(Unseen::Undecodable))?;
         let computed = begun.elapsed();
-        self.alarm.sleep_until(begun + self.draw(model.variant)).await;
+        let labels = self.registry.file().map(ModelFile::labels);
+        if labels.is_some() {
+            // A model of the user's own takes the time that it takes.
+            lock(&self.tally).images += 1;
+        } else {
+            self.alarm.sleep_until(begun + self.draw(model.variant)).await;
+        }
         let found = Found {
             detections,
+            labels,
             service_ms: begun.elapsed().as_secs_f64() * 1000.0,
         };
         Ok((found, computed))
@@ -282,12 +298,20 @@ impl Engine {
     }
 }
 
-/// Decodes and detects; `None` when the picture cannot be decoded.
-fn look(held: &Held, source: &Source, limits: Limits, outlined: bool) -> Option<Vec<Detection>> {
-    let network = held.network.as_ref()?;
-    match source {
-        Source::Stored(picture) => Some(detect(network, &decode(&picture.bytes)?, limits, outlined)),
-        Source::Pixels(pixels) => Some(detect(network, pixels, limits, outlined)),
+/// Decodes and detects.
+fn look(held: &Held, source: &Source, limits: Limits, outlined: bool) -> Result<Vec<Detection>, Unseen> {
+    let decoded;
+    let pixels = match source {
+        Source::Stored(picture) => {
+            decoded = decode(&picture.bytes).ok_or(Unseen::Undecodable)?;
+            &decoded
+        }
+        Source::Pixels(pixels) => pixels,
+    };
+    match &held.eyes {
+        Eyes::Closed => Err(Unseen::Undecodable),
+        Eyes::Small(network) => Ok(detect(network, pixels, limits, outlined)),
+        Eyes::File(model) => model.detect(pixels, limits, outlined).map_err(Unseen::Failed),
     }
 }
 
@@ -310,6 +334,7 @@ fn constant(variant: &Variant) -> Found {
             class,
             outline,
         }],
+        labels: None,
         service_ms,
     }
 }

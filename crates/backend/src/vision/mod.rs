@@ -3,6 +3,9 @@
 //! KServe V2 protocol (HTTP with JSON or binary tensors, and gRPC on a listener of its own). A small convolutional network with
 //! fixed, untrained weights really runs on the pixels: what it finds follows from the picture and means nothing.
 //!
+//! A model of the user's own may take the network's place (the knob `model`, the feature `onnx`): it stands for every model of the
+//! catalogue, and the figures of all of them are the ones measured of it.
+//!
 //! Three faults are planted, and each shows on a route that the others leave alone:
 //!
 //! - V1, placeholder models, shows under /v2 (and in batch jobs that end): the same box whatever the picture. Loading takes no time
@@ -21,11 +24,14 @@ mod config;
 mod detect;
 mod docs_page;
 mod engine;
+mod file;
 mod identity;
 mod jobs;
 mod kserve;
 mod metrics;
 mod network;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod openapi;
 mod pictures;
 mod pixels;

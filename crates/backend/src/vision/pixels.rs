@@ -76,11 +76,7 @@ pub(crate) fn fit(picture: &RgbImage) -> Fitted {
     let side = SIDE as u32;
     let fitted = |length: u32| ((length as f32 * SIDE as f32 / longer).round() as u32).clamp(1, side);
     let (columns, rows) = (fitted(width), fitted(height));
-    let small = if longer >= 2.0 * SIDE as f32 {
-        thumbnail(picture, columns, rows)
-    } else {
-        resize(picture, columns, rows, FilterType::Triangle)
-    };
+    let small = shrunk(picture, columns, rows);
     let mut planes = vec![0.0; 3 * SIDE * SIDE];
     for y in 0..SIDE {
         for x in 0..SIDE {
@@ -94,6 +90,16 @@ pub(crate) fn fit(picture: &RgbImage) -> Fitted {
         planes,
         covered: [columns as usize, rows as usize],
         scale: [width as f32 / columns as f32, height as f32 / rows as f32],
+    }
+}
+
+/// Scaled to so many columns and rows, in the proportions of the picture.
+pub(crate) fn shrunk(picture: &RgbImage, columns: u32, rows: u32) -> RgbImage {
+    let (width, height) = picture.dimensions();
+    if width.max(height) >= 2 * columns.max(rows) {
+        thumbnail(picture, columns, rows)
+    } else {
+        resize(picture, columns, rows, FilterType::Triangle)
     }
 }
 

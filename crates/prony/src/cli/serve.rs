@@ -12,15 +12,17 @@ use super::units::{key_value, ratio};
 /// the truth (true service times, counts, faults in force) and is for tests.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Examples:
-  prony serve --list                        the presets and their knobs
-  prony serve enso --port 8003              the pathology API with its faults
-  prony serve enso-fixed --port 8003        the same without them
+  prony serve --list                        # the presets and their knobs
+  prony serve enso --port 8003              # the pathology API with its faults
+  prony serve enso-fixed --port 8003        # the same without them
   prony serve enso --seed 7 --slides ./images
   prony serve enso-fixed --set fault_delay=lognormal --set fault_delay_ms=20
-                                            a fault that any preset can be given
-  prony serve all --admin-port 8004         every preset, with an index of them
-  prony serve media --stdio                 an MCP server, to be started by an MCP client
-  prony serve truth --list                  every property of the truth server that is a knob
+                                            # a fault that any preset can be given
+  prony serve all --admin-port 8004         # every preset, with an index of them
+  prony serve vision-fixed --model yolo11n.onnx
+                                            # your own ONNX model behind the detection API
+  prony serve media --stdio                 # an MCP server, to be started by an MCP client
+  prony serve truth --list                  # every property of the truth server that is a knob
   prony serve truth --admin-port 8004 --set servers=4 --set service=exp --set queue_max=8")]
 pub(crate) struct ServeArgs {
     /// Preset to serve; `all` serves every one, each on a port of its own.
@@ -41,6 +43,14 @@ pub(crate) struct ServeArgs {
     /// Folder with images to serve as slides; generated ones by default.
     #[arg(long, value_name = "DIR")]
     pub slides: Option<PathBuf>,
+    /// An ONNX model of your own that answers in the place of the preset's: a detector (YOLO 8 to 12, RT-DETR) or a classifier, for
+    /// `vision-fixed`, or for `vision` without its placeholders. It takes the library of onnxruntime: `pip install onnxruntime`.
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    /// The library of onnxruntime for --model, or a folder that holds it. By default the one that ORT_DYLIB_PATH names, else that of
+    /// the active virtual environment.
+    #[arg(long, value_name = "PATH", requires = "model")]
+    pub onnxruntime: Option<PathBuf>,
     /// Seed of everything random in the backend.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub seed: u64,

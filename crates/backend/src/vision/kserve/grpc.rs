@@ -16,7 +16,7 @@ use super::super::registry::Model;
 use super::messages as m;
 use super::request::{self, DEFAULTS, declared, filled, known_output, limit};
 use super::tensors::{Declared, INPUT, OUTPUTS, Output};
-use super::{EXTENSIONS, Fault, NAME, PLATFORM, VERSION, find, run, spans, unavailable};
+use super::{EXTENSIONS, Fault, NAME, VERSION, find, platform, run, spans, unavailable};
 use crate::recorder::Visit;
 use crate::system::Answering;
 
@@ -177,6 +177,7 @@ fn status(fault: Fault) -> Status {
         Fault::Bad(why) => Status::invalid_argument(why),
         Fault::Unknown(why) => Status::not_found(why),
         Fault::Unavailable(why) => Status::unavailable(why),
+        Fault::Failed(why) => Status::internal(why),
         Fault::Busy => Status::unavailable("Exceeds maximum queue size"),
     }
 }
@@ -201,7 +202,7 @@ fn model_metadata(call: &Call, of: &m::OfModel) -> Result<m::ModelMetadata, Faul
     Ok(m::ModelMetadata {
         name: model.variant.key.to_owned(),
         versions: vec![VERSION.to_owned()],
-        platform: PLATFORM.to_owned(),
+        platform: platform(&call.server).to_owned(),
         inputs: vec![tensor(&INPUT, INPUT.shape)],
         outputs: OUTPUTS
             .iter()
@@ -242,7 +243,7 @@ fn model_config(call: &Call, of: &m::OfModel) -> Result<m::ConfigResponse, Fault
     Ok(m::ConfigResponse {
         config: Some(m::ModelConfig {
             name: model.variant.key.to_owned(),
-            platform: PLATFORM.to_owned(),
+            platform: platform(&call.server).to_owned(),
             backend: "cpu".to_owned(),
             max_batch_size: 0,
             input: vec![input(&INPUT)],

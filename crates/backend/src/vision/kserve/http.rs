@@ -11,7 +11,7 @@ use super::super::registry::Model;
 use super::super::routes::{Ask, refuse};
 use super::request::{DEFAULTS, Request, declared, filled, known_output, limit};
 use super::tensors::{Data, Declared, INPUT, OUTPUTS, Output};
-use super::{EXTENSIONS, Fault, NAME, PLATFORM, VERSION, find, run, spans, unavailable};
+use super::{EXTENSIONS, Fault, NAME, VERSION, find, platform, run, spans, unavailable};
 use crate::fastapi::json::decode;
 use crate::fastapi::reply::Reply;
 use crate::recorder::Visit;
@@ -87,7 +87,7 @@ async fn of_model(server: &Vision, page: Page, ask: &Ask, visit: &mut Visit) -> 
             }
             Reply::json_status(status, &told)
         }
-        Page::Config => Reply::json(&config(model)),
+        Page::Config => Reply::json(&config(server, model)),
         Page::Stats => Reply::json(&stats(server, std::slice::from_ref(model))),
         Page::Infer => infer(server, model, ask, visit).await?,
         Page::Load => {
@@ -103,23 +103,23 @@ async fn of_model(server: &Vision, page: Page, ask: &Ask, visit: &mut Visit) -> 
             registry.unload(model);
             Reply::json(&json!({}))
         }
-        _ => Reply::json(&metadata(model)),
+        _ => Reply::json(&metadata(server, model)),
     })
 }
 
-fn metadata(model: &Model) -> Value {
+fn metadata(server: &Vision, model: &Model) -> Value {
     let tensor = |one: &Declared| json!({ "name": one.name, "datatype": one.datatype, "shape": one.shape });
     json!({
-        "name": model.variant.key, "versions": [VERSION], "platform": PLATFORM,
+        "name": model.variant.key, "versions": [VERSION], "platform": platform(server),
         "inputs": [tensor(&INPUT)], "outputs": OUTPUTS.iter().map(tensor).collect::<Vec<_>>(),
     })
 }
 
-fn config(model: &Model) -> Value {
+fn config(server: &Vision, model: &Model) -> Value {
     let kind = |one: &Declared| format!("TYPE_{}", one.datatype);
     let tensor = |one: &Declared| json!({ "name": one.name, "data_type": kind(one), "dims": one.shape });
     json!({
-        "name": model.variant.key, "platform": PLATFORM, "backend": "cpu", "max_batch_size": 0,
+        "name": model.variant.key, "platform": platform(server), "backend": "cpu", "max_batch_size": 0,
         "version_policy": { "latest": { "num_versions": 1 } },
         "input": [tensor(&INPUT)], "output": OUTPUTS.iter().map(tensor).collect::<Vec<_>>(),
     })
@@ -397,6 +397,7 @@ fn refused(fault: Fault) -> Reply {
     match fault {
         Fault::Bad(why) | Fault::Unavailable(why) => refuse(StatusCode::BAD_REQUEST, &why),
         Fault::Unknown(why) => refuse(StatusCode::NOT_FOUND, &why),
+        Fault::Failed(why) => refuse(StatusCode::INTERNAL_SERVER_ERROR, &why),
         Fault::Busy => refuse(StatusCode::SERVICE_UNAVAILABLE, "Exceeds maximum queue size")
             .with(header::RETRY_AFTER, HeaderValue::from_static("1")),
     }

@@ -12,7 +12,7 @@ pub(crate) use grpc::grpc;
 pub(crate) use http::{JSON_LENGTH, Page, answer};
 
 use super::app::Vision;
-use super::engine::{Asker, Count, Refusal, Source};
+use super::engine::{Asker, Count, Refusal, Source, Unseen};
 use super::registry::{Model, Unavailable};
 use crate::recorder::Visit;
 use request::Request;
@@ -24,6 +24,8 @@ const VERSION: &str = "1";
 const NAME: &str = "vision";
 /// What it calls the kind of its models.
 const PLATFORM: &str = "fixed_weights_cnn";
+/// What it calls them where a model file stands for them, as Triton does.
+const PLATFORM_OF_FILE: &str = "onnxruntime_onnx";
 /// The extensions it has.
 const EXTENSIONS: [&str; 4] = [
     "binary_tensor_data",
@@ -43,6 +45,17 @@ enum Fault {
     Unavailable(String),
     /// Too many wait.
     Busy,
+    /// The model failed.
+    Failed(String),
+}
+
+/// The kind of the models.
+fn platform(server: &Vision) -> &'static str {
+    if server.engine.registry.file().is_some() {
+        PLATFORM_OF_FILE
+    } else {
+        PLATFORM
+    }
 }
 
 /// The model of that name and version.
@@ -81,9 +94,12 @@ async fn run(
             Refusal::Busy => Fault::Busy,
             Refusal::Model(why) => unavailable(model, why),
         })?;
-    let found: Option<Vec<_>> = results.into_iter().map(Result::ok).collect();
-    // Pixels need no decoding, so only a thread that panicked leaves nothing.
-    let found = found.ok_or_else(|| Fault::Bad("the images could not be handled".to_owned()))?;
+    let found: Result<Vec<_>, _> = results.into_iter().collect();
+    let found = found.map_err(|why| match why {
+        // Pixels need no decoding, so only a thread that panicked leaves nothing.
+        Unseen::Undecodable => Fault::Bad("the images could not be handled".to_owned()),
+        Unseen::Failed(why) => Fault::Failed(format!("inference failed: {why}")),
+    })?;
     Ok(outputs(&found))
 }
 
@@ -107,5 +123,6 @@ fn unavailable(model: &Model, why: Unavailable) -> Fault {
     Fault::Unavailable(match why {
         Unavailable::NotLoaded => format!("Request for unknown model: '{name}' has no available versions"),
         Unavailable::TooLarge => format!("failed to load '{name}': it needs more memory than there is"),
+        Unavailable::Broken => format!("failed to load '{name}': its file can no longer be loaded"),
     })
 }

@@ -167,6 +167,7 @@ mod tests {
         };
         let found = |detections| Found {
             detections,
+            labels: None,
             service_ms: 0.0,
         };
         let told = outputs(&[found(vec![]), found(vec![one(0.9), one(0.8)])]);

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::super::app::Vision;
 use super::super::batch::pump;
 use super::super::detect::Limits;
-use super::super::engine::{Asker, Refusal, Source};
+use super::super::engine::{Asker, Refusal, Source, Unseen};
 use super::super::identity::now;
 use super::super::jobs::{Order, PRIORITIES, TooMany};
 use super::super::show::result_json;
@@ -53,7 +53,13 @@ pub(super) async fn single(server: &Arc<Vision>, ask: &Ask, visit: &mut Visit) -
             &found,
             &now(),
         ))),
-        _ => Err(refuse(StatusCode::BAD_REQUEST, "Image could not be decoded")),
+        Some(Err(Unseen::Failed(why))) => {
+            let why = format!("Inference failed: {why}");
+            Err(refuse(StatusCode::INTERNAL_SERVER_ERROR, &why))
+        }
+        Some(Err(Unseen::Undecodable)) | None => {
+            Err(refuse(StatusCode::BAD_REQUEST, "Image could not be decoded"))
+        }
     }
 }
 

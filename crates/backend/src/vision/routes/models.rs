@@ -71,5 +71,6 @@ pub(super) fn unavailable(why: Unavailable) -> Reply {
     match why {
         Unavailable::NotLoaded => refuse(StatusCode::CONFLICT, "Model is not loaded"),
         Unavailable::TooLarge => refuse(StatusCode::CONFLICT, "Model needs more memory than there is"),
+        Unavailable::Broken => refuse(StatusCode::CONFLICT, "Model file can no longer be loaded"),
     }
 }
