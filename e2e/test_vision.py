@@ -10,6 +10,7 @@ from conftest import ROOT, Report, Running
 pytestmark = pytest.mark.light
 
 SUITE = ROOT / "suites" / "vision.toml"
+GRPC = ROOT / "suites" / "vision-grpc.toml"
 # Budget that lasts for every look at a stuck job, and not longer.
 CHECKS = ("coverage", "diversity", "job-lifecycle")
 # Defect of the preset and the finding that names it, on an endpoint that contains the text.
@@ -96,10 +97,30 @@ def test_the_suite_on_the_clean_twin(tmp_path, suite):
     rows = [(p, row) for p in found.phases() if p["experiment"] == "suite" for row in p["rows"]]
     assert not [(p["name"], row["scenario"], row["outcome"]) for p, row in rows if row["outcome"] != "ok"]
     cells = {row["scenario"] for p, row in rows if p["name"] in ("comprehensive", "matrix", "image classes") and row["part"]}
-    named = {g["scenario"] for g in suite["gate"] if g["phase"] in ("comprehensive", "matrix", "image classes")}
-    assert named <= cells and len(named) >= 16 * 4 + 14
+    named = {g.get("scenario") for g in suite["gate"] if g["phase"] in ("comprehensive", "matrix", "image classes")}
+    assert named - {None} <= cells and len(named) >= 16 * 4 + 14
+    # All sixteen variants were asked for each of the fourteen classes.
+    classes = {row["scenario"]: row["n"] for p, row in rows if p["name"] == "image classes" and row["part"]}
+    assert sum(n == 16 for n in classes.values()) == len(classes) == 3 + 14, classes
+    # Nobody read memory often enough to say anything of it.
+    upheld = {c["result"]["claim"]["id"]: c["result"]["upheld"] for c in found.data["claims"]}
+    assert upheld["P3"] == upheld["P6"] == "not-decided", upheld
     counted = [g for g in found.data["gates"] if "failed_count" in str(g)]
     assert counted and all(verdict_of(g) in ("pass", "invalid") for g in counted), counted
+
+
+def test_the_suite_over_grpc(measure, backend):
+    server = backend("vision-fixed")
+    spec = tomllib.loads(GRPC.read_text())
+
+    def judge(done, found):
+        done.ended(0, 2)
+        rows = {p["name"]: p["rows"] for p in found.phases()}
+        assert set(rows) == {p["name"] for p in spec["phase"]}, rows
+        assert {row["outcome"] for phase in rows.values() for row in phase} == {"ok"}, rows
+        assert len(rows["matrix"]) == 16 and sum(row["n"] for row in rows["stress workers"]) == 160, rows
+
+    measure("run", GRPC, "--target", server.beside["grpc"].replace("http:", "grpc:"), judge=judge, attempts=3, timeout=120)
 
 
 # The keys of the document's report.

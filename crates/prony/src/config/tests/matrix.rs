@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use prony_model::Suite;
+use prony_experiments::Check;
+use prony_model::{Claim, Generate, Suite};
 use serde::Deserialize;
 
 use super::suites;
@@ -12,7 +13,7 @@ use crate::config::read;
 
 /// The tests and groups of tests of the five documents. The fourth document's downloads are two lines, because one server with 32 calls
 /// and four servers with eight are two tests.
-const LINES: [&str; 19] = [
+const LINES: [&str; 20] = [
     "enso bursts",
     "enso loops",
     "enso slides",
@@ -28,6 +29,7 @@ const LINES: [&str; 19] = [
     "semantic recovery",
     "semantic soak",
     "vision modes",
+    "vision over gRPC",
     "vision leak and cleanup",
     "media downloads",
     "media downloads over four processes",
@@ -125,4 +127,45 @@ fn what_a_line_names_is_in_its_suite() {
             );
         }
     }
+}
+
+/// Whether a claim is about the target's memory, by its own words.
+fn is_about_memory(claim: &Claim) -> bool {
+    claim.says.to_lowercase().contains("memory")
+}
+
+/// The metrics of phases know no memory, so such a claim needs what an experiment concluded, or nothing that could uphold it.
+#[test]
+fn what_is_said_of_memory_is_never_upheld_by_requests_alone() {
+    let mut seen = 0;
+    let names: BTreeSet<String> = matrix().into_iter().map(|line| line.suite).collect();
+    for name in names {
+        for claim in suite(&name).claim.iter().filter(|claim| is_about_memory(claim)) {
+            let on_findings = claim
+                .holds_if
+                .iter()
+                .any(|gate| !Check::parse(&gate.check).unwrap().is_on_phase());
+            assert!(
+                on_findings || claim.holds_if.is_empty(),
+                "{name}: {} rests on requests alone",
+                claim.id
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen >= 4, "{seen} claims about memory");
+}
+
+#[test]
+fn the_matrix_of_variants_and_classes_is_whole() {
+    let suite = suite("vision.toml");
+    let feed = &suite.feed["variant"];
+    let Some(Generate::Choice { of }) = &feed.generate else {
+        panic!("{feed:?}");
+    };
+    let places: BTreeSet<&String> = of.iter().collect();
+    let classes = suite.scenario.iter().find(|s| s.name == "image classes").unwrap();
+    // The models, the load and the upload come before the classes.
+    assert_eq!((places.len(), classes.step.len() - 3), (16, 14));
+    assert!(classes.step[0].http.path.ends_with("offset={{variant}}"));
 }
