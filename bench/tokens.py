@@ -3,7 +3,8 @@
 
     cargo xtask bench tokens [truth|ceiling|open|start|faults|memory|slow]...      (all without a word)
 
-    truth    paced streams: reported TTFT and ITL beside the server's own, at each gap (ITLS) and number of streams (STREAMS)
+    truth    paced streams: reported TTFT and ITL beside the server's own, at each time to the first token (TTFTS), gap (ITLS) and
+             number of streams (STREAMS)
     ceiling  output tokens recorded per CPU-second of the client: in bursts, and paced at 5 ms. Marginal between two lengths of
              load, so that the start does not count
     open     1,000 requests per second at random: the gaps between arrivals as the server saw them
@@ -16,9 +17,10 @@ The client is pinned to one core (CPU_CLIENT, 0), the server to another (CPU_SER
 (nice -20), where that is allowed: for machines that others use too. Not at real-time priority: the server never sleeps, and Linux
 stops such a thread for 50 ms of every second. Every run is shown; none is made again.
 
-Environment: PRONY_BIN, ITLS="5 10 20" ms, STREAMS="1 32 256 1000", REPEATS=3, PRIORITY.
+Environment: PRONY_BIN, TTFTS="50" ms, ITLS="5 10 20" ms, STREAMS="1 32 256 1000", REPEATS=3, PRIORITY.
 """
 
+import itertools
 import json
 import os
 import socket
@@ -96,24 +98,23 @@ def verdict(document):
 
 
 def truth():
-    print("gap  streams | TTFT mean true / said, p99 said | ITL mean true / said, p99 true / said | tokens/s | ")
-    for itl in numbers("ITLS", "5 10 20"):
-        for streams in numbers("STREAMS", "1 32 256 1000"):
-            for _ in range(REPEATS):
-                with Server(50_000, itl * 1000, 200) as server:
-                    requests = max(2, min(streams * 4, 1536)) if streams < 1000 else 2000
-                    # The server accepts slowly, and its own account of a first token begins only then.
-                    document, cpu, _ = load(server, "-c", streams, "-n", requests, "--timeout", "60s", "--connect-rate", 2000)
-                    true = server.truth()
-                s = document["streams"][0]
-                ttft, gap = s["ttft"], s["chunk_gap"]
-                print(
-                    f"{itl:>2} ms {streams:>5} | {true['ttft_mean_ms']:8.3f} {ttft['mean_ms']:8.3f} {ttft['p99_ms'] or 0:8.3f} "
-                    f"max {true['ttft_max_ms']:7.3f} {ttft['max_ms']:7.3f} | {true['itl_mean_ms']:7.4f} {s['itl']['mean_ms']:7.4f} "
-                    f"{true['itl_p99_ms']:7.3f} {gap['p99_ms'] or 0:7.3f} | {s['tokens_per_s']:8.0f} | "
-                    f"{s['ok']}/{requests} ok, {cpu:.2f} s CPU, {verdict(document)}",
-                    flush=True,
-                )
+    print("TTFT   gap   streams | TTFT mean true / said, p99 said | ITL mean true / said, p99 true / said | tokens/s | ")
+    cases = itertools.product(numbers("TTFTS", "50"), numbers("ITLS", "5 10 20"), numbers("STREAMS", "1 32 256 1000"), range(REPEATS))
+    for first, itl, streams, _ in cases:
+        with Server(first * 1000, itl * 1000, 200) as server:
+            requests = max(2, min(streams * 4, 1536)) if streams < 1000 else 2000
+            # The server accepts slowly, and its own account of a first token begins only then.
+            document, cpu, _ = load(server, "-c", streams, "-n", requests, "--timeout", "60s", "--connect-rate", 2000)
+            true = server.truth()
+        s = document["streams"][0]
+        ttft, gap = s["ttft"], s["chunk_gap"]
+        print(
+            f"{first:>3} ms {itl:>2} ms {streams:>5} | {true['ttft_mean_ms']:8.3f} {ttft['mean_ms']:8.3f} {ttft['p99_ms'] or 0:8.3f} "
+            f"max {true['ttft_max_ms']:7.3f} {ttft['max_ms']:7.3f} | {true['itl_mean_ms']:7.4f} {s['itl']['mean_ms']:7.4f} "
+            f"{true['itl_p99_ms']:7.3f} {gap['p99_ms'] or 0:7.3f} | {s['tokens_per_s']:8.0f} | "
+            f"{s['ok']}/{requests} ok, {cpu:.2f} s CPU, {verdict(document)}",
+            flush=True,
+        )
 
 
 def ceiling():

@@ -237,6 +237,85 @@ def test_the_slots_of_a_real_engine_are_found(llama, measure, tmp_path):
     assert re.search(r"^llamacpp:requests_processing 0$", metrics, re.M) and re.search(r"^llamacpp:requests_deferred 0$", metrics, re.M)
 
 
+CACHE_SUITE = """
+[target]
+url = "{url}"
+[run]
+budget = "standard"
+endpoints = ["POST /v1/chat/completions"]
+[experiment.coverage]
+[experiment.client-floor]
+[experiment.baseline]
+[experiment.streams]
+connections = [1, 4, 16]
+duration_s = 15
+[experiment.cancellation]
+clients = 16
+[experiment.cache]
+lengths = [64]
+repeats = 30
+duration_s = 40
+"""
+
+
+def test_the_prefix_cache_of_a_real_engine_and_its_slots_after_hang_ups(llama, measure, tmp_path):
+    """It keeps the last prompt of each slot. A slot whose client hung up is given to the next, who waits for less than half of what
+    the streams would have taken that nobody reads."""
+    engine = llama()
+    suite = tmp_path / "suite.toml"
+    suite.write_text(CACHE_SUITE.format(url=engine.url))
+
+    def judge(done, found):
+        by_id = {finding["id"]: finding for finding in found.findings()}
+
+        def figure(name, label):
+            figures = [one["figure"] for one in by_id[name]["evidence"] if "figure" in one]
+            return next(f for f in figures if f["label"].startswith(label))
+
+        effect = figure("cache-effect", "time to first byte, new over repeated")
+        assert "cuts the time" in by_id["cache-effect"]["title"], by_id["cache-effect"]
+        assert effect["ci"][0] > 2 and effect["n"] >= 8, effect
+        freed = by_id["hang-up-frees-slot"]
+        assert freed["verdict"] == "pass", freed
+        waited = figure("hang-up-frees-slot", "wait of a request after the hang-ups, median")["value"]
+        read = figure("hang-up-frees-slot", "longest wait of 16 that read to the end")["value"]
+        assert waited < read / 2, (waited, read)
+
+    measure("run", suite, judge=judge, attempts=3, timeout=200)
+    metrics = engine.get("/metrics").text
+    assert re.search(r"^llamacpp:requests_processing 0$", metrics, re.M), metrics
+
+
+DRIVERS_SUITE = """
+[target]
+url = "{url}"
+{scenarios}
+[[phase]]
+name = "all"
+scenarios = ["anthropic", "openai"]
+shape.closed = {{ connections = 2, requests = 32 }}
+[[gate]]
+phase = "all"
+check = "failed_count == 0"
+"""
+
+
+def test_the_drivers_of_suites_on_a_server_by_others(llama, prony, tmp_path):
+    """Chat Completions and Messages, as `[scenario.openai]` and `[scenario.anthropic]` ask them: llama.cpp speaks both."""
+    engine = llama()
+    one = '[[scenario]]\nname = "{0}"\n[scenario.{0}]\nmodel = "m"\nprompts = 8\n{2}\nprompt = {{ tokens = 40, tokenizer = "{1}" }}\n'
+    tokenizer = ROOT / "suites" / "examples" / "data" / "tokenizer.json"
+    suite = tmp_path / "suite.toml"
+    lengths = {"anthropic": "max_tokens = 8", "openai": "output.tokens = 8"}
+    scenarios = "".join(one.format(name, tokenizer, length) for name, length in lengths.items())
+    suite.write_text(DRIVERS_SUITE.format(url=engine.url, scenarios=scenarios))
+    done = prony("run", suite, "-o", tmp_path / "out", timeout=90).ended(0)
+    (phase,) = Report(tmp_path / "out").phases()
+    assert {row["scenario"] for row in phase["rows"] if row["outcome"] == "ok"} == {"anthropic", "openai"}, done
+    for figures in phase["streams"]:
+        assert figures["with_usage"] == figures["ok"] > 0 and figures["failed"] == 0, figures
+
+
 # --- MLServer: KServe V2 by others ---
 
 

@@ -1,5 +1,6 @@
-//! `cargo xtask ground-truth`: checks every preset as observed and fixed, blind, and holds the reports against the known
-//! truth of xtask/ground-truth.toml. It must not tell the checked program anything but a URL.
+//! `cargo xtask ground-truth`: checks every preset of xtask/ground-truth.toml as observed and fixed, blind, and holds the reports
+//! against the truth that is known there. It must not tell the checked program anything but a URL, what any user of the target has
+//! (a key, an upstream), and for a single knob which experiment to run.
 //!
 //! What was found is kept in docs/ground-truth.json by preset and knob, so that one of them can be tried again alone.
 

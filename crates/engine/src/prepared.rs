@@ -367,7 +367,10 @@ impl Making<'_> {
                 None => route.in_http2(&bytes)?,
             },
             template,
-            needs_head: needs_head || checks.needs_lines || self.keeps_cookies(),
+            needs_head: needs_head
+                || checks.needs_lines
+                || self.keeps_cookies()
+                || self.phase.capture.is_of_failures(),
             needs_body,
             bytes,
             last_bytes: counted.then(|| rendered(false)).transpose()?,

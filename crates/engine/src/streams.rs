@@ -66,6 +66,7 @@ struct Line {
     usage_output: u64,
     with_usage: u64,
     event_tokens: u64,
+    streamed_tokens: u64,
     usage_input: u64,
     usage_cached: u64,
     with_cached: u64,
@@ -148,6 +149,7 @@ impl Line {
         self.token_events += u64::from(record.token_events);
         self.joined += u64::from(record.joined);
         self.event_tokens += u64::from(record.event_tokens);
+        self.streamed_tokens += u64::from(record.streamed_tokens());
         let usage = &record.usage;
         let known = |count: Option<u32>| (u64::from(count.unwrap_or(0)), u64::from(count.is_some()));
         let (output, with_usage) = known(usage.output);
@@ -206,6 +208,7 @@ impl Line {
         self.usage_output += from.usage_output;
         self.with_usage += from.with_usage;
         self.event_tokens += from.event_tokens;
+        self.streamed_tokens += from.streamed_tokens;
         self.usage_input += from.usage_input;
         self.usage_cached += from.usage_cached;
         self.with_cached += from.with_cached;
@@ -259,6 +262,7 @@ impl Line {
             usage_output: self.usage_output,
             with_usage: self.with_usage,
             event_tokens: self.event_tokens,
+            streamed_tokens: self.streamed_tokens,
             usage_input: self.usage_input,
             usage_cached: self.usage_cached,
             with_cached: self.with_cached,

@@ -178,7 +178,10 @@ struct Worker<'a> {
     /// Connections opened ahead of a burst that are not yet open.
     opening: u32,
     flight: Flight,
+    /// Answers that are still kept, whatever they are.
     captures_left: u32,
+    /// Requests that failed and are still kept, where only those are.
+    failures_left: u32,
     report: Report,
     connect_failures: u64,
     reached: bool,
@@ -231,6 +234,11 @@ impl<'a> Worker<'a> {
         waits: Waits,
         timer: Timer,
     ) -> Self {
+        let (captures_left, failures_left) = if shared.prepared.capture.is_of_failures() {
+            (0, captures)
+        } else {
+            (captures, 0)
+        };
         Self {
             prepared: shared.prepared,
             shared,
@@ -259,7 +267,8 @@ impl<'a> Worker<'a> {
             large_bodies: false,
             opening: 0,
             flight: Flight::default(),
-            captures_left: captures,
+            captures_left,
+            failures_left,
             report: Report {
                 captures,
                 ..Report::default()
@@ -305,7 +314,7 @@ impl<'a> Worker<'a> {
         self.report.wall = now - wall;
         self.report.flight = self.flight.integral;
         self.report.flight_max = self.flight.max;
-        self.report.captures -= self.captures_left;
+        self.report.captures -= self.captures_left + self.failures_left;
         self.report.seen = self.watch.seen();
         let first = self.share.first_seq;
         self.report.next_seq = self.source.as_mut().map_or(first, Source::next_seq);
@@ -612,6 +621,10 @@ impl<'a> Worker<'a> {
         let ending = weighed.as_ref().map_or(ending, |(ending, _)| ending);
         if ending.outcome != Outcome::Ok {
             self.report.failed(ending.outcome, &ending.error);
+            if self.failures_left > 0 && !ending.outcome.is_own() {
+                self.failures_left -= 1;
+                call.flags.insert(SampleFlags::CAPTURED);
+            }
         }
         let never_sent = call.sent == Nanos::ZERO;
         if never_sent {

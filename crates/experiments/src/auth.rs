@@ -1,6 +1,8 @@
 //! Is a credential really asked for? Requests with the given credential, with none, an empty, a wrong, a truncated and a
 //! made-up one to the endpoints that ask for one.
 //!
+//! A limit of rates or a server error says nothing of a credential: whoever answers with one is asked once more.
+//!
 //! It never sees a secret: the engine puts them in. It must not know how a target checks them.
 
 use prony_model::{
@@ -18,8 +20,14 @@ use crate::mutation::with_query;
 use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 
 const NAME: &str = "auth";
-/// Who asks for a credential, and what they say to another.
-const PHASES: [&str; 2] = ["given or missing", "not the right one"];
+/// Who asks for a credential, what they say to another, and after each those again whose answer left a doubt; with their shares of the
+/// time.
+const PHASES: [(&str, f64); 4] = [
+    ("given or missing", 0.35),
+    ("given or missing, asked again", 0.15),
+    ("not the right one", 0.35),
+    ("not the right one, asked again", 0.15),
+];
 /// A credential that nobody has.
 const MADE_UP: &str = "prony-no-such-credential";
 
@@ -74,12 +82,16 @@ enum Instead {
 }
 
 impl Instead {
+    const GIVEN: Self = Self::Engine(Credentials::Given);
+    const MISSING: Self = Self::Engine(Credentials::Missing);
+    const WRONG: Self = Self::Engine(Credentials::Wrong);
+    const HALF: Self = Self::Engine(Credentials::Truncated);
     const ALL: [Self; 6] = [
-        Self::Engine(Credentials::Given),
-        Self::Engine(Credentials::Missing),
+        Self::GIVEN,
+        Self::MISSING,
         Self::Engine(Credentials::Empty),
-        Self::Engine(Credentials::Wrong),
-        Self::Engine(Credentials::Truncated),
+        Self::WRONG,
+        Self::HALF,
         Self::MadeUp,
     ];
 
@@ -97,63 +109,115 @@ impl Instead {
 
 impl Experiment for Auth {
     fn next(&mut self, run: &RunView<'_>) -> Step {
-        let Some(name) = PHASES.get(self.stage) else {
-            return Step::Done;
-        };
-        let first = self.stage == 0;
-        self.stage += 1;
-        let scenarios: Vec<Scenario> = tried(run, self.endpoints)
-            .into_iter()
-            .filter(|endpoint| first || asks(run, endpoint))
-            .flat_map(|endpoint| {
-                let all = Instead::ALL.iter().enumerate();
-                let these = all.filter(|(i, _)| (*i < 2) == first);
-                these
-                    .filter_map(|(_, instead)| scenario(run, endpoint, *instead))
-                    .collect::<Vec<_>>()
-            })
-            .collect();
-        if scenarios.is_empty() {
-            return Step::Done;
+        while let Some((name, share)) = PHASES.get(self.stage) {
+            let scenarios = self.scenarios(run);
+            self.stage += 1;
+            if !scenarios.is_empty() {
+                return Step::Run(Phase {
+                    name: (*name).to_owned(),
+                    experiment: NAME.to_owned(),
+                    shape: Shape::Once {
+                        duration_s: Some(share * self.duration_s),
+                    },
+                    limits: self.limits.clone(),
+                    capture: Capture {
+                        responses_max: scenarios.len() as u32,
+                        body_bytes_max: 4 << 10,
+                        digests: true,
+                    },
+                    scenarios,
+                });
+            }
         }
-        Step::Run(Phase {
-            name: (*name).to_owned(),
-            experiment: NAME.to_owned(),
-            shape: Shape::Once {
-                duration_s: Some(self.duration_s / 2.0),
-            },
-            limits: self.limits.clone(),
-            capture: Capture {
-                responses_max: scenarios.len() as u32,
-                body_bytes_max: 4 << 10,
-                digests: true,
-            },
-            scenarios,
-        })
+        Step::Done
     }
 
     fn conclude(&self, run: &RunView<'_>) -> Vec<Finding> {
-        let Some(phase) = run.phase(NAME, PHASES[0]) else {
+        let Some(phase) = run.phase(NAME, PHASES[0].0) else {
             return Vec::new();
         };
         let tried = tried(run, self.endpoints);
         let looked_at = tried.len();
+        let told = tried
+            .iter()
+            .filter(|endpoint| answer(run, endpoint, Instead::MISSING).is_some_and(|c| !may_pass(c)))
+            .count();
         let mut findings: Vec<Finding> = tried
             .into_iter()
             .filter_map(|endpoint| finding(run, phase, endpoint))
             .collect();
         if findings.is_empty() {
-            findings.push(
-                Draft::new(NAME, NAME, "")
-                    .advisory()
-                    .title("No endpoint asks for a credential: whoever reaches the port may call all of them")
-                    .figure("endpoints looked at", looked_at as f64, "", looked_at, &source(phase, ""))
-                    .detail("None declares security, and none refuses a request without the given credential, if there is one.")
-                    .done(),
-            );
+            findings.push(nobody_asks(told, looked_at, phase));
         }
         findings
     }
+}
+
+impl Auth {
+    /// What is sent at this stage.
+    fn scenarios(&self, run: &RunView<'_>) -> Vec<Scenario> {
+        // None first: its answer alone tells of an endpoint that is open, should the time be over then.
+        let mut all = Instead::ALL;
+        all.swap(0, 1);
+        tried(run, self.endpoints)
+            .into_iter()
+            .flat_map(|endpoint| {
+                let wanted = all
+                    .into_iter()
+                    .filter(|instead| is_wanted(run, endpoint, *instead, self.stage));
+                wanted
+                    .filter_map(|instead| scenario(run, endpoint, instead))
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    }
+}
+
+/// Whether a stage sends that to an endpoint.
+fn is_wanted(run: &RunView<'_>, endpoint: &Endpoint, instead: Instead, stage: usize) -> bool {
+    let is_first = matches!(instead, Instead::GIVEN | Instead::MISSING);
+    match stage {
+        0 => is_first,
+        1 => is_first && is_unsettled(run, endpoint, instead),
+        2 => !is_first && asks(run, endpoint),
+        _ => {
+            asks(run, endpoint)
+                && (is_unsettled(run, endpoint, instead) || is_doubtful(run, endpoint, instead))
+        }
+    }
+}
+
+/// What is said where no endpoint was found to ask for a credential.
+fn nobody_asks(told: usize, looked_at: usize, phase: &PhaseResult) -> Finding {
+    let draft = Draft::new(NAME, NAME, "").advisory().figure(
+        "endpoints that answered without a credential, or refused to",
+        told as f64,
+        "",
+        looked_at,
+        &source(phase, ""),
+    );
+    if told == 0 {
+        return draft
+            .verdict(Verdict::Inconclusive, Severity::Low)
+            .title("Whether a credential is asked for is not known: no endpoint gave an answer that tells")
+            .detail(
+                "Those without one were answered by limits and server errors alone, or not at all, twice.",
+            )
+            .advice("Lift the rate limit for the test, or ask later.", "")
+            .done();
+    }
+    let rest = looked_at - told;
+    let rest = if rest == 0 {
+        String::new()
+    } else {
+        format!(" Of {rest} more nothing is known: they answered by limits or server errors, or not at all.")
+    };
+    draft
+        .title("No endpoint asks for a credential: whoever reaches the port may call all of them")
+        .detail(format!(
+            "None declares security, and none refuses a request without the given credential, if there is one.{rest}"
+        ))
+        .done()
 }
 
 /// The endpoints to try: those that declare security, then those that do work.
@@ -214,20 +278,73 @@ fn made_up(run: &RunView<'_>, endpoint: &Endpoint, request: &Request) -> Option<
     Some(request)
 }
 
-/// The answer to a request; `None` when there was none.
-fn answer<'a>(run: &RunView<'a>, endpoint: &Endpoint, instead: Instead) -> Option<&'a Captured> {
+/// Every answer to a request, in order.
+fn heard<'a>(run: &RunView<'a>, endpoint: &Endpoint, instead: Instead) -> Vec<&'a Captured> {
     let name = scenario_name(endpoint, instead);
     run.of(NAME)
-        .find_map(|phase| answers(phase, &name).first().and_then(|a| a.captured))
+        .filter_map(|phase| answers(phase, &name).first().and_then(|a| a.captured))
         .filter(|c| c.status > 0)
+        .collect()
+}
+
+/// Whether an answer may be another one a moment later, whatever the credential: a limit, or an error of the server.
+fn may_pass(captured: &Captured) -> bool {
+    matches!(captured.status, 429 | 500..=599)
+}
+
+/// What an endpoint says to a request: the last answer that is about the request, else a server error that came each time. `None` when
+/// there was no such answer.
+fn answer<'a>(run: &RunView<'a>, endpoint: &Endpoint, instead: Instead) -> Option<&'a Captured> {
+    let heard = heard(run, endpoint, instead);
+    let told = heard.iter().rev().find(|c| !may_pass(c));
+    // A limit, a server without room and a gateway without its server do not look at the request, however often they are asked.
+    let is_the_request = |c: &&Captured| !matches!(c.status, 429 | 502..=504);
+    let breaks = || {
+        heard
+            .last()
+            .filter(|_| heard.len() > 1 && heard.iter().all(is_the_request))
+    };
+    told.or_else(breaks).copied()
+}
+
+/// Whether the last answer to a request may be another one a moment later.
+fn is_unsettled(run: &RunView<'_>, endpoint: &Endpoint, instead: Instead) -> bool {
+    heard(run, endpoint, instead).last().is_some_and(|c| may_pass(c))
+}
+
+/// Whether much hangs on a single answer that may have had other reasons: the refusal without a credential where another is accepted, and
+/// the words of a refusal that differ.
+fn is_doubtful(run: &RunView<'_>, endpoint: &Endpoint, instead: Instead) -> bool {
+    match instead {
+        Instead::MISSING => {
+            let is_accepted = |&other: &Instead| answer(run, endpoint, other).is_some_and(is_good);
+            !is_declared(run, endpoint) && Instead::ALL[2..].iter().any(is_accepted)
+        }
+        Instead::WRONG => {
+            let wrong = answer(run, endpoint, Instead::WRONG);
+            let half = answer(run, endpoint, Instead::HALF);
+            wrong
+                .zip(half)
+                .is_some_and(|(wrong, half)| !are_alike(wrong, half))
+        }
+        _ => false,
+    }
+}
+
+fn is_declared(run: &RunView<'_>, endpoint: &Endpoint) -> bool {
+    run.surface.protected.contains_key(&endpoint.name)
+}
+
+/// How an endpoint turns away who has no credential and answers who has the one it accepts; `None` where it does not.
+fn turns_away(run: &RunView<'_>, endpoint: &Endpoint) -> Option<u16> {
+    let given = answer(run, endpoint, Instead::GIVEN)?;
+    let missing = answer(run, endpoint, Instead::MISSING)?;
+    (is_good(given) && !is_good(missing)).then_some(missing.status)
 }
 
 /// Whether an endpoint asks for a credential: its document says so, or it refuses who does not give the one it accepts.
 fn asks(run: &RunView<'_>, endpoint: &Endpoint) -> bool {
-    let given = answer(run, endpoint, Instead::Engine(Credentials::Given));
-    let missing = answer(run, endpoint, Instead::Engine(Credentials::Missing));
-    let guarded = given.is_some_and(is_good) && missing.is_some_and(|m| !is_good(m));
-    guarded || run.surface.protected.contains_key(&endpoint.name)
+    is_declared(run, endpoint) || turns_away(run, endpoint).is_some()
 }
 
 fn is_good(captured: &Captured) -> bool {
@@ -239,32 +356,60 @@ fn refuses(status: u16) -> bool {
     matches!(status, 400 | 401 | 403 | 404 | 407)
 }
 
+/// What was sent, with the status of the last answer.
+fn rows(run: &RunView<'_>, endpoint: &Endpoint) -> Vec<Vec<String>> {
+    Instead::ALL
+        .into_iter()
+        .filter_map(|instead| Some((instead, heard(run, endpoint, instead).last()?.status)))
+        .map(|(instead, status)| vec![instead.says().to_owned(), status.to_string()])
+        .collect()
+}
+
+/// A further sentence, on the answers that say nothing of a credential; empty without such.
+fn left_out(run: &RunView<'_>, endpoint: &Endpoint) -> String {
+    let silent: Vec<String> = Instead::ALL
+        .into_iter()
+        .filter(|&instead| answer(run, endpoint, instead).is_none())
+        .filter_map(|instead| Some((instead, heard(run, endpoint, instead).last()?.status)))
+        .map(|(instead, status)| format!("{} ({status})", instead.says()))
+        .collect();
+    if silent.is_empty() {
+        return String::new();
+    }
+    format!(
+        " Answers that tell nothing of the credential are left out: those to {}.",
+        silent.join(", ")
+    )
+}
+
 /// The finding about one endpoint; `None` when anybody may call it.
 fn finding(run: &RunView<'_>, phase: &PhaseResult, endpoint: &Endpoint) -> Option<Finding> {
     if !asks(run, endpoint) {
         return None;
     }
-    let given = answer(run, endpoint, Instead::ALL[0]);
+    let given = answer(run, endpoint, Instead::GIVEN);
     let others: Vec<(Instead, &Captured)> = Instead::ALL[1..]
         .iter()
         .filter_map(|&instead| Some((instead, answer(run, endpoint, instead)?)))
         .collect();
     let name = &endpoint.name;
     let evidence = source(phase, "");
-    let rows: Vec<Vec<String>> = given
-        .map(|g| (Instead::ALL[0], g))
-        .into_iter()
-        .chain(others.iter().copied())
-        .map(|(instead, c)| vec![instead.says().to_owned(), c.status.to_string()])
-        .collect();
     let n = others.len();
-    let draft =
-        Draft::new(NAME, NAME, name).table("Status by credential", &["Sent with", "Status"], rows, &evidence);
+    let draft = Draft::new(NAME, NAME, name).table(
+        "Status by credential",
+        &["Sent with", "Status"],
+        rows(run, endpoint),
+        &evidence,
+    );
     let list = |found: &[&(Instead, &Captured)]| -> String {
         let names: Vec<&str> = found.iter().map(|(instead, _)| instead.says()).collect();
         names.join(", ")
     };
-    let accepted: Vec<&(Instead, &Captured)> = others.iter().filter(|(_, c)| is_good(c)).collect();
+    // A server error without a credential may have other reasons, so that nothing asks for one.
+    let is_closed =
+        is_declared(run, endpoint) || turns_away(run, endpoint).is_some_and(|status| status < 500);
+    let accepted: Vec<&(Instead, &Captured)> =
+        others.iter().filter(|(_, c)| is_closed && is_good(c)).collect();
     let leaking: Vec<&(Instead, &Captured)> = others
         .iter()
         .filter(|(_, c)| {
@@ -279,8 +424,9 @@ fn finding(run: &RunView<'_>, phase: &PhaseResult, endpoint: &Endpoint) -> Optio
         draft
             .verdict(Verdict::Inconclusive, Severity::Medium)
             .title(format!(
-                "{name} gave no answer to requests without its credential"
+                "{name} gave no answer to requests without its credential that tells of it"
             ))
+            .detail(left_out(run, endpoint).trim_start())
     } else if !accepted.is_empty() {
         draft
             .verdict(Verdict::Fail, Severity::Critical)
@@ -321,24 +467,34 @@ fn finding(run: &RunView<'_>, phase: &PhaseResult, endpoint: &Endpoint) -> Optio
                 "{name} refused {n} requests without the right credential"
             ))
             .detail(if given.is_some_and(is_good) {
-                "The given credential was accepted."
+                format!("The given credential was accepted.{}", left_out(run, endpoint))
             } else {
-                "No credential that is accepted was given, so that the right one is accepted was not seen."
+                format!(
+                    "No credential that is accepted was given, so that the right one is accepted was not seen.{}",
+                    left_out(run, endpoint)
+                )
             })
     };
     Some(draft.done())
 }
 
-/// Whether the refusals of a wrong and of half of the right credential differ, but for numbers and the time of day.
+/// Whether the refusals of a wrong and of half of the right credential differ, and those of the same wrong one do not.
 fn tells_apart(run: &RunView<'_>, endpoint: &Endpoint) -> bool {
-    let of = |credentials| answer(run, endpoint, Instead::Engine(credentials));
-    let (Some(given), Some(wrong), Some(half)) = (
-        of(Credentials::Given),
-        of(Credentials::Wrong),
-        of(Credentials::Truncated),
-    ) else {
+    let given = answer(run, endpoint, Instead::GIVEN);
+    let half = answer(run, endpoint, Instead::HALF);
+    let mut wrong = heard(run, endpoint, Instead::WRONG);
+    wrong.retain(|c| !may_pass(c));
+    let (Some(given), Some(half), [first, .., last]) = (given, half, wrong.as_slice()) else {
         return false;
     };
-    let plain = |c: &Captured| -> String { c.body.chars().filter(|c| !c.is_ascii_hexdigit()).collect() };
-    is_good(given) && (wrong.status != half.status || plain(wrong) != plain(half))
+    is_good(given) && are_alike(first, last) && !are_alike(last, half)
 }
+
+/// Whether two refusals are the same, but for numbers and the time of day.
+fn are_alike(one: &Captured, other: &Captured) -> bool {
+    let plain = |c: &Captured| -> String { c.body.chars().filter(|c| !c.is_ascii_hexdigit()).collect() };
+    one.status == other.status && plain(one) == plain(other)
+}
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::draft::{Draft, source};
 use crate::experiment::params;
-use crate::primary::{heaviest, scenario, solo_ms};
+use crate::primary::{heaviest, load, note, unless_kept};
 use crate::timings::{Tally, Timings, in_flight_max};
 use crate::wording::{OUTCOME_COLUMNS, by_failures, digits, ms, outcome, resting_on};
 use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
@@ -109,7 +109,8 @@ impl Burst {
 
     /// The sizes that fit the time even if the target serves one request at a time; at least a small burst.
     fn phases(&self, run: &RunView<'_>, endpoint: &Endpoint, share_s: f64) -> Vec<Phase> {
-        let solo_s = solo_ms(run, endpoint).unwrap_or(10.0) / 1000.0;
+        let load = load(run, endpoint);
+        let solo_s = load.solo_ms.unwrap_or(10.0) / 1000.0;
         let mut left_s = share_s;
         let mut phases: Vec<Phase> = Vec::new();
         for &size in &self.sizes {
@@ -124,14 +125,14 @@ impl Burst {
             phases.push(Phase {
                 name: format!("{} x {size}", endpoint.name),
                 experiment: NAME.to_owned(),
-                scenarios: vec![scenario(run, endpoint)],
+                scenarios: vec![load.scenario.clone()],
                 shape: Shape::Burst {
                     size,
                     count,
                     interval_s: 0.0,
                 },
                 limits: self.limits.clone(),
-                capture: Capture::NONE,
+                capture: Capture::FAILED,
             });
         }
         phases
@@ -230,7 +231,7 @@ fn finding(run: &RunView<'_>, endpoint: &str) -> Finding {
             .endpoints
             .iter()
             .find(|e| e.name == endpoint)
-            .and_then(|e| solo_ms(run, e))
+            .and_then(|e| load(run, e).solo_ms)
             .map_or_else(String::new, |solo| {
                 format!(
                     "Alone, such a request takes {}; in the burst half of them took longer than {}, and what is more than the \
@@ -254,10 +255,11 @@ fn finding(run: &RunView<'_>, endpoint: &str) -> Finding {
             });
         said.push(format!(
             "{solo}{tread}{done} after {}: {} good answers per second. Its inverse, {} per answer, is a rate and not the latency of \
-             any request.",
+             any request.{}",
             ms(makespan),
             digits(1000.0 / inverse),
-            ms(inverse)
+            ms(inverse),
+            note(last)
         ));
         draft = draft
             .figure("slowest response in the burst", longest, "ms", n, &evidence)
@@ -275,7 +277,7 @@ fn finding(run: &RunView<'_>, endpoint: &str) -> Finding {
                 "",
             );
     }
-    resting_on(draft.done(), &phases)
+    resting_on(unless_kept(run, draft.done(), last), &phases)
 }
 
 fn size(phase: &PhaseResult) -> u32 {

@@ -21,6 +21,9 @@ use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 const NAME: &str = "coverage";
 const PREFLIGHT: &str = "preflight";
 const AGAIN: &str = "again";
+/// Most samples of an endpoint that starts jobs: each leaves work in the target's queue, and the jobs that are watched later wait
+/// behind it.
+const JOBS_MAX: usize = 2;
 
 /// Registry entry.
 pub(crate) static DEF: ExperimentDef = ExperimentDef {
@@ -170,6 +173,9 @@ impl Coverage {
             .map(|e| {
                 let mut items: Vec<Item> = e.items();
                 items.truncate(self.samples_max.max(1) as usize);
+                if starts_jobs(surface, e) {
+                    items.truncate(JOBS_MAX);
+                }
                 Scenario::new(e.name.clone(), items)
             })
             .filter(|s| !s.items.is_empty())
@@ -242,6 +248,11 @@ impl Coverage {
             State::WrongBody
         }
     }
+}
+
+/// Whether each call of an endpoint starts work that goes on, and nobody chose it for load, where all of its inputs are wanted.
+fn starts_jobs(surface: &Surface, endpoint: &Endpoint) -> bool {
+    surface.jobs.iter().any(|job| job.submit == endpoint.name) && !surface.chosen.contains(&endpoint.name)
 }
 
 /// What an endpoint answered, the first time and again.

@@ -12,7 +12,8 @@ mod rules;
 mod variation;
 
 use prony_model::{
-    Budget, Capture, Expect, Finding, Item, Limits, Phase, PhaseResult, Role, Scenario, Shape,
+    Budget, Capture, Endpoint, Expect, Finding, Item, Limits, Phase, PhaseResult, Role, Scenario, Shape,
+    Surface,
 };
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
@@ -20,10 +21,13 @@ use serde::Deserialize;
 use crate::experiment::params;
 use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 pub(crate) use rules::{TIME_ENDS, TIME_WORDS, is_noise_by_name};
-use variation::{Trial, plan};
+use variation::{Trial, contrasts, plan};
 
 pub(crate) const NAME: &str = "diversity";
 const PHASE: &str = "variation";
+const CONTRAST: &str = "contrast";
+/// Least time for the few inputs of other kinds, in seconds, however much the others took.
+const CONTRAST_S_MIN: f64 = 2.0;
 
 /// Registry entry.
 pub(crate) static DEF: ExperimentDef = ExperimentDef {
@@ -49,8 +53,9 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
             repeats: asked.repeats.unwrap_or(3).max(2),
             duration_s: asked.duration_s.unwrap_or(context.time_s),
             limits: context.limits.clone(),
-            planned: false,
+            stage: Stage::Variation,
             plans: Vec::new(),
+            left_out: Vec::new(),
         }))
     },
     schema: || schema_for!(DiversityParams),
@@ -74,21 +79,57 @@ struct Diversity {
     repeats: u32,
     duration_s: f64,
     limits: Limits,
-    planned: bool,
+    stage: Stage,
     plans: Vec<EndpointPlan>,
+    /// Names of the endpoints that were not varied, since each call of them leaves something behind.
+    left_out: Vec<String>,
+}
+
+/// What is sent next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Each input varied.
+    Variation,
+    /// Inputs of other kinds, where the answers were the same.
+    Contrast,
+    Ended,
 }
 
 /// What is sent to one endpoint: trial `k` is item `k` of the endpoint's scenario.
 struct EndpointPlan {
     endpoint: String,
     trials: Vec<Trial>,
+    /// Those of the second phase.
+    contrasts: Vec<Trial>,
 }
 
 impl Experiment for Diversity {
     fn next(&mut self, run: &RunView<'_>) -> Step {
-        if std::mem::replace(&mut self.planned, true) {
-            return Step::Done;
-        }
+        let phase = match self.stage {
+            Stage::Variation => {
+                self.stage = Stage::Contrast;
+                self.variation(run)
+            }
+            Stage::Contrast => {
+                self.stage = Stage::Ended;
+                self.contrast(run)
+            }
+            Stage::Ended => None,
+        };
+        phase.map_or(Step::Done, Step::Run)
+    }
+
+    fn conclude(&self, run: &RunView<'_>) -> Vec<Finding> {
+        let Some(phase) = run.phase(NAME, PHASE) else {
+            return Vec::new();
+        };
+        judge::findings(&self.observations(run, phase), &self.left_out, phase)
+    }
+}
+
+impl Diversity {
+    /// Every input of every endpoint varied.
+    fn variation(&mut self, run: &RunView<'_>) -> Option<Phase> {
         let mut scenarios = Vec::new();
         let mut endpoints = run.working_endpoints();
         endpoints.retain(|e| matches!(e.role, Role::Inference | Role::Resource | Role::Media));
@@ -98,211 +139,97 @@ impl Experiment for Diversity {
             if !trials.iter().any(|t| t.field.is_some()) {
                 continue;
             }
-            let items = trials
-                .iter()
-                .map(|t| Item {
-                    request: t.request.clone(),
-                    expect: Expect {
-                        body: Vec::new(),
-                        ..endpoint.expect.clone()
-                    },
-                })
-                .collect();
-            scenarios.push(Scenario::new(endpoint.name.clone(), items));
+            if leaves_behind(run.surface, endpoint) {
+                self.left_out.push(endpoint.name.clone());
+                continue;
+            }
+            scenarios.push(scenario(endpoint, &trials));
             self.plans.push(EndpointPlan {
                 endpoint: endpoint.name.clone(),
                 trials,
+                contrasts: Vec::new(),
             });
         }
-        if scenarios.is_empty() {
-            return Step::Done;
+        self.phase(PHASE, scenarios, self.duration_s)
+    }
+
+    /// Inputs of other kinds for the endpoints that gave all inputs of one kind the same.
+    fn contrast(&mut self, run: &RunView<'_>) -> Option<Phase> {
+        let first = run.phase(NAME, PHASE)?;
+        let mut scenarios = Vec::new();
+        for plan in &mut self.plans {
+            let Some(endpoint) = run.surface.endpoints.iter().find(|e| e.name == plan.endpoint) else {
+                continue;
+            };
+            let doubtful = judge::Observed::new(endpoint, &plan.trials, first).doubtful();
+            let mut trials: Vec<Trial> = doubtful
+                .iter()
+                .flat_map(|field| contrasts(endpoint, run, field))
+                .collect();
+            // The first request once more, last: whatever became of the others, the endpoint still answers what it should.
+            let Some(repeat) = plan.trials.first().filter(|_| !trials.is_empty()).cloned() else {
+                continue;
+            };
+            trials.push(repeat);
+            scenarios.push(scenario(endpoint, &trials));
+            plan.contrasts = trials;
         }
+        let spent_s = (first.summary.ended - first.summary.started).as_secs_f64();
+        let left_s = (self.duration_s - spent_s).max(CONTRAST_S_MIN);
+        self.phase(CONTRAST, scenarios, left_s)
+    }
+
+    /// A phase that sends each request once; `None` without any.
+    fn phase(&self, name: &str, scenarios: Vec<Scenario>, duration_s: f64) -> Option<Phase> {
         let requests: usize = scenarios.iter().map(|s| s.items.len()).sum();
-        Step::Run(Phase {
-            name: PHASE.to_owned(),
+        (requests > 0).then(|| Phase {
+            name: name.to_owned(),
             experiment: NAME.to_owned(),
             scenarios,
             shape: Shape::Once {
-                duration_s: Some(self.duration_s),
+                duration_s: Some(duration_s),
             },
             limits: self.limits.clone(),
             capture: Capture::responses(requests as u32),
         })
     }
 
-    fn conclude(&self, run: &RunView<'_>) -> Vec<Finding> {
-        let Some(phase) = run.phase(NAME, PHASE) else {
-            return Vec::new();
-        };
-        judge::findings(&self.observations(run, phase), phase)
-    }
-}
-
-impl Diversity {
     fn observations<'a>(&'a self, run: &RunView<'a>, phase: &'a PhaseResult) -> Vec<judge::Observed<'a>> {
+        let contrast = run.phase(NAME, CONTRAST);
         self.plans
             .iter()
             .filter_map(|plan| {
                 let endpoint = run.surface.endpoints.iter().find(|e| e.name == plan.endpoint)?;
-                Some(judge::Observed::new(endpoint, &plan.trials, phase))
+                let mut observed = judge::Observed::new(endpoint, &plan.trials, phase);
+                if let Some(contrast) = contrast {
+                    observed.add(&plan.contrasts, contrast);
+                }
+                Some(observed)
             })
             .collect()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use prony_model::{Budget, Verdict};
-
-    use crate::fake::library::{Faults, Library, surface};
-    use serde_json::json;
-
-    use crate::fake::{Reply, body_json, complaints, run};
-
-    fn judged(faults: Faults) -> Vec<prony_model::Finding> {
-        let mut library = Library::new(faults);
-        run(&["coverage", "diversity"], &surface(), Budget::Standard, |r| {
-            library.answer(r)
-        })
-        .1
-    }
-
-    #[test]
-    fn nothing_is_said_against_honest_answers() {
-        let findings = judged(Faults::default());
-        assert_eq!(complaints(&findings), [""; 0], "{findings:#?}");
-        let overview = findings.iter().find(|f| f.id == "diversity").unwrap();
-        assert_eq!(overview.verdict, Verdict::Pass);
-        assert!(
-            overview.title.starts_with("The answers depend on"),
-            "{}",
-            overview.title
-        );
-    }
-
-    #[test]
-    fn each_planted_fault_is_found_alone() {
-        for (faults, id, endpoint) in [
-            (
-                Faults {
-                    template: true,
-                    ..Faults::default()
-                },
-                "template-answer",
-                "POST /v1/summarise",
-            ),
-            (
-                Faults {
-                    ignores_query: true,
-                    ..Faults::default()
-                },
-                "input-ignored",
-                "POST /v1/search",
-            ),
-            (
-                Faults {
-                    one_class: true,
-                    ..Faults::default()
-                },
-                "degenerate-output",
-                "POST /v1/classify",
-            ),
-        ] {
-            let findings = judged(faults);
-            let failed: Vec<_> = findings
-                .iter()
-                .filter(|f| f.verdict == Verdict::Fail && f.required)
-                .collect();
-            assert!(
-                failed.iter().any(|f| f.id == id && f.endpoint == endpoint),
-                "{id}: {findings:#?}"
-            );
-            assert!(failed.iter().all(|f| f.endpoint == endpoint), "{failed:#?}");
-        }
-    }
-
-    /// What is said where the classifier gives every document this answer.
-    fn always_classified_as(answer: &serde_json::Value) -> Vec<prony_model::Finding> {
-        let mut library = Library::new(Faults::default());
-        run(&["coverage", "diversity"], &surface(), Budget::Standard, |r| {
-            let reply = library.answer(r);
-            if r.path == "/v1/classify" && reply.status == 200 {
-                Reply::json(200, answer)
-            } else {
-                reply
-            }
-        })
-        .1
-    }
-
-    #[test]
-    fn inputs_of_one_class_may_get_the_same_class() {
-        for answer in [
-            json!({"label": "not_spam"}),
-            json!({"prediction": 0, "model": "v3", "threshold": 0.5}),
-            json!({"predictions": ["setosa"], "took_ms": 3}),
-        ] {
-            let findings = always_classified_as(&answer);
-            assert_eq!(complaints(&findings), [""; 0], "{answer}");
-            let class = findings.iter().find(|f| f.id == "constant-class");
-            assert!(
-                class.is_none_or(|f| f.title.ends_with("for all 6 inputs, and no certainty")),
-                "{answer}: {class:#?}"
-            );
-        }
-        for answer in [
-            json!({"label": "not_spam", "score": 0.98}),
-            json!({"label": "not_spam", "embedding": [1, 2, 3]}),
-            json!({"label": "not_spam", "text": "It is none."}),
-            json!({"results": [{"label": "alpha"}, {"label": "beta"}]}),
-        ] {
-            let findings = always_classified_as(&answer);
-            assert!(complaints(&findings).contains(&"input-ignored"), "{answer}");
-        }
-    }
-
-    /// The library with one more input of the search, required and chosen from a list.
-    fn with_choice(depends: bool) -> Vec<prony_model::Finding> {
-        let mut surface = surface();
-        let search = surface
-            .endpoints
-            .iter_mut()
-            .find(|e| e.name == "POST /v1/search")
-            .unwrap();
-        let schema = &mut search.body_schema.as_mut().unwrap().0;
-        schema["properties"]["language"] = json!({"type": "string", "enum": ["de", "fr", "it", "nl"]});
-        schema["required"].as_array_mut().unwrap().push(json!("language"));
-        for sample in &mut search.samples {
-            sample.inputs.insert("language".into(), "de".into());
-            let body = json!(sample.inputs);
-            sample.request = prony_model::Request::json("POST", "/v1/search", &body);
-        }
-        let mut library = Library::new(Faults::default());
-        run(&["coverage", "diversity"], &surface, Budget::Quick, |r| {
-            let reply = library.answer(r);
-            let language = body_json(r).and_then(|b| b.get("language").cloned());
-            match (language, serde_json::from_slice::<serde_json::Value>(&reply.body)) {
-                (Some(language), Ok(mut body)) => {
-                    body["language"] = language.clone();
-                    body["text"] = json!(if depends {
-                        format!("words in {language}")
-                    } else {
-                        "words".into()
-                    });
-                    Reply::json(reply.status, &body)
-                }
-                _ => reply,
-            }
-        })
-        .1
-    }
-
-    #[test]
-    fn a_required_choice_that_changes_nothing_is_a_warning() {
-        assert_eq!(complaints(&with_choice(true)), [""; 0]);
-        let findings = with_choice(false);
-        let ignored = findings.iter().find(|f| f.id == "input-ignored").expect("found");
-        assert_eq!((ignored.counted(), ignored.required), (Verdict::Warn, false));
-        assert!(ignored.title.contains("`language`"), "{}", ignored.title);
-    }
+/// Whether each call of an endpoint stores something or starts work that goes on, and nobody chose it for load.
+fn leaves_behind(surface: &Surface, endpoint: &Endpoint) -> bool {
+    let starts_jobs = surface.jobs.iter().any(|job| job.submit == endpoint.name);
+    (starts_jobs || surface.leaves_behind(endpoint)) && !surface.chosen.contains(&endpoint.name)
 }
+
+/// The requests of some trials, whatever is in the body of their answers.
+fn scenario(endpoint: &Endpoint, trials: &[Trial]) -> Scenario {
+    let items = trials
+        .iter()
+        .map(|t| Item {
+            request: t.request.clone(),
+            expect: Expect {
+                body: Vec::new(),
+                ..endpoint.expect.clone()
+            },
+        })
+        .collect();
+    Scenario::new(endpoint.name.clone(), items)
+}
+
+#[cfg(test)]
+mod tests;

@@ -280,9 +280,60 @@ fn come_back(errors: &[Seen<'_>]) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use prony_model::{Budget, Header, Limits, PhaseResult, Surface, Verdict};
     use serde_json::json;
 
-    use super::envelope;
+    use super::{collect, come_back, envelope};
+    use crate::fake::library::{Faults, Library, surface};
+    use crate::fake::{Reply, perform_times, run};
+    use crate::{BuildContext, RunView, Step, find};
+
+    fn view<'a>(surface: &'a Surface, phases: &'a [PhaseResult]) -> RunView<'a> {
+        RunView {
+            surface,
+            phases,
+            cores: 2,
+            shared_host: true,
+        }
+    }
+
+    /// What is said of a target that answers well until an experiment loads it, and then refuses with these headers.
+    fn refusing_under_load(name: &str, headers: &[Header]) -> Option<Verdict> {
+        let surface = surface();
+        let mut library = Library::new(Faults::default());
+        let (mut phases, _) = run(&["coverage", "baseline"], &surface, Budget::Quick, |r| {
+            library.answer(r)
+        });
+        let def = find(name).unwrap();
+        let limits = Limits::default();
+        let context = BuildContext {
+            surface: &surface,
+            budget: Budget::Quick,
+            time_s: def.time.most_s(Budget::Quick),
+            seed: 7,
+            limits: &limits,
+        };
+        let mut experiment = (def.build)(&context, &json!({})).expect("defaults are accepted");
+        let Step::Run(planned) = experiment.next(&view(&surface, &phases)) else {
+            panic!("{name} has nothing to run");
+        };
+        let mut refuse = |_: usize| Reply {
+            headers: headers.to_vec(),
+            ..Reply::bytes(503, "text/plain", b"busy".to_vec())
+        };
+        let index = phases.len() as u16;
+        phases.push(perform_times(&planned, index, 4, &mut refuse));
+        come_back(&collect(&view(&surface, &phases))).map(|f| f.verdict)
+    }
+
+    #[test]
+    fn refusals_under_load_alone_are_looked_at() {
+        for name in ["burst", "ladder"] {
+            assert_eq!(refusing_under_load(name, &[]), Some(Verdict::Warn), "{name}");
+            let told = [Header::new("retry-after", "1")];
+            assert_eq!(refusing_under_load(name, &told), Some(Verdict::Pass), "{name}");
+        }
+    }
 
     #[test]
     fn forms_are_told_apart_by_what_carries_the_words() {

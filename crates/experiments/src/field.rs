@@ -97,6 +97,24 @@ impl Field {
     }
 }
 
+/// Whether a name says that it bounds the tokens of an answer: `max_tokens`, `maxOutputTokens`, `n_predict`.
+pub(crate) fn limits_tokens(name: &str) -> bool {
+    let words = prony_model::name_words(name);
+    let has = |wanted: &[&str]| words.iter().any(|word| wanted.contains(&word.as_str()));
+    (has(&["max"]) && has(&["token", "tokens"])) || (has(&["predict"]) && has(&["n", "num"]))
+}
+
+/// Whether a value, or a schema, names such a bound anywhere within.
+pub(crate) fn names_token_limit(value: &Value) -> bool {
+    match value {
+        Value::Object(map) => map
+            .iter()
+            .any(|(name, inner)| limits_tokens(name) || names_token_limit(inner)),
+        Value::Array(list) => list.iter().any(names_token_limit),
+        _ => false,
+    }
+}
+
 /// Every input of the endpoint, the required first.
 pub(crate) fn fields(endpoint: &Endpoint) -> Vec<Field> {
     let mut found: Vec<Field> = endpoint
@@ -211,5 +229,32 @@ fn kind(schema: &Value) -> Kind {
         "array" => Kind::List,
         "object" => Kind::Object,
         _ => Kind::Unclear,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{limits_tokens, names_token_limit};
+
+    #[test]
+    fn a_bound_of_tokens_is_known_by_its_name_wherever_it_stands() {
+        for name in [
+            "max_tokens",
+            "max_new_tokens",
+            "maxOutputTokens",
+            "n_predict",
+            "num_predict",
+        ] {
+            assert!(limits_tokens(name), "{name}");
+        }
+        for name in ["max_length", "tokens", "predict", "n", "top_k"] {
+            assert!(!limits_tokens(name), "{name}");
+        }
+        assert!(names_token_limit(&json!({"options": {"num_predict": 16}})));
+        assert!(!names_token_limit(
+            &json!({"options": [{"seed": 1}], "prompt": "max_tokens"})
+        ));
     }
 }

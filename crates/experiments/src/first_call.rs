@@ -1,7 +1,7 @@
-//! Is the first call slower than the rest? The very first request to each endpoint, from the preflight, against the same
-//! endpoint's baseline. It sends nothing itself, and must not claim a cause: one observation cannot show one.
+//! Is the first call slower than the rest? The first request to each endpoint, from the preflight or from finding out what it takes,
+//! against the same endpoint's baseline. It sends nothing itself, and must not claim a cause: one observation cannot show one.
 
-use prony_model::{Budget, Finding, Outcome, PhaseResult, Sample, Severity, Verdict};
+use prony_model::{Budget, EarlyCalls, Finding, Outcome, PhaseResult, Sample, Severity, Source, Verdict};
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 
@@ -31,7 +31,7 @@ pub(crate) static DEF: ExperimentDef = ExperimentDef {
         Ok(Box::new(FirstCall { rule: asked }))
     },
     schema: || schema_for!(FirstCallParams),
-    example: "[experiment.first-call]\nratio = 3\nexcess_ms = 20\n",
+    example: "[experiment.first-call]\nratio = 3\nexcess_ms = 20\nfail_ms = 500\n",
 };
 
 /// Parameters of the first-call experiment.
@@ -42,6 +42,11 @@ pub(crate) struct FirstCallParams {
     pub ratio: f64,
     /// And when it takes so many ms longer than the slowest steady call.
     pub excess_ms: f64,
+    /// From so many ms more than the steady median on it is worth a warning. Less is told and no more: most servers make something at
+    /// their first call.
+    pub warn_ms: f64,
+    /// From so many ms more than the steady median on it is a fault: a person notices, and a client with a short timeout gives up.
+    pub fail_ms: f64,
     /// Steady calls needed to judge.
     pub steady_calls: usize,
 }
@@ -51,6 +56,8 @@ impl Default for FirstCallParams {
         Self {
             ratio: 3.0,
             excess_ms: 20.0,
+            warn_ms: 100.0,
+            fail_ms: 500.0,
             steady_calls: 20,
         }
     }
@@ -60,10 +67,23 @@ struct FirstCall {
     rule: FirstCallParams,
 }
 
+/// How much a slow first call matters, the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    /// No operator would act on it.
+    Small,
+    Notable,
+    Fault,
+}
+
 /// The first call of one endpoint beside its steady ones.
 struct Pair<'a> {
     endpoint: &'a str,
+    /// The first of the preflight.
     first: &'a Sample,
+    /// The calls before the run, by which it was found out what the endpoint takes.
+    early: Option<EarlyCalls>,
+    /// What the first call took: that of the preflight, or the slowest before the run where it took longer.
     first_ms: f64,
     median_ms: f64,
     slowest_ms: f64,
@@ -76,6 +96,35 @@ struct Pair<'a> {
 impl Pair<'_> {
     fn ratio(&self) -> f64 {
         self.first_ms / self.median_ms
+    }
+
+    /// Whether the slow call was one before the run.
+    fn was_early(&self) -> bool {
+        let own_ms = self.first.service().as_millis_f64();
+        self.early.is_some_and(|early| early.slowest_ms > own_ms)
+    }
+
+    /// Whether that call was the first exchange of all, so that reaching the target may be what took so long.
+    fn may_be_the_way(&self) -> bool {
+        self.was_early() && self.early.is_some_and(|early| early.holds_first)
+    }
+
+    /// How much the difference matters. A call before the run was timed from outside, and no monitor ran beside it: less than what a
+    /// wait for a core may come to is no fault there.
+    fn weight(&self, rule: &FirstCallParams) -> Weight {
+        let fail_ms = if self.was_early() {
+            rule.fail_ms.max(WAIT_MS_MAX)
+        } else {
+            rule.fail_ms
+        };
+        let more_ms = self.first_ms - self.median_ms;
+        if more_ms >= fail_ms {
+            Weight::Fault
+        } else if more_ms >= rule.warn_ms {
+            Weight::Notable
+        } else {
+            Weight::Small
+        }
     }
 
     /// Whether a time is far above the steady ones.
@@ -93,7 +142,8 @@ impl Pair<'_> {
 
     /// Whether no core was free meanwhile, and it took so little longer that it may have waited for one.
     fn may_have_waited(&self, preflight: &PhaseResult) -> bool {
-        self.first_ms - self.median_ms <= WAIT_MS_MAX
+        !self.was_early()
+            && self.first_ms - self.median_ms <= WAIT_MS_MAX
             && machine::was_full(preflight, self.first.sent, self.first.done) == Some(true)
     }
 
@@ -117,7 +167,7 @@ impl Experiment for FirstCall {
         };
         let pairs: Vec<Pair<'_>> = run
             .of("baseline")
-            .filter_map(|b| self.pair(preflight, b))
+            .filter_map(|b| self.pair(run, preflight, b))
             .collect();
         if pairs.is_empty() {
             return vec![undecided(
@@ -125,16 +175,28 @@ impl Experiment for FirstCall {
             )];
         }
         let mut slowest: Vec<&Pair<'_>> = pairs.iter().filter(|p| p.is_penalty(&self.rule)).collect();
-        slowest.sort_by(|a, b| b.first_ms.total_cmp(&a.first_ms));
-        let (held_up, slowest): (Vec<_>, Vec<_>) = slowest
+        let weight = |pair: &Pair<'_>| pair.weight(&self.rule);
+        slowest.sort_by(|a, b| {
+            let heavier = weight(b).cmp(&weight(a));
+            heavier.then(b.first_ms.total_cmp(&a.first_ms))
+        });
+        let (small, heavy): (Vec<_>, Vec<_>) = slowest
             .into_iter()
-            .partition(|pair| pair.may_have_waited(preflight));
+            .partition(|pair| weight(pair) == Weight::Small);
+        let (held_up, heavy): (Vec<_>, Vec<_>) = heavy
+            .into_iter()
+            .partition(|pair| pair.may_be_the_way() || pair.may_have_waited(preflight));
         let mut rests_on: Vec<&PhaseResult> = pairs.iter().map(|p| p.baseline).collect();
         rests_on.push(preflight);
-        let finding = match (slowest.first(), held_up.first()) {
-            (Some(worst), _) => penalty(worst, &slowest, &pairs, preflight),
-            (None, Some(worst)) => full_machine(worst, &pairs, preflight),
-            (None, None) => no_penalty(&pairs, preflight),
+        let finding = match (heavy.first(), held_up.first(), small.first()) {
+            (Some(worst), _, _) => {
+                let of_all = weight(worst);
+                let alike = heavy.iter().filter(|pair| weight(pair) == of_all).count();
+                penalty(worst, of_all, alike, &pairs, preflight)
+            }
+            (None, Some(worst), _) => unsure(worst, &pairs, preflight),
+            (None, None, Some(worst)) => small_penalty(worst, &pairs, preflight),
+            (None, None, None) => no_penalty(&pairs, preflight),
         };
         let cached = pairs
             .iter()
@@ -148,7 +210,12 @@ impl Experiment for FirstCall {
 }
 
 impl FirstCall {
-    fn pair<'a>(&self, preflight: &'a PhaseResult, baseline: &'a PhaseResult) -> Option<Pair<'a>> {
+    fn pair<'a>(
+        &self,
+        run: &RunView<'_>,
+        preflight: &'a PhaseResult,
+        baseline: &'a PhaseResult,
+    ) -> Option<Pair<'a>> {
         let endpoint = baseline.phase.name.as_str();
         let first = Timings::of(preflight, endpoint)
             .samples()
@@ -183,11 +250,14 @@ impl FirstCall {
             .filter(|s| s.item != first.item)
             .map(|s| s.service().as_millis_f64())
             .collect();
+        let early = run.surface.called.get(endpoint).copied();
+        let own_ms = first.service().as_millis_f64();
         Some(Pair {
             other_inputs_ms: (!others.is_empty()).then(|| prony_stats::median(&mut others)),
             endpoint,
             first,
-            first_ms: first.service().as_millis_f64(),
+            early,
+            first_ms: early.map_or(own_ms, |early| own_ms.max(early.slowest_ms)),
             median_ms,
             slowest_ms: steady.iter().copied().fold(0.0, f64::max),
             n: steady.len(),
@@ -211,29 +281,96 @@ fn undecided(why: &str) -> Finding {
 fn no_penalty(pairs: &[Pair<'_>], preflight: &PhaseResult) -> Finding {
     Draft::new(NAME, "first-call-penalty", "")
         .title("No first call was much slower than the rest")
-        .detail(
-            "The very first request of this run to each endpoint is compared with its steady calls. The target may have been warm \
-             already: restart it and repeat to learn about a cold start.",
+        .detail(format!(
+            "{} The target may have been warm already: restart it and repeat to learn about a cold start.",
+            compared(pairs)
+        ))
+        .table(
+            "First call against steady calls",
+            &COLUMNS,
+            pairs.iter().map(row).collect(),
+            &source(preflight, ""),
         )
-        .table("First call against steady calls", &COLUMNS, pairs.iter().map(row).collect(), &source(preflight, ""))
         .done()
 }
 
-/// A slow first call on a machine that had no core left for it.
-fn full_machine(worst: &Pair<'_>, all: &[Pair<'_>], preflight: &PhaseResult) -> Finding {
-    let evidence = source(preflight, worst.endpoint);
+/// What is compared.
+fn compared(pairs: &[Pair<'_>]) -> String {
+    let early = if pairs.iter().any(|pair| pair.early.is_some()) {
+        " Some endpoints were called before the preflight, to find out what they take: for these the slowest of those calls counts, \
+         where it took longer."
+    } else {
+        ""
+    };
+    format!("The first request of the preflight to each endpoint is compared with its steady calls.{early}")
+}
+
+/// A first call that took longer, and not by so much that anybody would act on it.
+fn small_penalty(worst: &Pair<'_>, all: &[Pair<'_>], preflight: &PhaseResult) -> Finding {
     Draft::new(NAME, "first-call-penalty", worst.endpoint)
-        .verdict(Verdict::Inconclusive, Severity::Info)
         .advisory()
         .title(format!(
-            "The first call of {} took {} in place of {}, but no core of the machine was free",
+            "The first call of {} took {} in place of {}: little enough to leave it so",
             worst.endpoint,
             ms(worst.first_ms),
             ms(worst.median_ms)
         ))
-        .detail(
-            "Other programs used all cores meanwhile, or the hypervisor took them: the call may have waited for one. So may those of              other endpoints that the table shows as slow.",
+        .detail(format!(
+            "{} Most servers make something at their first call: a pool of threads, a cache, a library that is read.",
+            compared(all)
+        ))
+        .figure("first call", worst.first_ms, "ms", 1, &first_source(worst, preflight))
+        .figure(
+            "median of the later calls",
+            worst.median_ms,
+            "ms",
+            worst.n,
+            &source(worst.baseline, worst.endpoint),
         )
+        .table("First call against steady calls", &COLUMNS, all.iter().map(row).collect(), &source(preflight, ""))
+        .done()
+}
+
+/// Where the time of the first call comes from.
+fn first_source(pair: &Pair<'_>, preflight: &PhaseResult) -> Source {
+    if pair.was_early() {
+        Source {
+            phase: None,
+            scenario: pair.endpoint.to_owned(),
+        }
+    } else {
+        source(preflight, pair.endpoint)
+    }
+}
+
+/// A slow first call that something else than the target may explain.
+fn unsure(worst: &Pair<'_>, all: &[Pair<'_>], preflight: &PhaseResult) -> Finding {
+    let evidence = first_source(worst, preflight);
+    let (but, why, advice) = if worst.may_be_the_way() {
+        (
+            "it was the first exchange of all",
+            "It came before the run, by the address given, and its time also holds what is done once to reach the target, such as \
+             resolving its name.",
+            "Restart the target and repeat with another address of it, such as its root.",
+        )
+    } else {
+        (
+            "no core of the machine was free",
+            "Other programs used all cores meanwhile, or the hypervisor took them: the call may have waited for one. So may those of \
+             other endpoints that the table shows as slow.",
+            "Restart the target and repeat while nothing else runs on the machine.",
+        )
+    };
+    Draft::new(NAME, "first-call-penalty", worst.endpoint)
+        .verdict(Verdict::Inconclusive, Severity::Info)
+        .advisory()
+        .title(format!(
+            "The first call of {} took {} in place of {}, but {but}",
+            worst.endpoint,
+            ms(worst.first_ms),
+            ms(worst.median_ms)
+        ))
+        .detail(why)
         .figure("first call", worst.first_ms, "ms", 1, &evidence)
         .figure(
             "median of the later calls",
@@ -242,8 +379,13 @@ fn full_machine(worst: &Pair<'_>, all: &[Pair<'_>], preflight: &PhaseResult) -> 
             worst.n,
             &source(worst.baseline, worst.endpoint),
         )
-        .table("First call against steady calls", &COLUMNS, all.iter().map(row).collect(), &evidence)
-        .advice("Restart the target and repeat while nothing else runs on the machine.", "")
+        .table(
+            "First call against steady calls",
+            &COLUMNS,
+            all.iter().map(row).collect(),
+            &evidence,
+        )
+        .advice(advice, "")
         .done()
 }
 
@@ -275,20 +417,43 @@ fn cached(pair: &Pair<'_>, preflight: &PhaseResult) -> Finding {
         .done()
 }
 
-fn penalty(worst: &Pair<'_>, slow: &[&Pair<'_>], all: &[Pair<'_>], preflight: &PhaseResult) -> Finding {
-    let others = match slow.len() {
+/// A first call that took much longer; so did those of so many endpoints, by the like.
+fn penalty(
+    worst: &Pair<'_>,
+    weight: Weight,
+    alike: usize,
+    all: &[Pair<'_>],
+    preflight: &PhaseResult,
+) -> Finding {
+    let others = match alike {
         1 => String::new(),
         n => format!("; {} other endpoints show the same", n - 1),
     };
-    let first_of_all = if worst.first.seq == 0 {
+    let early = worst.early.filter(|_| worst.was_early());
+    let which = early.map_or_else(
+        || "The time to connect is not in it.".to_owned(),
+        |early| {
+            format!(
+                "It was one of {} calls before the run, by which it was found out what the endpoint takes; the fastest exchange of \
+                 that time is taken off for connecting and the way.",
+                early.calls
+            )
+        },
+    );
+    let first_of_all = if worst.first.seq == 0 && early.is_none() {
         " It was also the first measured request to any endpoint."
     } else {
         ""
     };
-    let endpoint = if slow.len() == 1 { worst.endpoint } else { "" };
-    let evidence = source(preflight, worst.endpoint);
-    Draft::new(NAME, "first-call-penalty", endpoint)
-        .verdict(Verdict::Fail, Severity::Medium)
+    let endpoint = if alike == 1 { worst.endpoint } else { "" };
+    let evidence = first_source(worst, preflight);
+    let draft = Draft::new(NAME, "first-call-penalty", endpoint);
+    let draft = if weight == Weight::Fault {
+        draft.verdict(Verdict::Fail, Severity::Medium)
+    } else {
+        draft.verdict(Verdict::Warn, Severity::Low).advisory()
+    };
+    draft
         .title(format!(
             "The first call of {} took {}, {} times the usual {}{others}",
             worst.endpoint,
@@ -297,7 +462,7 @@ fn penalty(worst: &Pair<'_>, slow: &[&Pair<'_>], all: &[Pair<'_>], preflight: &P
             ms(worst.median_ms)
         ))
         .detail(format!(
-            "The time to connect is not in it. The slowest of {} later calls took {}; were the first one like the others, it would \
+            "{which} The slowest of {} later calls took {}; were the first one like the others, it would \
              be the slowest with a chance of 1 in {}.{first_of_all} One first call cannot show the cause: it is consistent with a \
              model or a library that is loaded at first use. Restart the target and repeat to confirm.",
             worst.n,
@@ -315,8 +480,9 @@ fn penalty(worst: &Pair<'_>, slow: &[&Pair<'_>], all: &[Pair<'_>], preflight: &P
         .done()
 }
 
-const COLUMNS: [&str; 6] = [
+const COLUMNS: [&str; 7] = [
     "Endpoint",
+    "Calls before the run",
     "First, ms",
     "Steady median, ms",
     "Steady slowest, ms",
@@ -327,6 +493,7 @@ const COLUMNS: [&str; 6] = [
 fn row(pair: &Pair<'_>) -> Vec<String> {
     vec![
         pair.endpoint.to_owned(),
+        pair.early.map_or(0, |early| early.calls).to_string(),
         digits(pair.first_ms),
         digits(pair.median_ms),
         digits(pair.slowest_ms),

@@ -1,18 +1,19 @@
 //! Gates: conditions on a phase or on a finding, decided on the interval and not on the point.
 //!
 //! PASS when the pessimistic end of the interval meets the limit, FAIL when the optimistic end misses it, else
-//! INCONCLUSIVE. No data is INCONCLUSIVE and never a pass; an invalid phase is INVALID. Over several gates a FAIL must hold
-//! after Holm's correction.
+//! INCONCLUSIVE. No data is INCONCLUSIVE and never a pass; an invalid phase is INVALID. A time is one of good answers; what
+//! time-outs say of it over all requests is held as well. Over several gates a FAIL must hold after Holm's correction.
 
 mod condition;
 mod family;
 mod on_findings;
+mod over_all;
 
 use prony_model::{Figure, Finding, Gate, GateResult, PhaseResult, Source, Verdict};
 
 pub use condition::{Check, CheckError, FINDING_FORMS, FOUND_FIGURES, FoundFigure, Op, Wanted};
 
-use crate::metric::{Measured, Metric};
+use crate::metric::{CONFIDENCE, Measured, Metric};
 
 /// Holds all gates of a run against what was recorded and concluded.
 pub fn judge_gates(gates: &[Gate], phases: &[PhaseResult], findings: &[Finding]) -> Vec<GateResult> {
@@ -51,44 +52,72 @@ fn on_phase(gate: &Gate, metric: Metric, op: Op, limit: f64, phases: &[PhaseResu
             format!("No data: phase {} did not run.", gate.phase),
         );
     };
-    let Some(measured) = metric.measure(phase, gate.scenario.as_deref()) else {
+    let scenario = gate.scenario.as_deref();
+    let place = place(gate);
+    let required = format!("{} {}", op.words(), number(limit));
+    let source = Source {
+        phase: Some(phase.summary.index),
+        scenario: gate.scenario.clone().unwrap_or_default(),
+    };
+    let invalid = phase.summary.validity.invalid.first();
+    let invalid = invalid.map(|issue| format!("The phase is invalid: {}.", issue.says));
+    let measured = metric.measure(phase, scenario);
+    let good_alone = |m: &Measured| m.interval.map(|interval| op.decide(limit, interval));
+    let all = over_all::times(metric, op, phase, scenario)
+        .filter(|_| measured.as_ref().and_then(good_alone) != Some(Verdict::Fail));
+    let failed = metric.left_out(phase, scenario);
+    let others = all.as_ref().is_some_and(|all| failed > all.timed_out() as u64);
+    if let Some(missed) = all.as_ref().and_then(|all| all.missed(limit, CONFIDENCE)) {
+        let figure = over_all::figure(&missed, source);
+        if let Some(says) = invalid {
+            return result(Verdict::Invalid, Some(figure), says);
+        }
+        let says = over_all::says(&missed, &metric.label(), limit, &required, others);
+        return result(Verdict::Fail, Some(figure), format!("{place}: {says}"));
+    }
+    let Some(measured) = measured else {
         return result(
             Verdict::Inconclusive,
             None,
             format!("No data: {} could not be measured.", metric.label()),
         );
     };
-    let source = Source {
-        phase: Some(phase.summary.index),
-        scenario: gate.scenario.clone().unwrap_or_default(),
-    };
     let figure = figure(&measured, source);
-    if let Some(issue) = phase.summary.validity.invalid.first() {
-        return result(
-            Verdict::Invalid,
-            Some(figure),
-            format!("The phase is invalid: {}.", issue.says),
-        );
+    if let Some(says) = invalid {
+        return result(Verdict::Invalid, Some(figure), says);
     }
-    let place = place(gate);
+    // Where requests failed it is said of which answers a time is.
+    let (good, of_good) = if failed > 0 {
+        (" good", " of the good answers")
+    } else {
+        ("", "")
+    };
     let (label, value) = (&measured.label, shown(&measured));
-    let required = format!("{} {}", op.words(), number(limit));
     let Some(interval) = measured.interval else {
         let says = format!(
-            "{place}: {label} {value} from {} answers, too few: an interval needs {} independent ones.",
+            "{place}: {label} {value} from {}{good} answers, too few: an interval needs {} independent ones.",
             measured.n, measured.needs_n
         );
         return result(Verdict::Inconclusive, Some(figure), says);
     };
+    let value = value + of_good;
     let verdict = op.decide(limit, interval);
     if phase.summary.partial && verdict == Verdict::Pass {
         let says = format!("{place}: {label} {value} so far, but the phase was cut short.");
         return result(Verdict::Inconclusive, Some(figure), says);
     }
-    if verdict == Verdict::Pass && metric.did_not_finish(phase, gate.scenario.as_deref()) {
+    if verdict == Verdict::Pass && metric.did_not_finish(phase, scenario) {
         let says = format!(
-            "{place}: {label} {value} of the good answers, but so many requests failed that the {label} of all of them did not \
-             finish."
+            "{place}: {label} {value}, but so many requests failed that the {label} of all of them did not finish."
+        );
+        return result(Verdict::Inconclusive, Some(figure), says);
+    }
+    if let Some(all) = all.filter(|all| verdict == Verdict::Pass && !over_all::meets(all, op, limit)) {
+        let says = format!(
+            "{place}: {label} {value}, but {} of {} ran into a time-out, and over all of them it is not sure that the {label} is \
+             {required}.",
+            all.timed_out(),
+            over_all::requests(all.n(), others)
         );
         return result(Verdict::Inconclusive, Some(figure), says);
     }

@@ -1,5 +1,6 @@
-//! What happens with bad input? Requests derived from the document, or from a sample request alone, and from a catalogue of
-//! hostile texts, each with what a sound target may answer; on request also clients that stop half-way or leave.
+//! What happens with bad input? Requests derived from the document, or from a sample request alone, from the parts of a form, the
+//! arguments of a tool, and a catalogue of hostile texts, each with what a sound target may answer; on request also clients that
+//! stop half-way or leave.
 //!
 //! Only what an HTTP client sees counts: statuses, bodies, closed connections, and whether a good request is still
 //! answered afterwards. Where a document does not forbid an input, a normal answer to it is no fault.
@@ -9,13 +10,17 @@ mod case;
 mod catalogue;
 mod clients;
 mod findings;
+mod forms;
 mod generate;
 mod judge;
 mod plan;
+mod tools;
+#[cfg(test)]
+mod upload_tests;
 
 use std::collections::VecDeque;
 
-use prony_model::{BodyCheck, Budget, Capture, Finding, Limits, Nanos, Phase, Role, Scenario, Shape};
+use prony_model::{Budget, Capture, Finding, Limits, Nanos, Phase, Role, Scenario, Shape};
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 
@@ -171,7 +176,7 @@ impl Experiment for InputValidation {
             .iter()
             .map(|plan| judge::Judged::new(plan, first, again, run.phase(NAME, &rest_name(&plan.endpoint))))
             .collect();
-        findings::findings(&judged, &self.after, run, first)
+        findings::findings(&judged, &self.after, &plan::gaps(run), run, first)
     }
 }
 
@@ -190,14 +195,19 @@ impl InputValidation {
             let is_tested = (endpoint.is_work() || endpoint.role == Role::Listing)
                 && endpoint.role != Role::Tile
                 && !endpoint.creates();
-            // A tool refuses within a good status, which is judged by other rules than HTTP's.
-            let is_tested = is_tested && !endpoint.expect.body.contains(&BodyCheck::Rpc);
+            // A tool may do anything with what it takes: only those are called wrongly that are called often anyway.
+            let is_tested = is_tested && (!plan::is_tool(endpoint) || plan::may_be_loaded(run, endpoint));
             let mut cases = base
                 .filter(|_| is_tested)
                 .map_or_else(Vec::new, |base| generate::cases(endpoint, base, self.seed));
             cases.retain(|c| {
                 c.class != Class::WrongMethod || !plan::is_declared(run, endpoint, &c.request.method)
             });
+            // A bad file that is kept would stand in the way, too.
+            if run.surface.leaves_behind(endpoint) {
+                let is_opaque = base.is_some_and(|good| forms::is_opaque(&good.request));
+                cases.retain(|c| !(c.class.is_file() || is_opaque && c.class == Class::EmptyBody));
+            }
             // Credentials can be judged where nothing is answered without them, too.
             if let (Some(header), Some(sample)) = (
                 plan::guard(run, &endpoint.name),
@@ -206,7 +216,10 @@ impl InputValidation {
                 cases.splice(0..0, generate::credentials(&sample.request, header));
             }
             cases.truncate(self.cases_max.max(1));
-            plans.push(Plan::new(&endpoint.name, base.map(|b| b.request.clone()), cases));
+            plans.push(Plan {
+                generates: base.is_some_and(|good| plan::is_generating(run, endpoint, good)),
+                ..Plan::new(&endpoint.name, base.map(|b| b.request.clone()), cases)
+            });
         }
         plans.sort_by_key(|p| {
             run.surface
@@ -477,11 +490,20 @@ mod tests {
     fn effects_of_hostile_texts_are_seen() {
         let with = |r: &Request| String::from_utf8_lossy(&r.body.to_bytes().unwrap_or_default()).into_owned();
         let template = but_for(|r| {
-            with(r)
-                .contains("7331*7919")
-                .then(|| Reply::json(200, &json!({"hits": [], "q": "58054189"})))
+            with(r).contains("7331*7919").then(|| {
+                Reply::json(
+                    200,
+                    &json!({"hits": [], "q": "prony58054189ynorp prony${7331*7919}ynorp"}),
+                )
+            })
         });
         assert_eq!(find(&template, "text-was-executed").verdict, Verdict::Fail);
+        let told = but_for(|r| {
+            with(r)
+                .contains("7331*7919")
+                .then(|| Reply::json(200, &json!({"hits": [], "q": "7331 times 7919 is 58054189"})))
+        });
+        assert!(!complaints(&told).contains(&"text-was-executed"), "{told:#?}");
         let passwd = but_for(|r| {
             r.path
                 .contains("passwd")

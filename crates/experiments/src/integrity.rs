@@ -2,10 +2,12 @@
 //! each answer must be the one to its own request, and complete.
 //!
 //! `integrity/marks.rs` finds out how an answer can be told to belong, `integrity/judge.rs` counts and words what came back,
-//! `integrity/parts.rs` asks for parts of what is served as bytes. How many requests really ran at once is the ladder's answer.
+//! `integrity/near.rs` knows the numbers of an answer again, `integrity/parts.rs` asks for parts of what is served as bytes. How many
+//! requests really ran at once is the ladder's answer.
 
 mod judge;
 mod marks;
+mod near;
 mod parts;
 
 use prony_model::{Abandon, Budget, Capture, Endpoint, Finding, Limits, Phase, PhaseResult, Scenario, Shape};
@@ -15,7 +17,7 @@ use serde::Deserialize;
 use crate::experiment::params;
 use crate::primary::{heaviest, primary, solo_ms};
 use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
-use marks::{Marked, Trial};
+use marks::{Kind, Marked, Trial};
 use parts::Parts;
 
 const NAME: &str = "integrity";
@@ -228,15 +230,27 @@ impl Integrity {
             scenarios: vec![scenario],
             shape,
             limits: self.limits.clone(),
-            capture: if stage == 0 {
-                Capture::responses(trials)
-            } else {
-                Capture {
+            capture: match stage {
+                0 => Capture::responses(trials),
+                2 if course.can_tell_numbers() => Capture {
+                    responses_max: near::ANSWERS_MAX,
+                    body_bytes_max: near::BYTES_MAX,
+                    digests: true,
+                },
+                _ => Capture {
                     digests: true,
                     ..Capture::NONE
-                }
+                },
             },
         })
+    }
+}
+
+impl Course {
+    /// Whether an answer under load may tell by its numbers that it is another's, however they are rounded.
+    fn can_tell_numbers(&self) -> bool {
+        let kind = self.marked.as_ref().map(|marked| &marked.kind);
+        self.trial.computes && matches!(kind, Some(Kind::Bytes(references)) if near::can_tell(references))
     }
 }
 
@@ -266,12 +280,12 @@ fn alone_s(run: &RunView<'_>, course: &Course) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use prony_model::{Budget, Finding, Verdict};
-    use serde_json::json;
+    use prony_model::{BodyCheck, Budget, Finding, PhaseResult, Verdict};
+    use serde_json::{Value, json};
 
     use super::NAME;
-    use crate::fake::library::surface;
-    use crate::fake::{Reply, run};
+    use crate::fake::library::{DOCUMENTS, surface};
+    use crate::fake::{Reply, body_json, run};
 
     /// The verdict on documents whose answers also tell a number under this name: another one once the trial is over.
     fn with_changing(name: &str) -> Finding {
@@ -285,6 +299,56 @@ mod tests {
             Reply::json(200, &json!({"path": request.path, name: number}))
         });
         findings.into_iter().find(|f| f.id == NAME).expect("concludes")
+    }
+
+    /// What comes of a model that is asked about documents and answers this of the `k`-th; `call` counts all requests.
+    fn with_model(answer: impl Fn(usize, u64) -> Value) -> (Vec<PhaseResult>, Finding) {
+        let mut surface = surface();
+        surface.endpoints.retain(|e| e.name == "POST /v1/classify");
+        let mut call = 0;
+        let (phases, findings) = run(&["coverage", NAME], &surface, Budget::Quick, |request| {
+            call += 1;
+            let body = body_json(request).unwrap_or_default();
+            match DOCUMENTS.iter().position(|name| body["document"] == *name) {
+                Some(k) => Reply::json(200, &answer(k, call)),
+                None => Reply::json(404, &json!({"error": "not found"})),
+            }
+        });
+        let found = findings.into_iter().find(|f| f.id == NAME).expect("concludes");
+        (phases, found)
+    }
+
+    #[test]
+    fn what_a_model_computes_is_no_name_of_its_request() {
+        const WORDS: [&str; 6] = ["ships", "bridges", "trains", "maps", "towers", "rivers"];
+        let computed: [(&str, &dyn Fn(usize) -> Value); 2] = [
+            ("a number", &|k| json!(0.123_456 + k as f64)),
+            ("a text", &|k| {
+                json!(format!("This one is about {} and little else.", WORDS[k]))
+            }),
+        ];
+        for (what, value) in computed {
+            let (_, found) = with_model(|k, call| json!({"took": call, "says": value(k)}));
+            assert_eq!(found.verdict, Verdict::Pass, "{what}: {}", found.title);
+            assert!(
+                found.title.contains("a swap could not have been seen"),
+                "{what}: {}",
+                found.title
+            );
+        }
+        let (_, found) = with_model(|k, call| json!({"took": call, "document": DOCUMENTS[k]}));
+        assert!(found.title.contains("about their own request"), "{}", found.title);
+    }
+
+    #[test]
+    fn answers_that_are_the_same_bytes_must_also_be_json_where_they_were() {
+        let (phases, found) = with_model(|k, _| json!({"vector": [k, 1, 2, 3]}));
+        assert!(found.title.contains("the same bytes"), "{}", found.title);
+        let together = phases.iter().find(|p| p.phase.name.ends_with("together"));
+        let together = &together.expect("it ran").phase;
+        let is_json = BodyCheck::Json(String::new());
+        let mut items = together.scenarios.iter().flat_map(|s| &s.items);
+        assert!(items.all(|item| item.expect.body.contains(&is_json)));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! latencies. It must not know what the jobs do.
 
 mod judge;
+mod queue;
 mod state;
 mod story;
 
@@ -30,6 +31,8 @@ const PAUSES_MS: [f64; 5] = [5.0, 10.0, 25.0, 50.0, 100.0];
 const LOOKS: u64 = 20;
 /// Most rounds.
 const ROUNDS_MAX: usize = 200;
+/// Most jobs of other experiments that are watched beside the own ones: the first of them tell whether the queue ever moves.
+const EARLIER_MAX: usize = 4;
 /// Most bytes of a status that are read: it may carry all results.
 const STATUS_BYTES_MAX: u32 = 2 << 20;
 /// An id that nobody gave: well formed, so that only looking it up tells.
@@ -149,7 +152,7 @@ impl JobLifecycle {
     }
 
     fn submit(&mut self, api: &JobApi, endpoint: &Endpoint, run: &RunView<'_>) -> Option<Phase> {
-        let good = requests(run, endpoint);
+        let good = inputs(run, endpoint);
         if good.is_empty() {
             return None;
         }
@@ -217,7 +220,7 @@ impl JobLifecycle {
         Some(phase)
     }
 
-    /// Another round of looks at the jobs that have not ended, while there is time.
+    /// Another round of looks at the jobs that have not ended, while there is time and one of them is our own.
     fn watch(&mut self, round: usize, run: &RunView<'_>) -> Option<Phase> {
         let life = self.lives.last()?;
         let watched = life.watched(run)?;
@@ -225,8 +228,10 @@ impl JobLifecycle {
         if open.is_empty() || watched.span_s >= self.wait_s || round >= ROUNDS_MAX {
             return None;
         }
+        let earlier = watched.earlier.iter().filter(|s| s.is_open());
         let items: Vec<Item> = open
-            .iter()
+            .into_iter()
+            .chain(earlier)
             .map(|story| Item {
                 request: Request::get(path(&life.api.status, &life.api.parameter, &story.id)),
                 expect: Expect::default(),
@@ -275,6 +280,10 @@ impl JobLifecycle {
 struct Watched<'a> {
     api: &'a JobApi,
     stories: Vec<Story>,
+    /// Jobs that other experiments of this run had started.
+    earlier: Vec<Story>,
+    /// How long each round took, in seconds.
+    rounds_s: Vec<f64>,
     /// Submissions with bad input that were refused at once, with their status.
     refused: Option<u16>,
     submitted: &'a PhaseResult,
@@ -298,6 +307,29 @@ impl Life {
             .collect()
     }
 
+    /// The first jobs that other experiments had the target start.
+    fn earlier(&self, run: &RunView<'_>) -> Vec<Story> {
+        let mut found: Vec<Story> = Vec::new();
+        let taken = ["coverage", "diversity"]
+            .iter()
+            .flat_map(|experiment| run.of(experiment).collect::<Vec<_>>())
+            .flat_map(|phase| answers(phase, &self.api.submit))
+            .filter(|a| (200..300).contains(&a.sample.status));
+        for answer in taken {
+            let id = answer.json().and_then(|json| id_in(&json, &self.api.id_key));
+            let Some(id) = id.filter(|id| found.iter().all(|story| story.id != *id)) else {
+                continue;
+            };
+            let mut story = Story::new(id, Kind::Earlier);
+            story.see(&answer, 0);
+            found.push(story);
+            if found.len() == EARLIER_MAX {
+                break;
+            }
+        }
+        found
+    }
+
     fn watched<'a>(&'a self, run: &RunView<'a>) -> Option<Watched<'a>> {
         let submitted = run.phase(NAME, &self.submit)?;
         let first = answers(submitted, "jobs");
@@ -307,22 +339,24 @@ impl Life {
             .filter_map(|(k, id)| {
                 let own = first.iter().find(|a| a.item as usize == k)?;
                 let mut story = Story::new(id, self.kinds[k].clone());
-                story.see(own);
+                story.see(own, 0);
                 Some(story)
             })
             .collect();
+        let mut earlier = self.earlier(run);
+        earlier.retain(|other| stories.iter().all(|story| story.id != other.id));
         let watches: Vec<&PhaseResult> = self
             .watches
             .iter()
             .filter_map(|name| run.phase(NAME, name))
             .collect();
-        for phase in &watches {
+        for (round, phase) in (1..).zip(&watches) {
             for look in answers(phase, "status") {
                 let seen = |story: &&mut Story| {
                     look.request.path == path(&self.api.status, &self.api.parameter, &story.id)
                 };
-                if let Some(story) = stories.iter_mut().find(seen) {
-                    story.see(&look);
+                if let Some(story) = stories.iter_mut().chain(&mut earlier).find(seen) {
+                    story.see(&look, round);
                 }
             }
         }
@@ -336,6 +370,11 @@ impl Life {
         Some(Watched {
             api: &self.api,
             stories,
+            earlier,
+            rounds_s: watches
+                .iter()
+                .map(|w| (w.summary.ended - w.summary.started).as_secs_f64())
+                .collect(),
             refused,
             submitted,
             cancel: self.cancel.as_ref().and_then(|name| run.phase(NAME, name)),
@@ -344,6 +383,22 @@ impl Life {
             last,
         })
     }
+}
+
+/// The requests to start jobs with: those that were answered well, then those that were not sent yet.
+fn inputs(run: &RunView<'_>, endpoint: &Endpoint) -> Vec<Item> {
+    let mut inputs = requests(run, endpoint);
+    let sent = run
+        .of("coverage")
+        .filter_map(|phase| {
+            let index = phase.scenario(&endpoint.name)?;
+            Some(phase.phase.scenarios[usize::from(index)].items.len())
+        })
+        .max();
+    if let Some(sent) = sent.filter(|_| !inputs.is_empty()) {
+        inputs.extend(endpoint.items().into_iter().skip(sent));
+    }
+    inputs
 }
 
 /// The id under that key, at the top or one level below.

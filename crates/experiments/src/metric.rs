@@ -1,14 +1,17 @@
 //! The metrics that a gate may name, and how each is measured on a recorded phase.
 //!
-//! Times are of answers that were as expected only: percentiles never mix outcomes.
+//! Times are of answers that were as expected only: percentiles never mix outcomes. What time-outs make of a percentile over all
+//! requests is in `metric/timed_out.rs`.
 
 mod streamed;
+mod timed_out;
 
 use prony_model::{Nanos, Outcome, PhaseResult, Sample, SummaryRow};
 use prony_stats::{autocorrelation, binomial, mean, order, student, variance};
 
 pub(crate) use streamed::gaps_ms;
 pub use streamed::{StreamSpan, Unit};
+pub(crate) use timed_out::{Missed, WithTimeouts};
 
 /// Confidence of every interval.
 pub(crate) const CONFIDENCE: f64 = 0.95;
@@ -327,6 +330,19 @@ impl Metric {
             return false;
         };
         view.failed() as f64 > (1.0 - p) * view.finished() as f64
+    }
+
+    /// Failed requests that a time leaves out, because it is of good answers only; none for what is no time.
+    pub(crate) fn left_out(self, phase: &PhaseResult, scenario: Option<&str>) -> u64 {
+        match self {
+            Self::Quantile(..)
+            | Self::Mean(_)
+            | Self::Max(_)
+            | Self::StreamQuantile(..)
+            | Self::StreamMean(..)
+            | Self::StreamMax(..) => View::new(phase, scenario).map_or(0, |view| view.failed()),
+            _ => 0,
+        }
     }
 
     /// Its interval may decide only where the quantile is worth ten independent values on its thin side.

@@ -1,10 +1,11 @@
 //! When there is too much traffic, does it bend, break, or stay broken? One script in open loop: below the capacity, far above
 //! it, and back.
 //!
-//! The load is here; `overload/surge.rs`, `recovery.rs`, `outage.rs` and `resend.rs` hold the arithmetic, `class.rs` the rules
-//! and `report.rs` and `refused.rs` the words. It must not know what answers mean, and never goes beyond the rate that the user allows.
+//! The load is here; `overload/surge.rs`, `recovery.rs`, `lingering.rs`, `outage.rs` and `resend.rs` hold the arithmetic,
+//! `class.rs` the rules and `report.rs` and `refused.rs` the words. It must not know what answers mean, and never goes beyond the rate that the user allows.
 
 mod class;
+mod lingering;
 mod outage;
 mod recovery;
 mod refused;
@@ -26,7 +27,7 @@ use crate::ladder::{is_saturated, throughput_max};
 use crate::objective::Objective;
 use crate::primary::{heaviest, scenario, solo_ms};
 use crate::{Basis, Experiment, ExperimentDef, ParamError, RunView, Step, Time};
-use surge::Surge;
+use surge::{SCRIPT_S, Surge};
 
 const NAME: &str = "overload";
 /// Names of its phases.
@@ -90,7 +91,8 @@ pub(crate) struct OverloadParams {
     pub rate: Option<f64>,
     /// Highest rate that may be sent, per second. By default 2000.
     pub rate_max: Option<f64>,
-    /// Seconds for all of it. By default 30 (quick), 60 (standard) or 240 (thorough).
+    /// Seconds for all of it. By default 30 (quick), 60 (standard) or 240 (thorough). From 567 on (1134 with `retries`) the end is
+    /// watched for 300 s, and only then a target that is not back is called metastable.
     pub duration_s: Option<f64>,
     /// Whether to repeat it with clients that send again what failed. By default only in a thorough run.
     pub retries: Option<bool>,
@@ -119,6 +121,8 @@ struct Course {
     origin: &'static str,
     /// How the clients retry, in the surge with retries.
     retry: Retry,
+    /// Seconds for all of the experiment with which the script has its full length.
+    full_s: f64,
 }
 
 impl Experiment for Overload {
@@ -132,7 +136,7 @@ impl Experiment for Overload {
         let Some(course) = self.course.clone() else {
             return Step::Done;
         };
-        let surge_s = self.duration_s * (1.0 - RESEND_SHARE) / if self.retries { 2.0 } else { 1.0 };
+        let surge_s = self.duration_s * self.surge_share();
         let resend_s = self.duration_s * RESEND_SHARE;
         let rate_max = self.asked.rate_max.unwrap_or(RATE_MAX);
         loop {
@@ -180,6 +184,11 @@ impl Experiment for Overload {
 }
 
 impl Overload {
+    /// Share of the time for each surge.
+    fn surge_share(&self) -> f64 {
+        (1.0 - RESEND_SHARE) / if self.retries { 2.0 } else { 1.0 }
+    }
+
     fn begin(&self, run: &RunView<'_>, endpoint: &Endpoint) -> Option<Course> {
         let objective = Objective::new(self.asked.slo_quantile, self.asked.slo_ms, solo_ms(run, endpoint))?;
         let given = self.asked.rate.map(|rate| (rate, "given"));
@@ -209,6 +218,7 @@ impl Overload {
             capacity,
             origin,
             retry,
+            full_s: SCRIPT_S / self.surge_share(),
         })
     }
 

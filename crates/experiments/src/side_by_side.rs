@@ -15,7 +15,7 @@ use serde::Deserialize;
 use crate::answer::answers;
 use crate::draft::{Draft, source};
 use crate::experiment::params;
-use crate::primary::{no_work, requests, solo_ms};
+use crate::primary::{RATIO, no_work, requests, solo_ms};
 use crate::timings::{Timings, in_flight_max};
 use crate::token_counts::generators;
 use crate::wording::{digits, ms, outcome, quantiles, resting_on};
@@ -187,6 +187,8 @@ enum Gained {
     Unclear,
     /// One takes so much longer than the others that there was little to gain.
     Unequal,
+    /// Most came so much faster than alone that they were not made anew.
+    Kept,
 }
 
 impl Alone {
@@ -229,11 +231,27 @@ impl Alone {
         self.sum_ms() - above
     }
 
-    /// What was gained when all were done after `whole_ms`.
-    fn gained(&self, whole_ms: f64) -> Gained {
+    /// Whether answers to the same requests look kept from before: at least half of them, but for the first call of all, took no
+    /// more than a third of what they took alone. Others at work make none faster.
+    fn are_kept(&self, again: Timings<'_>) -> bool {
+        let others: Vec<usize> = (0..self.ms.len()).filter(|k| Some(*k) != self.first).collect();
+        let is_kept = |k: &&usize| {
+            let mut same = again.good().filter(|s| s.item as usize == **k);
+            same.any(|s| RATIO * s.service().as_millis_f64() <= self.ms[**k])
+        };
+        let kept = others.iter().filter(is_kept).count();
+        kept > 0 && 2 * kept >= others.len()
+    }
+
+    /// What was gained when all of these were done after `whole_ms`.
+    fn gained(&self, together: Timings<'_>, whole_ms: f64) -> Gained {
         let to_gain = (self.ceiling() - 1.0) / (TOGETHER_N as f64 - 1.0);
         if self.least_ms() / whole_ms >= GAIN_SOME {
-            Gained::Something
+            if self.are_kept(together) {
+                Gained::Kept
+            } else {
+                Gained::Something
+            }
         } else if self.ceiling() < CEILING_MIN {
             Gained::Unequal
         } else if self.sum_ms() / whole_ms < 1.0 + (GAIN_NONE - 1.0) * to_gain {
@@ -261,12 +279,13 @@ pub(crate) fn clear_gain(run: &RunView<'_>, endpoint: &str) -> Option<Gain> {
     let phase = run.phase(NAME, TOGETHER)?;
     let scenario = &phase.phase.scenarios[0];
     let alone = Alone::of(run, endpoint, &scenario.items).filter(|_| scenario.name == endpoint)?;
-    let ends = Timings::of(phase, endpoint).ends_ms();
+    let together = Timings::of(phase, endpoint);
+    let ends = together.ends_ms();
     let whole = *ends.last().filter(|_| ends.len() == alone.ms.len())?;
-    let is_some = match alone.gained(whole) {
+    let is_some = match alone.gained(together, whole) {
         Gained::Something => true,
         Gained::Nothing => false,
-        Gained::Unclear | Gained::Unequal => return None,
+        Gained::Unclear | Gained::Unequal | Gained::Kept => return None,
     };
     let counted_ms = if is_some { alone.least_ms() } else { alone.sum_ms() };
     Some(Gain {
@@ -326,7 +345,22 @@ fn gained(run: &RunView<'_>, phase: &PhaseResult) -> Option<Finding> {
         ms(whole),
         ms(alone.longest_ms())
     );
-    let draft = match alone.gained(whole) {
+    let gained = alone.gained(times, whole);
+    let draft = told(draft, gained, &alone, (endpoint, n, whole), &detail);
+    Some(resting_on(draft.done(), &[phase]))
+}
+
+/// Words for what sending so many requests to an endpoint together gained, which took `whole` ms.
+fn told(
+    draft: Draft,
+    gained: Gained,
+    alone: &Alone,
+    (endpoint, n, whole): (&str, usize, f64),
+    detail: &str,
+) -> Draft {
+    let per_s = digits(1000.0 * n as f64 / whole);
+    let gain = alone.sum_ms() / whole;
+    match gained {
         Gained::Nothing => draft
             .verdict(Verdict::Fail, Severity::High)
             .title(format!(
@@ -358,6 +392,21 @@ fn gained(run: &RunView<'_>, phase: &PhaseResult) -> Option<Finding> {
                 "{detail} So no server could be more than {} times as fast with them together.",
                 digits(alone.ceiling())
             )),
+        Gained::Kept => draft
+            .verdict(Verdict::Inconclusive, Severity::Low)
+            .advisory()
+            .title(format!(
+                "{n} requests to {endpoint} that were sent again, together, were answered as if from a cache: whether they take turns is \
+                 not known"
+            ))
+            .detail(format!(
+                "{detail} Most of them took less than a third of what they took alone the first time, and others at work make no request \
+                 faster. So they were not made anew, and new ones may take turns."
+            ))
+            .advice(
+                "Switch the cache off for the test, or load requests that differ each time from a suite (`{{random.hex(8)}}`).",
+                "",
+            ),
         Gained::Something => draft
             .title(format!(
                 "{n} requests to {endpoint} together are done {} times as fast as one after another",
@@ -367,8 +416,7 @@ fn gained(run: &RunView<'_>, phase: &PhaseResult) -> Option<Finding> {
                 "{detail} Where the first call of all took longer than any other, it counts as the longest of those: it may have held \
                  what is made once."
             )),
-    };
-    Some(resting_on(draft.done(), &[phase]))
+    }
 }
 
 /// Whether probes wait for the generations under way.
@@ -416,6 +464,14 @@ fn starved(run: &RunView<'_>, phase: &PhaseResult) -> Option<Finding> {
             )
     } else if n < PROBES_MIN {
         return None;
+    } else if Alone::of(run, working, &phase.phase.scenarios[0].items)
+        .is_some_and(|alone| alone.are_kept(Timings::of(phase, working)))
+    {
+        draft
+            .verdict(Verdict::Inconclusive, Severity::Low)
+            .title(format!(
+                "{probe} still answers beside {working}, whose answers came as if from a cache: nothing was at work meanwhile"
+            ))
     } else {
         draft.title(format!("{probe} still answers while {working} generates"))
     };
@@ -528,6 +584,16 @@ mod tests {
         ends_ms: [f64; 4],
         probe_ms: impl Fn(f64) -> f64,
     ) -> (Verdict, Verdict) {
+        judged_again(alone_ms, ends_ms, 2_100.0, probe_ms)
+    }
+
+    /// The same where those beside the probes take so long.
+    fn judged_again(
+        alone_ms: [f64; 4],
+        ends_ms: [f64; 4],
+        beside_ms: f64,
+        probe_ms: impl Fn(f64) -> f64,
+    ) -> (Verdict, Verdict) {
         let surface = surface();
         let preflight = prony_model::Phase {
             name: "preflight".into(),
@@ -577,7 +643,7 @@ mod tests {
         let phase = next(&phases);
         phases.push(recorded(phase, 2, &together));
         let mut beside: Vec<_> = (0..4)
-            .map(|k| (0, k, f64::from(k) * SOLO_MS, 0.0, 2_100.0))
+            .map(|k| (0, k, f64::from(k) * SOLO_MS, 0.0, beside_ms))
             .collect();
         beside.extend((0..24).map(|k| {
             let sent = 80.0 * f64::from(k);
@@ -647,6 +713,18 @@ mod tests {
         assert_eq!(gain([1_600.0, 500.0, 500.0, 500.0], in_turns), Verdict::Warn);
         assert_eq!(gain([3_000.0, 500.0, 500.0, 500.0], in_turns), Verdict::Warn);
         assert_eq!(gain([3_000.0, 500.0, 500.0, 500.0], [520.0; 4]), Verdict::Pass);
+    }
+
+    #[test]
+    fn answers_from_a_cache_show_neither_gain_nor_probes_that_are_left_alone() {
+        let quick = [3.0, 4.0, 5.0, 6.0];
+        let kept = judged_again([SOLO_MS; 4], quick, 4.0, |_| 0.4);
+        assert_eq!(kept, (Verdict::Warn, Verdict::Warn), "advisory: not known");
+        // One that was not kept is no proof that they are served together.
+        assert_eq!(
+            judged([3.0, 4.0, 5.0, 510.0], |_| 0.4),
+            (Verdict::Warn, Verdict::Pass)
+        );
     }
 
     #[test]

@@ -4,22 +4,26 @@
 //! It must not know what loads when: only that "not loaded" after a correct answer, or "ready" beside failures,
 //! cannot both be so.
 
+mod words;
+
+use std::collections::BTreeSet;
+
 use prony_model::{
     Budget, Capture, Endpoint, Finding, Item, Limits, Phase, PhaseResult, Role, Scenario, Severity, Shape,
     Source, Verdict,
 };
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::answer::{Answer, answers, bounded_to};
 use crate::draft::{Draft, source};
 use crate::experiment::params;
 use crate::identity::stand_in;
-use crate::leaf::{Leaf, has_word, leaves};
+use crate::leaf::leaves;
 use crate::mutation::json_body;
 use crate::relation::{Reach, parent, reach, tells_state};
 use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
+use words::{claims, is_general, is_offer, subject};
 
 const NAME: &str = "status";
 const PHASE: &str = "after-work";
@@ -147,9 +151,59 @@ struct Work<'a> {
     ok: usize,
     server_failures: usize,
     sent: usize,
+    /// The names under which its first good answer has a text, as words: `ranker: "dense-small"` tells that there is a ranker in it.
+    said: BTreeSet<Vec<String>>,
+}
+
+/// What a field about readiness speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum About {
+    /// The work beside the status: it cannot be answered while that is not ready.
+    Work,
+    /// Something else that the work may use or not.
+    Other,
+}
+
+impl About {
+    /// The draft with what a statement about that is worth that cannot be so.
+    fn judge(self, draft: Draft) -> Draft {
+        match self {
+            Self::Work => draft.verdict(Verdict::Fail, Severity::Medium),
+            Self::Other => draft.verdict(Verdict::Warn, Severity::Low).advisory(),
+        }
+    }
+
+    /// What is said beside a statement whose field does not name the work.
+    fn doubt(self, field: &str) -> String {
+        match self {
+            Self::Work => String::new(),
+            Self::Other => format!(
+                " Whether the work needs what `{}` speaks of cannot be told from its name.",
+                bounded_to(field, 60)
+            ),
+        }
+    }
 }
 
 impl Work<'_> {
+    /// Whether that word is one of its path's, or one of its requests names it.
+    fn is_called(&self, word: &str) -> bool {
+        let in_path = prony_model::name_words(&self.endpoint.path)
+            .iter()
+            .any(|part| part == word);
+        in_path || self.names(word)
+    }
+
+    /// Whether a claim is about it: all words of its subject name it, or its answers name a part of it so, or the claim is of
+    /// something that its requests name. A claim without a subject is about all that is there.
+    fn is_meant_by(&self, claim: &Claim) -> bool {
+        let subject = subject(&claim.field);
+        let of = claim.of.as_deref().unwrap_or_default();
+        subject.iter().all(|word| self.is_called(word))
+            || self.said.contains(&subject)
+            || of.iter().any(|name| self.names(name))
+    }
+
     /// Whether one of its requests names that: as a part of its path, or as a value in its body.
     fn names(&self, name: &str) -> bool {
         self.endpoint.samples.iter().any(|sample| {
@@ -226,6 +280,7 @@ impl<'a> Claims<'a> {
                 ok: seen.iter().filter(|a| a.is_ok()).count(),
                 server_failures: seen.iter().filter(|a| a.sample.status >= 500).count(),
                 sent: seen.len(),
+                said: seen.iter().find(|a| a.is_ok()).map(said).unwrap_or_default(),
             });
         }
         (reached, found)
@@ -242,17 +297,43 @@ impl<'a> Claims<'a> {
             || work.iter().any(|w| names.iter().any(|name| w.names(name)))
     }
 
+    /// What a claim speaks of. Under a path of its own any field may: it is about the work where it says nothing more than that, or
+    /// names it. Of the whole target only what is said in general. `None` where nothing can be said against the claim.
+    fn about(claim: &Claim, reached: Reach, work: &[Work<'a>]) -> Option<About> {
+        if reached != Reach::Part {
+            return is_general(&claim.field).then_some(About::Work);
+        }
+        let mut meant = work.iter().filter(|w| w.is_meant_by(claim)).peekable();
+        if meant.peek().is_none() {
+            return (!is_offer(&claim.field)).then_some(About::Other);
+        }
+        // Work that is not ready and was not answered is as it is told.
+        (claim.ready || meant.any(|w| w.ok > 0)).then_some(About::Work)
+    }
+
+    /// The claim of that kind that says most: of the work first.
+    fn strongest(&self, ready: bool, reached: Reach, work: &[Work<'a>]) -> Option<(&Claim, About)> {
+        let said: Vec<(&Claim, About)> = self
+            .after
+            .iter()
+            .filter(|c| c.ready == ready && self.speaks_for(c, work))
+            .filter_map(|c| Some((c, Self::about(c, reached, work)?)))
+            .collect();
+        let of_work = said.iter().find(|(_, about)| *about == About::Work);
+        of_work.or(said.first()).copied()
+    }
+
     /// "Not ready" after correct answers.
     fn contradicted(&self, run: &RunView<'a>, phase: &PhaseResult) -> Option<Finding> {
         let (reached, work) = self.work(run);
-        let claim = self
-            .after
+        let (claim, about) = self.strongest(false, reached, &work)?;
+        let proof = work
             .iter()
-            .filter(|c| reached == Reach::Part || is_general(&c.field))
-            .find(|c| !c.ready && self.speaks_for(c, &work))?;
-        let doubtful = reached == Reach::Whole && work.iter().any(|w| w.ok == 0);
-        let proof = work.iter().filter(|w| w.ok > 0).max_by_key(|w| w.ok)?;
-        if doubtful {
+            .filter(|w| w.ok > 0)
+            .max_by_key(|w| (w.is_meant_by(claim), w.ok))?;
+        // What is said of the whole, or of something else, may be meant of the work that failed.
+        let is_of_all = reached == Reach::Whole || about == About::Other;
+        if is_of_all && work.iter().any(|w| w.ok == 0) {
             return None;
         }
         let here = source(phase, &self.endpoint.name);
@@ -263,8 +344,8 @@ impl<'a> Claims<'a> {
                 format!(" Its answers name a stand-in ({said}), which would explain both.")
             });
         Some(
-            Draft::new(NAME, "status-contradiction", &self.endpoint.name)
-                .verdict(Verdict::Fail, Severity::Medium)
+            about
+                .judge(Draft::new(NAME, "status-contradiction", &self.endpoint.name))
                 .title(format!(
                     "{} says `{}: {}` after {} had answered correctly",
                     self.endpoint.name,
@@ -274,8 +355,11 @@ impl<'a> Claims<'a> {
                 ))
                 .detail(format!(
                     "{} of {} requests to {} were answered correctly before the status was read again. Either the \
-                     status is not kept, or something other than the model answered.{why}",
-                    proof.ok, proof.sent, proof.endpoint.name
+                     status is not kept, or something other than the model answered.{why}{}",
+                    proof.ok,
+                    proof.sent,
+                    proof.endpoint.name,
+                    about.doubt(&claim.field)
                 ))
                 .figure("correct answers before the status was read", proof.ok as f64, "", proof.sent, &here)
                 .quote("the status", &format!("{}: {}", claim.field, claim.text), &here)
@@ -290,15 +374,15 @@ impl<'a> Claims<'a> {
     /// "Ready" while everything it speaks for fails.
     fn flattering(&self, run: &RunView<'a>, phase: &PhaseResult) -> Option<Finding> {
         let (reached, work) = self.work(run);
-        let claim = self.after.iter().find(|c| c.ready && self.speaks_for(c, &work))?;
         let down = work.iter().find(|w| w.ok == 0 && w.server_failures > 0)?;
         if reached != Reach::Part || work.iter().any(|w| w.ok > 0) {
             return None;
         }
+        let (claim, about) = self.strongest(true, reached, &work)?;
         let here = source(phase, &self.endpoint.name);
         Some(
-            Draft::new(NAME, "status-contradiction", &self.endpoint.name)
-                .verdict(Verdict::Fail, Severity::Medium)
+            about
+                .judge(Draft::new(NAME, "status-contradiction", &self.endpoint.name))
                 .title(format!(
                     "{} says `{}: {}` while {} fails",
                     self.endpoint.name,
@@ -307,8 +391,11 @@ impl<'a> Claims<'a> {
                     down.endpoint.name
                 ))
                 .detail(format!(
-                    "{} of {} requests to {} ended in a server error and none was answered correctly.",
-                    down.server_failures, down.sent, down.endpoint.name
+                    "{} of {} requests to {} ended in a server error and none was answered correctly.{}",
+                    down.server_failures,
+                    down.sent,
+                    down.endpoint.name,
+                    about.doubt(&claim.field)
                 ))
                 .figure("server errors", down.server_failures as f64, "", down.sent, &here)
                 .quote("the status", &format!("{}: {}", claim.field, claim.text), &here)
@@ -316,6 +403,15 @@ impl<'a> Claims<'a> {
                 .done(),
         )
     }
+}
+
+/// The names of the texts in an answer, as words.
+fn said(answer: &Answer<'_>) -> BTreeSet<Vec<String>> {
+    let document = answer.json().unwrap_or_default();
+    let texts = leaves(&document)
+        .into_iter()
+        .filter(|leaf| leaf.value.is_string());
+    texts.map(|leaf| prony_model::name_words(leaf.key())).collect()
 }
 
 fn overview(rows: Vec<Vec<String>>, found: &[Finding], phase: &PhaseResult) -> Finding {
@@ -390,280 +486,5 @@ fn disagreements(claims: &[Claims<'_>], phase: &PhaseResult) -> Vec<Finding> {
     found
 }
 
-fn claims(document: &Value) -> Vec<Claim> {
-    let all = leaves(document);
-    let claims = all.iter().filter_map(|leaf| {
-        let claim = claim(leaf)?;
-        let of = leaf.path.contains('[').then(|| called(&leaf.path, &all));
-        Some(Claim { of, ..claim })
-    });
-    claims.take(50).collect()
-}
-
-/// What the elements of lists are called that a path leads through: their names and ids.
-fn called(path: &str, all: &[Leaf]) -> Vec<String> {
-    let names = all.iter().filter(|leaf| {
-        let element = leaf
-            .path
-            .strip_suffix(leaf.key())
-            .filter(|start| start.ends_with("]."));
-        element.is_some_and(|start| path.starts_with(start))
-            && prony_model::name_words(leaf.key())
-                .last()
-                .is_some_and(|word| ["name", "id", "model"].contains(&word.as_str()))
-    });
-    names.map(Leaf::text).collect()
-}
-
-/// What a leaf says about readiness, if it does.
-fn claim(leaf: &Leaf) -> Option<Claim> {
-    const STATES: &[&str] = &[
-        "loaded",
-        "ready",
-        "initialized",
-        "initialised",
-        "available",
-        "healthy",
-        "operational",
-        "online",
-    ];
-    const NOT_READY: &[&str] = &[
-        "loading",
-        "not_loaded",
-        "not loaded",
-        "unloaded",
-        "unavailable",
-        "initializing",
-        "initialising",
-        "starting",
-        "down",
-        "offline",
-        "not_ready",
-        "not ready",
-        "unhealthy",
-        "uninitialized",
-    ];
-    const READY: &[&str] = &[
-        "loaded",
-        "ready",
-        "ok",
-        "up",
-        "healthy",
-        "available",
-        "online",
-        "running",
-        "serving",
-        "healthy.",
-    ];
-    let key = leaf.key();
-    let about_hardware = has_word(
-        key,
-        &[
-            "cuda", "gpu", "mps", "tpu", "cache", "disk", "redis", "db", "database",
-        ],
-    );
-    if about_hardware {
-        return None;
-    }
-    let state = |ready: bool| Claim {
-        field: leaf.pattern.clone(),
-        text: leaf.text(),
-        ready,
-        of: None,
-    };
-    match &leaf.value {
-        Value::Bool(value)
-            if prony_model::name_words(key)
-                .last()
-                .is_some_and(|w| STATES.contains(&w.as_str())) =>
-        {
-            Some(state(*value))
-        }
-        Value::String(text) if has_word(key, &["status", "state"]) => {
-            let said = text.trim().to_lowercase().replace('-', "_");
-            if NOT_READY.contains(&said.as_str()) {
-                Some(state(false))
-            } else {
-                READY.contains(&said.as_str()).then(|| state(true))
-            }
-        }
-        _ => None,
-    }
-}
-
-/// Whether a field of a global status speaks for the target's work and not for one of its parts.
-fn is_general(field: &str) -> bool {
-    let parts = prony_model::name_words(field.trim_end_matches("[]"));
-    !field.contains('.')
-        && parts.iter().all(|w| {
-            [
-                "is",
-                "model",
-                "models",
-                "loaded",
-                "ready",
-                "healthy",
-                "initialized",
-                "initialised",
-                "available",
-                "status",
-                "state",
-                "service",
-            ]
-            .contains(&w.as_str())
-        })
-}
-
 #[cfg(test)]
-mod tests {
-    use prony_model::{Budget, Finding, Request, Surface, Verdict};
-    use serde_json::{Value, json};
-
-    use super::claims;
-    use crate::fake::library::{Faults, Library, surface};
-    use crate::fake::{Reply, complaints, run};
-
-    const ALL: [&str; 3] = ["coverage", "diversity", "status"];
-
-    fn judged(faults: Faults) -> Vec<Finding> {
-        let mut library = Library::new(faults);
-        run(&ALL, &surface(), Budget::Standard, |r| library.answer(r)).1
-    }
-
-    /// The library with a global health answer of our own.
-    fn with_health(health: &Value, target: &mut dyn FnMut(&Request) -> Option<Reply>) -> Vec<Finding> {
-        let mut library = Library::new(Faults::default());
-        run(&ALL, &surface(), Budget::Standard, |r| match r.path.as_str() {
-            "/healthz" => Reply::json(200, health),
-            _ => target(r).unwrap_or_else(|| library.answer(r)),
-        })
-        .1
-    }
-
-    #[test]
-    fn a_status_that_follows_the_work_is_left_alone() {
-        let findings = judged(Faults::default());
-        assert_eq!(complaints(&findings), [""; 0]);
-        assert!(
-            findings
-                .iter()
-                .any(|f| f.id == "status" && f.verdict == Verdict::Pass)
-        );
-    }
-
-    #[test]
-    fn not_loaded_after_an_answer_is_a_contradiction() {
-        let findings = judged(Faults {
-            status_lies: true,
-            ignores_query: true,
-            ..Faults::default()
-        });
-        let lie = findings
-            .iter()
-            .find(|f| f.id == "status-contradiction")
-            .expect("found");
-        assert_eq!(
-            (lie.verdict, lie.endpoint.as_str()),
-            (Verdict::Fail, "GET /v1/search/status")
-        );
-        assert!(lie.detail.contains("keyword-fallback"), "{}", lie.detail);
-    }
-
-    #[test]
-    fn a_health_answer_is_judged_by_its_general_fields_only() {
-        let mut nothing = |_: &Request| None;
-        let found = |health: Value, target: &mut dyn FnMut(&Request) -> Option<Reply>| {
-            complaints(&with_health(&health, target)).contains(&"status-contradiction")
-        };
-        assert!(found(json!({"model_loaded": false}), &mut nothing));
-        assert!(!found(
-            json!({"model_loaded": true, "cuda_available": false}),
-            &mut nothing
-        ));
-        assert!(!found(
-            json!({"components": {"ranker_loaded": false}}),
-            &mut nothing
-        ));
-        let mut one_fails =
-            |r: &Request| (r.path == "/v1/classify").then(|| Reply::json(503, &json!({"error": "no model"})));
-        assert!(!found(json!({"model_loaded": false}), &mut one_fails));
-    }
-
-    /// Whether the status of the search is called a contradiction, where it lists the state of these models.
-    fn contradicts(models: &Value, search_fails: bool) -> bool {
-        let mut target = |r: &Request| match r.path.as_str() {
-            "/v1/search" if search_fails => Some(Reply::json(500, &json!({}))),
-            "/v1/search/status" => Some(Reply::json(200, &json!({ "models": models }))),
-            _ => None,
-        };
-        let findings = with_health(&json!({"status": "ok"}), &mut target);
-        complaints(&findings).contains(&"status-contradiction")
-    }
-
-    #[test]
-    fn another_models_state_contradicts_nothing() {
-        let model = |name: &str, state: &str| json!({"name": name, "state": state});
-        let (up, down) = (model("a", "READY"), model("b", "UNAVAILABLE"));
-        assert!(!contradicts(&json!([up, down]), false));
-        assert!(!contradicts(&json!([up, down]), true));
-        // The search is asked about this one.
-        let named = model("alpha-1", "UNAVAILABLE");
-        assert!(contradicts(&json!([up, named]), false));
-        assert!(contradicts(&json!([down, model("c", "UNAVAILABLE")]), false));
-        assert!(contradicts(&json!([up, model("c", "READY")]), true));
-    }
-
-    #[test]
-    fn ready_beside_failures_is_a_contradiction() {
-        let mut search_fails = |r: &Request| match r.path.as_str() {
-            "/v1/search" => Some(Reply::json(500, &json!({}))),
-            "/v1/search/status" => Some(Reply::json(200, &json!({"ranker_loaded": true}))),
-            _ => None,
-        };
-        let findings = with_health(&json!({"status": "ok"}), &mut search_fails);
-        assert!(
-            findings
-                .iter()
-                .any(|f| f.id == "status-contradiction" && f.title.contains("while POST /v1/search fails"))
-        );
-    }
-
-    #[test]
-    fn two_health_endpoints_that_disagree() {
-        let mut twice: Surface = surface();
-        let mut other = twice.endpoints[0].clone();
-        other.name = "GET /api/health".into();
-        other.path = "/api/health".into();
-        other.samples[0].request = Request::get("/api/health");
-        twice.endpoints.push(other);
-        let mut library = Library::new(Faults::default());
-        let (_, findings) = run(&ALL, &twice, Budget::Quick, |r| match r.path.as_str() {
-            "/healthz" => Reply::json(200, &json!({"db": "x", "ready": true})),
-            "/api/health" => Reply::json(200, &json!({"ready": false})),
-            _ => library.answer(r),
-        });
-        assert!(complaints(&findings).contains(&"status-disagreement"));
-        let (_, findings) = run(&ALL, &twice, Budget::Quick, |r| match r.path.as_str() {
-            "/healthz" | "/api/health" => Reply::json(
-                200,
-                &json!([{"id": "a", "ready": true}, {"id": "b", "ready": false}]),
-            ),
-            _ => library.answer(r),
-        });
-        assert!(!complaints(&findings).contains(&"status-disagreement"));
-    }
-
-    #[test]
-    fn fields_that_tell_readiness() {
-        let said = |v: Value| claims(&v).into_iter().map(|c| c.ready).collect::<Vec<_>>();
-        assert_eq!(
-            said(json!({"model_loaded": false, "state": "ready", "device": "cpu"})),
-            [false, true]
-        );
-        assert_eq!(
-            said(json!({"gpu_available": false, "status": "whatever", "loaded": 1})),
-            [false; 0]
-        );
-        assert_eq!(said(json!({"status": "NOT-LOADED"})), [false]);
-    }
-}
+mod tests;

@@ -339,18 +339,21 @@ fn lists(good: &[(usize, Value, TokenCounts)], agreement: &mut Agreement) {
     let mut wrong = Vec::new();
     for (_, json, _) in good {
         visit(json, &mut |object| {
-            let lists: Vec<(&String, usize)> = object
+            let lists: Vec<List<'_>> = object
                 .iter()
-                .filter_map(|(name, value)| Some((name, value.as_array()?.len())))
+                .filter_map(|(name, value)| List::of(name, value))
                 .collect();
             for (name, value) in object {
                 let Some(count) = value.as_u64() else { continue };
-                let Some((list, length)) = counted_list(name, &lists) else {
+                let Some(list) = counted_list(name, &lists) else {
                     continue;
                 };
                 n += 1;
-                if count < length as u64 {
-                    wrong.push(format!("{name} is {count}, and {list} has {length} entries"));
+                if count < list.length as u64 {
+                    wrong.push(format!(
+                        "{name} is {count}, and {} has {} entries",
+                        list.name, list.length
+                    ));
                 }
             }
         });
@@ -358,17 +361,44 @@ fn lists(good: &[(usize, Value, TokenCounts)], agreement: &mut Agreement) {
     agreement.add("a count is not below the length of its list", n, &wrong);
 }
 
+/// A list of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct List<'a> {
+    name: &'a str,
+    length: usize,
+    /// Whether its entries are things or texts. Numbers may as well be one value: a vector, a box, a row of probabilities.
+    of_things: bool,
+}
+
+impl<'a> List<'a> {
+    fn of(name: &'a str, value: &Value) -> Option<Self> {
+        let entries = value.as_array()?;
+        Some(Self {
+            name,
+            length: entries.len(),
+            of_things: entries.iter().all(|entry| entry.is_object() || entry.is_string()),
+        })
+    }
+
+    /// Whether its entries can be counted one by one: numbers only under a name in the plural.
+    fn is_countable(&self) -> bool {
+        self.of_things || self.name.ends_with('s')
+    }
+}
+
 /// The list that a field of that name counts.
-fn counted_list<'a>(name: &str, lists: &[(&'a String, usize)]) -> Option<(&'a str, usize)> {
-    let mut noun = prony_model::name_words(name);
-    let before = noun.len();
+fn counted_list<'a, 'b>(name: &str, lists: &'b [List<'a>]) -> Option<&'b List<'a>> {
+    let words = prony_model::name_words(name);
+    let mut noun = words.clone();
     noun.retain(|word| !["count", "num", "total", "n", "number", "of"].contains(&word.as_str()));
-    if noun.len() == before {
+    if noun.len() == words.len() {
         return None;
     }
     if noun.is_empty() {
+        // A bare number may be anything: a page, a digit that was read.
+        let is_count = words.iter().any(|word| word == "count" || word == "total");
         return match lists {
-            [(list, length)] => Some((list, *length)),
+            [list] if is_count && list.of_things => Some(list),
             _ => None,
         };
     }
@@ -381,8 +411,7 @@ fn counted_list<'a>(name: &str, lists: &[(&'a String, usize)]) -> Option<(&'a st
     let wanted = singular(&noun);
     lists
         .iter()
-        .find(|(list, _)| singular(&prony_model::name_words(list)) == wanted)
-        .map(|(list, length)| (list.as_str(), *length))
+        .find(|list| list.is_countable() && singular(&prony_model::name_words(list.name)) == wanted)
 }
 
 fn visit(value: &Value, see: &mut impl FnMut(&serde_json::Map<String, Value>)) {
@@ -403,7 +432,7 @@ mod tests {
     use prony_model::{Budget, Endpoint, Expect, Request, Role, SampleRequest, Surface, Verdict};
     use serde_json::{Value, json};
 
-    use super::counted_list;
+    use super::{List, counted_list};
     use crate::fake::{Reply, body_json, run};
 
     fn surface() -> Surface {
@@ -513,12 +542,33 @@ mod tests {
 
     #[test]
     fn a_count_belongs_to_the_list_of_its_name() {
-        let (slides, others) = ("slides".to_owned(), "others".to_owned());
-        let two = [(&slides, 3), (&others, 4)];
-        assert_eq!(counted_list("num_slides", &two), Some(("slides", 3)));
+        let list = |name, length| List {
+            name,
+            length,
+            of_things: true,
+        };
+        let two = [list("slides", 3), list("others", 4)];
+        assert_eq!(counted_list("num_slides", &two), Some(&two[0]));
         assert_eq!(counted_list("total", &two), None);
-        assert_eq!(counted_list("total", &two[..1]), Some(("slides", 3)));
+        assert_eq!(counted_list("total", &two[..1]), Some(&two[0]));
         assert_eq!(counted_list("level_count", &two), None);
         assert_eq!(counted_list("level", &two[..1]), None);
+    }
+
+    #[test]
+    fn a_count_beside_one_value_of_many_numbers_counts_something_else() {
+        let cases: [Distortion; 6] = [
+            &|a, _| *a = json!({"label": "car", "count": 1, "bbox": [3, 4, 60, 80]}),
+            &|a, _| *a = json!({"count": 1, "embedding": [0.1, 0.2, 0.3]}),
+            &|a, _| *a = json!({"embedding_count": 1, "embedding": [0.1, 0.2, 0.3]}),
+            &|a, _| *a = json!({"number": 7, "probabilities": vec![0.1; 10]}),
+            &|a, _| *a = json!({"number": 0, "content": [{"id": 1}, {"id": 2}]}),
+            &|a, _| *a = json!({"n": 1, "results": ["a", "b"]}),
+        ];
+        for (i, distort) in cases.iter().enumerate() {
+            assert_eq!(verdict(distort), None, "case {i}");
+        }
+        let numbers = verdict(|a, _| *a = json!({"num_classes": 1, "classes": [4, 9]}));
+        assert_eq!(numbers, Some(Verdict::Fail));
     }
 }

@@ -60,7 +60,7 @@ pub use suite::{
     ScenarioKind, ScenarioSpec, StepSpec, Suite, TargetSpec,
 };
 pub use summary::{Distribution, PhaseSummary, Quantile, SummaryRow};
-pub use surface::{Endpoint, JobApi, Parameter, Place, Protection, Role, SampleRequest, Surface};
+pub use surface::{EarlyCalls, Endpoint, JobApi, Parameter, Place, Protection, Role, SampleRequest, Surface};
 pub use tensor::TensorSpec;
 pub use time::Nanos;
 pub use validity::{Validity, ValidityIssue};

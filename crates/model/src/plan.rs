@@ -597,7 +597,8 @@ impl Limits {
     }
 }
 
-/// Which responses are kept whole, within bounds.
+/// Which responses are kept whole, within bounds: the first of a phase. Where neither bodies nor digests are asked for, the first that
+/// failed: their heads. A good answer then costs no more than the reading of its head.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Capture {
@@ -616,6 +617,17 @@ impl Capture {
         body_bytes_max: 0,
         digests: false,
     };
+
+    /// Keep the heads of the first 50 answers that failed: enough to tell a habit, and what refusals say.
+    pub const FAILED: Self = Self {
+        responses_max: 50,
+        ..Self::NONE
+    };
+
+    /// Whether only requests that failed are kept: neither bodies nor digests are asked for.
+    pub fn is_of_failures(self) -> bool {
+        self.responses_max > 0 && self.body_bytes_max == 0 && !self.digests
+    }
 
     /// Keep up to `responses` answers of up to 256 KiB, and digest all.
     pub fn responses(responses: u32) -> Self {

@@ -214,7 +214,7 @@ pub struct Captured {
     /// process: a recording does not have them.
     #[serde(skip)]
     pub bytes: Vec<u8>,
-    /// XXH3-64 of the whole body, hexadecimal.
+    /// XXH3-64 of the whole body, hexadecimal; empty where it was not asked for.
     pub digest: String,
     /// What went wrong, in words; empty when nothing did.
     pub error: String,

@@ -498,6 +498,9 @@ pub struct StreamSummary {
     pub with_usage: u64,
     /// Output tokens that events are known to carry.
     pub event_tokens: u64,
+    /// Output tokens that can be in an event: by the server's count where there is one, without reasoning that it counts and does
+    /// not send; else those that events are known to carry.
+    pub streamed_tokens: u64,
     /// Input tokens by the server's count.
     pub usage_input: u64,
     /// Input tokens that came from a cache, by the server's count.
@@ -514,6 +517,13 @@ pub struct StreamSummary {
     pub output_lengths: [u32; 3],
     /// Answers cut at the asked length.
     pub finished_by_length: u64,
+}
+
+impl StreamSummary {
+    /// Tokens of an event that has some, on average; none without such events.
+    pub fn tokens_per_event(&self) -> Option<f64> {
+        (self.token_events > 0).then(|| self.streamed_tokens as f64 / self.token_events as f64)
+    }
 }
 
 #[cfg(test)]

@@ -36,6 +36,9 @@ pub struct Surface {
     /// experiment loads them unless the person chose them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keeps: Vec<String>,
+    /// By name of an endpoint, the calls by which it was found out what it takes: those were its first, before the run.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub called: BTreeMap<String, EarlyCalls>,
     /// Scenarios of the suite that an experiment was told to send. They live as long as the process: the phases that send them
     /// are recorded.
     #[serde(skip)]
@@ -47,6 +50,21 @@ impl Surface {
     pub fn leaves_behind(&self, endpoint: &Endpoint) -> bool {
         endpoint.creates() || self.keeps.contains(&endpoint.name)
     }
+}
+
+/// Calls of an endpoint before the run.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EarlyCalls {
+    /// How many there were.
+    pub calls: u32,
+    /// What the slowest took, in ms, of those up to the first that was answered well: what is loaded at first use was loaded by then.
+    /// Less the fastest exchange meanwhile, which stands for connecting and the way.
+    pub slowest_ms: f64,
+    /// Whether one of these was the first exchange of all: its time also holds what is done once to reach the target, such as resolving
+    /// its name.
+    #[serde(default)]
+    pub holds_first: bool,
 }
 
 /// An interface to jobs: one request starts the work, another tells how it is.

@@ -57,10 +57,10 @@ pub(crate) use watching::{PartsArgs, WatchArgs};
     propagate_version = true,
     disable_help_subcommand = true,
     after_help = "Examples:
-  prony check http://127.0.0.1:8000             find out what a backend really delivers
-  prony check demo                              try it on the embedded demo backend
+  prony check http://127.0.0.1:8000             # find out what a backend really delivers
+  prony check demo                              # try it on the embedded demo backend
   prony load http://127.0.0.1:8000/health -c 64 -d 10s
-  prony run suites/enso.toml                    scenarios, load shapes and gates from a file"
+  prony run suites/enso.toml                    # scenarios, load shapes and gates from a file"
 )]
 pub(crate) struct Cli {
     /// What to do.

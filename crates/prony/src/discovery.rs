@@ -7,6 +7,7 @@
 
 mod anthropic;
 mod by_path;
+mod called;
 mod effects;
 mod gradio;
 pub(crate) mod grpc;
@@ -35,6 +36,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use prony_model::{Captured, Endpoint, Expect, Outcome, Request, Role, SampleRequest, Surface};
 
+use called::Called;
 use harvest::Harvest;
 use moved::Following;
 use openapi::Operation;
@@ -108,7 +110,8 @@ pub(crate) struct Discovery {
 ///
 /// Returns the answer to the first request instead when nobody answers at all.
 pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str, told: &Told) -> Result<Discovery, Box<Captured>> {
-    let mut following = Following::new(fetch);
+    let mut called = Called::new(fetch);
+    let mut following = Following::new(&mut called);
     let fetch: &mut dyn Fetch = &mut following;
     let first = fetch.fetch(&Request::get(path));
     if first.status == 0 && first.outcome.is_failure() {
@@ -202,6 +205,7 @@ pub(crate) fn discover(fetch: &mut dyn Fetch, path: &str, told: &Told) -> Result
     }
     following.apply(&mut surface, |name| named.contains(name));
     settle(&elsewhere, &mut surface);
+    called.apply(&mut surface);
     Ok(Discovery { surface, preparation })
 }
 

@@ -20,6 +20,34 @@ fn a_report_of_streams() {
 }
 
 #[test]
+fn every_table_leads_to_what_its_figures_mean() {
+    let report = Report::build(&swept());
+    assert_eq!(report.streams.len(), 3);
+    for (format, anchor, link, [open, close]) in [
+        (
+            "html",
+            "<dl id=\"stream-terms\">",
+            "<a href=\"#stream-terms\">",
+            ["<dt>", "</dt>"],
+        ),
+        (
+            "markdown",
+            "<a id=\"stream-terms\"></a>",
+            "](#stream-terms)",
+            ["- **", "**"],
+        ),
+    ] {
+        let page = (find(format).unwrap().render)(&report, TerminalStyle::default()).unwrap();
+        assert_eq!(page.matches(anchor).count(), 1, "{page}");
+        assert_eq!(page.matches(link).count(), report.streams.len(), "{page}");
+        for term in ["TTFT", "TTFO", "ITL", "TPOT", "E2EL", "Goodput", "Stalls"] {
+            let explained = format!("{open}{term}{close}");
+            assert!(page.contains(&explained), "{term}: {page}");
+        }
+    }
+}
+
+#[test]
 fn beside_every_other_tool() {
     let report = Report::build(&run());
     let pages: Vec<String> = DEFINITIONS

@@ -1,4 +1,5 @@
-//! A target in a process of its own, and a check of it that is told nothing but its URL.
+//! A target in a process of its own, and a check of it that is told its URL, what any user of it has (a key, the address of its
+//! upstream), and the words of the book: which experiment to run. Nothing of its defects.
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -12,15 +12,19 @@ pub(super) fn text(parts: &[Part]) -> String {
     let clean: u64 = parts.iter().map(|part| part.seeds).sum();
     let alarms: Vec<_> = parts.iter().flat_map(|part| &part.alarms).collect();
     let mut out = format!(
-        "# Ground truth\n\nEvery preset of the reference backend exists twice: as observed, with planted defects, and as `NAME-fixed`, \
-         the same without them. Both\nwere served, and checked by a program that was told nothing but the URL. Which finding proves a \
-         defect is written in\n[xtask/ground-truth.toml](../xtask/ground-truth.toml). On the fixed twin every FAIL and WARN counts as a false \
-         alarm, and so does\na finding that would have proved a defect. A check that ends INVALID gives no answer and is made again, up to \
-         three times in all;\nso is one of a target with defects that ends INCONCLUSIVE.\n\n**{found} of {tried} found, {} false alarms in {clean} runs of targets without a defect.** Made by \
+        "# Ground truth\n\nEvery preset of the reference backend that imitates a system exists twice: as observed, with planted \
+         defects, and as `NAME-fixed`, the\nsame without them. Both were served, and checked by a program that was told the URL, and what \
+         any user of the target has: a key for\nsemantic, the address of media's upstream; for M1 to M3 also which experiment to run, for \
+         M1 and M2 on which endpoint. Which finding\nproves a defect is written in [xtask/ground-truth.toml](../xtask/ground-truth.toml). On \
+         the fixed twin every FAIL and WARN counts as a\nfalse alarm, and so does a finding that would have proved a defect. A check that ends \
+         INVALID gives no answer and is made again, up to\nthree times in all; so is one of a target with defects that ends INCONCLUSIVE.\n\n\
+         **{found} of {tried} found, {} false alarm{} in {clean} run{} of targets without a defect.** Made by \
          `cargo xtask ground-truth --seeds N --preset NAMES --page`,\nwhich keeps the results of what it does not run \
          ([ground-truth.json](ground-truth.json)).\n\n\
          | id | preset | truth | found | the finding that proves it |\n|---|---|---|---|---|\n",
         alarms.len(),
+        plural(alarms.len() as u64),
+        plural(clean),
     );
     for row in rows() {
         let _ = writeln!(
@@ -58,6 +62,11 @@ pub(super) fn text(parts: &[Part]) -> String {
         );
     }
     out
+}
+
+/// What a noun takes after its number.
+fn plural(n: u64) -> &'static str {
+    if n == 1 { "" } else { "s" }
 }
 
 /// How many seeds found it.
@@ -105,9 +114,16 @@ mod tests {
             }],
             seconds: 3.4,
         };
+        let quiet = Part {
+            seeds: 1,
+            alarms: Vec::new(),
+            ..part.clone()
+        };
+        let page = text(&[quiet]);
+        assert!(page.contains("0 false alarms in 1 run of"), "{page}");
         let page = text(&[part]);
         for part in [
-            "1 of 2 found, 1 false alarms in 2 runs",
+            "1 of 2 found, 1 false alarm in 2 runs of",
             "missed: no finding `y`",
             "| x-fixed | 2 | WARN: z |",
             "a\\|b",

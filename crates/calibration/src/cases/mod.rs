@@ -28,6 +28,7 @@ pub(crate) static CASES: &[Case] = &[
     percentiles::OBJECTIVE,
     percentiles::DEPENDENT_OBJECTIVE,
     steady_state::SETTLES,
+    steady_state::QUEUE,
     steady_state::WARM_UP,
     parallelism::SERVED,
     parallelism::SERIAL,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use prony_engine::Scripted;
-use prony_model::{Budget, Finding, Nanos};
+use prony_model::{Budget, Finding, Nanos, Verdict};
 use serde_json::json;
 
 use super::queue::{Endless, OK, Workers, capacity_per_s, figure, surface};
@@ -15,39 +15,71 @@ use crate::measure::{Bound, Case, Kind, Measure};
 const SERVICE_MS: f64 = 40.0;
 /// Length of the script, in s.
 const SCRIPT_S: f64 = 510.0;
+/// What is said of a server that is not back when a shorter watch ends.
+const NOT_BACK_YET: &str = "metastable or slow to recover";
 const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
 
 pub(super) const CLASSES: Case = Case {
     question: "overload",
     criterion: "Four servers are told apart in at least 19 of 20 runs each: a bounded queue that refuses at once (graceful), an endless \
                 queue whose clients give up (congestion collapse), the same with clients that retry (metastable), and one that goes \
-                down and restarts. So is a server whose work grows with its queue, without retries (metastable).",
+                down and restarts. So is a server whose work grows with its queue, without retries (metastable). The shorter script of \
+                --thorough watches the end for 64 s instead of 300, and calls that server metastable or slow to recover. So it calls one \
+                with a breaker that stays half open for two minutes, and warns: the full script finds that one slow to recover and \
+                graceful.",
     remark: "",
     run: |effort| {
         vec![
-            classified(effort, "bounded queue, 503 at once", "graceful", bounded, false),
+            classified(
+                effort,
+                "bounded queue, 503 at once",
+                "graceful",
+                bounded,
+                Script::Full,
+            ),
             classified(
                 effort,
                 "endless queue, clients give up",
                 "congestion collapse",
                 endless,
-                false,
+                Script::Full,
             ),
-            classified(effort, "the same, clients retry", "metastable", endless, true),
+            classified(
+                effort,
+                "the same, clients retry",
+                "metastable",
+                endless,
+                Script::WithRetries,
+            ),
             classified(
                 effort,
                 "work grows with the queue",
                 "metastable",
                 thrashing,
-                false,
+                Script::Full,
             ),
             classified(
                 effort,
                 "crash and restart",
                 "crashes and restarts",
                 crashing,
-                false,
+                Script::Full,
             ),
+            classified(
+                effort,
+                "work grows with the queue, as long as --thorough",
+                NOT_BACK_YET,
+                thrashing,
+                Script::Shipped,
+            ),
+            warned(
+                effort,
+                "half-open breaker, as long as --thorough",
+                NOT_BACK_YET,
+                half_open,
+                Script::Shipped,
+            ),
+            warned(effort, "half-open breaker", "graceful", half_open, Script::Full),
         ]
     },
 };
@@ -63,7 +95,7 @@ pub(super) const GOODPUT: Case = Case {
         let most = f64::from(workers) / SERVICE_MS * 1000.0;
         let truth = (most / (2.0 * capacity)).min(1.0) * 2.0;
         let near: Vec<bool> = effort.each(20, |seed| {
-            let finding = surged(seed, bounded, false);
+            let finding = surged(seed, bounded, Script::Full);
             figure(&finding, "goodput kept at twice the capacity")
                 .is_some_and(|percent| (percent / 100.0 - truth).abs() <= 0.05)
         });
@@ -81,13 +113,37 @@ struct Known {
     slo_ms: f64,
 }
 
-fn classified(effort: Effort, what: &str, class: &str, of: fn(u64) -> Known, retries: bool) -> Measure {
-    let right: Vec<bool> = effort.each(20, |seed| surged(seed, of, retries).title.contains(class));
+/// Which surge a server meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Script {
+    /// In its full length.
+    Full,
+    /// The same after it, with clients that retry.
+    WithRetries,
+    /// As it is without any parameter in a thorough run.
+    Shipped,
+}
+
+fn classified(effort: Effort, what: &str, class: &str, of: fn(u64) -> Known, script: Script) -> Measure {
+    let right: Vec<bool> = effort.each(20, |seed| surged(seed, of, script).title.contains(class));
     Measure::rate(format!("{what}: called {class}"), &right, Bound::AtLeast(0.95))
 }
 
-/// The finding of a run, that of the surge with retries where they are on.
-fn surged(seed: u64, of: fn(u64) -> Known, retries: bool) -> Finding {
+/// The same, where it must be no more and no less than a warning.
+fn warned(effort: Effort, what: &str, class: &str, of: fn(u64) -> Known, script: Script) -> Measure {
+    let right: Vec<bool> = effort.each(20, |seed| {
+        let finding = surged(seed, of, script);
+        finding.title.contains(class) && finding.verdict == Verdict::Warn
+    });
+    Measure::rate(
+        format!("{what}: warned of as {class}"),
+        &right,
+        Bound::AtLeast(0.95),
+    )
+}
+
+/// The finding of a run, that of the surge with retries where the script asks for it.
+fn surged(seed: u64, of: fn(u64) -> Known, script: Script) -> Finding {
     let Known {
         server,
         capacity,
@@ -100,16 +156,18 @@ fn surged(seed: u64, of: fn(u64) -> Known, retries: bool) -> Finding {
         seed,
         monitor: &mut |_| Vec::new(),
     };
-    let surges = if retries { 2.0 } else { 1.0 };
-    let params = json!({
-        "rate": capacity, "slo_ms": slo_ms, "retries": retries, "duration_s": SCRIPT_S * surges / 0.9,
-    });
-    let driven = drive.run(&[("overload", params)], Boxed(server));
-    let id = if retries {
-        "overload-with-retries"
-    } else {
-        "overload"
+    let full = |retries: bool| {
+        let surges = if retries { 2.0 } else { 1.0 };
+        json!({
+            "rate": capacity, "slo_ms": slo_ms, "retries": retries, "duration_s": SCRIPT_S * surges / 0.9,
+        })
     };
+    let (params, id) = match script {
+        Script::Full => (full(false), "overload"),
+        Script::WithRetries => (full(true), "overload-with-retries"),
+        Script::Shipped => (json!({ "rate": capacity, "slo_ms": slo_ms }), "overload"),
+    };
+    let driven = drive.run(&[("overload", params)], Boxed(server));
     driven.finding(id).expect("there always is one").clone()
 }
 
@@ -147,6 +205,54 @@ fn bounded(seed: u64) -> Known {
         server: Box::new(Bounded(workers(8, seed))),
         capacity: capacity_per_s(8, SERVICE_MS, slo_ms),
         slo_ms,
+    }
+}
+
+/// The same with a breaker: once it has refused far more than it took for a while, every second request is refused for two
+/// minutes, however little comes.
+struct HalfOpen {
+    workers: Workers,
+    /// Requests that met a full queue less those that were taken, never below none.
+    pressed: u32,
+    /// Until when every second request is refused.
+    until: Nanos,
+    refused_last: bool,
+}
+
+impl HalfOpen {
+    /// At three times the capacity it is reached within a second, at twice the capacity never: more are taken than refused.
+    const PRESSED_MAX: u32 = 50;
+    const OPEN: Nanos = Nanos(120_000_000_000);
+}
+
+impl Scripted for HalfOpen {
+    fn take(&mut self, now: Nanos, _: &[u8]) -> (Cow<'static, [u8]>, Nanos) {
+        let busy = (Cow::Borrowed(BUSY), now + Nanos::from_millis_f64(1.0));
+        self.refused_last = now < self.until && !self.refused_last;
+        if self.refused_last {
+            return busy;
+        }
+        if self.workers.waiting(now) >= 16 {
+            self.pressed += 1;
+            if self.pressed >= Self::PRESSED_MAX && now >= self.until {
+                self.until = now + Self::OPEN;
+            }
+            return busy;
+        }
+        self.pressed = self.pressed.saturating_sub(1);
+        (Cow::Borrowed(OK), self.workers.take(now, 1.0))
+    }
+}
+
+fn half_open(seed: u64) -> Known {
+    Known {
+        server: Box::new(HalfOpen {
+            workers: workers(8, seed),
+            pressed: 0,
+            until: Nanos::ZERO,
+            refused_last: false,
+        }),
+        ..bounded(seed)
     }
 }
 

@@ -1,5 +1,6 @@
 //! From when on is it steady? Loads of 2,000 requests on a server that warms up, through the experiment.
 
+use prony_engine::Scripted;
 use prony_model::{Budget, Evidence, Finding, Verdict};
 use serde_json::json;
 
@@ -35,6 +36,38 @@ pub(super) const SETTLES: Case = Case {
                 Bound::AtLeast(0.95),
             ),
         ]
+    },
+};
+
+/// Requests of a run on the queue, about: 45 s, as long as a check takes.
+const QUEUED: f64 = 4_800.0;
+/// Share of the time that its one worker is busy.
+const LOAD: f64 = 0.65;
+
+pub(super) const QUEUE: Case = Case {
+    question: "steady-state",
+    criterion: "A server that works on one request at a time is as steady at 65 % of its capacity: it is called unsteady in at most 2 % \
+                of runs of 4,800 requests, though its answers depend on one another.",
+    remark: "",
+    run: |effort| {
+        [0.1, 0.5]
+            .map(|log_sd| {
+                let rejected: Vec<bool> = effort
+                    .each(RUNS, |seed| {
+                        let server =
+                            Slots::new(1, 0.0, seed, move |_, rng| WARM_MS * log_normal(rng, log_sd));
+                        run(seed, server, 1000.0 * LOAD / WARM_MS, QUEUED).settled
+                    })
+                    .into_iter()
+                    .map(|settled| !settled)
+                    .collect();
+                Measure::rate(
+                    format!("one worker, work varying by log-sd {log_sd}: not called steady"),
+                    &rejected,
+                    Bound::AtMost(0.02),
+                )
+            })
+            .into()
     },
 };
 
@@ -86,27 +119,30 @@ struct Judged {
 }
 
 fn judged(effort: Effort, log_sd: f64, a: f64, tau: f64) -> Vec<Judged> {
-    let surface = surface();
     effort.each(RUNS, |seed| {
         let server = Slots::new(1_000, 0.0, seed, move |i, rng| {
             let warm_up = 1.0 + a * (-(i as f64) / tau).exp();
             WARM_MS * warm_up * log_normal(rng, log_sd)
         });
-        let driven = Drive {
-            surface: &surface,
-            budget: Budget::Standard,
-            seed,
-            monitor: &mut |_| Vec::new(),
-        }
-        .run(
-            &[(
-                "sustained",
-                json!({"rate": 20.0, "duration_s": REQUESTS / 20.0, "steady": true}),
-            )],
-            server,
-        );
-        read(driven.finding("steady-state").expect("it was asked for"))
+        run(seed, server, 20.0, REQUESTS)
     })
+}
+
+fn run(seed: u64, server: impl Scripted + 'static, rate: f64, requests: f64) -> Judged {
+    let driven = Drive {
+        surface: &surface(),
+        budget: Budget::Standard,
+        seed,
+        monitor: &mut |_| Vec::new(),
+    }
+    .run(
+        &[(
+            "sustained",
+            json!({"rate": rate, "duration_s": requests / rate, "steady": true}),
+        )],
+        server,
+    );
+    read(driven.finding("steady-state").expect("it was asked for"))
 }
 
 fn read(finding: &Finding) -> Judged {

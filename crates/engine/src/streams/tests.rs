@@ -142,6 +142,7 @@ fn reasoning_that_is_counted_and_not_sent_is_in_no_event() {
     let all = summarise_streams(&phase(), &[record]);
     let one = &all[0];
     assert_eq!((one.itl.n, one.usage_output), (199, 1200));
+    assert_eq!((one.streamed_tokens, one.tokens_per_event()), (200, Some(1.0)));
     assert!(
         near(one.itl.mean_ns, 5.0) && near(one.tpot.mean_ns, 5.0),
         "{one:?}"

@@ -26,7 +26,7 @@ const HEAD_BYTES_MAX: usize = 16 << 10;
 const HEADERS_MAX: usize = 64;
 const HEADER_BYTES_MAX: usize = 1024;
 
-/// The response of a call, bounded and without secrets.
+/// The response of a call, bounded and without secrets. A `digest` of 0 was not asked for.
 pub(super) fn captured(
     call: &Call,
     ending: &Ending,
@@ -93,7 +93,12 @@ pub(super) fn captured(
         body_bytes: ending.body_bytes,
         head: masks.apply(head, cut),
         bytes,
-        digest: format!("{digest:016x}"),
+        // 0 is that of a body that was not digested.
+        digest: if digest == 0 {
+            String::new()
+        } else {
+            format!("{digest:016x}")
+        },
         error: masks.apply(ending.error.clone(), false),
     }
 }

@@ -1,5 +1,6 @@
 //! Runs of the engine: against servers of its own, by others, in the same process and in simulated time.
 
+mod captures;
 mod connections;
 mod http2;
 mod marks;

@@ -16,8 +16,9 @@ pub(super) const LOOKS: Looks = Looks {
 };
 /// The last look.
 pub(super) const LOOKS_MAX: u32 = 3;
-/// Fewest pairs from which anything follows, where the time ends before the first look: it then is the only one.
-const PAIRS_MIN: usize = 12;
+/// Fewest pairs from which anything follows, where the time ends before the first look: it then is the only one. A prompt of a slow
+/// engine takes seconds, and so few pairs show an effect of some size only, since Student's factor is large for them.
+const PAIRS_MIN: usize = 8;
 const RESAMPLES: usize = 1000;
 /// Fewest repeated prompts from which a hit rate is told.
 const REPEATS_MIN: usize = 30;
@@ -207,8 +208,8 @@ mod tests {
         assert_eq!(effect(3.0, 30), Effect::Faster);
         assert_eq!(effect(1.02, 30), Effect::Same);
         assert_eq!(effect(0.5, 30), Effect::Slower);
-        assert_eq!(effect(3.0, 12), Effect::Faster, "the time ended");
-        assert_eq!(effect(3.0, 11), Effect::Undecided);
+        assert_eq!(effect(3.0, 8), Effect::Faster, "the time ended");
+        assert_eq!(effect(3.0, 7), Effect::Undecided);
         // Neither within the margin nor beyond chance.
         let wild: Vec<(f64, f64)> = (0..30)
             .map(|i| (if i % 2 == 0 { 5.0 } else { 24.0 }, 10.0))

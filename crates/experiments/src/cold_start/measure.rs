@@ -195,6 +195,9 @@ pub(super) struct Burst {
     pub timed_out: usize,
     /// Requests that failed otherwise.
     pub broken: usize,
+    /// Of all those without a good answer, the ones that were not refused on purpose (429, 503, the platform's own word): errors and
+    /// drops.
+    pub dropped: usize,
     /// What each worker did; `None` when answers do not name their worker.
     pub account: Option<Account>,
 }
@@ -224,6 +227,7 @@ impl Burst {
                 }
                 continue;
             }
+            burst.dropped += usize::from(sample.outcome.class() != OutcomeClass::Refusal);
             match refusal(sample, captures.get(&sample.seq).copied()) {
                 Some(Refusal::Busy) => burst.refused_s.push(since(sample)),
                 Some(Refusal::Limited) => burst.limited += 1,
@@ -476,6 +480,15 @@ mod tests {
         ] {
             let busy = of(outcome, body);
             assert_eq!((busy.limited, busy.refused_s.len()), (0, 8), "{outcome:?}");
+            assert_eq!(busy.dropped, 0, "{outcome:?}: refused on purpose");
+        }
+        for (outcome, body) in [
+            (Outcome::Status5xx, ""),
+            (Outcome::Status4xx, "no worker available"),
+            (Outcome::HeadersTimeout, ""),
+        ] {
+            let lost = of(outcome, body);
+            assert_eq!((lost.failed(), lost.dropped), (8, 8), "{outcome:?}");
         }
         let refused = ladder(
             vec![1; 4],

@@ -352,13 +352,7 @@ impl Case<'_> {
         let service_s = self.warm.median_s();
         let evidence = source(pair.phase, self.endpoint);
         let failed = pair.idle.failed();
-        let (verdict, severity) = match pair.cause {
-            Cause::Limited => (Verdict::Inconclusive, Severity::Low),
-            _ if failed > 0 => (Verdict::Fail, Severity::High),
-            Cause::Cold if self.waits_longer(pair) => (Verdict::Warn, Severity::Medium),
-            Cause::Imbalance => (Verdict::Warn, Severity::Medium),
-            _ => (Verdict::Pass, Severity::Info),
-        };
+        let (verdict, severity) = judged(&pair.idle, pair.cause, self.waits_longer(pair));
         let mut draft = Draft::new(NAME, "burst-after-idleness", self.endpoint)
             .verdict(verdict, severity)
             .title(self.title(pair))
@@ -466,8 +460,13 @@ impl Case<'_> {
                 });
                 format!(" (start {}{ends})", s(start_s))
             });
+        let came = if pair.idle.dropped == 0 {
+            "were refused after"
+        } else {
+            "got no good answer within"
+        };
         let gave_up = format!(
-            "{failed} of {size} requests to {} at once after idleness got no good answer within {}",
+            "{failed} of {size} requests to {} at once after idleness {came} {}",
             self.endpoint,
             s(pair.patience_s)
         );
@@ -648,6 +647,18 @@ impl Case<'_> {
     }
 }
 
+/// Verdict and severity of a burst after idleness: refusals on purpose are a warning, errors and drops fail, as in other bursts.
+fn judged(idle: &Burst, cause: Cause, waits_longer: bool) -> (Verdict, Severity) {
+    match cause {
+        Cause::Limited => (Verdict::Inconclusive, Severity::Low),
+        _ if idle.dropped > 0 => (Verdict::Fail, Severity::High),
+        _ if idle.failed() > 0 => (Verdict::Warn, Severity::Medium),
+        Cause::Cold if waits_longer => (Verdict::Warn, Severity::Medium),
+        Cause::Imbalance => (Verdict::Warn, Severity::Medium),
+        _ => (Verdict::Pass, Severity::Info),
+    }
+}
+
 const COLUMNS: [&str; 6] = [
     "Burst of",
     "Failed after idleness",
@@ -673,4 +684,33 @@ fn row(pair: &Pair<'_>, service_s: f64) -> Vec<String> {
         }
         .to_owned(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use prony_model::Verdict;
+
+    use super::judged;
+    use crate::cold_start::cause::Cause;
+    use crate::cold_start::measure::Burst;
+
+    #[test]
+    fn a_bounded_queue_that_refuses_is_warned_of_and_drops_fail() {
+        let verdict = |refused: usize, dropped: usize, cause: Cause| {
+            let burst = Burst {
+                size: 16,
+                refused_s: vec![0.002; refused],
+                broken: dropped,
+                dropped,
+                ..Burst::default()
+            };
+            judged(&burst, cause, false).0
+        };
+        for cause in [Cause::Cold, Cause::Cap, Cause::Execution] {
+            assert_eq!(verdict(8, 0, cause), Verdict::Warn, "{cause:?}");
+            assert_eq!(verdict(8, 1, cause), Verdict::Fail, "{cause:?}");
+            assert_eq!(verdict(0, 0, cause), Verdict::Pass, "{cause:?}");
+        }
+        assert_eq!(verdict(8, 1, Cause::Limited), Verdict::Inconclusive);
+    }
 }

@@ -3,7 +3,7 @@
 use prony_model::{Finding, Severity, Verdict};
 
 use super::NAME;
-use super::judge::{Observed, Seen};
+use super::judge::{Observed, Seen, may_be_of_one_kind, told_of_contrasts};
 use super::rules;
 use crate::answer::bounded_to;
 use crate::draft::Draft;
@@ -14,8 +14,19 @@ const INPUTS_MIN: usize = 4;
 /// Spread below which a certainty counts as the same for all.
 const SPREAD_MIN: f64 = 0.01;
 
-/// One class with one certainty for all inputs; one class with differing certainty is only good to know.
-pub(super) fn degenerate(observed: &Observed<'_>) -> Option<Finding> {
+/// What was the same for all inputs.
+struct Constant<'s, 'a> {
+    base: &'s Seen<'a>,
+    variants: Vec<&'s Seen<'a>>,
+    class: &'s Leaf,
+    /// The certainty that was the same as well.
+    certainty: Option<&'s Leaf>,
+    /// The first of those beside the class, whether or not it was the same.
+    beside: Option<&'s Leaf>,
+}
+
+/// The class that all inputs got, where they did.
+fn constant<'s, 'a>(observed: &'s Observed<'a>) -> Option<Constant<'s, 'a>> {
     let base = observed.base()?;
     let variants = observed.distinct();
     if variants.len() + 1 < INPUTS_MIN {
@@ -40,17 +51,37 @@ pub(super) fn degenerate(observed: &Observed<'_>) -> Option<Finding> {
         .iter()
         .copied()
         .find(|l| !spreads && is_constant(l, &variants));
-    let draft = match certainty {
-        Some(certainty) => constant_certainty(observed, class, certainty, variants.len() + 1),
-        None => constant_class(observed, class, !certainties.is_empty(), variants.len() + 1),
-    };
-    Some(with_evidence(
-        draft,
-        observed,
+    Some(Constant {
         base,
-        &variants,
+        variants,
         class,
-        certainty.or(certainties.first().copied()),
+        certainty,
+        beside: certainties.first().copied(),
+    })
+}
+
+/// Whether all inputs got one class with one certainty.
+pub(super) fn is_degenerate(observed: &Observed<'_>) -> bool {
+    constant(observed).is_some_and(|found| found.certainty.is_some())
+}
+
+/// One class with one certainty for all inputs; one class with differing certainty is only good to know, and so is one that is quite
+/// sure of inputs that may all be of one kind.
+pub(super) fn degenerate(observed: &Observed<'_>) -> Option<Finding> {
+    let found = constant(observed)?;
+    let (class, variants) = (found.class, &found.variants);
+    let sure = found
+        .certainty
+        .filter(|certainty| rules::is_full(certainty) && may_be_of_one_kind(variants));
+    let draft = match (found.certainty, found.beside) {
+        (Some(_), _) if sure.is_some() => constant_class(observed, class, SURE, variants.len() + 1),
+        (Some(certainty), _) => constant_certainty(observed, class, certainty, variants),
+        (None, Some(_)) => constant_class(observed, class, SPREAD, variants.len() + 1),
+        (None, None) => constant_class(observed, class, NONE, variants.len() + 1),
+    };
+    let certainty = found.certainty.or(found.beside);
+    Some(with_evidence(
+        draft, observed, found.base, variants, class, certainty,
     ))
 }
 
@@ -74,7 +105,13 @@ fn chance(n: usize) -> f64 {
     0.5_f64.powf(n as f64 - 1.0)
 }
 
-fn constant_certainty(observed: &Observed<'_>, class: &Leaf, certainty: &Leaf, n: usize) -> Draft {
+fn constant_certainty(
+    observed: &Observed<'_>,
+    class: &Leaf,
+    certainty: &Leaf,
+    variants: &[&Seen<'_>],
+) -> Draft {
+    let n = variants.len() + 1;
     let name = &observed.endpoint.name;
     Draft::new(NAME, "degenerate-output", name)
         .verdict(Verdict::Fail, Severity::High)
@@ -85,21 +122,22 @@ fn constant_certainty(observed: &Observed<'_>, class: &Leaf, certainty: &Leaf, n
             bounded_to(&certainty.text(), 20)
         ))
         .detail(format!(
-            "{n} distinct inputs, one class, one certainty. Were both of two classes equally likely, {n} equal \
+            "{n} distinct inputs, one class, one certainty.{} Were both of two classes equally likely, {n} equal \
              classes would come by chance in {:.1} % of such tests; that the certainty is equal in every digit as \
              well is the stronger sign. These inputs may all belong to one class: inputs known to differ would \
              settle it.",
+            told_of_contrasts(variants),
             chance(n) * 100.0
         ))
 }
 
-fn constant_class(observed: &Observed<'_>, class: &Leaf, with_certainty: bool, n: usize) -> Draft {
+/// What is said of the certainty beside a constant class.
+const NONE: &str = "and no certainty";
+const SPREAD: &str = "but not with the same certainty";
+const SURE: &str = "and is quite sure of it";
+
+fn constant_class(observed: &Observed<'_>, class: &Leaf, but: &str, n: usize) -> Draft {
     let name = &observed.endpoint.name;
-    let but = if with_certainty {
-        "but not with the same certainty"
-    } else {
-        "and no certainty"
-    };
     Draft::new(NAME, "constant-class", name)
         .advisory()
         .title(format!(

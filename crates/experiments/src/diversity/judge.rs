@@ -55,9 +55,21 @@ enum Dependence {
 impl<'a> Observed<'a> {
     /// Joins trials and answers.
     pub(super) fn new(endpoint: &'a Endpoint, trials: &'a [Trial], phase: &'a PhaseResult) -> Self {
-        let mut repeats = Vec::new();
-        let mut variants = Vec::new();
-        for answer in answers(phase, &endpoint.name).into_iter().filter(Answer::is_ok) {
+        let mut observed = Self {
+            endpoint,
+            repeats: Vec::new(),
+            variants: Vec::new(),
+            noise: BTreeSet::new(),
+            source: source(phase, &endpoint.name),
+        };
+        observed.add(trials, phase);
+        observed
+    }
+
+    /// Joins further trials and their answers.
+    pub(super) fn add(&mut self, trials: &'a [Trial], phase: &'a PhaseResult) {
+        let name = &self.endpoint.name;
+        for answer in answers(phase, name).into_iter().filter(Answer::is_ok) {
             let Some(trial) = trials.get(answer.item as usize) else {
                 continue;
             };
@@ -67,19 +79,31 @@ impl<'a> Observed<'a> {
                 leaves: leaves_of(&answer),
             };
             if trial.field.is_some() {
-                variants.push(seen);
+                self.variants.push(seen);
             } else {
-                repeats.push(seen);
+                self.repeats.push(seen);
             }
         }
-        let noise = noise(&repeats);
-        Self {
-            endpoint,
-            repeats,
-            variants,
-            noise,
-            source: source(phase, &endpoint.name),
+        self.noise = noise(&self.repeats);
+    }
+
+    /// The inputs of which a value of another kind is to be asked before anything is said against an endpoint whose answers could
+    /// rightly be the same for inputs of one kind: classes, and certainties of them.
+    pub(super) fn doubtful(&self) -> Vec<String> {
+        if self.endpoint.role != Role::Inference {
+            return Vec::new();
         }
+        let degenerate = classes::is_degenerate(self);
+        let is_constant = |variants: &[&Seen<'a>]| {
+            let dependence = self.dependence(variants);
+            matches!(dependence, Dependence::Ignored | Dependence::OneClass) && self.says_little(variants)
+        };
+        self.fields()
+            .into_iter()
+            .filter(|(field, _)| rules::must_matter(self.endpoint, field))
+            .filter(|(_, variants)| degenerate || is_constant(variants))
+            .map(|(field, _)| field.to_owned())
+            .collect()
     }
 
     /// The first good answer.
@@ -137,6 +161,24 @@ impl<'a> Observed<'a> {
         unmatched > 0
     }
 
+    /// What an answer says beside noise and the input that was varied.
+    fn own<'s>(&'s self, base: &'s Seen<'a>, variants: &[&Seen<'a>]) -> Vec<&'s Leaf> {
+        let echo = variants.first().map(|v| echoes(v.trial).0);
+        self.telling(base)
+            .filter(|leaf| echo.as_ref().is_none_or(|echo| !is_echo(echo, leaf)))
+            .collect()
+    }
+
+    /// Whether the first answer is so poor, or so sure, that inputs of one kind may rightly share it.
+    fn says_little(&self, variants: &[&Seen<'a>]) -> bool {
+        let Some(base) = self.base().filter(|base| !base.leaves.is_empty()) else {
+            return false;
+        };
+        let own = self.own(base, variants);
+        let leaves = || own.iter().copied();
+        rules::substance(leaves()) < SUBSTANCE_RICH || rules::is_sure(leaves())
+    }
+
     fn dependence(&self, variants: &[&Seen<'a>]) -> Dependence {
         let Some(base) = self.base() else {
             return Dependence::TooFew;
@@ -153,12 +195,8 @@ impl<'a> Observed<'a> {
         if base.leaves.values().any(writes_anew) {
             return Dependence::NothingToCompare;
         }
-        let echo = variants.first().map(|v| echoes(v.trial).0);
-        let own = || {
-            let echo = echo.as_ref();
-            self.telling(base)
-                .filter(move |l| echo.is_none_or(|e| !is_echo(e, l)))
-        };
+        let own = self.own(base, variants);
+        let own = || own.iter().copied();
         let substance = if base.leaves.is_empty() {
             SUBSTANCE_RICH
         } else {
@@ -176,7 +214,7 @@ impl<'a> Observed<'a> {
         };
         if variants.len() + 1 < needed {
             Dependence::TooFew
-        } else if rules::are_only_classes(own()) {
+        } else if rules::are_only_classes(own()) || (rules::is_sure(own()) && may_be_of_one_kind(variants)) {
             Dependence::OneClass
         } else {
             Dependence::Ignored
@@ -184,8 +222,25 @@ impl<'a> Observed<'a> {
     }
 }
 
-/// All findings about all endpoints, the overview first.
-pub(super) fn findings(observed: &[Observed<'_>], phase: &PhaseResult) -> Vec<Finding> {
+/// Whether the inputs may all be of one kind: we made them up, and none of another kind was answered.
+pub(super) fn may_be_of_one_kind(variants: &[&Seen<'_>]) -> bool {
+    let is_made_up = |v: &&Seen<'_>| !v.trial.contrast && !rules::names_things(&v.trial.base_value);
+    variants.iter().all(is_made_up)
+}
+
+/// How many of the inputs were chosen to be of another kind, as a sentence; empty without any.
+pub(super) fn told_of_contrasts(variants: &[&Seen<'_>]) -> String {
+    match variants.iter().filter(|v| v.trial.contrast).count() {
+        0 => String::new(),
+        n => format!(
+            " {n} of them were chosen to be of other kinds: an advertisement, an insult and a text in another language, or \
+             numbers far from the others."
+        ),
+    }
+}
+
+/// All findings about all endpoints, the overview first. Those named were left out, since each call of them leaves something behind.
+pub(super) fn findings(observed: &[Observed<'_>], left_out: &[String], phase: &PhaseResult) -> Vec<Finding> {
     let mut rows = Vec::new();
     let mut found = Vec::new();
     for endpoint in observed {
@@ -202,11 +257,19 @@ pub(super) fn findings(observed: &[Observed<'_>], phase: &PhaseResult) -> Vec<Fi
         }
         found.extend(nondeterministic(endpoint));
     }
-    found.insert(0, overview(rows, &found, phase));
+    found.insert(0, overview(rows, &found, left_out, phase));
     found
 }
 
-fn overview(rows: Vec<Vec<String>>, found: &[Finding], phase: &PhaseResult) -> Finding {
+fn overview(rows: Vec<Vec<String>>, found: &[Finding], left_out: &[String], phase: &PhaseResult) -> Finding {
+    let without = match left_out {
+        [] => String::new(),
+        [one] => format!(" {one} was left out, since each call of it leaves something behind."),
+        [one, more @ ..] => format!(
+            " {one} and {} more were left out, since each call of them leaves something behind.",
+            more.len()
+        ),
+    };
     let judged = rows.iter().filter(|r| r[4] == "yes" || r[4] == "no").count();
     let depend = rows.iter().filter(|r| r[4] == "yes").count();
     let verdict = if judged == 0 {
@@ -224,10 +287,10 @@ fn overview(rows: Vec<Vec<String>>, found: &[Finding], phase: &PhaseResult) -> F
         } else {
             format!("The answers depend on {depend} of the {judged} inputs that could be judged")
         })
-        .detail(
+        .detail(format!(
             "One input was varied at a time and everything else kept. Repeats of one request showed what differs by \
-             itself, such as times and ids; that and mere echoes of the input do not count as a difference.",
-        )
+             itself, such as times and ids; that and mere echoes of the input do not count as a difference.{without}"
+        ))
         .table(
             "Distinct inputs and distinct answers",
             &["Endpoint", "Input", "Values tried", "Distinct answers", "Answer depends on it"],
@@ -285,7 +348,8 @@ fn ignored(observed: &Observed<'_>, field: &str, variants: &[&Seen<'_>]) -> Find
         .title(format!("The answer of {} does not depend on `{field}`", endpoint.name))
         .detail(format!(
             "{n} distinct values of `{field}` were sent with everything else unchanged. Apart from repeating the \
-             input, all {n} answers say the same."
+             input, all {n} answers say the same.{}",
+            told_of_contrasts(variants)
         ))
         .figure("distinct values tried", n as f64, "", n, &observed.source)
         .figure("distinct answers beyond echo and noise", 1.0, "", n, &observed.source)

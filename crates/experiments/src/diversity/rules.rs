@@ -5,7 +5,7 @@
 use prony_model::{Endpoint, Place};
 use serde_json::Value;
 
-use crate::leaf::{Leaf, has_word, is_prose};
+use crate::leaf::{Leaf, has_word, is_prose, leaves};
 
 /// The JSON Schema of an input, whether parameter or body field.
 fn schema<'a>(endpoint: &'a Endpoint, field: &str) -> Option<&'a Value> {
@@ -104,17 +104,50 @@ pub(super) fn choices<'a>(endpoint: &'a Endpoint, field: &str) -> &'a [Value] {
         .map_or(&[], Vec::as_slice)
 }
 
+/// Whether its schema says which values or which form of text the input takes.
+pub(super) fn is_narrowed(endpoint: &Endpoint, field: &str) -> bool {
+    schema(endpoint, field).is_some_and(|s| {
+        ["enum", "const", "pattern", "format"]
+            .iter()
+            .any(|k| s.get(*k).is_some())
+    })
+}
+
+/// Most characters that the input takes.
+pub(super) fn chars_max(endpoint: &Endpoint, field: &str) -> usize {
+    schema(endpoint, field)
+        .and_then(|s| s.get("maxLength"))
+        .and_then(Value::as_u64)
+        .map_or(usize::MAX, |max| max as usize)
+}
+
+/// Longest name of a thing, in bytes: what is longer is a text or encoded bytes.
+const NAME_BYTES_MAX: usize = 200;
+
+/// Whether the value of an input can only be a name of something that the target holds, or several: what Prony makes up holds words,
+/// numbers with a fraction, addresses or encoded bytes.
+pub(super) fn names_things(value: &str) -> bool {
+    let is_name = |text: &str| {
+        text.len() <= NAME_BYTES_MAX && !text.contains(char::is_whitespace) && !text.contains("://")
+    };
+    match serde_json::from_str::<Value>(value) {
+        Ok(document @ (Value::Array(_) | Value::Object(_))) => {
+            leaves(&document).iter().all(|leaf| match &leaf.value {
+                Value::String(text) => is_name(text),
+                Value::Number(number) => !number.is_f64(),
+                _ => true,
+            })
+        }
+        Ok(Value::Number(number)) => !number.is_f64(),
+        _ => is_name(value),
+    }
+}
+
 /// Whether the input takes any text.
 pub(super) fn is_free_text(endpoint: &Endpoint, field: &str) -> bool {
-    let plain = schema(endpoint, field).is_none_or(|s| {
-        matches!(schema_type(s), "string" | "")
-            && ["enum", "const", "pattern", "format"]
-                .iter()
-                .all(|k| s.get(*k).is_none())
-            && s.get("maxLength")
-                .and_then(Value::as_u64)
-                .is_none_or(|max| max >= 64)
-    });
+    let plain = schema(endpoint, field).is_none_or(|s| matches!(schema_type(s), "string" | ""))
+        && !is_narrowed(endpoint, field)
+        && chars_max(endpoint, field) >= 64;
     let last = prony_model::name_words(field).pop().unwrap_or_default();
     plain
         && [
@@ -414,6 +447,41 @@ pub(super) fn are_only_classes<'a>(leaves: impl Iterator<Item = &'a Leaf>) -> bo
         }
     }
     classes > 0
+}
+
+/// Most numbers that may be the certainties of classes: more are a vector.
+const CERTAINTIES_MAX: u32 = 32;
+
+/// Whether all that these leaves say is that something is quite sure: classes, with certainties of exactly 0 or 1. A classifier that is
+/// sure gives every input of a kind the same.
+pub(super) fn is_sure<'a>(leaves: impl Iterator<Item = &'a Leaf>) -> bool {
+    let mut certainties = 0;
+    for leaf in leaves {
+        let may_be_class = is_class_like(leaf);
+        let says_more = match &leaf.value {
+            Value::String(text) => is_prose(text) || (is_result(leaf.key()) && !may_be_class),
+            Value::Number(_) if is_full(leaf) => {
+                certainties += 1;
+                false
+            }
+            Value::Number(number) => {
+                let is_set = may_be_class || has_word(leaf.key(), LIMITS);
+                !is_set && (number.is_f64() || is_result(leaf.key()) || leaf.pattern.contains("[]"))
+            }
+            _ => false,
+        };
+        if says_more {
+            return false;
+        }
+    }
+    (1..=CERTAINTIES_MAX).contains(&certainties)
+}
+
+/// Whether a leaf is a certainty of exactly 0 or 1: a number with a fraction, or a whole one whose name says so.
+pub(super) fn is_full(leaf: &Leaf) -> bool {
+    let is_share = leaf.value.is_f64() || is_certainty(leaf);
+    let is_end = |v: f64| (0.0..=1.0).contains(&v) && v.fract() == 0.0;
+    is_share && leaf.value.as_f64().is_some_and(is_end) && !has_word(leaf.key(), LIMITS)
 }
 
 /// Whether a leaf is a share of certainty: a number in [0, 1] under a name like `confidence`.

@@ -175,6 +175,9 @@ pub(crate) fn phase(experiment: &str, name: &str, answers: &[Answer], readings: 
         event_tokens: good().map(|a| u64::from(a.tokens)).sum(),
         with_usage: good().filter(|a| a.usage.output.is_some()).count() as u64,
         usage_output: good().filter_map(|a| a.usage.output.map(u64::from)).sum(),
+        streamed_tokens: good()
+            .map(|a| a.usage.output.map_or_else(|| u64::from(a.tokens), u64::from))
+            .sum(),
         ..StreamSummary::default()
     }];
     PhaseResult {

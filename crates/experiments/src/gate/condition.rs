@@ -162,6 +162,11 @@ impl Op {
         }
     }
 
+    /// Whether it sets an upper limit.
+    pub(super) fn is_ceiling(self) -> bool {
+        matches!(self, Self::AtMost | Self::Below)
+    }
+
     pub(super) fn holds(self, value: f64, limit: f64) -> bool {
         let same = (value - limit).abs() <= 1e-9 * limit.abs().max(value.abs());
         match self {

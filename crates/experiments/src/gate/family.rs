@@ -6,7 +6,7 @@ use prony_model::{Gate, GateResult, PhaseResult, Verdict};
 use prony_stats::multiple;
 
 use super::condition::Check;
-use super::find;
+use super::{find, over_all};
 use crate::metric::CONFIDENCE;
 
 /// Chance of any false FAIL among all gates, at most.
@@ -75,10 +75,20 @@ fn fails_at(gate: &Gate, phases: &[PhaseResult], confidence: f64) -> bool {
     let Ok(Check::Metric { metric, op, limit }) = Check::parse(&gate.check) else {
         return false;
     };
-    find(phases, &gate.phase)
-        .and_then(|phase| metric.measure_at(phase, gate.scenario.as_deref(), confidence))
-        .and_then(|measured| measured.interval)
-        .is_some_and(|interval| op.decide(limit, interval) == Verdict::Fail)
+    let Some(phase) = find(phases, &gate.phase) else {
+        return false;
+    };
+    let scenario = gate.scenario.as_deref();
+    let good_alone = || {
+        let measured = metric.measure_at(phase, scenario, confidence);
+        let interval = measured.and_then(|measured| measured.interval);
+        interval.is_some_and(|interval| op.decide(limit, interval) == Verdict::Fail)
+    };
+    let with_timeouts = || {
+        let all = over_all::times(metric, op, phase, scenario);
+        all.is_some_and(|all| all.missed(limit, confidence).is_some())
+    };
+    good_alone() || with_timeouts()
 }
 
 fn shown(p: f64) -> String {

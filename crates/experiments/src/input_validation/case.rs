@@ -11,6 +11,9 @@ pub(super) enum Class {
     UnknownId,
     InvalidJson,
     EmptyBody,
+    EmptyFile,
+    WrongFile,
+    CutFile,
     EmptyText,
     WrongType,
     OutOfRange,
@@ -45,7 +48,7 @@ const KINDS: [&str; 12] = [
     "wrong type or value",
     "empty input",
     "over-long input",
-    "broken JSON or text",
+    "broken JSON, text or file",
     "unknown id",
     "undeclared method, path or type",
     "missing or wrong credentials",
@@ -65,10 +68,16 @@ impl Class {
             | Self::NotInList
             | Self::OddNumbers
             | Self::NotAnObject
+            | Self::WrongFile
             | Self::UnknownField => 1,
-            Self::EmptyBody | Self::EmptyText | Self::EmptyObject | Self::EmptyList => 2,
+            Self::EmptyBody | Self::EmptyFile | Self::EmptyText | Self::EmptyObject | Self::EmptyList => 2,
             Self::OverLong => 3,
-            Self::InvalidJson | Self::Unicode | Self::InvalidUtf8 | Self::DeepNesting | Self::OddJson => 4,
+            Self::InvalidJson
+            | Self::CutFile
+            | Self::Unicode
+            | Self::InvalidUtf8
+            | Self::DeepNesting
+            | Self::OddJson => 4,
             Self::UnknownId => 5,
             Self::WrongMethod | Self::WrongContentType | Self::WrongAccept | Self::UnknownPath => 6,
             Self::Credentials => 7,
@@ -77,6 +86,11 @@ impl Class {
             Self::StalledBody => 10,
             Self::LeftEarly => 11,
         }]
+    }
+
+    /// Whether it is a bad file or bad bytes, which a target that keeps what it is sent may keep as well.
+    pub(super) fn is_file(self) -> bool {
+        matches!(self, Self::EmptyFile | Self::WrongFile | Self::CutFile)
     }
 
     /// In a few words, for tables.
@@ -88,6 +102,9 @@ impl Class {
             Self::UnknownId => "unknown id",
             Self::InvalidJson => "invalid JSON",
             Self::EmptyBody => "empty body",
+            Self::EmptyFile => "empty file",
+            Self::WrongFile => "file of another kind",
+            Self::CutFile => "file cut short",
             Self::EmptyText => "empty text",
             Self::WrongType => "wrong type",
             Self::OutOfRange => "number out of range",
@@ -129,6 +146,9 @@ pub(super) enum Wanted {
     Harmless,
     /// As `Harmless`, and the target may also close the connection: the request is very large.
     HarmlessOrClosed,
+    /// The schema of a tool forbids it: an error of JSON-RPC or of the tool within a good status, or a client error. A result is
+    /// worth a warning.
+    ToolError,
     /// The method is not declared: 405 at best, 501 as well; a success is worth a remark.
     NotAllowed,
     /// The document asks for credentials and they are missing or wrong: 401, 403 or 404; a success is critical.
@@ -148,7 +168,7 @@ impl Wanted {
         let mut statuses = REFUSALS.to_vec();
         match self {
             Self::Refused | Self::NotFound | Self::Unauthorised => {}
-            Self::Harmless | Self::HarmlessOrClosed => statuses.extend(SUCCESSES),
+            Self::Harmless | Self::HarmlessOrClosed | Self::ToolError => statuses.extend(SUCCESSES),
             Self::NotAllowed => statuses.push(501),
         }
         statuses.sort_unstable();
@@ -161,6 +181,7 @@ impl Wanted {
             Self::Refused => "a client error (400 or 422)",
             Self::NotFound => "404",
             Self::Harmless | Self::HarmlessOrClosed => "a client error, or a normal answer",
+            Self::ToolError => "an error of the tool, or a client error",
             Self::NotAllowed => "405",
             Self::Unauthorised => "401 or 403",
         }

@@ -8,10 +8,11 @@ use super::case::Class;
 
 /// Markup that a page must escape. The number makes it ours.
 pub(super) const MARKUP: &str = "<script>alert(733101)</script>";
-/// A computation that a template engine would do.
-const TEMPLATE: &str = "{{7331*7919}}${7331*7919}";
+/// A computation that a template engine would do. The words around it stay where they are when it is done; who only tells the
+/// product does not put it between them.
+const TEMPLATE: &str = "prony{{7331*7919}}ynorp prony${7331*7919}ynorp";
 /// What the template engine would make of it.
-pub(super) const TEMPLATE_RESULT: &str = "58054189";
+pub(super) const TEMPLATE_RESULT: &str = "prony58054189ynorp";
 const SQL: &str = "' OR '1'='1' -- ";
 const TRAVERSAL: &str = "../../../../../../etc/passwd";
 const SPLIT: &str = "x\r\nX-Prony-Injected: 1";
@@ -40,6 +41,9 @@ pub(super) const TEXTS: &[(Class, &str, &str)] = &[
     (Class::Unicode, NUL, "a NUL character"),
 ];
 
+/// What a panic of Rust is called.
+const PANIC: &str = "a Rust panic message";
+
 /// What gives away the inside of a target, with what to call it.
 static LEAKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     [
@@ -53,7 +57,7 @@ static LEAKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
             r"\bat .{1,120}\.(js|ts|mjs|cjs):\d+:\d+",
             "a JavaScript stack trace",
         ),
-        (r"panicked at .{1,200}:\d+:\d+", "a Rust panic message"),
+        (r"panicked at .{1,200}:\d+:\d+", PANIC),
         (r"goroutine \d+ \[", "a Go stack trace"),
         (r"\bSystem\.[A-Z]\w+Exception\b", "a .NET exception"),
         (
@@ -95,6 +99,11 @@ pub(super) fn leak(body: &str, sent: &str) -> Option<(&'static str, String)> {
     })
 }
 
+/// Whether what gives away the inside shows where in the code it happened.
+pub(super) fn is_trace(what: &str) -> bool {
+    what.ends_with("stack trace") || what == PANIC
+}
+
 /// Whether a body holds the user list of a Unix system.
 pub(super) fn is_user_list(body: &str) -> bool {
     static LINE: LazyLock<Regex> =
@@ -104,11 +113,11 @@ pub(super) fn is_user_list(body: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{TEMPLATE_RESULT, TEXTS, UNICODE, is_mangled, is_user_list, leak};
+    use super::{TEMPLATE_RESULT, TEXTS, UNICODE, is_mangled, is_trace, is_user_list, leak};
 
     #[test]
     fn the_template_result_is_right_and_not_in_the_payloads() {
-        assert_eq!((7331_u64 * 7919).to_string(), TEMPLATE_RESULT);
+        assert_eq!(format!("prony{}ynorp", 7331_u64 * 7919), TEMPLATE_RESULT);
         assert!(TEXTS.iter().all(|(_, text, _)| !text.contains(TEMPLATE_RESULT)));
     }
 
@@ -131,6 +140,7 @@ mod tests {
         assert_eq!(found("{\"detail\":\"Slide x not found\"}"), None);
         assert_eq!(found("see /api/usr and https://a.example/home/page"), None);
         assert_eq!(leak("no '/home/x' here", "GET /home/x"), None);
+        assert!(is_trace("a Go stack trace") && is_trace("a Rust panic message") && !is_trace("a file path"));
     }
 
     #[test]

@@ -119,8 +119,8 @@ impl Clients {
             .map(|(_, class)| class.kind())
     }
 
-    /// What was left out, in a sentence or two.
-    pub(super) fn not_tested(&self) -> String {
+    /// What was left out, in a sentence or two, with what the target's own endpoints add to it.
+    pub(super) fn not_tested(&self, gaps: &[&str]) -> String {
         let clients = if !self.asked {
             "clients that stop half-way or leave (`clients = true` tries them), "
         } else if self.stalled.is_empty() && self.left.is_empty() {
@@ -128,8 +128,12 @@ impl Clients {
         } else {
             ""
         };
+        let mut own = gaps.join(", ");
+        if !own.is_empty() {
+            own.push_str(", ");
+        }
         format!(
-            "Not tested: {clients}bodies and heads that arrive byte by byte, clients that never read, compressed bombs, other \
+            "Not tested: {clients}{own}bodies and heads that arrive byte by byte, clients that never read, compressed bombs, other \
              tenants' ids, delays by SQL, addresses that the target would call, and each of these under load."
         )
     }

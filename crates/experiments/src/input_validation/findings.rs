@@ -18,10 +18,11 @@ const ROWS_MAX: usize = 60;
 /// Share of answers that ask for credentials or patience above which nothing was tested.
 const MASKED_MAX: f64 = 0.5;
 
-/// All findings, the overview first.
+/// All findings, the overview first. The gaps are what the target's own endpoints add to what is not tested.
 pub(super) fn findings(
     judged: &[Judged<'_>],
     clients: &Clients,
+    gaps: &[&str],
     run: &RunView<'_>,
     phase: &PhaseResult,
 ) -> Vec<Finding> {
@@ -36,7 +37,8 @@ pub(super) fn findings(
     found.extend(clients.findings(judged, run));
     found.extend(masked(judged, phase));
     found.extend(remarks(judged, run, phase));
-    found.insert(0, overview(judged, &found, clients, phase));
+    let not_tested = clients.not_tested(gaps);
+    found.insert(0, overview(judged, &found, clients, &not_tested, phase));
     found
 }
 
@@ -81,7 +83,11 @@ fn failures(judged: &Judged<'_>, phase: &PhaseResult) -> Vec<Finding> {
                 .quote("request", &worst.case.request.label(), &here)
                 .quote("answer", &worst.first().message(), &here)
                 .advice(
-                    "Check this input before it is used and answer with 400 or 422.",
+                    if worst.case.wanted == Wanted::ToolError {
+                        "Check this argument first and answer with an error of the tool (`isError`)."
+                    } else {
+                        "Check this input before it is used and answer with 400 or 422."
+                    },
                     "A server error tells the client to try again and hides real failures among bad requests.",
                 );
             if certain {
@@ -131,10 +137,13 @@ fn accepted(judged: &Judged<'_>, phase: &PhaseResult) -> Vec<Finding> {
             let forbids = match cases[0].case.wanted {
                 Wanted::NotFound => "Nothing of that name can exist.",
                 Wanted::NotAllowed => "The document does not declare it: either it is incomplete, or something else answers there.",
+                Wanted::ToolError => "The tool's own schema forbids it.",
                 _ => "The document forbids it.",
             };
             let advice = if class == Class::WrongMethod {
                 "Answer 405 with Allow, or declare the method."
+            } else if cases[0].case.wanted == Wanted::ToolError {
+                "Refuse it with an error of the tool, or correct its schema."
             } else {
                 "Refuse it with 422 or 404, or correct the document."
             };
@@ -442,7 +451,13 @@ fn remarks(judged: &[Judged<'_>], run: &RunView<'_>, phase: &PhaseResult) -> Vec
     found
 }
 
-fn overview(judged: &[Judged<'_>], found: &[Finding], clients: &Clients, phase: &PhaseResult) -> Finding {
+fn overview(
+    judged: &[Judged<'_>],
+    found: &[Finding],
+    clients: &Clients,
+    not_tested: &str,
+    phase: &PhaseResult,
+) -> Finding {
     let all: Vec<(&Judged<'_>, &Tried<'_>)> = judged
         .iter()
         .flat_map(|j| j.tried.iter().map(move |t| (j, t)))
@@ -500,9 +515,8 @@ fn overview(judged: &[Judged<'_>], found: &[Finding], clients: &Clients, phase: 
         ))
         .detail(format!(
             "Each differs from a request that was answered correctly in one thing. Those that failed were sent {} \
-             times, and {good} good requests were sent in between.{cut} {}",
-            super::REPEATS + 1,
-            clients.not_tested()
+             times, and {good} good requests were sent in between.{cut} {not_tested}",
+            super::REPEATS + 1
         ))
         .figure("bad requests", all.len() as f64, "", all.len(), &here)
         .figure("handled properly", fine as f64, "", all.len(), &here)

@@ -1,14 +1,14 @@
 //! Bad requests derived from what the document declares, and from the catalogue. Pure: the same endpoint, sample and
 //! seed give the same cases.
 
-use prony_model::{Body, Endpoint, Header, JsonText, Request, SampleRequest};
+use prony_model::{Body, BodyCheck, Endpoint, Header, JsonText, Request, SampleRequest};
 use serde_json::{Map, Value, json};
 
-use super::bodies;
 use super::case::{Class, NegativeCase, Wanted};
 use super::catalogue::TEXTS;
+use super::{bodies, forms, tools};
 use crate::dzi::mix;
-use crate::field::{Field, Kind, Spot, fields};
+use crate::field::{Field, Kind, Spot, fields, limits_tokens, names_token_limit};
 use crate::mutation::json_body;
 
 /// Characters of an over-long text in a body.
@@ -25,13 +25,17 @@ const HUGE_NUMBER_MARK: i64 = 733_173_317_331;
 /// Without a document for the body the sample stands for one; then nothing says that an input is forbidden, and a normal
 /// answer to it is no fault.
 pub(super) fn cases(endpoint: &Endpoint, base: &SampleRequest, seed: u64) -> Vec<NegativeCase> {
+    // A tool refuses within a good status: its arguments are judged by other rules than HTTP's.
+    if endpoint.expect.body.contains(&BodyCheck::Rpc) {
+        return tools::cases(endpoint, &base.request);
+    }
     match (&endpoint.body_schema, json_body(&base.request)) {
         (None, Some(Value::Object(sample))) => {
             let described = Endpoint {
                 body_schema: Some(JsonText(like(&sample))),
                 ..endpoint.clone()
             };
-            let mut found = by_document(&described, base, seed);
+            let mut found = by_document(&described, base, seed, false);
             for case in &mut found {
                 if case.wanted == Wanted::Refused && case.class != Class::InvalidJson {
                     case.wanted = Wanted::Harmless;
@@ -39,7 +43,7 @@ pub(super) fn cases(endpoint: &Endpoint, base: &SampleRequest, seed: u64) -> Vec
             }
             found
         }
-        _ => by_document(endpoint, base, seed),
+        _ => by_document(endpoint, base, seed, true),
     }
 }
 
@@ -65,22 +69,32 @@ fn like(sample: &Map<String, Value>) -> Value {
     json!({"type": "object", "properties": properties, "required": required})
 }
 
-fn by_document(endpoint: &Endpoint, base: &SampleRequest, seed: u64) -> Vec<NegativeCase> {
+/// The cases of a document; `is_declared` where it is the target's own and no sample stands for it.
+fn by_document(endpoint: &Endpoint, base: &SampleRequest, seed: u64, is_declared: bool) -> Vec<NegativeCase> {
     let mut list = List {
         endpoint,
         base,
         cases: Vec::new(),
     };
+    let sample = json_body(&base.request);
     for field in fields(endpoint) {
+        // Where nothing says what the bound of an answer's tokens must look like, a server may rightly read a missing or wrong one
+        // as none at all, and generate for minutes.
+        let held = sample.as_ref().and_then(|body| body.get(&field.name));
+        let is_bound = limits_tokens(&field.name) || held.is_some_and(names_token_limit);
+        if is_bound && !is_declared {
+            continue;
+        }
         by_schema(&mut list, &field, seed);
         if field.kind == Kind::Text {
             texts(&mut list, &field);
         }
     }
-    if endpoint.body_schema.is_some() && json_body(&base.request).is_some() {
+    if endpoint.body_schema.is_some() && sample.is_some() {
         bodies::add(&mut list);
     }
     if !endpoint.is_call() {
+        forms::add(&mut list);
         methods(&mut list);
         unknown_accept(&mut list);
     }
@@ -161,7 +175,8 @@ fn by_schema(list: &mut List<'_>, field: &Field, seed: u64) {
     wrong_type(list, field);
     match field.kind {
         Kind::Text => lengths(list, field, seed),
-        Kind::Integer | Kind::Number => ranges(list, field),
+        // Beyond its range, or as -1, the bound of an answer's tokens may mean that there is none.
+        Kind::Integer | Kind::Number if !limits_tokens(name) => ranges(list, field),
         Kind::List if field.spot == Spot::Body => {
             let wanted = if field.bound("minItems").is_some_and(|n| n >= 1.0) {
                 Wanted::Refused
@@ -214,9 +229,10 @@ fn by_schema(list: &mut List<'_>, field: &Field, seed: u64) {
     }
 }
 
-fn wrong_type(list: &mut List<'_>, field: &Field) {
+/// A value of another type than the field's, and what to call it; `None` where any value may be right.
+pub(super) fn mistyped(field: &Field) -> Option<(Value, String)> {
     let name = &field.name;
-    let (value, what) = match (field.kind, field.spot) {
+    Some(match (field.kind, field.spot) {
         (Kind::Text | Kind::Boolean | Kind::Integer | Kind::Number, Spot::Body) => {
             (json!({"prony": 1}), format!("an object as `{name}`"))
         }
@@ -225,7 +241,14 @@ fn wrong_type(list: &mut List<'_>, field: &Field) {
         }
         (Kind::List, Spot::Body) => (json!(7331), format!("a number as the list `{name}`")),
         (Kind::Object, Spot::Body) => (json!("prony"), format!("a word as the object `{name}`")),
-        _ => return,
+        _ => return None,
+    })
+}
+
+fn wrong_type(list: &mut List<'_>, field: &Field) {
+    let name = &field.name;
+    let Some((value, what)) = mistyped(field) else {
+        return;
     };
     list.set(Class::WrongType, field, what, Wanted::Refused, &value);
     if matches!(field.kind, Kind::Integer | Kind::Number) && field.spot == Spot::Body {

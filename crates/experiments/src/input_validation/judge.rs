@@ -4,7 +4,7 @@ use prony_model::{Captured, Outcome, OutcomeClass, PhaseResult};
 use serde_json::Value;
 
 use super::case::{Class, NegativeCase, Wanted};
-use super::catalogue::{MARKUP, SPLIT_HEADER, TEMPLATE_RESULT, is_mangled, is_user_list, leak};
+use super::catalogue::{MARKUP, SPLIT_HEADER, TEMPLATE_RESULT, is_mangled, is_trace, is_user_list, leak};
 use super::plan::{Plan, Sent};
 use crate::answer::{Answer, answers, content_type};
 
@@ -34,6 +34,8 @@ pub(super) struct Tried<'a> {
     pub case: &'a NegativeCase,
     /// At least one.
     pub attempts: Vec<Answer<'a>>,
+    /// Whether a model writes the answers.
+    generates: bool,
 }
 
 impl<'a> Judged<'a> {
@@ -59,6 +61,7 @@ impl<'a> Judged<'a> {
                 Tried {
                     case: &plan.cases[k],
                     attempts: std::iter::once(answer).chain(again.map(|(_, a)| *a)).collect(),
+                    generates: plan.generates,
                 }
             })
             .collect();
@@ -157,10 +160,18 @@ impl<'a> Tried<'a> {
 
     /// Whether the document forbids it and it was answered by a success.
     pub(super) fn is_accepted(&self) -> bool {
-        matches!(
-            self.case.wanted,
-            Wanted::Refused | Wanted::NotFound | Wanted::NotAllowed
-        ) && (200..300).contains(&self.first().sample.status)
+        let is_good = (200..300).contains(&self.first().sample.status);
+        match self.case.wanted {
+            Wanted::Refused | Wanted::NotFound | Wanted::NotAllowed => is_good,
+            Wanted::ToolError => {
+                is_good
+                    && self
+                        .first()
+                        .captured
+                        .is_some_and(|c| tool_failed(c) == Some(false))
+            }
+            Wanted::Harmless | Wanted::HarmlessOrClosed | Wanted::Unauthorised => false,
+        }
     }
 
     /// What an answer shows of a hostile text's effect.
@@ -171,7 +182,10 @@ impl<'a> Tried<'a> {
             Class::Markup if content_type(captured) == "text/html" && body.contains(MARKUP) => {
                 Some(Effect::MarkupReflected)
             }
-            Class::Injection if body.contains(TEMPLATE_RESULT) => Some(Effect::TemplateRun),
+            // A model that is good at sums writes what a template engine would.
+            Class::Injection if !self.generates && body.contains(TEMPLATE_RESULT) => {
+                Some(Effect::TemplateRun)
+            }
             Class::PathTraversal if is_user_list(body) => Some(Effect::FileRead),
             Class::Injection
                 if leak(body, &self.case.request.path)
@@ -198,9 +212,22 @@ impl<'a> Tried<'a> {
                     percent_encoding::percent_decode_str(&answer.request.path).decode_utf8_lossy(),
                     String::from_utf8_lossy(&body)
                 );
-                (captured.status >= 400).then(|| leak(&captured.body, &sent))?
+                if captured.status >= 400 {
+                    return leak(&captured.body, &sent);
+                }
+                // Tools work on files of the machine they run on: a path is their business, a trace is not.
+                let failed = self.case.wanted == Wanted::ToolError && tool_failed(captured) == Some(true);
+                failed.then(|| leak(&captured.body, &sent).filter(|(what, _)| is_trace(what)))?
             })
     }
+}
+
+/// Whether a tool tells within a good status that it failed; `None` when its answer was not kept whole.
+fn tool_failed(captured: &Captured) -> Option<bool> {
+    (!captured.cut).then(|| {
+        let answer = prony_model::json_in(captured.body.as_bytes());
+        prony_model::rpc_failure(answer.as_ref()).is_some()
+    })
 }
 
 /// What a hostile text did.

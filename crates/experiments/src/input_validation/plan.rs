@@ -1,17 +1,24 @@
 //! What is sent to one endpoint, in which order: its bad requests, with a good one in between. Pure.
 
-use prony_model::{Endpoint, Item, Nanos, PhaseResult, Protection, Request, Scenario};
+use prony_model::{
+    BodyCheck, Endpoint, Item, Nanos, PhaseResult, Protection, Request, SampleRequest, Scenario,
+};
+use serde_json::Value;
 
-use super::REPEATS;
 use super::case::NegativeCase;
-use super::judge;
+use super::{REPEATS, forms, judge};
 use crate::RunView;
-use crate::answer::{Answer, answers};
+use crate::answer::{Answer, answers, good_sample};
+use crate::field::names_token_limit;
+use crate::mutation::json_body;
+use crate::token_counts::generates;
 
 /// Cases that are repeated at most.
 const REPEATED_MAX: usize = 40;
 /// Of the time for the first attempts, the share that good requests in between may take.
 const GOOD_SHARE: f64 = 0.2;
+/// Names of inputs that a model is asked by: what it writes may well be what a template engine would make of them.
+const ASKED_BY: [&str; 5] = ["prompt", "messages", "question", "instruction", "instructions"];
 
 /// The requests to one endpoint.
 pub(super) struct Plan {
@@ -20,6 +27,8 @@ pub(super) struct Plan {
     /// The request that was answered well before.
     pub good: Option<Request>,
     pub cases: Vec<NegativeCase>,
+    /// Whether a model writes the answers.
+    pub generates: bool,
     /// What was sent first: item by item.
     pub first: Vec<Sent>,
     /// What was sent to see failures again.
@@ -42,6 +51,7 @@ impl Plan {
             endpoint: endpoint.to_owned(),
             good,
             cases,
+            generates: false,
             first: Vec::new(),
             again: Vec::new(),
         };
@@ -170,6 +180,85 @@ pub(super) fn guard<'a>(run: &RunView<'a>, endpoint: &str) -> Option<&'a str> {
             Protection::Header(name) => Some(name.as_str()),
             Protection::Query(_) | Protection::Cookie(_) => None,
         })
+}
+
+/// Whether an endpoint is a tool that is called over JSON-RPC.
+pub(super) fn is_tool(endpoint: &Endpoint) -> bool {
+    endpoint.expect.body.contains(&BodyCheck::Rpc)
+}
+
+/// Whether the run may load an endpoint anyway: it does work, leaves nothing behind and is among those chosen, if any were.
+pub(super) fn may_be_loaded(run: &RunView<'_>, endpoint: &Endpoint) -> bool {
+    let chosen = &run.surface.chosen;
+    endpoint.is_work()
+        && !run.surface.leaves_behind(endpoint)
+        && (chosen.is_empty() || chosen.contains(&endpoint.name))
+}
+
+/// Whether a model may write the answers of an endpoint: they count their tokens or come as a stream of them, or its requests say
+/// how many there may be, or ask in words.
+pub(super) fn is_generating(run: &RunView<'_>, endpoint: &Endpoint, good: &SampleRequest) -> bool {
+    let sent = json_body(&good.request);
+    let schema = endpoint.body_schema.as_ref().map(|s| &s.0);
+    let properties = schema.and_then(|s| s.get("properties"));
+    let names = |value: Option<&Value>| {
+        let mut inputs = value.and_then(Value::as_object).into_iter().flatten();
+        inputs.any(|(name, _)| ASKED_BY.contains(&name.as_str()))
+    };
+    generates(run, endpoint)
+        || endpoint.expect.stream.is_some()
+        || sent.as_ref().into_iter().chain(schema).any(names_token_limit)
+        || names(sent.as_ref())
+        || names(properties)
+        || endpoint
+            .parameters
+            .iter()
+            .any(|p| ASKED_BY.contains(&p.name.as_str()))
+}
+
+/// What is not sent, or not judged, at the endpoints of this run: in words that continue a list.
+pub(super) fn gaps(run: &RunView<'_>) -> Vec<&'static str> {
+    let asked: Vec<(&Endpoint, &SampleRequest)> = run
+        .surface
+        .endpoints
+        .iter()
+        .filter_map(|endpoint| Some((endpoint, good_sample(endpoint, run)?)))
+        .collect();
+    let any = |is: &dyn Fn(&Endpoint, &SampleRequest) -> bool| {
+        asked.iter().any(|(endpoint, good)| is(endpoint, good))
+    };
+    let limits = |good: &SampleRequest| json_body(&good.request).as_ref().is_some_and(names_token_limit);
+    let takes_files = |good: &SampleRequest| forms::is_form(&good.request) || forms::is_opaque(&good.request);
+    let known = [
+        (
+            any(&|_, good| forms::is_form(&good.request)),
+            "wrong values in the fields of forms",
+        ),
+        (
+            any(&|e, good| run.surface.leaves_behind(e) && !e.is_call() && takes_files(good)),
+            "bad files where they might be kept",
+        ),
+        (
+            any(&|e, _| is_tool(e) && !may_be_loaded(run, e)),
+            "tools that may leave something behind or only tell what there is",
+        ),
+        (
+            any(&|e, _| is_tool(e) && may_be_loaded(run, e)),
+            "arguments of tools that are neither missing nor of another type",
+        ),
+        (
+            any(&|e, good| !is_tool(e) && limits(good)),
+            "answers whose number of tokens has no limit, or a strange one",
+        ),
+        (
+            any(&|e, good| !is_tool(e) && is_generating(run, e, good)),
+            "templates where a model writes the answer",
+        ),
+    ];
+    known
+        .into_iter()
+        .filter_map(|(is_there, what)| is_there.then_some(what))
+        .collect()
 }
 
 /// Whether the path has that method.

@@ -1,10 +1,11 @@
 //! What came back, counted and put into words.
 
-use prony_model::{Finding, Outcome, PhaseResult, Sample, Severity, Verdict};
+use prony_model::{Captured, Finding, Outcome, PhaseResult, Sample, Severity, Verdict};
 use prony_stats::{binomial, fisher};
 
 use super::NAME;
-use super::marks::{Kind, Marked, is_broken};
+use super::marks::{Kind, Marked, Reference, is_broken};
+use super::near;
 use crate::RunView;
 use crate::draft::{Draft, source};
 use crate::metric::CONFIDENCE;
@@ -13,7 +14,7 @@ use crate::wording::{OUTCOME_COLUMNS, digits, resting_on_answers};
 
 /// Error probability of "more often than one at a time".
 const ALPHA: f64 = 0.01;
-/// Share of answers one at a time that are surely shorter than in the trial, from which on that is a habit and no damage.
+/// Share of answers one at a time that surely end earlier than in the trial, from which on that is a habit and no damage.
 const HABIT: f64 = 0.01;
 
 /// What answers came to. Those that were no answer (refused, late, given up) are in none of it.
@@ -23,9 +24,11 @@ pub(super) struct Counts {
     pub judged: u64,
     /// Answers that belong to another request.
     pub foreign: u64,
+    /// Those of them that have the numbers of another's answer, and not its bytes.
+    pub by_numbers: u64,
     /// Not whole: cut, broken HTTP, or no JSON where it was JSON.
     pub broken: u64,
-    /// Whole by its own words, and shorter than alone.
+    /// Whole by its own words, and only the start of what it is alone.
     pub shorter: u64,
     /// Whole, but without its mark.
     pub unmarked: u64,
@@ -40,12 +43,17 @@ impl Counts {
     pub(super) fn of(phase: &PhaseResult, endpoint: &str, kind: &Kind) -> Self {
         let mut counts = Self::default();
         for sample in Timings::of(phase, endpoint).samples() {
-            counts.add(sample, kind);
+            let kept = || {
+                let captures = phase.captures.iter();
+                let mut of_it = captures.filter(|c| c.scenario == sample.scenario && c.item == sample.item);
+                of_it.find(|c| c.seq == sample.seq)
+            };
+            counts.add(sample, kind, kept);
         }
         counts
     }
 
-    fn add(&mut self, sample: &Sample, kind: &Kind) {
+    fn add<'c>(&mut self, sample: &Sample, kind: &Kind, kept: impl FnOnce() -> Option<&'c Captured>) {
         match sample.outcome {
             Outcome::Interrupted => self.given_up += 1,
             Outcome::Ok | Outcome::Foreign | Outcome::Unmarked => self.judged += 1,
@@ -58,22 +66,32 @@ impl Counts {
             // A value that is another than alone, or no JSON any more.
             (Outcome::WrongBody, Kind::Values { named: false }) => self.changed += 1,
             (outcome, _) if is_broken(outcome) => self.broken += 1,
-            (Outcome::Ok, Kind::Bytes(references)) => {
-                let Some(own) = references.get(sample.item as usize) else {
-                    return;
-                };
-                if sample.digest == own.0 {
-                    return;
-                }
-                if references.iter().any(|(digest, _)| *digest == sample.digest) {
-                    self.foreign += 1;
-                } else if sample.bytes_in < own.1 {
-                    self.shorter += 1;
-                } else {
-                    self.changed += 1;
-                }
-            }
+            (Outcome::Ok, Kind::Bytes(references)) => self.add_bytes(sample, references, kept),
             _ => {}
+        }
+    }
+
+    /// A whole answer, held against what each request always gets. One that is shorter than its own may be rounded otherwise: it was cut
+    /// only where it is its start.
+    fn add_bytes<'c>(
+        &mut self,
+        sample: &Sample,
+        references: &[Reference],
+        kept: impl FnOnce() -> Option<&'c Captured>,
+    ) {
+        let at = sample.item as usize;
+        let Some(own) = references.get(at).filter(|own| own.digest != sample.digest) else {
+            return;
+        };
+        if references.iter().any(|other| other.digest == sample.digest) {
+            self.foreign += 1;
+        } else if own.begins_with(sample.digest, sample.bytes_in) {
+            self.shorter += 1;
+        } else if kept().is_some_and(|answer| near::is_anothers(answer, at, references)) {
+            self.foreign += 1;
+            self.by_numbers += 1;
+        } else {
+            self.changed += 1;
         }
     }
 
@@ -81,7 +99,7 @@ impl Counts {
         self.foreign + self.broken + self.shorter + self.unmarked + self.changed
     }
 
-    /// What shorter answers are: others where they come one at a time as a habit, else cut ones.
+    /// What answers are that end early: others where they come one at a time as a habit, else cut ones.
     fn settle(before: &mut Self, now: &mut Self) {
         let (surely, _) = binomial::clopper_pearson(before.shorter, before.judged, CONFIDENCE);
         // A single one may be damage, of however few.
@@ -245,7 +263,11 @@ fn judged(draft: Draft, told: &Told<'_>, how: String) -> Draft {
                 now.unmarked, now.judged, before.unmarked, before.judged
             ))
             .detail(how)
-    } else if now.changed > 0 && before.changed == 0 {
+    } else if now.changed > 0
+        && before.changed == 0
+        // One changed answer of a model may be chance, as far as answers one at a time can tell.
+        && (!inference || before.judged == 0 || more_often(before.changed, now.changed))
+    {
         let (verdict, severity) = if inference {
             (Verdict::Warn, Severity::Medium)
         } else {
@@ -286,10 +308,15 @@ fn clean(draft: Draft, told: &Told<'_>, how: String) -> Draft {
     let limit = digits(100.0 * binomial::zero_failure_bound(n));
     // What was as frequent alone is no damage, but it is no proof either.
     let noisy = now.bad() > 0;
+    let how_often = if before.bad() > 0 {
+        "as often as"
+    } else {
+        "not surely more often than"
+    };
     let (title, partial) = match kind {
         Kind::Bytes(_) | Kind::Values { .. } if noisy => (
             format!(
-                "{} of {n} answers of {endpoint}, up to {at_once} at once, were other than in the trial, as often as one at a time \
+                "{} of {n} answers of {endpoint}, up to {at_once} at once, were other than in the trial, {how_often} one at a time \
                  ({} of {}); the others were as they should be",
                 now.bad(),
                 before.bad(),
@@ -313,7 +340,7 @@ fn clean(draft: Draft, told: &Told<'_>, how: String) -> Draft {
             false,
         ),
         Kind::Bytes(references) => {
-            let mut distinct: Vec<u64> = references.iter().map(|(digest, _)| *digest).collect();
+            let mut distinct: Vec<u64> = references.iter().map(|own| own.digest).collect();
             distinct.sort_unstable();
             distinct.dedup();
             let swaps = if distinct.len() > 1 {
@@ -370,8 +397,14 @@ fn said(kind: &Kind, before: &Counts, now: &Counts, at_once: u32, overlap: f64) 
         ),
         Kind::Form => "Only length, clean end and form could be checked.".to_owned(),
     };
+    let by_numbers = match now.by_numbers {
+        0 => String::new(),
+        n => format!(
+            " {n} had the bytes of no other's answer, but its numbers as close as rounding leaves them, and far from those of their own."
+        ),
+    };
     format!(
-        "{way} One at a time, {} of {} answers were not as they should be; together {} of {}. {} further requests were given up at \
+        "{way}{by_numbers} One at a time, {} of {} answers were not as they should be; together {} of {}. {} further requests were given up at \
          a random moment, because damage likes cancellation. Up to {at_once} requests were under way at once (overlap factor {}): \
          that speaks of the client; how many the server truly ran at once is the ladder's answer.",
         before.bad(),
@@ -400,24 +433,109 @@ pub(super) fn nothing(run: &RunView<'_>) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use prony_model::{Finding, Verdict};
+    use prony_model::{Captured, Finding, Sample, Verdict};
+    use serde_json::json;
+    use twox_hash::XxHash3_64;
 
     use super::{Counts, Told, judged};
     use crate::draft::Draft;
     use crate::integrity::NAME;
-    use crate::integrity::marks::Kind;
+    use crate::integrity::marks::{Kind, Reference};
 
-    fn said(kind: &Kind, mut before: Counts, mut now: Counts) -> Finding {
+    fn said(kind: &Kind, before: Counts, now: Counts) -> Finding {
+        said_of(false, kind, before, now)
+    }
+
+    fn said_of(inference: bool, kind: &Kind, mut before: Counts, mut now: Counts) -> Finding {
         Counts::settle(&mut before, &mut now);
         let told = Told {
             endpoint: "GET /page",
             kind,
-            inference: false,
+            inference,
             before,
             now,
             at_once: 16,
         };
         judged(Draft::new(NAME, NAME, told.endpoint), &told, String::new()).done()
+    }
+
+    fn same_bytes(bodies: &[&str]) -> Kind {
+        let reference = |body: &&str| Reference {
+            digest: XxHash3_64::oneshot(body.as_bytes()),
+            body: Some(body.as_bytes().to_vec()),
+        };
+        Kind::Bytes(bodies.iter().map(reference).collect())
+    }
+
+    /// What answers to the first request come to.
+    fn counted(kind: &Kind, bodies: &[&str]) -> Counts {
+        let mut counts = Counts::default();
+        for body in bodies {
+            let sample = Sample {
+                digest: XxHash3_64::oneshot(body.as_bytes()),
+                bytes_in: body.len() as u32,
+                ..Sample::default()
+            };
+            let captured = Captured {
+                status: 200,
+                body: (*body).to_owned(),
+                ..Captured::unsent("")
+            };
+            counts.add(&sample, kind, || Some(&captured));
+        }
+        counts
+    }
+
+    #[test]
+    fn an_answer_that_is_rounded_otherwise_is_not_cut() {
+        let own = r#"{"score": 0.7312345, "label": "boat"}"#;
+        let kind = same_bytes(&[own]);
+        let rounded = counted(&kind, &[r#"{"score": 0.731235, "label": "boat"}"#; 20]);
+        assert_eq!((rounded.changed, rounded.shorter), (20, 0));
+        let alone = counted(&kind, &[own; 100]);
+        let found = said_of(true, &kind, alone, rounded);
+        assert_eq!(found.verdict, Verdict::Warn, "{}", found.title);
+
+        let cut = counted(&kind, &[&own[..20], ""]);
+        assert_eq!((cut.changed, cut.shorter), (0, 2));
+        assert_eq!(said_of(true, &kind, alone, cut).verdict, Verdict::Fail);
+        let not_held = Kind::Bytes(vec![Reference {
+            digest: 1,
+            body: None,
+        }]);
+        let unknown = counted(&not_held, &[&own[..20]]);
+        assert_eq!((unknown.changed, unknown.shorter), (1, 0));
+    }
+
+    #[test]
+    fn one_changed_answer_of_a_model_is_no_habit() {
+        let kind = same_bytes(&["a page"]);
+        let changed = |changed: u64, judged: u64| Counts {
+            judged,
+            changed,
+            ..Counts::default()
+        };
+        let one = said_of(true, &kind, changed(0, 100), changed(1, 300));
+        assert_eq!(one.verdict, Verdict::Pass, "{}", one.title);
+        assert!(one.title.contains("not surely more often"), "{}", one.title);
+        let many = said_of(true, &kind, changed(0, 100), changed(100, 300));
+        assert_eq!(many.verdict, Verdict::Warn, "{}", many.title);
+        // What is looked up does not change at all.
+        let looked_up = said(&kind, changed(0, 100), changed(1, 300));
+        assert_eq!(looked_up.verdict, Verdict::Fail, "{}", looked_up.title);
+    }
+
+    #[test]
+    fn a_swapped_answer_is_known_by_its_numbers_however_they_are_rounded() {
+        let vector = |of: [f64; 4]| json!({ "embedding": of }).to_string();
+        let (own, other) = (vector([0.12, -0.5, 0.33, 0.9]), vector([-0.7, 0.21, 0.05, 0.61]));
+        let kind = same_bytes(&[&own, &other]);
+        let swapped = counted(&kind, &[&vector([-0.7002, 0.2101, 0.0499, 0.6103])]);
+        assert_eq!((swapped.foreign, swapped.by_numbers), (1, 1));
+        let found = said_of(true, &kind, counted(&kind, &[&own]), swapped);
+        assert!(found.title.contains("another request"), "{}", found.title);
+        let rounded = counted(&kind, &[&vector([0.1201, -0.4998, 0.3301, 0.9003])]);
+        assert_eq!((rounded.foreign, rounded.changed), (0, 1));
     }
 
     fn shorter(of: u64, judged: u64) -> Counts {
@@ -430,7 +548,7 @@ mod tests {
 
     #[test]
     fn shorter_answers_are_damage_unless_they_come_one_at_a_time_as_well() {
-        let bytes = Kind::Bytes(vec![(1, 40)]);
+        let bytes = same_bytes(&["a page of some length"]);
         let cut = said(&bytes, shorter(1, 400), shorter(5, 5000));
         assert_eq!(cut.verdict, Verdict::Fail, "{}", cut.title);
         assert!(cut.title.contains("5 of 5000"), "{}", cut.title);
@@ -447,7 +565,7 @@ mod tests {
             changed,
             ..Counts::default()
         };
-        for kind in [Kind::Bytes(vec![(1, 40)]), Kind::Values { named: false }] {
+        for kind in [same_bytes(&["a page"]), Kind::Values { named: false }] {
             let noisy = said(&kind, changed(40, 100), changed(130, 300));
             assert_eq!(noisy.verdict, Verdict::Pass);
             assert!(

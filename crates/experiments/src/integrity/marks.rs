@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use prony_model::{BodyCheck, Endpoint, Feed, Generate, Item, Outcome, PhaseResult, Slots};
+use prony_model::{BodyCheck, Endpoint, Feed, Generate, Item, Outcome, PhaseResult, Request, Role, Slots};
 use serde_json::Value;
+use twox_hash::XxHash3_64;
 
+use super::parts::held;
 use crate::RunView;
 use crate::answer::{Answer, answers};
 use crate::diversity::{TIME_ENDS, TIME_WORDS};
@@ -38,6 +40,36 @@ pub(super) struct Trial {
     marked: Vec<(usize, String)>,
     plain: Vec<Item>,
     base: Item,
+    /// Whether its answers are computed, and not looked up: then what they say is no name of their request.
+    pub computes: bool,
+}
+
+/// The answer that a request always gets.
+#[derive(Clone, Debug)]
+pub(super) struct Reference {
+    /// XXH3-64 of its body.
+    pub digest: u64,
+    /// Its body; `None` where the trial does not hold it whole and byte for byte.
+    pub body: Option<Vec<u8>>,
+}
+
+impl Reference {
+    fn of(answer: &Answer<'_>) -> Self {
+        let digest = answer.sample.digest;
+        let body = answer
+            .captured
+            .map(held)
+            .filter(|bytes| XxHash3_64::oneshot(bytes) == digest)
+            .map(<[u8]>::to_vec);
+        Self { digest, body }
+    }
+
+    /// Whether another answer of that digest and length is the start of this one. Where this one is not held, only that an empty
+    /// one is can be known.
+    pub(super) fn begins_with(&self, digest: u64, bytes: u32) -> bool {
+        let start = |body: &Vec<u8>| body.get(..bytes as usize).map(XxHash3_64::oneshot);
+        bytes == 0 || self.body.as_ref().and_then(start) == Some(digest)
+    }
 }
 
 /// How answers are told to belong.
@@ -45,8 +77,8 @@ pub(super) struct Trial {
 pub(super) enum Kind {
     /// Each request carries a mark of its own, which comes back.
     Marks,
-    /// Each request always gets the same bytes; by item, their digest and length.
-    Bytes(Vec<(u64, u32)>),
+    /// Each request always gets the same bytes; by item.
+    Bytes(Vec<Reference>),
     /// Each request always gets the same values, and its answer names what it is about where `named`.
     Values {
         /// Whether an answer to another request can be told for one.
@@ -80,6 +112,7 @@ impl Trial {
             marked,
             plain,
             base,
+            computes: endpoint.role == Role::Inference || endpoint.method != "GET",
         })
     }
 
@@ -170,21 +203,26 @@ impl Trial {
             .flat_map(|(_, answers)| answers.iter())
             .any(|answer| has_circumstance(answer));
         if !may_change && let Some(steady) = steady(&digests) {
-            let references = answered.iter().zip(steady).map(|((_, answers), at)| {
-                let sample = answers[at].sample;
-                (sample.digest, sample.bytes_in)
+            let references = answered
+                .iter()
+                .zip(steady)
+                .map(|((_, answers), at)| Reference::of(answers[at]));
+            let kind = Kind::Bytes(references.collect());
+            let items = answered.into_iter().map(|(mut item, _)| {
+                item.expect.body.extend(whole.cloned());
+                item
             });
             return Marked {
-                kind: Kind::Bytes(references.collect()),
-                items: answered.into_iter().map(|(item, _)| item).collect(),
+                kind,
+                items: items.collect(),
                 slots: None,
             };
         }
-        let stable: Vec<Vec<(String, String)>> = answered
+        let stable: Vec<Vec<Stable>> = answered
             .iter()
             .map(|(_, answers)| stable_values(answers))
             .collect();
-        let names = names(&stable, &answered);
+        let names = names(&stable, &answered, self.computes);
         let any = names.as_ref().map(|names| any_of(names));
         let mut items = Vec::new();
         for (i, (mut item, _)) in answered.into_iter().enumerate() {
@@ -199,12 +237,10 @@ impl Trial {
             let values = stable[i]
                 .iter()
                 .take(if names.is_some() { 0 } else { VALUES_MAX });
-            item.expect
-                .body
-                .extend(values.map(|(pointer, value)| BodyCheck::JsonEquals {
-                    pointer: pointer.clone(),
-                    value: value.clone(),
-                }));
+            item.expect.body.extend(values.map(|value| BodyCheck::JsonEquals {
+                pointer: value.pointer.clone(),
+                value: value.text.clone(),
+            }));
             items.push(item);
         }
         if items.is_empty() {
@@ -240,22 +276,34 @@ fn steady(digests: &[Vec<u64>]) -> Option<Vec<usize>> {
     (!found.is_empty() && odd <= allowed).then_some(found)
 }
 
-/// Pointers and values that all answers to one request agree on, those first that say most.
-fn stable_values(answers: &[&Answer<'_>]) -> Vec<(String, String)> {
+/// A value that all answers to one request agree on.
+#[derive(Clone, Debug)]
+struct Stable {
+    pointer: String,
+    text: String,
+    is_text: bool,
+}
+
+/// The values that all answers to one request agree on, those first that say most.
+fn stable_values(answers: &[&Answer<'_>]) -> Vec<Stable> {
     let documents: Vec<Value> = answers.iter().filter_map(|a| a.json()).collect();
     let Some((first, rest)) = documents.split_first() else {
         return Vec::new();
     };
-    let mut found: Vec<(String, String)> = leaves(first)
+    let mut found: Vec<Stable> = leaves(first)
         .into_iter()
         .filter(|leaf| !leaf.value.is_null() && !is_circumstance(leaf.key()))
-        .map(|leaf| (pointer(&leaf.path), leaf.text()))
-        .filter(|(pointer, text)| {
-            rest.iter()
-                .all(|d| d.pointer(pointer).is_some_and(|v| scalar_text(v) == *text))
+        .map(|leaf| Stable {
+            pointer: pointer(&leaf.path),
+            text: leaf.text(),
+            is_text: leaf.value.is_string(),
+        })
+        .filter(|own| {
+            let same = |v: &Value| scalar_text(v) == own.text;
+            rest.iter().all(|d| d.pointer(&own.pointer).is_some_and(same))
         })
         .collect();
-    found.sort_by_key(|(_, text)| std::cmp::Reverse(text.len().min(200)));
+    found.sort_by_key(|own| std::cmp::Reverse(own.text.len().min(200)));
     found
 }
 
@@ -279,9 +327,14 @@ fn is_circumstance(key: &str) -> bool {
     prony_model::name_words(key).iter().any(is_named) || TIME_ENDS.iter().any(|end| key.ends_with(end))
 }
 
-/// A value of each request's answer that names what it is about: at the same place, different for each, and in no other's
-/// answer.
-fn names(stable: &[Vec<(String, String)>], answered: &[(Item, &Vec<&Answer<'_>>)]) -> Option<Vec<String>> {
+/// A text of each request's answer that names what it is about: at the same place, different for each, and in no other's
+/// answer. Numbers are none: their last digits may change with what is computed beside them. So may what a model writes, so where
+/// answers are computed a name is a text of the request itself.
+fn names(
+    stable: &[Vec<Stable>],
+    answered: &[(Item, &Vec<&Answer<'_>>)],
+    computes: bool,
+) -> Option<Vec<String>> {
     if stable.len() < 2 {
         return None;
     }
@@ -290,10 +343,14 @@ fn names(stable: &[Vec<(String, String)>], answered: &[(Item, &Vec<&Answer<'_>>)
         .filter_map(|(_, answers)| answers[0].captured.map(|c| c.body.as_str()))
         .collect();
     let (first, _) = stable.split_first()?;
-    first.iter().find_map(|(pointer, _)| {
+    first.iter().filter(|own| own.is_text).find_map(|own| {
         let values: Option<Vec<String>> = stable
             .iter()
-            .map(|values| values.iter().find(|(p, _)| p == pointer).map(|(_, v)| v.clone()))
+            .zip(answered)
+            .map(|(values, (item, _))| {
+                let value = values.iter().find(|v| v.pointer == own.pointer && v.is_text)?;
+                (!computes || holds(&item.request, &value.text)).then(|| value.text.clone())
+            })
             .collect();
         let values = values?;
         let apart = values.iter().enumerate().all(|(i, value)| {
@@ -305,6 +362,13 @@ fn names(stable: &[Vec<(String, String)>], answered: &[(Item, &Vec<&Answer<'_>>)
         });
         (apart && bodies.len() == values.len()).then_some(values)
     })
+}
+
+/// Whether a text stands in the path or the body of a request.
+fn holds(request: &Request, text: &str) -> bool {
+    let path = percent_encoding::percent_decode_str(&request.path).decode_utf8_lossy();
+    let body = request.body.to_bytes().unwrap_or_default();
+    path.contains(text) || String::from_utf8_lossy(&body).contains(text)
 }
 
 /// A regular expression of any of these texts, the longest first.

@@ -219,7 +219,7 @@ fn asking(request: &Request, ask: &Ask, whole: &Captured) -> Request {
 }
 
 /// The bytes that were held of a body.
-fn held(captured: &Captured) -> &[u8] {
+pub(super) fn held(captured: &Captured) -> &[u8] {
     if captured.binary {
         &captured.bytes
     } else {

@@ -5,6 +5,7 @@ use prony_model::{Finding, Severity, Source, Verdict};
 use crate::answer::{answers, bounded};
 use crate::draft::{Draft, source};
 
+use super::queue::Queue;
 use super::state::{JobState, Stage};
 use super::story::{Kind, Story};
 use super::{NAME, Watched};
@@ -65,6 +66,7 @@ fn overview(watched: &Watched<'_>, found: &[Finding], told: &Source) -> Finding 
     let mut rows: Vec<Vec<String>> = watched
         .stories
         .iter()
+        .chain(&watched.earlier)
         .map(|story| {
             let last = story.last().cloned().unwrap_or_default();
             vec![
@@ -107,10 +109,11 @@ fn purpose(kind: &Kind) -> &'static str {
         Kind::Good => "good input",
         Kind::Bad(_) => "one input names nothing",
         Kind::Cancelled => "cancelled at once",
+        Kind::Earlier => "started before, by another experiment",
     }
 }
 
-/// Jobs that nobody cancelled and that never began.
+/// Jobs that nobody cancelled and that never began, unless they may have waited for their turn.
 fn stuck(watched: &Watched<'_>, told: &Source) -> Option<Finding> {
     let submit = &watched.api.submit;
     let kept: Vec<&Story> = watched
@@ -120,6 +123,14 @@ fn stuck(watched: &Watched<'_>, told: &Source) -> Option<Finding> {
         .collect();
     let stuck: Vec<&&Story> = kept.iter().filter(|s| s.never_began()).collect();
     let first = stuck.first()?;
+    let others = match Queue::of(watched) {
+        Queue::Moves => return None,
+        Queue::Idle => " Others that were started with them had ended long before.".to_owned(),
+        Queue::Still => match watched.earlier.len() {
+            0 => String::new(),
+            n => format!(" Of {n} that this run had started before, none began either."),
+        },
+    };
     let word = &first.last()?.word;
     let looks: usize = stuck.iter().map(|s| s.states.len()).sum();
     let all = stuck.len() == kept.len();
@@ -146,7 +157,7 @@ fn stuck(watched: &Watched<'_>, told: &Source) -> Option<Finding> {
             .verdict(Verdict::Fail, Severity::High)
             .title(title)
             .detail(format!(
-                "{looks} looks at {} jobs saw no other status than `{word}`, while nothing else was asked of the target. \
+                "{looks} looks at {} jobs saw no other status than `{word}`, while nothing else was asked of the target.{others} \
                  The submission is answered with success, so a client waits for a result that never comes. A queue that is \
                  longer than this run would look the same: raise `wait_s` of the experiment if that is usual here.",
                 stuck.len()
@@ -162,15 +173,27 @@ fn stuck(watched: &Watched<'_>, told: &Source) -> Option<Finding> {
     )
 }
 
-/// Jobs that began and did not end while they were watched: no defect by itself.
+/// Jobs that began, or may have waited for their turn, and did not end while they were watched: no defect by itself.
 fn unfinished(watched: &Watched<'_>, told: &Source) -> Option<Finding> {
     let submit = &watched.api.submit;
+    let moves = Queue::of(watched) == Queue::Moves;
+    let waits = |s: &Story| s.never_began() && s.kind != Kind::Cancelled;
     let open: Vec<&Story> = watched
         .stories
         .iter()
-        .filter(|s| s.is_open() && !s.never_began() && !s.states.is_empty())
+        .filter(|s| s.is_open() && !s.states.is_empty())
+        .filter(|s| !s.never_began() || (moves && waits(s)))
         .collect();
     let first = open.first()?;
+    let waiting = open.iter().filter(|s| waits(s)).count();
+    let why = if waiting == 0 {
+        String::new()
+    } else {
+        format!(
+            " {waiting} of them had not begun: the queue works on jobs that this run started, and these may have waited for their \
+             turn. Whether they would ever begin was not seen."
+        )
+    };
     Some(
         Draft::new(NAME, "job-unfinished", submit)
             .verdict(Verdict::Inconclusive, Severity::Low)
@@ -182,7 +205,7 @@ fn unfinished(watched: &Watched<'_>, told: &Source) -> Option<Finding> {
                 watched.span_s
             ))
             .detail(format!(
-                "The last status was `{}`. How such jobs end was not seen.",
+                "The last status was `{}`. How such jobs end was not seen.{why}",
                 first.last().map_or("", |s| &s.word)
             ))
             .figure(
@@ -203,7 +226,7 @@ fn hidden_failures(watched: &Watched<'_>, told: &Source) -> Option<Finding> {
     let submit = &watched.api.submit;
     let (story, bad) = watched.stories.iter().find_map(|s| match &s.kind {
         Kind::Bad(bad) => Some((s, bad)),
-        Kind::Good | Kind::Cancelled => None,
+        Kind::Good | Kind::Cancelled | Kind::Earlier => None,
     })?;
     let last = story.last()?;
     if last.stage != Some(Stage::Done) || last.tells_failure {

@@ -4,6 +4,19 @@ use serde_json::{Map, Value};
 
 use crate::answer::bounded_to;
 
+/// Last words of names that say when something was: `completed_at` and `failed_at` count nothing, though they may be whole numbers.
+const MOMENTS: &[&str] = &[
+    "at",
+    "time",
+    "ts",
+    "date",
+    "timestamp",
+    "epoch",
+    "on",
+    "since",
+    "until",
+];
+
 /// Where a job is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
@@ -94,6 +107,9 @@ impl JobState {
     fn read_counts(&mut self, object: &Map<String, Value>) {
         for (key, value) in object {
             let words = prony_model::name_words(key);
+            if words.last().is_some_and(|last| MOMENTS.contains(&last.as_str())) {
+                continue;
+            }
             let has = |wanted: &[&str]| words.iter().any(|w| wanted.contains(&w.as_str()));
             match value {
                 Value::Array(list) if has(&["results", "outputs", "predictions"]) => {
@@ -221,6 +237,26 @@ mod tests {
             (Some(2), Some(2), Some(0))
         );
         assert!(!nested.tells_failure);
+    }
+
+    #[test]
+    fn moments_are_no_counts() {
+        let read = JobState::read(&json!({
+            "status": "completed", "total": 4, "failed": 1, "completed": 3, "progress": 1.0,
+            "completed_at": 1_767_225_600, "failedAt": 1_767_225_601, "processed_ts": 1_767_225_602,
+            "total_time": 12, "errors_since": 1_767_225_603, "progress_date": 20_260_101
+        }))
+        .unwrap();
+        assert_eq!(
+            (
+                read.total,
+                read.succeeded,
+                read.failed,
+                read.processed,
+                read.progress
+            ),
+            (Some(4), Some(3), Some(1), None, Some(1.0))
+        );
     }
 
     #[test]

@@ -207,6 +207,119 @@ fn a_cancel_that_changes_nothing_is_seen_while_the_job_goes_on() {
     );
 }
 
+/// One worker that takes jobs in their order, so many requests for each; it never takes those that it loses.
+struct OneWorker {
+    takes: u64,
+    loses: fn(usize) -> bool,
+    clock: u64,
+    /// When each job begins and ends.
+    jobs: Vec<Option<(u64, u64)>>,
+}
+
+impl OneWorker {
+    fn new(takes: u64, loses: fn(usize) -> bool) -> Self {
+        Self {
+            takes,
+            loses,
+            clock: 0,
+            jobs: Vec::new(),
+        }
+    }
+
+    fn answer(&mut self, request: &Request) -> Reply {
+        self.clock += 1;
+        if request.method == "POST" {
+            let free = self.jobs.iter().flatten().map(|(_, ends)| *ends).max();
+            let begins = free.unwrap_or(0).max(self.clock);
+            let lost = (self.loses)(self.jobs.len());
+            self.jobs.push((!lost).then_some((begins, begins + self.takes)));
+            let id = format!("job-{}", self.jobs.len() - 1);
+            return Reply::json(202, &json!({"job_id": id, "status": "queued"}));
+        }
+        let k = request
+            .path
+            .strip_prefix("/jobs/job-")
+            .and_then(|k| k.parse().ok());
+        let Some(job) = k.and_then(|k: usize| self.jobs.get(k)) else {
+            return Reply::json(404, &json!({}));
+        };
+        let word = match job {
+            Some((_, ends)) if self.clock >= *ends => "completed",
+            Some((begins, _)) if self.clock >= *begins => "running",
+            _ => "queued",
+        };
+        Reply::json(200, &json!({"status": word}))
+    }
+}
+
+/// The findings about the life of jobs that are no PASS, but for the overview, each with its verdict.
+fn of_one_worker(takes: u64, loses: fn(usize) -> bool) -> Vec<(String, Verdict)> {
+    let mut surface = surface();
+    surface.jobs[0].cancel = None;
+    let mut worker = OneWorker::new(takes, loses);
+    let (_, findings) = run(&["coverage", "job-lifecycle"], &surface, Budget::Quick, |r| {
+        worker.answer(r)
+    });
+    findings
+        .into_iter()
+        .filter(|f| f.experiment == "job-lifecycle" && f.id != "job-lifecycle" && f.verdict > Verdict::Pass)
+        .map(|f| (f.id, f.verdict))
+        .collect()
+}
+
+#[test]
+fn jobs_behind_the_runs_own_are_not_stuck() {
+    // The job of the preflight outlasts the watch; then one of the watched does.
+    for takes in [1_000_000, 3_000] {
+        let found = of_one_worker(takes, |_| false);
+        assert!(
+            found.contains(&("job-unfinished".to_owned(), Verdict::Inconclusive)),
+            "{takes}: {found:?}"
+        );
+        assert!(
+            found.iter().all(|(id, _)| id != "job-stuck"),
+            "{takes}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn a_job_that_waits_while_the_queue_is_idle_is_stuck() {
+    let stuck = ("job-stuck".to_owned(), Verdict::Fail);
+    // The first is that of the preflight.
+    let found = of_one_worker(2, |k| k == 2);
+    assert!(found.contains(&stuck), "one is lost: {found:?}");
+    let found = of_one_worker(2, |_| true);
+    assert!(found.contains(&stuck), "none ever begins: {found:?}");
+    // A queue that was seen to work and takes none of the watched jobs may have been given others.
+    let found = of_one_worker(2, |k| k > 0);
+    assert!(!found.contains(&stuck), "{found:?}");
+}
+
+#[test]
+fn a_few_jobs_are_started_before_any_is_watched() {
+    let mut surface = surface();
+    surface.endpoints[0].samples = (0..8_usize)
+        .map(|k| SampleRequest {
+            request: Request::json(
+                "POST",
+                "/scans",
+                &json!({"image_ids": [GOOD[k % 2], k.to_string()]}),
+            ),
+            inputs: BTreeMap::from([("image_ids".to_owned(), k.to_string())]),
+        })
+        .collect();
+    let mut jobs = Jobs {
+        faults: Faults::default(),
+        jobs: Vec::new(),
+    };
+    let (phases, _) = run(&["coverage", "diversity"], &surface, Budget::Standard, |r| {
+        jobs.answer(r)
+    });
+    assert_eq!(jobs.jobs.len(), 2);
+    assert!(phases.iter().all(|p| p.phase.experiment != "diversity"));
+}
+
 #[test]
 fn without_an_interface_to_jobs_nothing_is_asked() {
     let mut surface = surface();

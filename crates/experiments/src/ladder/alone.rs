@@ -7,7 +7,7 @@ use crate::RunView;
 use crate::timings::Timings;
 
 /// Requests alone that are needed whatever their spread.
-const REQUESTS_MIN: f64 = 10.0;
+pub(super) const REQUESTS_MIN: u64 = 10;
 /// Requests alone that are needed, over the square of the coefficient of variation: the mean is then known to 5 %.
 const PER_VARIATION: f64 = 400.0;
 
@@ -25,9 +25,11 @@ impl Alone {
     pub(super) fn of(work: &[f64]) -> Self {
         let variation = variance(work).sqrt() / mean(work);
         let needed = if work.len() < 2 || !variation.is_finite() {
-            REQUESTS_MIN
+            REQUESTS_MIN as f64
         } else {
-            (PER_VARIATION * variation * variation).ceil().max(REQUESTS_MIN)
+            (PER_VARIATION * variation * variation)
+                .ceil()
+                .max(REQUESTS_MIN as f64)
         };
         Self {
             n: work.len(),
@@ -41,10 +43,11 @@ impl Alone {
     }
 }
 
-/// Times of requests to the endpoint that had the target to themselves, outside the ladder proper, in ms.
-pub(super) fn before(run: &RunView<'_>, endpoint: &str) -> Vec<f64> {
+/// Times of requests to the endpoint that had the target to themselves, outside the ladder proper, in ms. Where each request of
+/// the ladder is a new one, those of the baseline are no yardstick: they are answered faster.
+pub(super) fn before(run: &RunView<'_>, endpoint: &str, is_new: bool) -> Vec<f64> {
     let phases = [
-        run.phase("baseline", endpoint),
+        run.phase("baseline", endpoint).filter(|_| !is_new),
         run.phase(NAME, &alone_name(endpoint)),
     ];
     phases

@@ -6,6 +6,7 @@ use prony_stats::{binomial, order};
 use super::NAME;
 use crate::RunView;
 use crate::draft::{Draft, source};
+use crate::primary::unless_kept;
 use crate::timings::Timings;
 use crate::wording::{ms, outcome, quantiles, resting_on};
 
@@ -81,5 +82,6 @@ pub(super) fn finding(run: &RunView<'_>) -> Option<Finding> {
     } else {
         draft.title(format!("{health} still answers while {loaded} is under load"))
     };
-    Some(resting_on(draft.done(), &[phase, idle_phase]))
+    let finding = unless_kept(run, draft.done(), phase);
+    Some(resting_on(finding, &[phase, idle_phase]))
 }

@@ -1,8 +1,8 @@
 //! The metrics of streamed answers that a gate may name. Times are of answers that were as expected only.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use prony_model::{Nanos, Outcome, PhaseResult, Sample, StreamRecord};
+use prony_model::{Nanos, Outcome, OutcomeClass, PhaseResult, Sample, StreamRecord};
 
 use super::Metric;
 
@@ -37,6 +37,11 @@ impl Unit {
             Self::Ms => "ms",
             Self::S => "s",
         }
+    }
+
+    /// Milliseconds that it has.
+    pub(super) fn ms(self) -> f64 {
+        1.0 / self.of_ms(1.0)
     }
 
     fn of_ms(self, ms: f64) -> f64 {
@@ -97,6 +102,68 @@ pub(super) fn times(phase: &PhaseResult, scenario: Option<&str>, span: StreamSpa
         .flat_map(|record| of_record(record, span, open_loop))
         .map(|ms| unit.of_ms(ms))
         .collect()
+}
+
+/// The times of the good answers, each with when it was sent.
+pub(super) fn sent_times(
+    phase: &PhaseResult,
+    scenario: Option<&str>,
+    span: StreamSpan,
+    unit: Unit,
+) -> Vec<(Nanos, f64)> {
+    let open_loop = phase.summary.open_loop;
+    good(phase, scenario)
+        .flat_map(|record| {
+            let times = of_record(record, span, open_loop);
+            times.into_iter().map(move |ms| (record.sent, unit.of_ms(ms)))
+        })
+        .collect()
+}
+
+/// Of the requests for streams that ran into a time-out before the moment that a span ends with: when they were sent, and how long
+/// they had waited for it. None for the spans between tokens, and none where the record that would tell was not kept.
+pub(super) fn waits(
+    phase: &PhaseResult,
+    scenario: Option<&str>,
+    span: StreamSpan,
+    unit: Unit,
+) -> Vec<(Nanos, f64)> {
+    let index = scenario.map(|name| phase.scenario(name));
+    let open_loop = phase.summary.open_loop;
+    let records: BTreeMap<(u64, u16, u32, u8), &StreamRecord> = mine(phase, scenario)
+        .map(|r| ((r.seq, r.scenario, r.item, r.attempt), r))
+        .collect();
+    let still_waits = |s: &Sample| {
+        let record = records.get(&(s.seq, s.scenario, s.item, s.attempt));
+        // Without a record there was a token only if there was a body.
+        let had = |at: fn(&StreamRecord) -> Nanos| {
+            record.map_or(s.outcome == Outcome::BodyTimeout, |r| at(r).0 > 0)
+        };
+        match span {
+            StreamSpan::Ttft => !had(|r| r.first_token),
+            StreamSpan::Ttfo => !had(|r| r.first_output),
+            StreamSpan::E2e => true,
+            StreamSpan::Tpot | StreamSpan::Itl => false,
+        }
+    };
+    phase
+        .samples
+        .iter()
+        .filter(|s| s.is_request() && s.outcome.class() == OutcomeClass::Timeout)
+        .filter(|s| index.is_none_or(|wanted| wanted == Some(s.scenario)))
+        .filter(|s| is_stream(phase, s) && still_waits(s))
+        .map(|s| {
+            let start = if open_loop { s.intended } else { s.sent };
+            (s.sent, unit.of_ms((s.done - start).as_millis_f64()))
+        })
+        .collect()
+}
+
+/// Whether a request asks for a stream.
+fn is_stream(phase: &PhaseResult, sample: &Sample) -> bool {
+    let scenario = phase.phase.scenarios.get(usize::from(sample.scenario));
+    let item = scenario.and_then(|scenario| scenario.items.get(sample.item as usize));
+    item.is_some_and(|item| item.expect.stream.is_some())
 }
 
 /// Output tokens over time.
@@ -173,17 +240,12 @@ fn first_missing(phase: &PhaseResult, scenario: Option<&str>) -> Option<Nanos> {
         .filter(|r| r.token_events == 0 || !r.timeline.bytes().is_empty())
         .map(|r| (r.seq, r.scenario, r.item, r.attempt))
         .collect();
-    let streams = |s: &&Sample| {
-        let item = phase.phase.scenarios.get(usize::from(s.scenario));
-        let item = item.and_then(|scenario| scenario.items.get(s.item as usize));
-        item.is_some_and(|item| item.expect.stream.is_some())
-    };
     phase
         .samples
         .iter()
         .filter(|s| s.is_request() && s.outcome == Outcome::Ok)
         .filter(|s| index.is_none_or(|wanted| wanted == Some(s.scenario)))
-        .filter(streams)
+        .filter(|s| is_stream(phase, s))
         .filter(|s| !kept.contains(&(s.seq, s.scenario, s.item, s.attempt)))
         .map(|s| s.sent)
         .min()

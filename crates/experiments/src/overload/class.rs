@@ -24,7 +24,7 @@ pub(super) enum Class {
     Degraded,
     /// It serves less than half.
     Collapse,
-    /// It does not come back when the load does.
+    /// It does not come back when the load does: not within the full watch.
     Metastable,
     /// It goes down.
     CrashRestart,
@@ -41,6 +41,9 @@ pub(super) enum Classified {
     TooLittle,
     /// It served far more than its capacity, which was taken too low.
     NotOverloaded,
+    /// It was not back when the watch ended, which was shorter than the full one: it stays away, or needs longer. With the best
+    /// class that its goodput at twice the capacity leaves open.
+    NotBackYet(Class),
     /// A limit on the rate of its clients stood before it.
     Limited,
     /// Nothing tells whether it came back.
@@ -58,7 +61,9 @@ pub(super) fn classify(
         return Classified::As(Class::CrashRestart);
     }
     match served(retention, recovery) {
-        Classified::As(Class::Metastable | Class::Collapse | Class::Degraded) | Classified::Between(..)
+        Classified::As(Class::Metastable | Class::Collapse | Class::Degraded)
+        | Classified::Between(..)
+        | Classified::NotBackYet(_)
             if !outages.is_empty() =>
         {
             Classified::Limited
@@ -68,17 +73,15 @@ pub(super) fn classify(
 }
 
 /// The class of a target that does not go down.
+///
+/// Only the full watch shows that one stays away. Nothing that clients see earlier proves it: a target without a good answer may
+/// be restarted, one that refuses may have a breaker that closes, and where a queue grows below the capacity a new instance or a
+/// warm cache may end it. What waits beyond the clients' patience is not seen at all.
 fn served(retention: Option<&Retention>, recovery: Option<&Recovery>) -> Classified {
     let enough = |r: &&Retention| r.factor >= FACTOR_MIN && r.n >= REQUESTS_MIN;
     let Some(retention) = retention.filter(enough) else {
         return Classified::TooLittle;
     };
-    match recovery {
-        Some(r) if r.after_s.is_none() => return Classified::As(Class::Metastable),
-        _ if retention.interval.0 > HIGHER => return Classified::NotOverloaded,
-        None => return Classified::UnknownEnd,
-        Some(_) => {}
-    }
     let of = |ratio: f64| {
         if ratio >= GRACEFUL {
             Class::Graceful
@@ -89,6 +92,13 @@ fn served(retention: Option<&Retention>, recovery: Option<&Recovery>) -> Classif
         }
     };
     let (worst, best) = (of(retention.interval.0), of(retention.interval.1));
+    match recovery {
+        Some(r) if r.after_s.is_none() && r.is_full => return Classified::As(Class::Metastable),
+        Some(r) if r.after_s.is_none() => return Classified::NotBackYet(best),
+        _ if retention.interval.0 > HIGHER => return Classified::NotOverloaded,
+        None => return Classified::UnknownEnd,
+        Some(_) => {}
+    }
     if worst == best {
         Classified::As(worst)
     } else {
@@ -118,6 +128,8 @@ mod tests {
             after_s,
             watched_s: 300.0,
             window_s: 10.0,
+            is_full: true,
+            sign: None,
             before_ms: 50.0,
             n: 500,
         }
@@ -150,6 +162,31 @@ mod tests {
             classify(Some(&good), Some(&stays), &[outage]),
             Classified::As(Class::CrashRestart)
         );
+    }
+
+    #[test]
+    fn only_the_full_watch_calls_it_metastable() {
+        let short = Recovery {
+            watched_s: 63.0,
+            is_full: false,
+            ..recovery(None)
+        };
+        let good = retention(0.95, 1.0);
+        let of = |kept: &Retention| classify(Some(kept), Some(&short), &[]);
+        assert_eq!(of(&good), Classified::NotBackYet(Class::Graceful));
+        // What its goodput says stands whether it comes back or not.
+        assert_eq!(of(&retention(0.0, 0.1)), Classified::NotBackYet(Class::Collapse));
+        assert_eq!(of(&retention(0.4, 0.6)), Classified::NotBackYet(Class::Degraded));
+        let limit = Outage {
+            seconds: 5.0,
+            turned_away: 100,
+            limited: true,
+            ended: true,
+        };
+        assert_eq!(classify(Some(&good), Some(&short), &[limit]), Classified::Limited);
+        // The first of three good windows began at 43 s at the earliest.
+        assert!((short.not_before_s() - 43.0).abs() < 1e-9);
+        assert!((recovery(Some(10.0)).not_before_s() - 10.0).abs() < 1e-9);
     }
 
     #[test]

@@ -4,7 +4,8 @@
 use prony_model::{Outcome, Sample};
 use prony_stats::{binomial, order};
 
-use super::surge::{AFTER, BASE, SCRIPT_S, Surge};
+use super::lingering::{self, Sign};
+use super::surge::{AFTER, BASE, SCRIPT_S, Surge, WATCH_S};
 use crate::objective::{LetDown, Objective};
 
 /// A window, in seconds of the script.
@@ -17,6 +18,8 @@ const IN_A_ROW: usize = 3;
 const SLOWER: f64 = 1.1;
 /// The percentile that is compared.
 const P: f64 = 0.95;
+/// Share of the full watch that may be missing from it by rounding: the script is scaled in floating point.
+const ROUNDING: f64 = 1e-9;
 
 /// The end of a surge.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,10 +30,22 @@ pub(super) struct Recovery {
     pub watched_s: f64,
     /// Length of a window, in seconds.
     pub window_s: f64,
+    /// Whether it was watched for as long as a target may take: only then one that is not back counts as one that stays away.
+    pub is_full: bool,
+    /// What shows of why it is not back; `None` when it is, or when nothing shows.
+    pub sign: Option<Sign>,
     /// 95th percentile of the response before the surge, in ms.
     pub before_ms: f64,
     /// Requests behind that.
     pub n: usize,
+}
+
+impl Recovery {
+    /// Seconds after the surge before which it was not back: the first of three good windows can be no earlier.
+    pub(super) fn not_before_s(&self) -> f64 {
+        self.after_s
+            .unwrap_or(self.watched_s - (IN_A_ROW - 1) as f64 * self.window_s)
+    }
 }
 
 /// When it was back to normal. `None` when before the surge there was too little to compare with, or after it less than
@@ -47,14 +62,21 @@ pub(super) fn recovery(surge: &Surge<'_>) -> Option<Recovery> {
     let stage = &surge.stages[usize::from(AFTER)];
     let total_s: f64 = surge.stages.iter().map(|s| s.duration_s).sum();
     let window_s = (WINDOW_S * total_s / SCRIPT_S).max(WINDOW_REQUESTS / (BASE * surge.capacity));
-    let count = (stage.duration_s / window_s).floor() as usize;
+    let begins = surge.begins_s(AFTER);
     let after = surge.arrivals(AFTER);
+    // Of a phase that was cut short only what it had of the watch counts.
+    let watch_s = if surge.phase.summary.partial {
+        let last_s = after.iter().map(|s| surge.at_s(s) - begins).fold(0.0, f64::max);
+        last_s.min(stage.duration_s)
+    } else {
+        stage.duration_s
+    };
+    let count = (watch_s / window_s).floor() as usize;
     if count < IN_A_ROW || after.is_empty() {
         return None;
     }
-    let begins = surge.begins_s(AFTER);
     let mut stretches: Vec<Vec<&Sample>> = vec![Vec::new(); count];
-    for sample in after {
+    for &sample in &after {
         let at = surge.at_s(sample) - begins;
         if let Some(window) = stretches.get_mut((at / window_s).max(0.0) as usize) {
             window.push(sample);
@@ -78,13 +100,19 @@ pub(super) fn recovery(surge: &Surge<'_>) -> Option<Recovery> {
         after_s: first.map(|i| i as f64 * window_s),
         watched_s: count as f64 * window_s,
         window_s,
+        is_full: watch_s >= WATCH_S * (1.0 - ROUNDING),
+        sign: if first.is_none() {
+            lingering::sign(&after, failed_before)
+        } else {
+            None
+        },
         before_ms: estimate.value,
         n: response.len(),
     })
 }
 
 /// Interval of the share that failed.
-fn failures(samples: &[&Sample]) -> (f64, f64) {
+pub(super) fn failures(samples: &[&Sample]) -> (f64, f64) {
     let failed = samples.iter().filter(|s| s.outcome.is_failure()).count();
     binomial::clopper_pearson(failed as u64, samples.len() as u64, 0.95)
 }

@@ -3,9 +3,10 @@
 use prony_model::{Finding, Severity, Source, Verdict};
 
 use super::class::{Class, Classified, classify};
+use super::lingering::Sign;
 use super::outage::{Outage, outages};
 use super::recovery::{Recovery, recovery};
-use super::surge::{AFTER, Refusals, Retention, Surge, TWICE};
+use super::surge::{AFTER, Refusals, Retention, Surge, TWICE, WATCH_S};
 use super::{Course, NAME, RESEND, SURGE, SURGE_AGAIN, refused};
 use crate::RunView;
 use crate::draft::{Draft, source};
@@ -92,6 +93,13 @@ fn class(run: &RunView<'_>, course: &Course, surge: &Surge<'_>, id: &str) -> Fin
             ms(1000.0 * r.window_s),
             digits(surge.stages[usize::from(AFTER)].rate)
         ));
+        if r.after_s.is_none() && !r.is_full {
+            detail.push(format!(
+                "It was watched for {}, and has {} to come back before it counts as metastable.",
+                ms(1000.0 * r.watched_s),
+                ms(1000.0 * WATCH_S)
+            ));
+        }
     }
     let (draft, arithmetic) = if id == NAME {
         retries(draft, run, course, surge, &evidence)
@@ -188,6 +196,7 @@ fn judged(
                 &format!("{BOUNDED} Give clients a retry budget of 10 % of their requests and at most 3 attempts."),
                 "something keeps the target busy after the trigger has gone: a backlog, retries or work that grows with the queue",
             ),
+        Classified::NotBackYet(best) => not_back_yet(draft, course, recovery, best, &kept),
         Classified::As(Class::CrashRestart) => went_down(draft, endpoint, outages),
         Classified::Limited => limited(draft, endpoint, outages),
         Classified::NotOverloaded => draft
@@ -225,6 +234,55 @@ fn judged(
             ))
             .advice("Give the experiment more time (`duration_s`).", ""),
     }
+}
+
+/// It was watched for less than it may take. That it takes longer than a quick recovery is known after that time; before, only what
+/// shows of its cause speaks for it. A collapse fails in any case, as one with a quick end does.
+fn not_back_yet(
+    draft: Draft,
+    course: &Course,
+    recovery: Option<&Recovery>,
+    best: Class,
+    kept: &str,
+) -> Draft {
+    let endpoint = &course.endpoint;
+    let is_slow = recovery.is_some_and(|r| r.sign.is_some_and(Sign::is_cause) || r.not_before_s() > QUICK_S);
+    let (verdict, severity) = match best {
+        Class::Collapse => (Verdict::Fail, Severity::High),
+        Class::Degraded => (Verdict::Warn, Severity::High),
+        _ if is_slow => (Verdict::Warn, Severity::High),
+        _ => (Verdict::Inconclusive, Severity::Medium),
+    };
+    let (lost, class) = match best {
+        Class::Collapse | Class::Degraded => (
+            format!("At 2 times its capacity {endpoint} serves only {kept}, and"),
+            format!("{}, ", word(best)),
+        ),
+        _ => (endpoint.clone(), String::new()),
+    };
+    let watched = recovery.map_or_else(String::new, |r| ms(1000.0 * r.watched_s));
+    let seen = recovery.and_then(|r| r.sign).map_or("", |sign| match sign {
+        Sign::Waiting => ", and requests still run into their time-out",
+        Sign::Refusing => ", and requests are still refused",
+        Sign::Failing => ", and requests still fail",
+        Sign::Slower => ", and its answers take longer and longer",
+        Sign::Faster => ", and its answers get faster again",
+    });
+    draft
+        .verdict(verdict, severity)
+        .title(format!(
+            "{lost} is still not back to normal {watched} after the surge, although the load is back at 0.8 of its capacity{seen}: \
+             {class}metastable or slow to recover"
+        ))
+        .advice(
+            &format!(
+                "Watch it for {}: give the experiment {:.0} s (`duration_s`). {BOUNDED}",
+                ms(1000.0 * WATCH_S),
+                course.full_s.ceil()
+            ),
+            "a new instance, a restart or a circuit breaker takes its time however short the surge was; what is not back after 300 s is \
+             metastable",
+        )
 }
 
 fn went_down(draft: Draft, endpoint: &str, outages: &[Outage]) -> Draft {

@@ -1,15 +1,19 @@
 //! Surges made by hand, of which the right answer is evident.
 
 use prony_model::{
-    Arrivals, Capture, Captured, Header, Limits, Nanos, Outcome, Phase, PhaseResult, Sample, SampleFlags,
-    Scenario, Shape, Stage,
+    Arrivals, Capture, Captured, Finding, Header, Limits, Nanos, Outcome, Phase, PhaseResult, Retry, Sample,
+    SampleFlags, Scenario, Shape, Stage, Surface, Verdict,
 };
 
+use super::Course;
 use super::class::{Class, Classified, classify};
+use super::lingering::Sign;
 use super::outage::outages;
-use super::recovery::recovery;
+use super::recovery::{Recovery, recovery};
+use super::report::findings;
 use super::resend::Resent;
-use super::surge::{Surge, stages};
+use super::surge::{SCRIPT_S, Surge, stages};
+use crate::RunView;
 use crate::fake;
 use crate::objective::Objective;
 
@@ -33,9 +37,14 @@ fn phase(stages: Vec<Stage>) -> Phase {
     }
 }
 
-/// A surge of 51 seconds at a capacity of 100 per second, with evenly spaced arrivals.
+/// A tenth of the script at a capacity of 100 per second, with evenly spaced arrivals: the end is watched for 30 s.
 fn surged(fate: Fate) -> PhaseResult {
-    let stages = stages(CAPACITY, 1e9, 51.0);
+    surged_for(0.1 * SCRIPT_S, fate)
+}
+
+/// The same of another length, in seconds.
+fn surged_for(seconds: f64, fate: Fate) -> PhaseResult {
+    let stages = stages(CAPACITY, 1e9, seconds);
     let mut samples = Vec::new();
     let mut begins = 0.0;
     for (step, stage) in stages.iter().enumerate() {
@@ -73,14 +82,39 @@ fn result(phase: Phase, samples: Vec<Sample>, captures: Vec<Captured>) -> PhaseR
 }
 
 fn judged(fate: Fate) -> (Classified, Option<f64>) {
-    let phase = surged(fate);
+    let (class, recovery) = judged_phase(&surged(fate));
+    (class, recovery.and_then(|r| r.after_s))
+}
+
+fn judged_phase(phase: &PhaseResult) -> (Classified, Option<Recovery>) {
     let objective = Objective::new(None, Some(200.0), None).unwrap();
-    let surge = Surge::of(&phase, CAPACITY, objective).unwrap();
+    let surge = Surge::of(phase, CAPACITY, objective).unwrap();
     let recovery = recovery(&surge);
-    (
-        classify(surge.retention().as_ref(), recovery.as_ref(), &outages(&surge)),
-        recovery.and_then(|r| r.after_s),
-    )
+    let class = classify(surge.retention().as_ref(), recovery.as_ref(), &outages(&surge));
+    (class, recovery)
+}
+
+/// The finding of a phase.
+fn found(phase: &PhaseResult) -> Finding {
+    let surface = Surface::default();
+    let run = RunView {
+        surface: &surface,
+        phases: std::slice::from_ref(phase),
+        cores: 2,
+        shared_host: false,
+    };
+    let course = Course {
+        endpoint: "GET /work".to_owned(),
+        objective: Objective::new(None, Some(200.0), None).unwrap(),
+        capacity: CAPACITY,
+        origin: "given",
+        retry: Retry::default(),
+        full_s: 567.0,
+    };
+    findings(&run, &course)
+        .into_iter()
+        .find(|f| f.id == "overload")
+        .unwrap()
 }
 
 /// Some spread, so that a quantile has an interval.
@@ -126,13 +160,117 @@ fn late_answers_that_end_five_seconds_later_are_a_collapse() {
     assert!(after_s.is_some_and(|s| (4.9..6.1).contains(&s)), "{after_s:?}");
 }
 
-#[test]
-fn what_stays_slow_is_metastable_and_what_serves_less_is_degraded() {
-    let (class, _) = judged(|step, _, k| match step {
+/// Never comes back.
+fn hanging(step: u16, _: f64, k: u64) -> (f64, Outcome) {
+    match step {
         0 => usual(k),
         _ => (30_000.0, Outcome::HeadersTimeout),
+    }
+}
+
+#[test]
+fn what_does_not_come_back_is_metastable_after_the_full_watch_only() {
+    let full = surged_for(SCRIPT_S, hanging);
+    assert_eq!(judged_phase(&full).0, Classified::As(Class::Metastable));
+    let finding = found(&full);
+    assert_eq!(finding.verdict, Verdict::Fail, "{}", finding.title);
+    assert!(finding.title.ends_with(": metastable"), "{}", finding.title);
+
+    // As long as in a thorough run: 63 s of watching.
+    let short = surged_for(108.0, hanging);
+    let (class, recovery) = judged_phase(&short);
+    assert_eq!(class, Classified::NotBackYet(Class::Collapse));
+    assert_eq!(recovery.and_then(|r| r.sign), Some(Sign::Waiting));
+    // Its goodput collapsed, and that fails whether it comes back or not.
+    let finding = found(&short);
+    assert_eq!(finding.verdict, Verdict::Fail, "{}", finding.title);
+    assert!(
+        finding
+            .title
+            .ends_with(": congestion collapse, metastable or slow to recover"),
+        "{}",
+        finding.title
+    );
+    assert!(
+        finding.title.contains("still run into their time-out"),
+        "{}",
+        finding.title
+    );
+    let advice = finding.recommendation.unwrap().advice;
+    assert!(advice.contains("567 s"), "{advice}");
+
+    // The full script, of which the end is missing.
+    let mut cut = surged_for(SCRIPT_S, hanging);
+    cut.samples.retain(|s| s.intended < Nanos::from_secs_f64(300.0));
+    cut.summary.partial = true;
+    assert_eq!(judged_phase(&cut).0, Classified::NotBackYet(Class::Collapse));
+}
+
+#[test]
+fn a_breaker_that_closes_after_two_minutes_is_slow_and_not_metastable() {
+    // Every second request is refused until two minutes after the surge: here that is longer than it is watched.
+    let short = surged_for(108.0, |step, at, k| match step {
+        4 if k.is_multiple_of(2) => (2.0, Outcome::Status503),
+        _ => refusing(step, at, k),
     });
-    assert_eq!(class, Classified::As(Class::Metastable));
+    // The surge of the full script ends after 210 s.
+    let full = surged_for(SCRIPT_S, |step, at, k| match step {
+        4 if at < 210.0 + 120.0 && k.is_multiple_of(2) => (2.0, Outcome::Status503),
+        _ => refusing(step, at, k),
+    });
+    let (class, recovery) = judged_phase(&short);
+    assert_eq!(class, Classified::NotBackYet(Class::Graceful));
+    assert_eq!(recovery.and_then(|r| r.sign), Some(Sign::Refusing));
+    let finding = found(&short);
+    assert_eq!(finding.verdict, Verdict::Warn, "{}", finding.title);
+    assert!(
+        finding
+            .title
+            .contains("still refused: metastable or slow to recover"),
+        "{}",
+        finding.title
+    );
+    assert_eq!(judged_phase(&full).0, Classified::As(Class::Graceful));
+    let finding = found(&full);
+    assert_eq!(finding.verdict, Verdict::Warn, "{}", finding.title);
+    assert!(finding.title.contains("graceful"), "{}", finding.title);
+}
+
+#[test]
+fn a_short_watch_that_shows_no_cause_decides_nothing() {
+    // Some 16 s are watched: within 30 s it may be back. It is slower than before, without a trend.
+    let flat = surged_for(27.0, |step, at, k| match step {
+        4 => (usual(k).0 + 150.0, Outcome::Ok),
+        _ => refusing(step, at, k),
+    });
+    let (class, recovery) = judged_phase(&flat);
+    assert_eq!(
+        (class, recovery.and_then(|r| r.sign)),
+        (Classified::NotBackYet(Class::Graceful), None)
+    );
+    assert_eq!(found(&flat).verdict, Verdict::Inconclusive);
+    let slower = surged_for(27.0, |step, at, k| match step {
+        4 => (usual(k).0 + 100.0 * (at - 11.0), Outcome::Ok),
+        _ => refusing(step, at, k),
+    });
+    assert_eq!(judged_phase(&slower).1.and_then(|r| r.sign), Some(Sign::Slower));
+    assert_eq!(found(&slower).verdict, Verdict::Warn);
+    let faster = surged_for(27.0, |step, at, k| match step {
+        4 => (usual(k).0 + 100.0 * (28.0 - at), Outcome::Ok),
+        _ => refusing(step, at, k),
+    });
+    assert_eq!(judged_phase(&faster).1.and_then(|r| r.sign), Some(Sign::Faster));
+    assert_eq!(found(&faster).verdict, Verdict::Inconclusive);
+    // What is known after longer is that it takes more than 30 s.
+    let long = surged_for(108.0, |step, at, k| match step {
+        4 => (usual(k).0 + 150.0, Outcome::Ok),
+        _ => refusing(step, at, k),
+    });
+    assert_eq!(found(&long).verdict, Verdict::Warn);
+}
+
+#[test]
+fn what_serves_less_is_degraded() {
     let (class, _) = judged(|step, _, k| match step {
         0 | 4 => usual(k),
         _ if k.is_multiple_of(3) => usual(k),

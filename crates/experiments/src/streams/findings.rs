@@ -378,15 +378,7 @@ fn coalescing(phase: &PhaseResult, name: &str, source: &Source) -> Option<Findin
     let steps = || phase.summary.streams.iter().filter(|s| s.scenario == name);
     let events: u64 = steps().map(|s| s.token_events).sum();
     let joined: u64 = steps().map(|s| s.joined).sum();
-    let tokens: u64 = steps()
-        .map(|s| {
-            if s.with_usage == s.ok {
-                s.usage_output
-            } else {
-                s.event_tokens
-            }
-        })
-        .sum();
+    let tokens: u64 = steps().map(|s| s.streamed_tokens).sum();
     if events == 0 {
         return None;
     }

@@ -3,7 +3,9 @@
 mod target;
 
 use prony_experiments::{BuildContext, RunView, Step, find};
-use prony_model::{Budget, Evidence, Finding, Limits, Outcome, PhaseResult, Reading, Severity, Verdict};
+use prony_model::{
+    Budget, EarlyCalls, Evidence, Finding, Limits, Outcome, PhaseResult, Reading, Severity, Verdict,
+};
 use serde_json::{Value, json};
 use target::{HEALTH, Simulation, Target, WORK, surface};
 
@@ -363,7 +365,7 @@ fn a_first_call_penalty_is_reported_and_none_invented() {
             "seed {seed}"
         );
         let lazy = Target {
-            first_extra_ms: 400.0,
+            first_extra_ms: 800.0,
             ..warm
         };
         let (_, findings) = run(lazy, seed, Budget::Quick, experiments);
@@ -435,13 +437,87 @@ fn a_first_call_that_may_have_waited_for_a_core_is_not_blamed_on_the_target() {
         Verdict::Inconclusive,
         "both cores were taken"
     );
-    assert_eq!(first_call(400.0, 1.0), Verdict::Fail, "one was free");
+    assert_eq!(first_call(400.0, 1.0), Verdict::Warn, "one was free");
+    assert_eq!(first_call(900.0, 1.0), Verdict::Fail, "and it is much");
     assert_eq!(
         first_call(4000.0, 1.9),
         Verdict::Fail,
         "no wait for a core is so long"
     );
     assert_eq!(first_call(0.0, 1.9), Verdict::Pass);
+}
+
+/// What first-call concludes of a target whose first call takes so many ms more, and of calls before the run.
+fn first_call_of(extra_ms: f64, early: Option<EarlyCalls>) -> Finding {
+    let lazy = Target {
+        first_extra_ms: extra_ms,
+        variation: 0.2,
+        ..Target::default()
+    };
+    let (phases, _) = run(lazy, 1, Budget::Quick, &everything()[..3]);
+    let mut surface = surface();
+    surface.called = early.map(|early| (WORK.to_owned(), early)).into_iter().collect();
+    let limits = Limits::default();
+    let context = BuildContext {
+        surface: &surface,
+        budget: Budget::Quick,
+        time_s: 0.0,
+        seed: 1,
+        limits: &limits,
+    };
+    let experiment = (find("first-call").unwrap().build)(&context, &json!({})).unwrap();
+    let findings = experiment.conclude(&view(&surface, &phases));
+    of(&findings, "first-call-penalty").clone()
+}
+
+#[test]
+fn a_first_call_matters_by_how_much_longer_it_takes() {
+    let found = |extra_ms| {
+        let finding = first_call_of(extra_ms, None);
+        (finding.verdict, finding.required)
+    };
+    assert_eq!(found(0.0), (Verdict::Pass, true));
+    assert_eq!(found(75.0), (Verdict::Pass, false), "a library is read");
+    assert!(
+        first_call_of(75.0, None)
+            .title
+            .contains("first call of POST /work")
+    );
+    assert_eq!(found(250.0), (Verdict::Warn, false));
+    assert_eq!(found(800.0), (Verdict::Fail, true));
+}
+
+#[test]
+fn a_call_before_the_run_is_the_first_call() {
+    let found = |slowest_ms, holds_first| {
+        let calls = EarlyCalls {
+            calls: 3,
+            slowest_ms,
+            holds_first,
+        };
+        first_call_of(0.0, Some(calls))
+    };
+    let warmed = found(2500.0, false);
+    assert_eq!(warmed.verdict, Verdict::Fail, "{}", warmed.title);
+    assert!(
+        warmed.detail.contains("3 calls before the run"),
+        "{}",
+        warmed.detail
+    );
+    assert!(figure(&warmed, "first call") > 2000.0);
+    let noticed = found(700.0, false);
+    assert_eq!(noticed.verdict, Verdict::Warn, "it may have waited for a core");
+    let unsure = found(2500.0, true);
+    assert_eq!(unsure.verdict, Verdict::Inconclusive, "{}", unsure.title);
+    for holds_first in [false, true] {
+        let fast = found(4.0, holds_first);
+        assert_eq!(fast.verdict, Verdict::Pass, "{}", fast.title);
+        assert!(
+            fast.detail.contains("called before the preflight"),
+            "{}",
+            fast.detail
+        );
+    }
 }
 
 #[test]

@@ -17,17 +17,17 @@ use super::{LaunchArgs, PartsArgs, SendArgs, WatchArgs};
 /// a report. Nothing is claimed that was not measured.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Examples:
-  prony check http://127.0.0.1:8000                   about two minutes
-  prony check http://127.0.0.1:8000 --quick           about half a minute
-  prony check http://127.0.0.1:8000 --only ladder     one question, with what it needs to know first
-  prony check http://127.0.0.1:8000 --endpoint /v1/infer   load this one
-  prony check http://127.0.0.1:8000/predict -b '{\"text\":\"hello\"}'   one that no document names
-  prony check http://127.0.0.1:8000/classify -F image=@   one that takes pictures in a form
-  prony check demo                                    the embedded demo backend, which carries planted faults
-  prony check demo:enso-fixed -o out/fixed            the same backend without the faults; report in out/fixed
+  prony check http://127.0.0.1:8000                   # about two minutes
+  prony check http://127.0.0.1:8000 --quick           # about half a minute
+  prony check http://127.0.0.1:8000 --only ladder     # one question, and what it needs first
+  prony check http://127.0.0.1:8000 --endpoint /v1/infer   # load this one
+  prony check http://127.0.0.1:8000/predict -b '{\"text\":\"hello\"}'   # one that no document names
+  prony check http://127.0.0.1:8000/classify -F image=@   # one that takes pictures in a form
+  prony check demo                                    # the embedded backend, with planted faults
+  prony check demo:enso-fixed -o out/fixed            # the same without them; report in out/fixed
   prony check http://127.0.0.1:0 --command 'python server.py --port {port}'
-                                                      start it, and ask too how it starts and stops
-  prony check http://127.0.0.1:8000 --plan > my.toml  print the plan, edit it, then: prony run my.toml
+                                                      # start it, and ask how it starts and stops
+  prony check http://127.0.0.1:8000 --plan > my.toml  # the plan, to edit; then prony run my.toml
   prony check https://api.example.org --allow-host api.example.org --bearer-env TOKEN --max-rate 20")]
 pub(crate) struct CheckArgs {
     /// URL of the backend, 'demo' or 'demo:PRESET' for the embedded one, or 'stdio:COMMAND' for an MCP server over standard

@@ -28,11 +28,11 @@ const PAIRS_QUICK: u32 = 6;
 #[command(after_help = "Examples:
   prony compare http://127.0.0.1:8000/health http://127.0.0.1:8001/health
   prony compare http://127.0.0.1:8000/score http://127.0.0.1:8001/score --rate 50 -d 20s -b '{\"id\":7}'
-  prony compare http://127.0.0.1:8000/health --aa              does a target differ from itself here?
+  prony compare http://127.0.0.1:8000/health --aa              # does a target differ from itself?
   prony compare http://a:8000/x http://b:8000/x --allow-host a --allow-host b --pairs 20 --margin 3
   prony compare http://127.0.0.1:0/x http://127.0.0.1:0/x --cwd old --command 'python server.py --port {port}' \
       --cwd-b new --command-b 'python server.py --port {port}'
-  prony compare sim:service=5ms sim:service=6ms --rate 100     two queues in simulated time: seconds
+  prony compare sim:service=5ms sim:service=6ms --rate 100     # two queues in simulated time
 
 Exit codes:
     0  no regression: no metric is worse by the margin or more

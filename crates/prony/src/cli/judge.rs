@@ -79,8 +79,8 @@ impl TimeUnitArg {
 fn after_help() -> String {
     format!(
         "Examples:
-  prony judge claims.csv                        claims of a report
-  prony judge requests.csv --concurrency 50     one row for each request
+  prony judge claims.csv                        # claims of a report
+  prony judge requests.csv --concurrency 50     # one row for each request
   prony judge results.jtl --unit ms --ignore-unknown --ignore Latency
   prony judge claims.csv --json | jq .verdict
 

@@ -20,13 +20,13 @@ use super::{LaunchArgs, PromptArgs, RequestArgs, SendArgs, WatchArgs};
 #[derive(Args, Clone, Debug)]
 #[command(group(ArgGroup::new("open-loop").args(["rate", "ramp", "replay"])))]
 #[command(after_help = "Examples:
-  prony load http://127.0.0.1:8000/health                      50 connections for 10 seconds
-  prony load http://127.0.0.1:8000/health -c 64 -d 30s         closed loop
-  prony load http://127.0.0.1:8000/health -c 1 -n 1000         a thousand requests, one at a time
-  prony load http://127.0.0.1:8000/health --rate 2000 -d 30s   open loop: latency under load
-  prony load http://127.0.0.1:8000/slow --burst 50             50 requests at the same moment
+  prony load http://127.0.0.1:8000/health                      # 50 connections for 10 seconds
+  prony load http://127.0.0.1:8000/health -c 64 -d 30s         # closed loop
+  prony load http://127.0.0.1:8000/health -c 1 -n 1000         # a thousand requests, one at a time
+  prony load http://127.0.0.1:8000/health --rate 2000 -d 30s   # open loop: latency under load
+  prony load http://127.0.0.1:8000/slow --burst 50             # 50 requests at the same moment
   prony load http://127.0.0.1:8000/health --http2 -c 4 --streams 16
-  prony load http://127.0.0.1:8000/health --ramp 10:500        from 10 to 500 requests per second
+  prony load http://127.0.0.1:8000/health --ramp 10:500        # from 10 to 500 requests per second
   prony load http://127.0.0.1:8000/health --replay trace.csv --speed 2
   prony load http://127.0.0.1:8000/score -T application/json -b '{\"id\":7}'
   prony load 'http://127.0.0.1:8000/item/{{seq}}?user={{data.id}}' --data users.csv
@@ -35,8 +35,8 @@ use super::{LaunchArgs, PromptArgs, RequestArgs, SendArgs, WatchArgs};
   prony load http://127.0.0.1:8000 --openai MODEL --search --slo ttft=200ms,itl=50ms
   prony load http://127.0.0.1:8000 --openai MODEL --sweep
   prony load http://127.0.0.1:0/health --command 'python server.py --port {port}'
-  prony load null: -c 64                                       what this machine can drive at most
-  prony load sim:service=5ms,workers=4 --rate 700 -d 1h        a queue in simulated time: seconds
+  prony load null: -c 64                                       # what this machine can drive at most
+  prony load sim:service=5ms,workers=4 --rate 700 -d 1h        # a queue in simulated time: seconds
 
 Exit codes:
     0  all answers as expected

@@ -18,9 +18,9 @@ use super::units::duration;
 /// It takes the library of onnxruntime, which it loads when it runs: `pip install onnxruntime`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Examples:
-  prony model yolo.onnx                                   about two minutes
-  prony model yolo.onnx --quick                           about half a minute
-  prony model yolo.onnx --shape images=1x3x640x640        sizes of dynamic axes
+  prony model yolo.onnx                                   # about two minutes
+  prony model yolo.onnx --quick                           # about half a minute
+  prony model yolo.onnx --shape images=1x3x640x640        # sizes of dynamic axes
   prony model bert.onnx --shape input_ids=1x128 --range input_ids=0:30000
   prony model yolo.onnx --gate 'p99_ms <= 40' --gate 'finding.memory-growth = \"pass\"' -o out/yolo
   prony model yolo.onnx --onnxruntime .venv --json | jq .verdict")]

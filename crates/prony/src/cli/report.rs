@@ -12,13 +12,13 @@ use prony_report::{FORMATS, Slo};
 /// A report is computed from the recording alone, so the numbers are those of the run, whenever it is rendered.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Examples:
-  prony report out/enso                                   on the terminal
-  prony report out/enso --format html -o report.html      one page for a browser
+  prony report out/enso                                   # on the terminal
+  prony report out/enso --format html -o report.html      # one page for a browser
   prony report out/enso --format json | jq .verdict
-  prony report out/enso --format alerts -o alerts.yaml    Prometheus rules from the measurements
-  prony report out/chat --goodput ttft:300 tpot:50        how many streamed answers held both
-  prony report out/chat --definitions vllm                the same answers as vllm bench serve would have counted them
-  prony report out/chat --format vllm-json -o vllm.json   the result file of vllm bench serve, for its dashboards")]
+  prony report out/enso --format alerts -o alerts.yaml    # Prometheus rules from the measurements
+  prony report out/chat --goodput ttft:300 tpot:50        # how many streamed answers held both
+  prony report out/chat --definitions vllm                # as vllm bench serve would count them
+  prony report out/chat --format vllm-json -o vllm.json   # the result file of vllm bench serve")]
 pub(crate) struct ReportArgs {
     /// Folder of the run, as given to -o.
     #[arg(value_name = "RUN")]

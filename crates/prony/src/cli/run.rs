@@ -13,12 +13,12 @@ use super::{LaunchArgs, PartsArgs, SendArgs, WatchArgs};
 /// `prony check URL --plan` prints one to start from.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Examples:
-  prony run suites/enso.toml                        writes its report to a new folder
-  prony run suites/enso.toml -o out/enso            to this folder
+  prony run suites/enso.toml                        # writes its report to a new folder
+  prony run suites/enso.toml -o out/enso            # to this folder
   prony run suites/enso.toml --target http://127.0.0.1:8000
   prony run suites/semantic.toml --target http://127.0.0.1:8000 --set 'scenario.*.http.json.model=my-model'
-  prony run suites/vision.toml --phase quick        one mode of a benchmark, without the rest
-  prony run suites/examples/gates.toml --json       one JSON document on standard output")]
+  prony run suites/vision.toml --phase quick        # one mode of a benchmark, without the rest
+  prony run suites/examples/gates.toml --json       # one JSON document on standard output")]
 pub(crate) struct RunArgs {
     /// The suite file.
     #[arg(value_name = "SUITE")]

@@ -5,11 +5,11 @@ use clap::{Args, ValueEnum};
 /// Prints the JSON Schema of a file that Prony reads or writes.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Examples:
-  prony schema > suite.schema.json          for editors that check TOML
-  prony schema report                       what `--format json` writes
-  prony schema load                         what `prony load --json` prints
-  prony schema judge                        what `prony judge --json` prints
-  prony schema events                       one line of a recording's events file")]
+  prony schema > suite.schema.json          # for editors that check TOML
+  prony schema report                       # what `--format json` writes
+  prony schema load                         # what `prony load --json` prints
+  prony schema judge                        # what `prony judge --json` prints
+  prony schema events                       # one line of a recording's events file")]
 pub(crate) struct SchemaArgs {
     /// Which file to describe.
     #[arg(value_name = "WHAT", default_value = "suite")]

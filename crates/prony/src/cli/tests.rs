@@ -61,13 +61,11 @@ fn examples_in_the_help_parse() {
             .lines()
             .filter_map(|line| line.trim_start().strip_prefix("prony "))
         {
-            let command = line
-                .split("   ")
-                .next()
-                .unwrap()
-                .split([';', '|', '>'])
-                .next()
-                .unwrap();
+            let (command, prose) = line.split_once("   ").unwrap_or((line, ""));
+            // A shell takes the whole line, so what is said of the command is a comment.
+            let prose = prose.trim_start();
+            assert!(prose.is_empty() || prose.starts_with("# "), "{line}");
+            let command = command.split([';', '|', '>']).next().unwrap();
             let words = shlex::split(command).unwrap();
             let matches = Cli::tree().try_get_matches_from(std::iter::once("prony".to_owned()).chain(words));
             let cli = matches.and_then(|m| Cli::from_arg_matches(&m));

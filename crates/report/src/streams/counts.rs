@@ -221,7 +221,7 @@ fn users(source: &Source<'_>) -> LineGroup {
 fn chunks(source: &Source<'_>) -> LineGroup {
     let s = source.summary;
     let mut lines = Vec::new();
-    if let Some(per_chunk) = tokens_per_chunk(source) {
+    if let Some(per_chunk) = s.tokens_per_event() {
         lines.push(line("tokens_per_chunk", "Tokens per chunk", per_chunk, "ratio"));
     }
     if s.token_events > 0 {
@@ -264,12 +264,6 @@ fn stamped(source: &Source<'_>) -> Option<StreamLine> {
             "share",
         )
     })
-}
-
-/// Output tokens over the events that brought them.
-pub(super) fn tokens_per_chunk(source: &Source<'_>) -> Option<f64> {
-    let s = source.summary;
-    (s.token_events > 0).then(|| source.output_tokens() as f64 / s.token_events as f64)
 }
 
 /// Share of token events that came in one read with an earlier one.

@@ -1,6 +1,6 @@
 //! What limits the figures of a table.
 
-use super::counts::{Source, joined_share, tokens_per_chunk, usage_and_events};
+use super::counts::{Source, joined_share, usage_and_events};
 use crate::number::{count, number, percent};
 
 /// Tokens per chunk from which single gaps say little of single tokens.
@@ -14,7 +14,7 @@ const APART_MAX: f64 = 0.02;
 pub(super) fn build(source: &Source<'_>) -> Vec<String> {
     let s = source.summary;
     let mut out = Vec::new();
-    let per_chunk = tokens_per_chunk(source).unwrap_or(1.0);
+    let per_chunk = s.tokens_per_event().unwrap_or(1.0);
     let joined = joined_share(s);
     if per_chunk >= TOKENS_PER_CHUNK_MAX || joined >= JOINED_SHARE_MAX {
         out.push(format!(

@@ -136,6 +136,7 @@ fn stream_summary() -> StreamSummary {
         usage_output: 340,
         with_usage: 9,
         event_tokens: 340,
+        streamed_tokens: 340,
         usage_input: 16 * 340,
         usage_cached: 36,
         with_cached: 9,

@@ -1,9 +1,9 @@
-//! Section 3 of the method: warm-up and steady state, 200 runs of 2,000 values each.
+//! Section 3 of the method: warm-up and steady state, 1,000 runs of 2,000 values each.
 
 use super::Source;
 use prony_stats::steady::{self, Verdict};
 
-const RUNS: u64 = 200;
+const RUNS: u64 = 1_000;
 const VALUES: usize = 2_000;
 
 /// Latencies 1 + a e^(-i / tau), each times a log-normal of mean 1.
@@ -85,13 +85,15 @@ fn a_warm_up_of_the_whole_run_is_no_steady_state() {
 /// Response times of a queue are dependent, and steady all the same.
 #[test]
 fn a_steady_queue_settles() {
-    let mut settled = 0;
-    for seed in 0..100 {
-        let series = Source::new(seed).single_server(0.5, 20_000);
-        settled += u32::from(steady::judge(&series).expect("enough").verdict == Verdict::Settled);
+    for (load, values) in [(0.5, 20_000), (0.65, 4_800)] {
+        let mut settled = 0;
+        for seed in 0..RUNS {
+            let series = Source::new(seed).single_server(load, values);
+            settled += u64::from(steady::judge(&series).expect("enough").verdict == Verdict::Settled);
+        }
+        println!("M/M/1 at load {load}: {settled} of {RUNS} settled");
+        assert!(settled >= RUNS * 93 / 100, "{load}: {settled}");
     }
-    println!("M/M/1 at half load: {settled} of 100 settled");
-    assert!(settled >= 90, "{settled}");
 }
 
 /// A pause of the machine past the middle draws MSER-5's cut behind it; the series was level all the same.
@@ -133,5 +135,5 @@ fn edges() {
         .collect();
     let found = steady::judge(&drift).expect("enough");
     assert_eq!(found.verdict, Verdict::Unsteady, "{found:?}");
-    assert!(found.drift > 0.05 && found.drift_p < 0.05);
+    assert!(found.drift > 0.05 && found.drift_p < 0.01);
 }

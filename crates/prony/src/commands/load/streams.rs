@@ -60,7 +60,7 @@ pub(crate) struct StreamFigures {
     pub token_events: u64,
     /// Those of them that shared a read with an earlier one of their answer.
     pub joined: u64,
-    /// Output tokens for each event with tokens.
+    /// Output tokens for each event with tokens, without reasoning that is counted and not sent.
     pub tokens_per_event: Option<f64>,
     /// Input tokens by the server's count.
     pub usage_input: u64,
@@ -76,13 +76,8 @@ pub(crate) struct StreamFigures {
 
 impl StreamFigures {
     pub(super) fn of(s: &StreamSummary) -> Self {
-        let each = |n: u64| (s.token_events > 0).then(|| n as f64 / s.token_events as f64);
-        let counted = s.with_usage == s.ok && s.ok > 0;
-        let tokens_per_event = each(if counted {
-            s.usage_output.max(s.event_tokens)
-        } else {
-            s.event_tokens
-        });
+        let joined_share = (s.token_events > 0).then(|| s.joined as f64 / s.token_events as f64);
+        let tokens_per_event = s.tokens_per_event();
         Self {
             step: s.step,
             ok: s.ok,
@@ -110,7 +105,7 @@ impl StreamFigures {
             usage_cached: (s.with_cached > 0).then_some(s.usage_cached),
             output_lengths: s.output_lengths,
             finished_by_length: s.finished_by_length,
-            warning: warning(tokens_per_event, each(s.joined)),
+            warning: warning(tokens_per_event, joined_share),
         }
     }
 }
