@@ -410,6 +410,8 @@ fn finding(run: &RunView<'_>, phase: &PhaseResult, endpoint: &Endpoint) -> Optio
         is_declared(run, endpoint) || turns_away(run, endpoint).is_some_and(|status| status < 500);
     let accepted: Vec<&(Instead, &Captured)> =
         others.iter().filter(|(_, c)| is_closed && is_good(c)).collect();
+    let broken_into: Vec<&(Instead, &Captured)> =
+        others.iter().filter(|(_, c)| !is_closed && is_good(c)).collect();
     let leaking: Vec<&(Instead, &Captured)> = others
         .iter()
         .filter(|(_, c)| {
@@ -443,6 +445,18 @@ fn finding(run: &RunView<'_>, phase: &PhaseResult, endpoint: &Endpoint) -> Optio
                 "Stop at the refusal: the content must not be made, and not be sent.",
                 "",
             )
+    } else if !broken_into.is_empty() {
+        draft
+            .verdict(Verdict::Warn, Severity::Medium)
+            .title(format!(
+                "{name} answers with a server error without a credential, and well with {}",
+                list(&broken_into)
+            ))
+            .detail(
+                "It is not declared to ask for a credential. If it is meant to, whoever sends any is let in; if not, a request without one must \
+                 not break it.",
+            )
+            .advice("Check the credential before anything else, and refuse with 401 whatever is not exactly right.", "")
     } else if !odd.is_empty() {
         let statuses: Vec<String> = odd.iter().map(|(_, c)| c.status.to_string()).collect();
         draft
@@ -453,7 +467,22 @@ fn finding(run: &RunView<'_>, phase: &PhaseResult, endpoint: &Endpoint) -> Optio
                 statuses.join(", ")
             ))
             .advice("Answer 401 with WWW-Authenticate, or 403.", "")
-    } else if tells_apart(run, endpoint) {
+    } else {
+        refused(draft, run, endpoint, given, n)
+    };
+    Some(draft.done())
+}
+
+/// Words for an endpoint that refused whatever was not the given credential, so many requests.
+fn refused(
+    draft: Draft,
+    run: &RunView<'_>,
+    endpoint: &Endpoint,
+    given: Option<&Captured>,
+    n: usize,
+) -> Draft {
+    let name = &endpoint.name;
+    if tells_apart(run, endpoint) {
         draft
             .verdict(Verdict::Warn, Severity::Low)
             .title(format!(
@@ -474,8 +503,7 @@ fn finding(run: &RunView<'_>, phase: &PhaseResult, endpoint: &Endpoint) -> Optio
                     left_out(run, endpoint)
                 )
             })
-    };
-    Some(draft.done())
+    }
 }
 
 /// Whether the refusals of a wrong and of half of the right credential differ, and those of the same wrong one do not.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::draft::{Draft, source};
 use crate::experiment::params;
-use crate::primary::{heaviest, load, note, unless_kept};
+use crate::primary::{heaviest, scenario, solo_ms};
 use crate::timings::{Tally, Timings, in_flight_max};
 use crate::wording::{OUTCOME_COLUMNS, by_failures, digits, ms, outcome, resting_on};
 use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
@@ -109,8 +109,7 @@ impl Burst {
 
     /// The sizes that fit the time even if the target serves one request at a time; at least a small burst.
     fn phases(&self, run: &RunView<'_>, endpoint: &Endpoint, share_s: f64) -> Vec<Phase> {
-        let load = load(run, endpoint);
-        let solo_s = load.solo_ms.unwrap_or(10.0) / 1000.0;
+        let solo_s = solo_ms(run, endpoint).unwrap_or(10.0) / 1000.0;
         let mut left_s = share_s;
         let mut phases: Vec<Phase> = Vec::new();
         for &size in &self.sizes {
@@ -125,7 +124,7 @@ impl Burst {
             phases.push(Phase {
                 name: format!("{} x {size}", endpoint.name),
                 experiment: NAME.to_owned(),
-                scenarios: vec![load.scenario.clone()],
+                scenarios: vec![scenario(run, endpoint)],
                 shape: Shape::Burst {
                     size,
                     count,
@@ -231,7 +230,7 @@ fn finding(run: &RunView<'_>, endpoint: &str) -> Finding {
             .endpoints
             .iter()
             .find(|e| e.name == endpoint)
-            .and_then(|e| load(run, e).solo_ms)
+            .and_then(|e| solo_ms(run, e))
             .map_or_else(String::new, |solo| {
                 format!(
                     "Alone, such a request takes {}; in the burst half of them took longer than {}, and what is more than the \
@@ -255,11 +254,10 @@ fn finding(run: &RunView<'_>, endpoint: &str) -> Finding {
             });
         said.push(format!(
             "{solo}{tread}{done} after {}: {} good answers per second. Its inverse, {} per answer, is a rate and not the latency of \
-             any request.{}",
+             any request.",
             ms(makespan),
             digits(1000.0 / inverse),
-            ms(inverse),
-            note(last)
+            ms(inverse)
         ));
         draft = draft
             .figure("slowest response in the burst", longest, "ms", n, &evidence)
@@ -277,7 +275,7 @@ fn finding(run: &RunView<'_>, endpoint: &str) -> Finding {
                 "",
             );
     }
-    resting_on(unless_kept(run, draft.done(), last), &phases)
+    resting_on(draft.done(), &phases)
 }
 
 fn size(phase: &PhaseResult) -> u32 {
@@ -343,7 +341,7 @@ mod tests {
                 interval_s: 0.0,
             },
             limits: Limits::default(),
-            capture: Capture::NONE,
+            capture: Capture::FAILED,
         };
         let samples: Vec<Sample> = (0..25)
             .map(|seq| {

@@ -148,7 +148,8 @@ fn send(
             let reply = target(s, i);
             let sample = sample(samples.len() as u64, index, s as u16, i as u32, at, item, &reply);
             at = sample.done;
-            if captures.len() < phase.capture.responses_max as usize {
+            let is_wanted = sample.outcome != Outcome::Ok || !phase.capture.is_of_failures();
+            if is_wanted && captures.len() < phase.capture.responses_max as usize {
                 captures.push(capture(&sample, &reply, phase.capture.body_bytes_max as usize));
             }
             samples.push(sample);

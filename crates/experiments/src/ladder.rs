@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use crate::experiment::SLOW_TIMES_MAX;
 use crate::experiment::params;
-use crate::primary::{heaviest, load, no_work, no_work_ms, scenario};
+use crate::primary::{heaviest, no_work, no_work_ms, scenario, solo_ms};
 use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 
 use alone::Alone;
@@ -134,8 +134,7 @@ impl Ladder {
 
     /// The ladder of one endpoint, and bursts that show whether requests take turns.
     fn phases(&self, run: &RunView<'_>, endpoint: &Endpoint, share_s: f64) -> Vec<Phase> {
-        let load = load(run, endpoint);
-        let solo_s = load.solo_ms.unwrap_or(10.0) / 1000.0;
+        let solo_s = solo_ms(run, endpoint).unwrap_or(10.0) / 1000.0;
         let mut connections = self.connections.clone();
         // A step must last for two rounds even if the target serves one at a time; a slow target gets fewer steps. It may take longer
         // than its share where that share is the usual one, and not the longer one that a slow target is planned with.
@@ -153,14 +152,13 @@ impl Ladder {
         let phase = |name: String, shape: Shape| Phase {
             name,
             experiment: NAME.to_owned(),
-            scenarios: vec![load.scenario.clone()],
+            scenarios: vec![scenario(run, endpoint)],
             shape,
             limits: self.limits.clone(),
             capture: Capture::FAILED,
         };
         let mut phases = Vec::new();
-        let is_new = load.scenario.slots.is_some();
-        if let Some(alone) = missing_alone(run, endpoint, step_s / solo_s, is_new) {
+        if let Some(alone) = missing_alone(run, endpoint, step_s / solo_s) {
             step_s *= 1.0 - ALONE_SHARE;
             phases.push(phase(
                 alone_name(&endpoint.name),
@@ -203,8 +201,7 @@ impl Ladder {
             .iter()
             .find(|e| e.name == loaded.phase.name)?;
         let health = no_work(run)?;
-        let load = load(run, endpoint);
-        let solo_s = load.solo_ms? / 1000.0;
+        let solo_s = solo_ms(run, endpoint)? / 1000.0;
         let rate_max = throughput_max(run, &endpoint.name)?;
         if solo_s * 1000.0 < health::SOLO_MS_MIN {
             return None;
@@ -218,7 +215,7 @@ impl Ladder {
             name: health::PHASE.to_owned(),
             experiment: NAME.to_owned(),
             scenarios: vec![
-                share(load.scenario, load_rate),
+                share(scenario(run, endpoint), load_rate),
                 share(scenario(run, health), probe_rate),
             ],
             shape: Shape::Open {
@@ -234,13 +231,9 @@ impl Ladder {
 }
 
 /// Requests alone that are missing for a firm yardstick, when the ladder itself makes so many; `None` when there will be
-/// enough, or nothing tells the spread. Where each request is a new one, those of the baseline are none of them.
-fn missing_alone(run: &RunView<'_>, endpoint: &Endpoint, to_come: f64, is_new: bool) -> Option<u64> {
-    if is_new {
-        let missing = alone::REQUESTS_MIN.saturating_sub(to_come as u64);
-        return (missing > 0).then_some(missing);
-    }
-    let known = alone::before(run, &endpoint.name, false);
+/// enough, or nothing tells the spread.
+fn missing_alone(run: &RunView<'_>, endpoint: &Endpoint, to_come: f64) -> Option<u64> {
+    let known = alone::before(run, &endpoint.name);
     if known.len() < 2 {
         return None;
     }

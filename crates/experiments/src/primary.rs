@@ -1,8 +1,6 @@
 //! Which endpoints the load experiments load, and with which requests. A pure function of the recording, so that all of
 //! them choose alike. It must not know any particular target.
 
-mod kept;
-
 use prony_model::{Endpoint, Item, Nanos, Outcome, PhaseResult, Role, Scenario, Shape};
 
 use crate::RunView;
@@ -10,8 +8,6 @@ use crate::coverage::is_destructive;
 use crate::tiles::{is_descriptor, visit};
 use crate::timings::Timings;
 use crate::token_counts::generates;
-
-pub(crate) use kept::{RATIO, is_new, load, note, unless_kept};
 
 /// Fewest requests in a row whose failure means that an endpoint has stopped answering.
 const STOPPED_MIN: u64 = 3;

@@ -15,13 +15,15 @@ use serde::Deserialize;
 use crate::answer::answers;
 use crate::draft::{Draft, source};
 use crate::experiment::params;
-use crate::primary::{RATIO, no_work, requests, solo_ms};
+use crate::primary::{no_work, requests, solo_ms};
 use crate::timings::{Timings, in_flight_max};
 use crate::token_counts::generators;
 use crate::wording::{digits, ms, outcome, quantiles, resting_on};
 use crate::{Basis, Experiment, ExperimentDef, RunView, Step, Time};
 
 const NAME: &str = "side-by-side";
+/// A request that takes so many times less when it is sent again, beside others, was answered from a cache.
+const KEPT_RATIO: f64 = 3.0;
 const TOGETHER: &str = "together";
 const PROBED: &str = "probes beside generation";
 
@@ -237,7 +239,7 @@ impl Alone {
         let others: Vec<usize> = (0..self.ms.len()).filter(|k| Some(*k) != self.first).collect();
         let is_kept = |k: &&usize| {
             let mut same = again.good().filter(|s| s.item as usize == **k);
-            same.any(|s| RATIO * s.service().as_millis_f64() <= self.ms[**k])
+            same.any(|s| KEPT_RATIO * s.service().as_millis_f64() <= self.ms[**k])
         };
         let kept = others.iter().filter(is_kept).count();
         kept > 0 && 2 * kept >= others.len()

@@ -618,7 +618,7 @@ impl Capture {
         digests: false,
     };
 
-    /// Keep the heads of the first 50 answers that failed: enough to tell a habit, and what refusals say.
+    /// Keep the heads of the first 50 answers that failed: enough to tell a habit, and whether refusals say when to come back.
     pub const FAILED: Self = Self {
         responses_max: 50,
         ..Self::NONE

@@ -181,4 +181,11 @@ fn doors_that_are_kept_badly_are_told() {
     });
     assert_eq!(crashes.verdict, Verdict::Warn);
     assert!(crashes.title.contains("status 500"), "{}", crashes.title);
+    // It looks for a header and for nothing in it.
+    let any = judged(|credentials, _| match credentials {
+        Credentials::Missing => refusal(500),
+        _ => content(),
+    });
+    assert_eq!((any.verdict, any.severity), (Verdict::Warn, Severity::Medium));
+    assert!(any.title.contains("a wrong credential"), "{}", any.title);
 }

@@ -9,7 +9,7 @@ use super::case::NegativeCase;
 use super::{REPEATS, forms, judge};
 use crate::RunView;
 use crate::answer::{Answer, answers, good_sample};
-use crate::field::names_token_limit;
+use crate::field::{limits_tokens, names_token_limit};
 use crate::mutation::json_body;
 use crate::token_counts::generates;
 
@@ -227,7 +227,13 @@ pub(super) fn gaps(run: &RunView<'_>) -> Vec<&'static str> {
     let any = |is: &dyn Fn(&Endpoint, &SampleRequest) -> bool| {
         asked.iter().any(|(endpoint, good)| is(endpoint, good))
     };
-    let limits = |good: &SampleRequest| json_body(&good.request).as_ref().is_some_and(names_token_limit);
+    let limits = |e: &Endpoint, good: &SampleRequest| {
+        json_body(&good.request).as_ref().is_some_and(names_token_limit)
+            || e.body_schema
+                .as_ref()
+                .is_some_and(|schema| names_token_limit(&schema.0))
+            || e.parameters.iter().any(|p| limits_tokens(&p.name))
+    };
     let takes_files = |good: &SampleRequest| forms::is_form(&good.request) || forms::is_opaque(&good.request);
     let known = [
         (
@@ -240,14 +246,14 @@ pub(super) fn gaps(run: &RunView<'_>) -> Vec<&'static str> {
         ),
         (
             any(&|e, _| is_tool(e) && !may_be_loaded(run, e)),
-            "tools that may leave something behind or only tell what there is",
+            "tools that were not chosen, may leave something behind or only tell what there is",
         ),
         (
             any(&|e, _| is_tool(e) && may_be_loaded(run, e)),
             "arguments of tools that are neither missing nor of another type",
         ),
         (
-            any(&|e, good| !is_tool(e) && limits(good)),
+            any(&|e, good| !is_tool(e) && limits(e, good)),
             "answers whose number of tokens has no limit, or a strange one",
         ),
         (

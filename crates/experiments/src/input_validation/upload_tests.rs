@@ -287,7 +287,7 @@ fn files_that_might_be_kept_are_not_sent() {
     assert!(
         overview(&findings)
             .detail
-            .contains("tools that may leave something behind")
+            .contains("tools that were not chosen, may leave something behind")
     );
 }
 

@@ -7,7 +7,7 @@ use crate::RunView;
 use crate::timings::Timings;
 
 /// Requests alone that are needed whatever their spread.
-pub(super) const REQUESTS_MIN: u64 = 10;
+const REQUESTS_MIN: f64 = 10.0;
 /// Requests alone that are needed, over the square of the coefficient of variation: the mean is then known to 5 %.
 const PER_VARIATION: f64 = 400.0;
 
@@ -25,11 +25,9 @@ impl Alone {
     pub(super) fn of(work: &[f64]) -> Self {
         let variation = variance(work).sqrt() / mean(work);
         let needed = if work.len() < 2 || !variation.is_finite() {
-            REQUESTS_MIN as f64
+            REQUESTS_MIN
         } else {
-            (PER_VARIATION * variation * variation)
-                .ceil()
-                .max(REQUESTS_MIN as f64)
+            (PER_VARIATION * variation * variation).ceil().max(REQUESTS_MIN)
         };
         Self {
             n: work.len(),
@@ -43,11 +41,10 @@ impl Alone {
     }
 }
 
-/// Times of requests to the endpoint that had the target to themselves, outside the ladder proper, in ms. Where each request of
-/// the ladder is a new one, those of the baseline are no yardstick: they are answered faster.
-pub(super) fn before(run: &RunView<'_>, endpoint: &str, is_new: bool) -> Vec<f64> {
+/// Times of requests to the endpoint that had the target to themselves, outside the ladder proper, in ms.
+pub(super) fn before(run: &RunView<'_>, endpoint: &str) -> Vec<f64> {
     let phases = [
-        run.phase("baseline", endpoint).filter(|_| !is_new),
+        run.phase("baseline", endpoint),
         run.phase(NAME, &alone_name(endpoint)),
     ];
     phases

@@ -9,7 +9,7 @@ use super::overlap::{Overlap, Staircase, overlap, staircase};
 use super::{NAME, turns_name};
 use crate::RunView;
 use crate::burst::staircases;
-use crate::primary::{is_new, no_work_ms};
+use crate::primary::no_work_ms;
 use crate::timings::{Tally, Timings};
 
 /// Work shorter than this cannot be told from the generator and the path, in ms.
@@ -223,7 +223,7 @@ pub(super) fn capacity(run: &RunView<'_>, phase: &PhaseResult, seed: u64) -> Opt
     let endpoint = &phase.phase.name;
     let mut solo = Timings::of(phase, endpoint).step(0).service_ms();
     // The baseline asked the same one at a time: together they make a firmer yardstick.
-    solo.extend(alone::before(run, endpoint, is_new(phase)));
+    solo.extend(alone::before(run, endpoint));
     if solo.len() < ANSWERS_MIN {
         return None;
     }

@@ -6,7 +6,6 @@ use prony_stats::{binomial, order};
 use super::NAME;
 use crate::RunView;
 use crate::draft::{Draft, source};
-use crate::primary::unless_kept;
 use crate::timings::Timings;
 use crate::wording::{ms, outcome, quantiles, resting_on};
 
@@ -82,6 +81,5 @@ pub(super) fn finding(run: &RunView<'_>) -> Option<Finding> {
     } else {
         draft.title(format!("{health} still answers while {loaded} is under load"))
     };
-    let finding = unless_kept(run, draft.done(), phase);
-    Some(resting_on(finding, &[phase, idle_phase]))
+    Some(resting_on(draft.done(), &[phase, idle_phase]))
 }

@@ -6,7 +6,6 @@ use super::capacity::{Capacity, Diagnosis, Rung, capacity};
 use super::{NAME, alone_name, turns_name};
 use crate::RunView;
 use crate::draft::{Draft, source};
-use crate::primary::{note, unless_kept};
 use crate::side_by_side::{Gain, clear_gain};
 use crate::timings::{Tally, Timings};
 use crate::wording::{OUTCOME_COLUMNS, by_failures, digits, ms, outcome, resting_on};
@@ -26,8 +25,8 @@ pub(super) fn findings(run: &RunView<'_>, seed: u64) -> Vec<Finding> {
             Some(capacity) => service(run, phase, capacity),
             None => too_little(phase),
         };
-        findings.push(resting_on(unless_kept(run, finding, phase), &rests_on));
-        findings.extend(failures(phase).map(|f| resting_on(unless_kept(run, f, phase), &[phase])));
+        findings.push(resting_on(finding, &rests_on));
+        findings.extend(failures(phase).map(|f| resting_on(f, &[phase])));
     }
     findings
 }
@@ -129,9 +128,7 @@ fn service(run: &RunView<'_>, phase: &PhaseResult, capacity: &Capacity) -> Findi
         )
         .table("Ladder, closed loop", &COLUMNS, rows(capacity), &evidence);
     let draft = with_turns(draft, run, endpoint, capacity);
-    let mut finding = conclusion(draft, run, endpoint, capacity).done();
-    finding.detail.push_str(note(phase));
-    finding
+    conclusion(draft, run, endpoint, capacity).done()
 }
 
 fn with_turns(draft: Draft, run: &RunView<'_>, endpoint: &str, capacity: &Capacity) -> Draft {

@@ -32,7 +32,7 @@ pub(super) enum Sign {
 impl Sign {
     /// Whether it tells something of what keeps the target from coming back, and is no sign that it does.
     pub(super) fn is_cause(self) -> bool {
-        matches!(self, Self::Waiting | Self::Refusing | Self::Slower)
+        self != Self::Faster
     }
 }
 
@@ -59,4 +59,30 @@ pub(super) fn sign(after: &[&Sample], failed_before: f64) -> Option<Sign> {
     let trend = trend::hamed_rao(&blocks::medians(&response, BLOCKS))?;
     let sign = if trend.z > 0.0 { Sign::Slower } else { Sign::Faster };
     (trend.p < LEVEL).then_some(sign)
+}
+
+#[cfg(test)]
+mod tests {
+    use prony_model::{Outcome, Sample};
+
+    use super::{Sign, sign};
+
+    #[test]
+    fn whatever_fails_on_is_a_cause() {
+        for (outcome, expected) in [
+            (Outcome::HeadersTimeout, Sign::Waiting),
+            (Outcome::Status503, Sign::Refusing),
+            (Outcome::Reset, Sign::Failing),
+        ] {
+            let sample = Sample {
+                outcome,
+                ..Sample::default()
+            };
+            let after = vec![&sample; 30];
+            let seen = sign(&after, 0.0);
+            assert_eq!(seen, Some(expected));
+            assert!(seen.is_some_and(Sign::is_cause), "{outcome:?}");
+        }
+        assert!(!Sign::Faster.is_cause(), "it is on its way back");
+    }
 }

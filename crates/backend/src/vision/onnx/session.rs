@@ -59,6 +59,27 @@ struct Sessions {
     how: How,
 }
 
+/// Memory that the process has taken since, in bytes; 0 where the system does not say.
+fn taken_since(before: Option<u64>) -> usize {
+    match (before, resident_bytes()) {
+        (Some(before), Some(after)) => after.saturating_sub(before) as usize,
+        _ => 0,
+    }
+}
+
+/// Refuses what takes more memory than the registry may, as soon as it does.
+fn fits(needed: usize, sessions: usize, most: usize) -> Result<(), String> {
+    if needed <= most {
+        return Ok(());
+    }
+    Err(format!(
+        "it takes {:.0} MiB or more with {sessions} sessions, and memory_max_mib is {:.0}\nraise it with --set memory_max_mib=N, or run \
+         fewer sessions with --set slots=N",
+        needed as f64 / MIB,
+        most as f64 / MIB
+    ))
+}
+
 /// Loads the file and tries it. `told` is where onnxruntime's library is, or empty. The error says what is wrong, then what to do, a
 /// line for each step.
 pub(crate) fn start(path: &str, told: &str, config: &Config) -> Result<Started, String> {
@@ -80,17 +101,7 @@ pub(crate) fn start(path: &str, told: &str, config: &Config) -> Result<Started, 
     };
     let library = library::find(told.as_deref(), set("VIRTUAL_ENV").as_deref())?;
     load_library(&library)?;
-    let (file, sessions) = OnnxFile::tried(path, config.slots)?;
-    let (needed, most) = (file.memory_bytes, config.memory_max_bytes);
-    if needed > most {
-        return Err(format!(
-            "it takes {:.0} MiB with {} sessions, and memory_max_mib is {:.0}\nraise it with --set memory_max_mib=N, or run fewer \
-             sessions with --set slots=N",
-            needed as f64 / MIB,
-            file.how.sessions,
-            most as f64 / MIB
-        ));
-    }
+    let (file, sessions) = OnnxFile::tried(path, config.slots, config.memory_max_bytes)?;
     let sessions = Arc::new(sessions);
     *lock(&file.open) = Arc::downgrade(&sessions);
     Ok((Arc::new(file), sessions))
@@ -116,7 +127,7 @@ fn load_library(path: &Path) -> Result<(), String> {
 
 impl OnnxFile {
     /// Loads it and looks at two pictures, for what it gives, what it takes and how long.
-    fn tried(path: &Path, count: usize) -> Result<(Self, Sessions), String> {
+    fn tried(path: &Path, count: usize, most: usize) -> Result<(Self, Sessions), String> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let threads = (cores / count).max(1);
         let before = resident_bytes();
@@ -133,6 +144,7 @@ impl OnnxFile {
         let mut all = vec![first];
         for _ in 1..count {
             all.push(session(path, threads)?);
+            fits(taken_since(before), count, most)?;
         }
         let load_ms = ms(begun.elapsed());
         let plain_probe = RgbImage::from_pixel(PROBE_PX, PROBE_PX, Rgb([114; 3]));
@@ -157,10 +169,8 @@ impl OnnxFile {
         let begun = Instant::now();
         run(&mut all[0], warm, input, |_, _| ())?;
         let inference_ms = ms(begun.elapsed());
-        let memory_bytes = match (before, resident_bytes()) {
-            (Some(before), Some(after)) => after.saturating_sub(before) as usize,
-            _ => 0,
-        };
+        let memory_bytes = taken_since(before);
+        fits(memory_bytes, count, most)?;
         let layout = Layout::of(&outputs, input, named.as_ref().map(Vec::len))?;
         let how = How {
             sessions: count,
