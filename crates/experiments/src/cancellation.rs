@@ -266,7 +266,7 @@ fn judge(run: &RunView<'_>, endpoint: &Endpoint, clients: u32) -> Finding {
         clients,
         ttft_ms,
         beside_ms,
-        waited_together: together.iter().any(|ms| ms - ttft_ms > WAITS_SHARE * stream_ms),
+        waited_together: together.iter().any(|ms| ms - ttft_ms > WAITS_SHARE * beside_ms),
         waited,
         least,
         most,

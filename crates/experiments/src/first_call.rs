@@ -109,16 +109,11 @@ impl Pair<'_> {
         self.was_early() && self.early.is_some_and(|early| early.holds_first)
     }
 
-    /// How much the difference matters. A call before the run was timed from outside, and no monitor ran beside it: less than what a
-    /// wait for a core may come to is no fault there.
+    /// How much the difference matters. A call before the run is no fault however long it took: it may have sent what the endpoint does
+    /// not take, and no monitor ran beside it.
     fn weight(&self, rule: &FirstCallParams) -> Weight {
-        let fail_ms = if self.was_early() {
-            rule.fail_ms.max(WAIT_MS_MAX)
-        } else {
-            rule.fail_ms
-        };
         let more_ms = self.first_ms - self.median_ms;
-        if more_ms >= fail_ms {
+        if more_ms >= rule.fail_ms && !self.was_early() {
             Weight::Fault
         } else if more_ms >= rule.warn_ms {
             Weight::Notable
@@ -250,8 +245,10 @@ impl FirstCall {
             .filter(|s| s.item != first.item)
             .map(|s| s.service().as_millis_f64())
             .collect();
-        let early = run.surface.called.get(endpoint).copied();
         let own_ms = first.service().as_millis_f64();
+        // Where the preflight's own call is a fault, no other is needed.
+        let is_fault = own_ms - median_ms >= self.rule.fail_ms;
+        let early = run.surface.called.get(endpoint).copied().filter(|_| !is_fault);
         Some(Pair {
             other_inputs_ms: (!others.is_empty()).then(|| prony_stats::median(&mut others)),
             endpoint,

@@ -4,7 +4,7 @@ use prony_model::{Captured, Finding, Outcome, PhaseResult, Sample, Severity, Ver
 use prony_stats::{binomial, fisher};
 
 use super::NAME;
-use super::marks::{Kind, Marked, Reference, is_broken};
+use super::marks::{Kind, Marked, Named, Reference, is_broken};
 use super::near;
 use crate::RunView;
 use crate::draft::{Draft, source};
@@ -62,9 +62,15 @@ impl Counts {
         }
         match (sample.outcome, kind) {
             (Outcome::Foreign, _) => self.foreign += 1,
+            // A text that a model wrote otherwise; a value that is another than alone, or no JSON any more.
+            (
+                Outcome::Unmarked,
+                Kind::Values {
+                    named: Named::Computed,
+                },
+            )
+            | (Outcome::WrongBody, Kind::Values { named: Named::No }) => self.changed += 1,
             (Outcome::Unmarked, _) => self.unmarked += 1,
-            // A value that is another than alone, or no JSON any more.
-            (Outcome::WrongBody, Kind::Values { named: false }) => self.changed += 1,
             (outcome, _) if is_broken(outcome) => self.broken += 1,
             (Outcome::Ok, Kind::Bytes(references)) => self.add_bytes(sample, references, kept),
             _ => {}
@@ -266,7 +272,7 @@ fn judged(draft: Draft, told: &Told<'_>, how: String) -> Draft {
     } else if now.changed > 0
         && before.changed == 0
         // One changed answer of a model may be chance, as far as answers one at a time can tell.
-        && (!inference || before.judged == 0 || more_often(before.changed, now.changed))
+        && (!inference || before.judged == 0 || now.changed > 1)
     {
         let (verdict, severity) = if inference {
             (Verdict::Warn, Severity::Medium)
@@ -356,14 +362,16 @@ fn clean(draft: Draft, told: &Told<'_>, how: String) -> Draft {
                 false,
             )
         }
-        Kind::Values { named: true } => (
+        Kind::Values {
+            named: Named::Plainly | Named::Computed,
+        } => (
             format!(
                 "{n} answers of {endpoint}, up to {at_once} at once, were about their own request and whole, so less than {limit} % \
                  are not (95 %)"
             ),
             false,
         ),
-        Kind::Values { named: false } => (
+        Kind::Values { named: Named::No } => (
             format!(
                 "{n} answers of {endpoint}, up to {at_once} at once, were whole and had the values that they have one at a time, so \
                  less than {limit} % have not (95 %); a swap could not have been seen"
@@ -393,7 +401,7 @@ fn said(kind: &Kind, before: &Counts, now: &Counts, at_once: u32, overlap: f64) 
         ),
         Kind::Values { named } => format!(
             "Answers differ by themselves or tell a time, so the values that stay the same one at a time were held against each answer{}.",
-            if *named { ", and a value that names what it is about" } else { "" }
+            if *named == Named::No { "" } else { ", and a value that names what it is about" }
         ),
         Kind::Form => "Only length, clean end and form could be checked.".to_owned(),
     };
@@ -433,11 +441,11 @@ pub(super) fn nothing(run: &RunView<'_>) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use prony_model::{Captured, Finding, Sample, Verdict};
+    use prony_model::{Captured, Finding, Outcome, Sample, Verdict};
     use serde_json::json;
     use twox_hash::XxHash3_64;
 
-    use super::{Counts, Told, judged};
+    use super::{Counts, Named, Told, judged};
     use crate::draft::Draft;
     use crate::integrity::NAME;
     use crate::integrity::marks::{Kind, Reference};
@@ -462,6 +470,7 @@ mod tests {
     fn same_bytes(bodies: &[&str]) -> Kind {
         let reference = |body: &&str| Reference {
             digest: XxHash3_64::oneshot(body.as_bytes()),
+            bytes: body.len() as u32,
             body: Some(body.as_bytes().to_vec()),
         };
         Kind::Bytes(bodies.iter().map(reference).collect())
@@ -501,10 +510,30 @@ mod tests {
         assert_eq!(said_of(true, &kind, alone, cut).verdict, Verdict::Fail);
         let not_held = Kind::Bytes(vec![Reference {
             digest: 1,
+            bytes: 20,
             body: None,
         }]);
-        let unknown = counted(&not_held, &[&own[..20]]);
-        assert_eq!((unknown.changed, unknown.shorter), (1, 0));
+        let unknown = counted(&not_held, &[&own[..19], &own[..20]]);
+        assert_eq!((unknown.changed, unknown.shorter), (1, 1));
+    }
+
+    /// What is computed otherwise beside others is rounding, another's text is a swap.
+    #[test]
+    fn a_text_that_is_computed_may_change_and_may_not_be_anothers() {
+        let of = |named: Named, outcome: Outcome| {
+            let mut counts = Counts::default();
+            let sample = Sample {
+                outcome,
+                ..Sample::default()
+            };
+            counts.add(&sample, &Kind::Values { named }, || None);
+            (counts.changed, counts.unmarked, counts.foreign)
+        };
+        assert_eq!(of(Named::Computed, Outcome::Unmarked), (1, 0, 0));
+        assert_eq!(of(Named::Plainly, Outcome::Unmarked), (0, 1, 0));
+        for named in [Named::Computed, Named::Plainly] {
+            assert_eq!(of(named, Outcome::Foreign), (0, 0, 1));
+        }
     }
 
     #[test]
@@ -518,6 +547,8 @@ mod tests {
         let one = said_of(true, &kind, changed(0, 100), changed(1, 300));
         assert_eq!(one.verdict, Verdict::Pass, "{}", one.title);
         assert!(one.title.contains("not surely more often"), "{}", one.title);
+        let few = said_of(true, &kind, changed(0, 1), changed(7, 300));
+        assert_eq!(few.verdict, Verdict::Warn, "{}", few.title);
         let many = said_of(true, &kind, changed(0, 100), changed(100, 300));
         assert_eq!(many.verdict, Verdict::Warn, "{}", many.title);
         // What is looked up does not change at all.
@@ -565,7 +596,7 @@ mod tests {
             changed,
             ..Counts::default()
         };
-        for kind in [same_bytes(&["a page"]), Kind::Values { named: false }] {
+        for kind in [same_bytes(&["a page"]), Kind::Values { named: Named::No }] {
             let noisy = said(&kind, changed(40, 100), changed(130, 300));
             assert_eq!(noisy.verdict, Verdict::Pass);
             assert!(

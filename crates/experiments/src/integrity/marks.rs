@@ -49,6 +49,8 @@ pub(super) struct Trial {
 pub(super) struct Reference {
     /// XXH3-64 of its body.
     pub digest: u64,
+    /// Its length.
+    pub bytes: u32,
     /// Its body; `None` where the trial does not hold it whole and byte for byte.
     pub body: Option<Vec<u8>>,
 }
@@ -61,14 +63,21 @@ impl Reference {
             .map(held)
             .filter(|bytes| XxHash3_64::oneshot(bytes) == digest)
             .map(<[u8]>::to_vec);
-        Self { digest, body }
+        Self {
+            digest,
+            bytes: answer.sample.bytes_in,
+            body,
+        }
     }
 
-    /// Whether another answer of that digest and length is the start of this one. Where this one is not held, only that an empty
-    /// one is can be known.
+    /// Whether another answer of that digest and length is the start of this one. Where this one is too long to be held, a shorter one
+    /// is taken for it.
     pub(super) fn begins_with(&self, digest: u64, bytes: u32) -> bool {
-        let start = |body: &Vec<u8>| body.get(..bytes as usize).map(XxHash3_64::oneshot);
-        bytes == 0 || self.body.as_ref().and_then(start) == Some(digest)
+        let Some(body) = &self.body else {
+            return bytes < self.bytes;
+        };
+        let start = body.get(..bytes as usize).map(XxHash3_64::oneshot);
+        bytes == 0 || start == Some(digest)
     }
 }
 
@@ -79,13 +88,24 @@ pub(super) enum Kind {
     Marks,
     /// Each request always gets the same bytes; by item.
     Bytes(Vec<Reference>),
-    /// Each request always gets the same values, and its answer names what it is about where `named`.
+    /// Each request always gets the same values, and its answer may name what it is about.
     Values {
-        /// Whether an answer to another request can be told for one.
-        named: bool,
+        /// How an answer to another request is told for one.
+        named: Named,
     },
     /// Nothing comes back and every answer differs: only whether it is whole can be seen.
     Form,
+}
+
+/// How an answer names what it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Named {
+    /// It does not.
+    No,
+    /// By a text or a number of the request, or a text that is not computed.
+    Plainly,
+    /// By a text that is computed: another's is a swap, but one that is neither may be computed otherwise beside others.
+    Computed,
 }
 
 /// The requests that are sent together, with what their answers must be.
@@ -222,7 +242,7 @@ impl Trial {
             .iter()
             .map(|(_, answers)| stable_values(answers))
             .collect();
-        let names = names(&stable, &answered, self.computes);
+        let (how, names) = names(&stable, &answered, self.computes);
         let any = names.as_ref().map(|names| any_of(names));
         let mut items = Vec::new();
         for (i, (mut item, _)) in answered.into_iter().enumerate() {
@@ -247,9 +267,7 @@ impl Trial {
             items.push(self.base.clone());
         }
         let kind = if stable.iter().any(|values| !values.is_empty()) {
-            Kind::Values {
-                named: names.is_some(),
-            }
+            Kind::Values { named: how }
         } else {
             Kind::Form
         };
@@ -327,13 +345,28 @@ fn is_circumstance(key: &str) -> bool {
     prony_model::name_words(key).iter().any(is_named) || TIME_ENDS.iter().any(|end| key.ends_with(end))
 }
 
-/// A text of each request's answer that names what it is about: at the same place, different for each, and in no other's
-/// answer. Numbers are none: their last digits may change with what is computed beside them. So may what a model writes, so where
-/// answers are computed a name is a text of the request itself.
+/// How the answers name what they are about, and the names: what stands in the request itself before a text that does not. Another
+/// number is none: its last digits may change with what is computed beside it.
 fn names(
     stable: &[Vec<Stable>],
     answered: &[(Item, &Vec<&Answer<'_>>)],
     computes: bool,
+) -> (Named, Option<Vec<String>>) {
+    if let Some(sent) = apart(stable, answered, |value, request| holds(request, &value.text)) {
+        return (Named::Plainly, Some(sent));
+    }
+    match apart(stable, answered, |value, _| value.is_text) {
+        Some(texts) if computes => (Named::Computed, Some(texts)),
+        Some(texts) => (Named::Plainly, Some(texts)),
+        None => (Named::No, None),
+    }
+}
+
+/// A value of each request's answer at the same place, fit for a name, different for each, and in no other's answer.
+fn apart(
+    stable: &[Vec<Stable>],
+    answered: &[(Item, &Vec<&Answer<'_>>)],
+    is_fit: impl Fn(&Stable, &Request) -> bool,
 ) -> Option<Vec<String>> {
     if stable.len() < 2 {
         return None;
@@ -343,13 +376,13 @@ fn names(
         .filter_map(|(_, answers)| answers[0].captured.map(|c| c.body.as_str()))
         .collect();
     let (first, _) = stable.split_first()?;
-    first.iter().filter(|own| own.is_text).find_map(|own| {
+    first.iter().find_map(|own| {
         let values: Option<Vec<String>> = stable
             .iter()
             .zip(answered)
             .map(|(values, (item, _))| {
-                let value = values.iter().find(|v| v.pointer == own.pointer && v.is_text)?;
-                (!computes || holds(&item.request, &value.text)).then(|| value.text.clone())
+                let value = values.iter().find(|v| v.pointer == own.pointer)?;
+                is_fit(value, &item.request).then(|| value.text.clone())
             })
             .collect();
         let values = values?;

@@ -101,6 +101,7 @@ mod tests {
         let of = |bodies: &[Value]| -> Vec<Reference> {
             let reference = |body: &Value| Reference {
                 digest: 0,
+                bytes: 0,
                 body: Some(body.to_string().into_bytes()),
             };
             bodies.iter().map(reference).collect()

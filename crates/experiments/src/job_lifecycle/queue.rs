@@ -24,16 +24,17 @@ impl Queue {
     /// What the watched jobs tell of it.
     pub(super) fn of(watched: &Watched<'_>) -> Self {
         let began = watched.stories.iter().filter(|s| !s.never_began());
-        let Some(own) = began.filter_map(Story::last_at_work).max() else {
-            let may_have_moved = |s: &Story| s.has_moved() || !s.was_looked_at();
-            return if watched.earlier.iter().any(may_have_moved) {
+        let own = began.filter_map(Story::last_at_work).max();
+        let others = watched.earlier.iter().filter_map(Story::last_at_work).max();
+        let Some(last) = own.max(others) else {
+            let was_not_seen = |s: &Story| s.has_moved() || !s.was_looked_at();
+            return if watched.earlier.iter().any(was_not_seen) {
                 Self::Moves
             } else {
                 Self::Still
             };
         };
-        let others = watched.earlier.iter().filter_map(Story::last_at_work).max();
-        let rounds = own.max(others.unwrap_or(0)).min(watched.rounds_s.len());
+        let rounds = last.min(watched.rounds_s.len());
         let (busy, idle) = watched.rounds_s.split_at(rounds);
         let sum = |spans: &[f64]| spans.iter().sum::<f64>();
         if sum(idle) < IDLE_TIMES * sum(busy) {

@@ -498,15 +498,28 @@ fn a_call_before_the_run_is_the_first_call() {
         first_call_of(0.0, Some(calls))
     };
     let warmed = found(2500.0, false);
-    assert_eq!(warmed.verdict, Verdict::Fail, "{}", warmed.title);
+    assert_eq!(
+        warmed.verdict,
+        Verdict::Warn,
+        "it may have sent what is not taken: {}",
+        warmed.title
+    );
     assert!(
         warmed.detail.contains("3 calls before the run"),
         "{}",
         warmed.detail
     );
     assert!(figure(&warmed, "first call") > 2000.0);
-    let noticed = found(700.0, false);
-    assert_eq!(noticed.verdict, Verdict::Warn, "it may have waited for a core");
+    // A slow call before the run does not hide a fault of the preflight.
+    let both = first_call_of(
+        800.0,
+        Some(EarlyCalls {
+            calls: 1,
+            slowest_ms: 900.0,
+            holds_first: true,
+        }),
+    );
+    assert_eq!(both.verdict, Verdict::Fail, "{}", both.title);
     let unsure = found(2500.0, true);
     assert_eq!(unsure.verdict, Verdict::Inconclusive, "{}", unsure.title);
     for holds_first in [false, true] {
