@@ -237,18 +237,9 @@ def test_the_slots_of_a_real_engine_are_found(llama, measure, tmp_path):
     assert re.search(r"^llamacpp:requests_processing 0$", metrics, re.M) and re.search(r"^llamacpp:requests_deferred 0$", metrics, re.M)
 
 
-CACHE_SUITE = """
-[target]
-url = "{url}"
-[run]
-budget = "standard"
-endpoints = ["POST /v1/chat/completions"]
-[experiment.coverage]
-[experiment.client-floor]
-[experiment.baseline]
-[experiment.streams]
-connections = [1, 4, 16]
-duration_s = 15
+CACHE_SUITE = (
+    SUITE
+    + """
 [experiment.cancellation]
 clients = 16
 [experiment.cache]
@@ -256,6 +247,7 @@ lengths = [64]
 repeats = 30
 duration_s = 40
 """
+)
 
 
 def test_the_prefix_cache_of_a_real_engine_and_its_slots_after_hang_ups(llama, measure, tmp_path):

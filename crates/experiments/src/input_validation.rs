@@ -196,7 +196,7 @@ impl InputValidation {
                 && endpoint.role != Role::Tile
                 && !endpoint.creates();
             // A tool may do anything with what it takes: only those are called wrongly that are called often anyway.
-            let is_tested = is_tested && (!plan::is_tool(endpoint) || plan::may_be_loaded(run, endpoint));
+            let is_tested = is_tested && (!endpoint.is_tool() || plan::may_be_loaded(run, endpoint));
             let mut cases = base
                 .filter(|_| is_tested)
                 .map_or_else(Vec::new, |base| generate::cases(endpoint, base, self.seed));

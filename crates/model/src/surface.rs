@@ -143,6 +143,11 @@ impl Endpoint {
         self.expect.body.contains(&BodyCheck::Grpc)
     }
 
+    /// Whether it is a tool that is called over JSON-RPC: its errors come within a good status.
+    pub fn is_tool(&self) -> bool {
+        self.expect.body.contains(&BodyCheck::Rpc)
+    }
+
     /// Whether it makes something that can exist only once: a success is "created", and a second of the same name a conflict. So the
     /// same request is not answered well twice, which other endpoints that leave something behind may well do.
     pub fn creates(&self) -> bool {

@@ -8,6 +8,7 @@ use super::inputs::{self, Input, Judged, Place};
 use super::prompts::{Arm, Turn, draw, nonce, text};
 use super::{NAME, Purpose, STEP_WORDS, json_body, with_query};
 use crate::RunView;
+use crate::field::limits_tokens;
 use crate::primary::solo_ms;
 use crate::text_slot::TextSlot;
 use crate::token_counts::TokenCounts;
@@ -376,9 +377,7 @@ pub(crate) fn shorten_answer(body: &mut Value) -> bool {
     };
     let mut changed = false;
     for (name, value) in fields {
-        let name = prony_model::name_words(name);
-        let limits_tokens = name.iter().any(|w| w == "max") && name.iter().any(|w| w.starts_with("token"));
-        if limits_tokens && value.as_u64().is_some_and(|n| n > OUTPUT_TOKENS_MAX) {
+        if limits_tokens(name) && value.as_u64().is_some_and(|n| n > OUTPUT_TOKENS_MAX) {
             *value = OUTPUT_TOKENS_MAX.into();
             changed = true;
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use prony_model::{BodyCheck, Captured, Finding, Severity, Source, Verdict};
+use prony_model::{Captured, Finding, Severity, Source, Verdict};
 
 use super::{NAME, endpoint_of};
 use crate::RunView;
@@ -34,7 +34,7 @@ pub(super) fn findings(run: &RunView<'_>) -> Vec<Finding> {
                 continue;
             };
             // A tool over JSON-RPC tells its errors within a good status, as it should.
-            if endpoint.expect.body.contains(&BodyCheck::Rpc) {
+            if endpoint.is_tool() {
                 continue;
             }
             let scenario = &phase.phase.scenarios[usize::from(captured.scenario)].name;

@@ -1,7 +1,7 @@
 //! Bad requests derived from what the document declares, and from the catalogue. Pure: the same endpoint, sample and
 //! seed give the same cases.
 
-use prony_model::{Body, BodyCheck, Endpoint, Header, JsonText, Request, SampleRequest};
+use prony_model::{Body, Endpoint, Header, JsonText, Request, SampleRequest};
 use serde_json::{Map, Value, json};
 
 use super::case::{Class, NegativeCase, Wanted};
@@ -26,7 +26,7 @@ const HUGE_NUMBER_MARK: i64 = 733_173_317_331;
 /// answer to it is no fault.
 pub(super) fn cases(endpoint: &Endpoint, base: &SampleRequest, seed: u64) -> Vec<NegativeCase> {
     // A tool refuses within a good status: its arguments are judged by other rules than HTTP's.
-    if endpoint.expect.body.contains(&BodyCheck::Rpc) {
+    if endpoint.is_tool() {
         return tools::cases(endpoint, &base.request);
     }
     match (&endpoint.body_schema, json_body(&base.request)) {

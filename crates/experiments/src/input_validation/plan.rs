@@ -1,8 +1,6 @@
 //! What is sent to one endpoint, in which order: its bad requests, with a good one in between. Pure.
 
-use prony_model::{
-    BodyCheck, Endpoint, Item, Nanos, PhaseResult, Protection, Request, SampleRequest, Scenario,
-};
+use prony_model::{Endpoint, Item, Nanos, PhaseResult, Protection, Request, SampleRequest, Scenario};
 use serde_json::Value;
 
 use super::case::NegativeCase;
@@ -182,11 +180,6 @@ pub(super) fn guard<'a>(run: &RunView<'a>, endpoint: &str) -> Option<&'a str> {
         })
 }
 
-/// Whether an endpoint is a tool that is called over JSON-RPC.
-pub(super) fn is_tool(endpoint: &Endpoint) -> bool {
-    endpoint.expect.body.contains(&BodyCheck::Rpc)
-}
-
 /// Whether the run may load an endpoint anyway: it does work, leaves nothing behind and is among those chosen, if any were.
 pub(super) fn may_be_loaded(run: &RunView<'_>, endpoint: &Endpoint) -> bool {
     let chosen = &run.surface.chosen;
@@ -245,19 +238,19 @@ pub(super) fn gaps(run: &RunView<'_>) -> Vec<&'static str> {
             "bad files where they might be kept",
         ),
         (
-            any(&|e, _| is_tool(e) && !may_be_loaded(run, e)),
+            any(&|e, _| e.is_tool() && !may_be_loaded(run, e)),
             "tools that were not chosen, may leave something behind or only tell what there is",
         ),
         (
-            any(&|e, _| is_tool(e) && may_be_loaded(run, e)),
+            any(&|e, _| e.is_tool() && may_be_loaded(run, e)),
             "arguments of tools that are neither missing nor of another type",
         ),
         (
-            any(&|e, good| !is_tool(e) && limits(e, good)),
+            any(&|e, good| !e.is_tool() && limits(e, good)),
             "answers whose number of tokens has no limit, or a strange one",
         ),
         (
-            any(&|e, good| !is_tool(e) && is_generating(run, e, good)),
+            any(&|e, good| !e.is_tool() && is_generating(run, e, good)),
             "templates where a model writes the answer",
         ),
     ];

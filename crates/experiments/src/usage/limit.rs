@@ -8,6 +8,7 @@ use super::NAME;
 use crate::RunView;
 use crate::answer::answers;
 use crate::draft::{Draft, source};
+use crate::field::limits_tokens;
 use crate::mutation::json_body;
 use crate::token_counts::TokenCounts;
 
@@ -97,14 +98,9 @@ fn token_limit(body: &Value) -> Option<f64> {
     if several("n") || several("best_of") {
         return None;
     }
-    let is_limit = |name: &str| {
-        let words = prony_model::name_words(name);
-        let has = |word: &str| words.iter().any(|w| w == word);
-        (has("max") && has("tokens")) || (has("predict") && (has("n") || has("num")))
-    };
     object
         .iter()
-        .filter(|(name, _)| is_limit(name))
+        .filter(|(name, _)| limits_tokens(name))
         .find_map(|(_, value)| value.as_f64().filter(|limit| *limit > 0.0))
 }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use prony_model::{BodyCheck, Captured, EarlyCalls, Endpoint, Outcome, Request, Surface};
+use prony_model::{Captured, EarlyCalls, Endpoint, Outcome, Request, Surface};
 
 use super::Fetch;
 
@@ -106,7 +106,7 @@ fn is_reached(answer: &Captured) -> bool {
 
 /// Methods and paths by which an endpoint is called, once each.
 fn places(endpoint: &Endpoint) -> BTreeSet<(String, String)> {
-    if endpoint.expect.body.contains(&BodyCheck::Rpc) {
+    if endpoint.is_tool() {
         return BTreeSet::new();
     }
     let sampled = endpoint
